@@ -1,0 +1,110 @@
+//! The one error type of the server. Each variant is a promise to clients: its [`Error::code`] is stable,
+//! its message names what was wrong and how to mend it. How a code becomes an HTTP status is `http`'s business.
+
+use std::time::Duration;
+
+/// Result with the crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong with a request or a model folder.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The request carries nothing to work on.
+    #[error("{0}")]
+    EmptyBody(String),
+    /// The bytes are of a known image format, but cannot be decoded (truncated, corrupt).
+    #[error("{0}")]
+    InvalidImage(String),
+    /// Neither the content type nor the bytes are of a kind the server reads.
+    #[error("{0}")]
+    UnsupportedMediaType(String),
+    /// The header of the image claims more pixels, or more memory, than the limits allow.
+    #[error("{0}")]
+    ImageTooLarge(String),
+    /// The body is longer than the limit.
+    #[error("{0}")]
+    BodyTooLarge(String),
+    /// The body says it is JSON or multipart, but cannot be read as such.
+    #[error("{0}")]
+    InvalidBody(String),
+    /// A parameter is unknown, malformed or out of range.
+    #[error("parameter `{name}`: {message}")]
+    InvalidParameter {
+        /// The parameter's name as the client wrote it.
+        name: String,
+        /// What was found and what would be right.
+        message: String,
+    },
+    /// No model of this name is served.
+    #[error("{0}")]
+    ModelNotFound(String),
+    /// The model has no such layer, or the layer has no spatial map; the message names the nearest that has.
+    #[error("{0}")]
+    LayerNotFound(String),
+    /// The model's task has no such operation.
+    #[error("{0}")]
+    UnsupportedForTask(String),
+    /// Every place in the queue is taken.
+    #[error("the queue of {queue} is full; retry after {} s", retry_after.as_secs())]
+    QueueFull {
+        /// The queue's name.
+        queue: String,
+        /// When a place is likely to be free.
+        retry_after: Duration,
+    },
+    /// The model is still loading, failed to load, or the server is draining.
+    #[error("{0}")]
+    NotReady(String),
+    /// The request's deadline passed before an answer was ready.
+    #[error("{0}")]
+    DeadlineExceeded(String),
+    /// The client left before its work was done; nobody reads this answer.
+    #[error("the client closed the connection")]
+    Cancelled,
+    /// The model raised an error or panicked. The detail is for the log, never for the client.
+    #[error("inference failed: {0}")]
+    InferenceFailed(String),
+    /// A model folder is wrong: `problems` has one line for each thing to mend.
+    #[error("{}", problems.join("\n"))]
+    InvalidModel {
+        /// One message a problem, each naming file, key and cure.
+        problems: Vec<String>,
+    },
+    /// The server's own settings are wrong.
+    #[error("{0}")]
+    InvalidSettings(String),
+}
+
+impl Error {
+    /// The stable, machine-readable name of this failure.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::EmptyBody(_) => "empty_body",
+            Self::InvalidImage(_) => "invalid_image",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::ImageTooLarge(_) => "image_too_large",
+            Self::BodyTooLarge(_) => "body_too_large",
+            Self::InvalidBody(_) => "invalid_body",
+            Self::InvalidParameter { .. } => "invalid_parameter",
+            Self::ModelNotFound(_) => "model_not_found",
+            Self::LayerNotFound(_) => "layer_not_found",
+            Self::UnsupportedForTask(_) => "unsupported_for_task",
+            Self::QueueFull { .. } => "queue_full",
+            Self::NotReady(_) => "not_ready",
+            Self::DeadlineExceeded(_) => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
+            Self::InferenceFailed(_) => "inference_failed",
+            Self::InvalidModel { .. } => "invalid_model",
+            Self::InvalidSettings(_) => "invalid_settings",
+        }
+    }
+
+    /// An [`Error::InvalidParameter`] for `name`.
+    pub fn parameter(name: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidParameter {
+            name: name.into(),
+            message: message.into(),
+        }
+    }
+}
