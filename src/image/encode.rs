@@ -1,0 +1,120 @@
+//! Pixels to PNG: pictures, grey maps, and masks of a few classes with a palette.
+//!
+//! Speed comes before size (fast deflate): these are answers, made while a client waits.
+
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::picture::Picture;
+use crate::error::{Error, Result};
+
+/// `picture` as an 8-bit RGB PNG.
+///
+/// # Errors
+/// [`Error::InvalidImage`] when the encoder fails, which no valid picture makes it do.
+pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
+    let raw = Raw {
+        width: picture.width(),
+        height: picture.height(),
+        samples: picture.data(),
+    };
+    raw.encode(ExtendedColorType::Rgb8, FilterType::Adaptive)
+}
+
+/// `samples` (`[height, width]`, row-major) as an 8-bit grey PNG.
+///
+/// # Errors
+/// [`Error::InvalidImage`] when the samples do not fill the size.
+pub fn encode_gray_png(width: u32, height: u32, samples: &[u8]) -> Result<Vec<u8>> {
+    Raw {
+        width,
+        height,
+        samples,
+    }
+    .encode(ExtendedColorType::L8, FilterType::Adaptive)
+}
+
+/// `indices` (`[height, width]`, row-major) as an indexed-colour PNG: class `i` is shown in `palette[i]`, and a reader
+/// that asks for the raw samples gets the classes back.
+///
+/// # Errors
+/// [`Error::InvalidImage`] when the indices do not fill the size, the palette has not 1 to 256 colours, or an index
+/// has no colour.
+pub fn encode_indexed_png(width: u32, height: u32, indices: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>> {
+    if !(1..=256).contains(&palette.len()) {
+        return Err(Error::InvalidImage(format!(
+            "a palette has 1 to 256 colours, not {}",
+            palette.len()
+        )));
+    }
+    if let Some(stray) = indices.iter().find(|index| usize::from(**index) >= palette.len()) {
+        return Err(Error::InvalidImage(format!(
+            "index {stray} has no colour in a palette of {}",
+            palette.len()
+        )));
+    }
+    // Neighbouring class numbers say nothing about each other: filters only cost time.
+    let gray = Raw {
+        width,
+        height,
+        samples: indices,
+    }
+    .encode(ExtendedColorType::L8, FilterType::NoFilter)?;
+    Ok(with_palette(&gray, palette))
+}
+
+struct Raw<'a> {
+    width: u32,
+    height: u32,
+    samples: &'a [u8],
+}
+
+impl Raw<'_> {
+    fn encode(&self, color: ExtendedColorType, filter: FilterType) -> Result<Vec<u8>> {
+        let expected = u64::from(self.width) * u64::from(self.height) * u64::from(color.bits_per_pixel()) / 8;
+        if expected == 0 || self.samples.len() as u64 != expected {
+            return Err(Error::InvalidImage(format!(
+                "{} samples do not make a PNG of {}×{}",
+                self.samples.len(),
+                self.width,
+                self.height
+            )));
+        }
+        let mut png = Vec::new();
+        PngEncoder::new_with_quality(&mut png, CompressionType::Fast, filter)
+            .write_image(self.samples, self.width, self.height, color)
+            .map_err(|fault| Error::InvalidImage(format!("the PNG cannot be written: {fault}")))?;
+        Ok(png)
+    }
+}
+
+/// Where the parts of every PNG lie: signature, then IHDR with length, type, 13 bytes of data and a checksum.
+const IHDR: std::ops::Range<usize> = 12..29;
+const COLOR_TYPE: usize = 25;
+const AFTER_IHDR: usize = 33;
+const INDEXED: u8 = 3;
+
+/// Turns an 8-bit grey PNG into an indexed one. The two differ in one byte of the header and in the palette chunk
+/// (PNG, third edition, 11.2): the compressed samples are the same, and the `image` crate writes only grey.
+fn with_palette(gray: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
+    let mut png = gray[..AFTER_IHDR].to_vec();
+    png[COLOR_TYPE] = INDEXED;
+    let checksum = crc32(&png[IHDR]);
+    png[IHDR.end..AFTER_IHDR].copy_from_slice(&checksum.to_be_bytes());
+    let mut chunk = b"PLTE".to_vec();
+    chunk.extend(palette.as_flattened());
+    png.extend((palette.as_flattened().len() as u32).to_be_bytes());
+    png.extend(&chunk);
+    png.extend(crc32(&chunk).to_be_bytes());
+    png.extend(&gray[AFTER_IHDR..]);
+    png
+}
+
+/// The checksum of PNG chunks (ISO 3309, annex D of the PNG specification); bit by bit, for some 800 bytes a mask.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            (crc >> 1) ^ (0xEDB8_8320 * (crc & 1))
+        })
+    })
+}

@@ -1,0 +1,284 @@
+//! From a picture to one model input: resize, crop or letterbox, colour order. Normalisation comes later, on the
+//! device.
+//!
+//! The four modes end in the same three facts, a [`Layout`]: to what size the picture is (virtually) resized, where
+//! the input's corner lies on that, and what fills the rest. Only the part that the input keeps is ever computed, so
+//! a picture of 1×30,000 costs no more than a square one.
+//!
+//! Same result as torchvision's transforms on a PIL image, within 1 of 255.
+
+use serde::{Deserialize, Serialize};
+
+use super::picture::{CHANNELS, Picture};
+use super::placement::{Axis, Placement};
+use super::resample::{Raster, Window, resample};
+use crate::error::{Error, Result};
+
+/// How a picture of any shape becomes an input of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeMode {
+    /// The shorter side to `resize_to`, then the centre: torchvision's `Resize(n)`, `CenterCrop(size)`.
+    ShorterSide,
+    /// Both sides to the input's, whatever that does to the proportions: torchvision's `Resize((h, w))`.
+    Stretch,
+    /// As large as fits, centred, the rest filled: Ultralytics' `LetterBox`.
+    Letterbox,
+    /// The picture must have the input's size already.
+    None,
+}
+
+/// How pixels between pixels are found; antialiased as Pillow does, except `Nearest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// The pixel that covers the point.
+    Nearest,
+    /// Triangle filter.
+    Bilinear,
+    /// Cubic convolution, a = -0.5.
+    Bicubic,
+}
+
+/// Which channels the model takes, in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Color {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel, ITU-R 601 luma as Pillow's `convert("L")`, taken before resizing.
+    Gray,
+}
+
+impl Color {
+    /// Number of channels.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Gray => 1,
+        }
+    }
+}
+
+/// How a picture becomes a model's input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fit {
+    /// (height, width) of the input, in pixels.
+    pub size: (u32, u32),
+    /// How the shape is met.
+    pub mode: ResizeMode,
+    /// `ShorterSide` only: length of the shorter side before the crop; the shorter side of `size` when absent.
+    pub resize_to: Option<u32>,
+    /// How pixels between pixels are found.
+    pub interpolation: Interpolation,
+    /// Channels of the input.
+    pub color: Color,
+    /// `Letterbox` only: the value of every channel of the border. Ultralytics fills with [`Fit::LETTERBOX_FILL`].
+    pub letterbox_fill: u8,
+}
+
+impl Fit {
+    /// The grey that YOLO models are trained with around letterboxed pictures.
+    pub const LETTERBOX_FILL: u8 = 114;
+}
+
+/// One model input before normalisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tile {
+    /// Height in pixels.
+    pub height: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// Samples a pixel: 3 or 1.
+    pub channels: usize,
+    /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for.
+    pub data: Vec<u8>,
+    /// Where the tile lies on the original picture.
+    pub placement: Placement,
+}
+
+/// Makes the model's input from `picture`.
+///
+/// # Errors
+/// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size.
+pub fn fit(picture: &Picture, fit: &Fit) -> Result<Tile> {
+    let layout = Layout::new(picture, fit)?;
+    let (height, width) = fit.size;
+    let mut data = layout.render(picture, fit)?;
+    if fit.color == Color::Bgr {
+        data.chunks_exact_mut(CHANNELS).for_each(|pixel| pixel.swap(0, 2));
+    }
+    Ok(Tile {
+        height,
+        width,
+        channels: fit.color.channels(),
+        data,
+        placement: layout.placement(picture, fit),
+    })
+}
+
+/// A picture resized to `resized`, of which the input shows the part that begins at `corner`.
+#[derive(Debug, PartialEq)]
+struct Layout {
+    /// (width, height); up to `resize_to` times the picture's aspect, hence 64 bits.
+    resized: (u64, u64),
+    /// (x, y) of the input's upper left corner on the resized picture; negative where a border comes first.
+    corner: (i64, i64),
+    fill: u8,
+}
+
+impl Layout {
+    fn new(picture: &Picture, fit: &Fit) -> Result<Self> {
+        let (height, width) = (u64::from(fit.size.0), u64::from(fit.size.1));
+        let (own_width, own_height) = (u64::from(picture.width()), u64::from(picture.height()));
+        match fit.mode {
+            ResizeMode::ShorterSide => {
+                let shorter = fit.resize_to.map_or(width.min(height), u64::from).max(1);
+                let resized = shorter_side_to(shorter, own_width, own_height);
+                let corner = (centre_crop(resized.0, width), centre_crop(resized.1, height));
+                Ok(Self {
+                    resized,
+                    corner,
+                    fill: 0,
+                })
+            }
+            ResizeMode::Stretch => Ok(Self {
+                resized: (width, height),
+                corner: (0, 0),
+                fill: 0,
+            }),
+            ResizeMode::Letterbox => {
+                let resized = letterboxed((own_width, own_height), (width, height));
+                let border = ((width - resized.0) / 2, (height - resized.1) / 2);
+                let corner = (-(border.0 as i64), -(border.1 as i64));
+                Ok(Self {
+                    resized,
+                    corner,
+                    fill: fit.letterbox_fill,
+                })
+            }
+            ResizeMode::None if (own_width, own_height) == (width, height) => Ok(Self {
+                resized: (width, height),
+                corner: (0, 0),
+                fill: 0,
+            }),
+            ResizeMode::None => Err(Error::InvalidImage(format!(
+                "the image is {own_width}×{own_height}, but this model takes {width}×{height} exactly: it does not resize"
+            ))),
+        }
+    }
+
+    /// The input's pixels, `[height, width, channels]`.
+    fn render(&self, picture: &Picture, fit: &Fit) -> Result<Vec<u8>> {
+        let luma;
+        let (channels, data) = match fit.color {
+            Color::Rgb | Color::Bgr => (CHANNELS, picture.data()),
+            Color::Gray => {
+                luma = luminance(picture.data());
+                (1, &luma[..])
+            }
+        };
+        let source = Raster {
+            width: picture.width(),
+            height: picture.height(),
+            channels,
+            data,
+        };
+        let (height, width) = fit.size;
+        let (columns, rows) = (
+            shown(self.corner.0, self.resized.0, width),
+            shown(self.corner.1, self.resized.1, height),
+        );
+        let window = Window {
+            left: columns.from,
+            top: rows.from,
+            width: columns.length,
+            height: rows.length,
+        };
+        let pixels = resample(&source, self.resized, &window, fit.interpolation)?;
+        if (window.width, window.height) == (width, height) {
+            return Ok(pixels);
+        }
+        let mut tile = vec![self.fill; width as usize * height as usize * channels];
+        let (row_bytes, tile_bytes) = (window.width as usize * channels, width as usize * channels);
+        let left = columns.border as usize * channels;
+        let below = tile.chunks_exact_mut(tile_bytes).skip(rows.border as usize);
+        for (into, row) in below.zip(pixels.chunks_exact(row_bytes)) {
+            into[left..left + row_bytes].copy_from_slice(row);
+        }
+        Ok(tile)
+    }
+
+    fn placement(&self, picture: &Picture, fit: &Fit) -> Placement {
+        let axis = |original: u32, input: u32, resized: u64, corner: i64| Axis {
+            original,
+            input,
+            scale: resized as f64 / f64::from(original),
+            offset: -(corner as f64),
+        };
+        let (height, width) = fit.size;
+        Placement {
+            x: axis(picture.width(), width, self.resized.0, self.corner.0),
+            y: axis(picture.height(), height, self.resized.1, self.corner.1),
+        }
+    }
+}
+
+/// The part of one axis of the resized picture that the input shows.
+struct Shown {
+    /// Where it begins on the resized picture.
+    from: u64,
+    /// How many input pixels come before it.
+    border: u32,
+    length: u32,
+}
+
+fn shown(corner: i64, resized: u64, input: u32) -> Shown {
+    let from = corner.max(0) as u64;
+    let border = corner.min(0).unsigned_abs() as u32;
+    let length = u64::from(input - border).min(resized - from) as u32;
+    Shown { from, border, length }
+}
+
+/// torchvision's `_compute_resized_output_size` for one number: the longer side is truncated, not rounded.
+fn shorter_side_to(shorter: u64, width: u64, height: u64) -> (u64, u64) {
+    if width <= height {
+        (shorter, shorter * height / width)
+    } else {
+        (shorter * width / height, shorter)
+    }
+}
+
+/// Where torchvision's `center_crop` of `kept` pixels begins on `length`: rounded half to even (Python's `round`)
+/// where it crops, half of the missing (rounded down) before where it pads.
+fn centre_crop(length: u64, kept: u64) -> i64 {
+    if length < kept {
+        return -(((kept - length) / 2) as i64);
+    }
+    let spare = length - kept;
+    let half = spare / 2;
+    let rounds_up = spare % 2 == 1 && half % 2 == 1;
+    (half + u64::from(rounds_up)) as i64
+}
+
+/// Ultralytics' `LetterBox` (centred, scaling up as well): one ratio for both sides, each rounded half to even.
+fn letterboxed((width, height): (u64, u64), (into_width, into_height): (u64, u64)) -> (u64, u64) {
+    let ratio = (into_width as f64 / width as f64).min(into_height as f64 / height as f64);
+    let side = |own: u64, into: u64| ((own as f64 * ratio).round_ties_even() as u64).clamp(1, into);
+    (side(width, into_width), side(height, into_height))
+}
+
+/// Pillow's `convert("L")`: ITU-R 601-2 luma with 16-bit weights.
+fn luminance(rgb: &[u8]) -> Vec<u8> {
+    let (pixels, _) = rgb.as_chunks::<CHANNELS>();
+    pixels
+        .iter()
+        .map(|[r, g, b]| {
+            let luma = u32::from(*r) * 19_595 + u32::from(*g) * 38_470 + u32::from(*b) * 7_471 + 0x8000;
+            (luma >> 16) as u8
+        })
+        .collect()
+}

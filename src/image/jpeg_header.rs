@@ -1,0 +1,186 @@
+//! Walks the markers of a JPEG up to its first scan. Four things are needed before libjpeg sees the file: the size
+//! (limits come first), the EXIF block, whether the file ends where it should, and, for the rare file whose header
+//! makes libjpeg warn, a header without the harmless fault.
+//!
+//! Marker syntax: ITU-T T.81, annex B. EXIF in APP1: EXIF 2.32, 4.7.2.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+
+const START_OF_SCAN: u8 = 0xDA;
+const APP0: u8 = 0xE0;
+const APP1: u8 = 0xE1;
+const APP14: u8 = 0xEE;
+const EXIF: &[u8] = b"Exif\0\0";
+const JFIF: &[u8] = b"JFIF\0";
+const ADOBE: &[u8] = b"Adobe";
+/// Where APP14 keeps its colour transform, and APP0 its major version, counted from the segment's data.
+const ADOBE_TRANSFORM: usize = 11;
+const JFIF_MAJOR: usize = 5;
+
+/// One marker segment before the first scan.
+struct Segment {
+    marker: u8,
+    /// The segment's data, after marker and length.
+    data: Range<usize>,
+}
+
+/// What the frame header says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Frame {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) components: u8,
+    /// Progressive and arithmetic-progressive frames keep all coefficients in memory while they decode.
+    pub(super) progressive: bool,
+}
+
+/// A JPEG's markers, up to and with its first scan.
+pub(super) struct Header<'a> {
+    bytes: &'a [u8],
+    segments: Vec<Segment>,
+    pub(super) frame: Frame,
+    /// Where the marker of the first scan begins.
+    scan: usize,
+}
+
+impl<'a> Header<'a> {
+    /// Reads the markers of `bytes`, which begin with SOI.
+    ///
+    /// # Errors
+    /// [`Error::InvalidImage`] when the bytes end, or a segment is malformed, before the first scan.
+    pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
+        let mut segments = Vec::new();
+        let mut frame = None;
+        let mut at = 2;
+        loop {
+            let (marker, start) = next_marker(bytes, at).ok_or_else(cut_in_header)?;
+            if marker == START_OF_SCAN {
+                let frame = frame.ok_or_else(|| invalid("it has no frame header before its first scan"))?;
+                return Ok(Self {
+                    bytes,
+                    segments,
+                    frame,
+                    scan: start - 2,
+                });
+            }
+            at = start;
+            if is_standalone(marker) {
+                continue;
+            }
+            let length = bytes.get(start..start + 2).ok_or_else(cut_in_header)?;
+            let length = usize::from(u16::from_be_bytes([length[0], length[1]]));
+            if length < 2 {
+                return Err(invalid("a marker segment has no room for its own length"));
+            }
+            at = start + length;
+            let data = bytes.get(start + 2..at).ok_or_else(cut_in_header)?;
+            if is_start_of_frame(marker) {
+                frame = Some(Frame::read(marker, data)?);
+            }
+            segments.push(Segment {
+                marker,
+                data: start + 2..at,
+            });
+        }
+    }
+
+    /// The EXIF block; one that is longer than a segment continues in further APP1 segments.
+    pub(super) fn exif(&self) -> Option<Vec<u8>> {
+        let parts = self.segments.iter().filter(|segment| segment.marker == APP1);
+        let block: Vec<u8> = parts
+            .filter_map(|segment| self.bytes[segment.data.clone()].strip_prefix(EXIF))
+            .flatten()
+            .copied()
+            .collect();
+        (!block.is_empty()).then_some(block)
+    }
+
+    /// Whether an end-of-image marker follows the first scan. Within a scan 0xFF is always escaped, so a file that
+    /// was cut has none; libjpeg would put grey in place of what is missing.
+    pub(super) fn is_ended(&self) -> bool {
+        self.bytes[self.scan..]
+            .windows(2)
+            .rev()
+            .any(|pair| pair == [0xFF, 0xD9])
+    }
+
+    /// The same file without what libjpeg merely warns about: stray bytes between segments, a JFIF version other
+    /// than 1, an Adobe transform code that is not defined. The choices are libjpeg's own.
+    pub(super) fn tidied(&self) -> Vec<u8> {
+        let mut tidy = Vec::with_capacity(self.bytes.len());
+        tidy.extend([0xFF, 0xD8]);
+        for segment in &self.segments {
+            let length = (segment.data.len() + 2) as u16;
+            tidy.extend([0xFF, segment.marker]);
+            tidy.extend(length.to_be_bytes());
+            let data = tidy.len();
+            tidy.extend(&self.bytes[segment.data.clone()]);
+            self.mend(segment.marker, &mut tidy[data..]);
+        }
+        tidy.extend(&self.bytes[self.scan..]);
+        tidy
+    }
+
+    fn mend(&self, marker: u8, data: &mut [u8]) {
+        if marker == APP0 && data.starts_with(JFIF) && data.len() > JFIF_MAJOR {
+            data[JFIF_MAJOR] = 1;
+        }
+        if marker == APP14 && data.starts_with(ADOBE) && data.len() > ADOBE_TRANSFORM {
+            let (ycc, transform) = (
+                if self.frame.components == 4 { 2 } else { 1 },
+                &mut data[ADOBE_TRANSFORM],
+            );
+            if *transform != 0 {
+                *transform = ycc;
+            }
+        }
+    }
+}
+
+impl Frame {
+    /// Reads the data of a start-of-frame segment: precision, height, width, number of components.
+    fn read(marker: u8, data: &[u8]) -> Result<Self> {
+        let &[precision, y1, y0, x1, x0, components, ..] = data else {
+            return Err(cut_in_header());
+        };
+        if precision != 8 {
+            return Err(Error::UnsupportedMediaType(format!(
+                "the JPEG has {precision} bits a sample; JPEGs of 8 bits are read"
+            )));
+        }
+        Ok(Self {
+            width: u32::from(u16::from_be_bytes([x1, x0])),
+            height: u32::from(u16::from_be_bytes([y1, y0])),
+            components,
+            progressive: matches!(marker & 0x0F, 0x2 | 0x6 | 0xA | 0xE),
+        })
+    }
+}
+
+/// The next marker at or after `at`, skipping stray bytes as libjpeg does, and the position behind it.
+fn next_marker(bytes: &[u8], at: usize) -> Option<(u8, usize)> {
+    let tail = bytes.get(at..)?;
+    let found = tail
+        .windows(2)
+        .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0x00 | 0xFF))?;
+    Some((tail[found + 1], at + found + 2))
+}
+
+/// Markers without a segment: TEM, RST0–7, SOI.
+fn is_standalone(marker: u8) -> bool {
+    matches!(marker, 0x01 | 0xD0..=0xD8)
+}
+
+fn is_start_of_frame(marker: u8) -> bool {
+    matches!(marker, 0xC0..=0xCF) && !matches!(marker, 0xC4 | 0xC8 | 0xCC)
+}
+
+pub(super) fn invalid(what: impl std::fmt::Display) -> Error {
+    Error::InvalidImage(format!("the JPEG cannot be decoded: {what}"))
+}
+
+fn cut_in_header() -> Error {
+    invalid("it is truncated within its header")
+}

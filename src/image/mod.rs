@@ -1,0 +1,55 @@
+//! Bytes to pixels, pixels to a model's input, and pixels to PNG.
+//!
+//! The way in is [`decode`]: the format is sniffed from the content, the header's claim is held against [`Limits`]
+//! before pixels are allocated, and what comes out is an upright 8-bit RGB [`Picture`] with the values that Pillow
+//! gives. [`fit`] then makes the [`Tile`] that a model sees, as torchvision's transforms do, and keeps the
+//! [`Placement`] by which boxes, masks and saliency maps find their way back onto the picture.
+//!
+//! Invariants: no input panics, every refusal is one of `EmptyBody`, `UnsupportedMediaType`, `InvalidImage` and
+//! `ImageTooLarge`, and this room names nothing of the others but the error type.
+
+mod encode;
+mod fit;
+mod jpeg;
+mod jpeg_header;
+mod limits;
+mod orientation;
+mod picture;
+mod placement;
+mod raster;
+mod resample;
+mod samples;
+mod sniff;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
+pub use fit::{Color, Fit, Interpolation, ResizeMode, Tile, fit};
+pub use limits::Limits;
+pub use picture::Picture;
+pub use placement::{Placement, Rect};
+
+use crate::error::{Error, Result};
+use sniff::Format;
+
+/// Decodes a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF, told apart by content, into an upright RGB picture.
+/// Transparency is laid over white.
+///
+/// # Errors
+/// - [`Error::EmptyBody`]: there are no bytes.
+/// - [`Error::UnsupportedMediaType`]: the bytes are of no format that is read; the message names what they are.
+/// - [`Error::ImageTooLarge`]: the header claims more than `limits` allow; nothing was allocated.
+/// - [`Error::InvalidImage`]: the bytes are truncated or corrupt.
+pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    let format = sniff::sniff(bytes)?;
+    // The decoders are foreign code on foreign bytes: a panic in one is an answer about this image, no more.
+    catch_unwind(AssertUnwindSafe(|| match format {
+        Format::Jpeg => jpeg::decode(bytes, limits),
+        other => raster::decode(other, bytes, limits),
+    }))
+    .unwrap_or_else(|_| {
+        Err(Error::InvalidImage(format!(
+            "the {format} is corrupt: its decoder gave up"
+        )))
+    })
+}

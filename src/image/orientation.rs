@@ -1,0 +1,132 @@
+//! Cameras store pictures as the sensor lay and note in EXIF how to turn them. Every picture is turned upright
+//! once, here, so that boxes, masks and maps are in the coordinates that a viewer shows.
+//!
+//! Same result as `PIL.ImageOps.exif_transpose`; the eight values are those of EXIF 2.32, tag 0x0112. Metadata that
+//! cannot be read counts as absent: a broken tag is no reason to refuse good pixels.
+
+use super::picture::{CHANNELS, Picture};
+use crate::error::Result;
+
+/// How the stored rows and columns relate to the upright picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Orientation {
+    #[default]
+    Upright,
+    MirroredHorizontally,
+    Turned180,
+    MirroredVertically,
+    Transposed,
+    NeedsClockwise90,
+    Transversed,
+    NeedsClockwise270,
+}
+
+impl Orientation {
+    /// The meaning of EXIF's value; unknown values mean upright.
+    pub(super) fn from_exif_value(value: u32) -> Self {
+        match value {
+            2 => Self::MirroredHorizontally,
+            3 => Self::Turned180,
+            4 => Self::MirroredVertically,
+            5 => Self::Transposed,
+            6 => Self::NeedsClockwise90,
+            7 => Self::Transversed,
+            8 => Self::NeedsClockwise270,
+            _ => Self::Upright,
+        }
+    }
+
+    /// Reads tag 0x0112 of the first directory of an EXIF block (a TIFF header and its directories).
+    pub(super) fn from_exif(block: Vec<u8>) -> Self {
+        exif::Reader::new()
+            .continue_on_error(true)
+            .read_raw(block)
+            .or_else(|error| error.distill_partial_result(|_| {}))
+            .ok()
+            .and_then(|exif| {
+                exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?
+                    .value
+                    .get_uint(0)
+            })
+            .map_or(Self::Upright, Self::from_exif_value)
+    }
+
+    /// Whether applying it needs a second copy of the picture.
+    pub(super) fn moves_pixels(self) -> bool {
+        self != Self::Upright
+    }
+
+    /// Whether width and height change places.
+    fn swaps_sides(self) -> bool {
+        matches!(
+            self,
+            Self::Transposed | Self::NeedsClockwise90 | Self::Transversed | Self::NeedsClockwise270
+        )
+    }
+
+    /// Turns `stored` upright.
+    pub(super) fn apply(self, stored: Picture) -> Result<Picture> {
+        if !self.moves_pixels() {
+            return Ok(stored);
+        }
+        let (width, height) = if self.swaps_sides() {
+            (stored.height(), stored.width())
+        } else {
+            (stored.width(), stored.height())
+        };
+        let walk = self.walk(stored.width() as isize, stored.height() as isize);
+        let data = walk.gather(stored.data(), width as usize, height as usize);
+        Picture::new(width, height, data)
+    }
+
+    /// Where in the stored picture (`width`×`height`) the upright pixels lie.
+    fn walk(self, width: isize, height: isize) -> Walk {
+        let (last_column, last_row) = (width - 1, (height - 1) * width);
+        let (start, step_x, step_y) = match self {
+            Self::Upright => (0, 1, width),
+            Self::MirroredHorizontally => (last_column, -1, width),
+            Self::Turned180 => (last_row + last_column, -1, -width),
+            Self::MirroredVertically => (last_row, 1, -width),
+            Self::Transposed => (0, width, 1),
+            Self::NeedsClockwise90 => (last_row, -width, 1),
+            Self::Transversed => (last_row + last_column, -width, -1),
+            Self::NeedsClockwise270 => (last_column, width, -1),
+        };
+        Walk {
+            start,
+            step_x,
+            step_y,
+        }
+    }
+}
+
+/// Upright pixel (x, y) is stored pixel `start + x * step_x + y * step_y`.
+struct Walk {
+    start: isize,
+    step_x: isize,
+    step_y: isize,
+}
+
+impl Walk {
+    /// Side of the square that is copied at a time, so that a quarter turn stays within the cache.
+    const BLOCK: usize = 64;
+
+    fn gather(&self, stored: &[u8], width: usize, height: usize) -> Vec<u8> {
+        let mut upright = vec![0; stored.len()];
+        for top in (0..height).step_by(Self::BLOCK) {
+            for left in (0..width).step_by(Self::BLOCK) {
+                for y in top..height.min(top + Self::BLOCK) {
+                    let right = width.min(left + Self::BLOCK);
+                    let row = &mut upright[(y * width + left) * CHANNELS..(y * width + right) * CHANNELS];
+                    let mut at = self.start + left as isize * self.step_x + y as isize * self.step_y;
+                    for pixel in row.chunks_exact_mut(CHANNELS) {
+                        let from = at as usize * CHANNELS;
+                        pixel.copy_from_slice(&stored[from..from + CHANNELS]);
+                        at += self.step_x;
+                    }
+                }
+            }
+        }
+        upright
+    }
+}

@@ -1,0 +1,89 @@
+//! From the samples a file stores to 8-bit RGB: grey is repeated, 16 bits give their high byte, and transparency is
+//! laid over white.
+//!
+//! Equal to Pillow: 16-bit samples as its `RGB;16B` raw mode reads them, compositing as
+//! `Image.alpha_composite(white, picture)` with its fixed-point arithmetic (AlphaComposite.c).
+
+use image::ColorType;
+
+use super::picture::CHANNELS;
+use super::sniff::Format;
+use crate::error::{Error, Result};
+
+/// Converts `samples` (row-major, interleaved, 16-bit ones in native byte order) to RGB.
+///
+/// # Errors
+/// [`Error::UnsupportedMediaType`] for floating-point samples, which have no agreed white.
+pub(super) fn to_rgb(format: Format, color: ColorType, samples: Vec<u8>) -> Result<Vec<u8>> {
+    Ok(match color {
+        ColorType::Rgb8 => samples,
+        ColorType::L8 => each::<1>(&samples, |[grey]| [grey; CHANNELS]),
+        ColorType::La8 => each::<2>(&samples, |[grey, alpha]| over_white([grey; CHANNELS], alpha)),
+        ColorType::Rgba8 => each::<4>(&samples, |[r, g, b, alpha]| over_white([r, g, b], alpha)),
+        ColorType::L16 => to_rgb(format, ColorType::L8, high_bytes(&samples))?,
+        ColorType::La16 => to_rgb(format, ColorType::La8, high_bytes(&samples))?,
+        ColorType::Rgb16 => high_bytes(&samples),
+        ColorType::Rgba16 => to_rgb(format, ColorType::Rgba8, high_bytes(&samples))?,
+        other => {
+            return Err(Error::UnsupportedMediaType(format!(
+                "a {format} with samples of {other:?} is not read; convert it to 8 or 16 bits"
+            )));
+        }
+    })
+}
+
+fn each<const N: usize>(samples: &[u8], convert: impl Fn([u8; N]) -> [u8; CHANNELS]) -> Vec<u8> {
+    let (pixels, _) = samples.as_chunks::<N>();
+    pixels.iter().flat_map(|pixel| convert(*pixel)).collect()
+}
+
+fn high_bytes(samples: &[u8]) -> Vec<u8> {
+    let (pairs, _) = samples.as_chunks::<2>();
+    pairs
+        .iter()
+        .map(|pair| (u16::from_ne_bytes(*pair) >> 8) as u8)
+        .collect()
+}
+
+fn over_white(color: [u8; CHANNELS], alpha: u8) -> [u8; CHANNELS] {
+    /// Pillow's extra bits of precision, and its division by 255.
+    const BITS: u32 = 7;
+    let alpha = u32::from(alpha);
+    color.map(|sample| {
+        let blended = (u32::from(sample) * alpha + 255 * (255 - alpha)) << BITS;
+        let rounded = blended + (0x80 << BITS);
+        ((((rounded >> 8) + rounded) >> 8) >> BITS) as u8
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alpha_is_laid_over_white() {
+        assert_eq!(over_white([10, 20, 30], 255), [10, 20, 30]);
+        assert_eq!(over_white([10, 20, 30], 0), [255; 3]);
+        for sample in 0..=255_u8 {
+            for alpha in 0..=255_u8 {
+                let (s, a) = (f64::from(sample), f64::from(alpha) / 255.0);
+                let exact = s * a + 255.0 * (1.0 - a);
+                let got = f64::from(over_white([sample; 3], alpha)[0]);
+                assert!(
+                    (got - exact).abs() <= 0.51,
+                    "{sample} at {alpha}: {got}, not {exact}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sixteen_bits_give_their_high_byte() {
+        let samples: Vec<u8> = [0x12FF_u16, 0xFF00, 0x0080]
+            .iter()
+            .flat_map(|v| v.to_ne_bytes())
+            .collect();
+        let rgb = to_rgb(Format::Png, ColorType::Rgb16, samples);
+        assert_eq!(rgb, Ok(vec![0x12, 0xFF, 0x00]));
+    }
+}
