@@ -1,0 +1,1 @@
+"""What every comparison needs: model folders, a running server, a client, pictures, the table."""

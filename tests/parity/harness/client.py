@@ -1,0 +1,81 @@
+"""The server's HTTP surface, as far as the comparisons use it. One connection a request: calls may run in threads."""
+
+import http.client
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import numpy as np
+
+TIMEOUT_S = 300.0
+
+
+class Refused(RuntimeError):
+    """The server answered another status than 200; the message has its words."""
+
+
+@dataclass(frozen=True)
+class Client:
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+    def is_ready(self) -> bool:
+        """Whether every model answers."""
+        try:
+            self._call("GET", "/readyz")
+        except (Refused, OSError):
+            return False
+        return True
+
+    def predict(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
+        """The prediction of one picture: the one entry of `predictions`."""
+        (prediction,) = self._json(f"/v1/models/{quote(model)}/predict", png, parameters)["predictions"]
+        return prediction
+
+    def scores(self, model: str, png: bytes, classes: int) -> np.ndarray:
+        """[classes] scores in the order of the class ids."""
+        found = self.predict(model, png, top_k=classes)["classes"]
+        scores = np.full(classes, np.nan)
+        for entry in found:
+            scores[entry["class_id"]] = entry["score"]
+        return scores
+
+    def explain(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
+        """The explanation of one picture: the one entry of `explanations`."""
+        (explanation,) = self._json(f"/v1/models/{quote(model)}/explain", png, parameters)["explanations"]
+        return explanation
+
+    def explain_npy(self, model: str, png: bytes, **parameters: Any) -> np.ndarray:
+        """The raw map of one picture by `Accept: application/x-npy`."""
+        path = f"/v1/models/{quote(model)}/explain"
+        return np.load(io.BytesIO(self._call("POST", _with(path, parameters), png, "application/x-npy")))
+
+    def _json(self, path: str, png: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
+        return json.loads(self._call("POST", _with(path, parameters), png, "application/json"))
+
+    def _call(self, method: str, path: str, body: bytes | None = None, accept: str = "*/*") -> bytes:
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
+        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": "image/png"}
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            content = response.read()
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise Refused(f"{method} {path}: {response.status} {content.decode(errors='replace')[:400]}")
+        return content
+
+
+def map_of(explanation: dict[str, Any]) -> np.ndarray:
+    """The raw map of an explanation, [h, w]."""
+    found = explanation["map"]
+    return np.array(found["data"], dtype=np.float32).reshape(found["shape"])
+
+
+def _with(path: str, parameters: dict[str, Any]) -> str:
+    return f"{path}?{urlencode(parameters)}" if parameters else path

@@ -1,0 +1,59 @@
+"""Writes a model folder as Lucarne reads it: model.toml and model.pt."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .pictures import IMAGENET_MEAN, IMAGENET_STD
+
+
+def exact_input(height: int, width: int) -> dict[str, Any]:
+    """The `[input]` of a model that is fed pictures of exactly its size: bytes are scaled and nothing else."""
+    return {
+        "size": [height, width],
+        "resize": "none",
+        "color": "rgb",
+        "scale": 1 / 255,
+        "mean": list(IMAGENET_MEAN),
+        "std": list(IMAGENET_STD),
+    }
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model.toml: the task, and the keys of its sections as design and README name them."""
+
+    task: str
+    sections: dict[str, Any] = field(default_factory=dict)
+
+    def write(self, models: Path, name: str, module: torch.jit.ScriptModule) -> None:
+        """Makes `models/name`."""
+        folder = models / name
+        folder.mkdir(parents=True)
+        manifest = {"task": self.task, "description": "made for a comparison with PyTorch", **self.sections}
+        (folder / "model.toml").write_text(to_toml(manifest), encoding="utf-8")
+        torch.jit.save(module, folder / "model.pt")
+
+
+def classification_folder(height: int, width: int) -> ModelFolder:
+    """Raw logits come back as scores."""
+    return ModelFolder("classification", {"input": exact_input(height, width), "output": {"activation": "none"}})
+
+
+def to_toml(manifest: dict[str, Any]) -> str:
+    """TOML of keys, tables and arrays of tables; a JSON scalar or list is written the same in TOML."""
+    keys = [f"{key} = {json.dumps(value)}" for key, value in manifest.items() if not _is_table(value)]
+    for name, value in manifest.items():
+        if isinstance(value, dict):
+            keys += ["", f"[{name}]", to_toml(value)]
+        elif _is_table(value):
+            for table in value:
+                keys += ["", f"[[{name}]]", to_toml(table)]
+    return "\n".join(keys) + "\n"
+
+
+def _is_table(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))
