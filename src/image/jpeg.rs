@@ -15,10 +15,11 @@ use super::picture::{CHANNELS, Picture};
 use crate::error::Result;
 
 /// Warnings of libjpeg about files whose pixels are all there.
-const HARMLESS: [&str; 4] = [
+const HARMLESS: [&str; 5] = [
     "extraneous bytes before marker",
     "unknown JFIF revision number",
     "Unknown Adobe color transform code",
+    "bad ICC marker",
     "Invalid SOS parameters for sequential JPEG",
 ];
 
@@ -29,7 +30,7 @@ const MAX_SCANS: u32 = 64;
 /// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and turns it upright.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let header = Header::read(bytes)?;
-    let orientation = header.exif().map_or(Orientation::Upright, Orientation::from_exif);
+    let orientation = header.orientation();
     let cost = bytes_per_pixel(&header, orientation);
     limits.check(header.frame.width, header.frame.height, cost)?;
     if !header.is_ended() {

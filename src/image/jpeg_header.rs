@@ -1,18 +1,21 @@
 //! Walks the markers of a JPEG up to its first scan. Four things are needed before libjpeg sees the file: the size
-//! (limits come first), the EXIF block, whether the file ends where it should, and, for the rare file whose header
+//! (limits come first), the orientation, whether the file ends where it should, and, for the rare file whose header
 //! makes libjpeg warn, a header without the harmless fault.
 //!
 //! Marker syntax: ITU-T T.81, annex B. EXIF in APP1: EXIF 2.32, 4.7.2.
 
 use std::ops::Range;
 
+use super::orientation::{EXIF_SIGNATURE, Orientation};
 use crate::error::{Error, Result};
 
 const START_OF_SCAN: u8 = 0xDA;
 const APP0: u8 = 0xE0;
 const APP1: u8 = 0xE1;
 const APP14: u8 = 0xEE;
-const EXIF: &[u8] = b"Exif\0\0";
+const APP2: u8 = 0xE2;
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const ICC: &[u8] = b"ICC_PROFILE\0";
 const JFIF: &[u8] = b"JFIF\0";
 const ADOBE: &[u8] = b"Adobe";
 /// Where APP14 keeps its colour transform, and APP0 its major version, counted from the segment's data.
@@ -86,15 +89,18 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// The EXIF block; one that is longer than a segment continues in further APP1 segments.
-    pub(super) fn exif(&self) -> Option<Vec<u8>> {
-        let parts = self.segments.iter().filter(|segment| segment.marker == APP1);
-        let block: Vec<u8> = parts
-            .filter_map(|segment| self.bytes[segment.data.clone()].strip_prefix(EXIF))
-            .flatten()
-            .copied()
-            .collect();
-        (!block.is_empty()).then_some(block)
+    /// How the stored picture is to be turned.
+    pub(super) fn orientation(&self) -> Orientation {
+        // An EXIF block that is longer than a segment continues in further ones.
+        let exif: Vec<u8> = self.app1(EXIF_SIGNATURE).flatten().copied().collect();
+        let xmp = self.app1(XMP).next();
+        Orientation::from_metadata((!exif.is_empty()).then_some(exif), xmp)
+    }
+
+    /// What follows `signature` in the APP1 segments that begin with it.
+    fn app1(&self, signature: &'static [u8]) -> impl Iterator<Item = &[u8]> {
+        let segments = self.segments.iter().filter(|segment| segment.marker == APP1);
+        segments.filter_map(move |segment| self.bytes[segment.data.clone()].strip_prefix(signature))
     }
 
     /// Whether an end-of-image marker follows the first scan. Within a scan 0xFF is always escaped, so a file that
@@ -106,12 +112,16 @@ impl<'a> Header<'a> {
             .any(|pair| pair == [0xFF, 0xD9])
     }
 
-    /// The same file without what libjpeg merely warns about: stray bytes between segments, a JFIF version other
-    /// than 1, an Adobe transform code that is not defined. The choices are libjpeg's own.
+    /// The same file without what libjpeg merely warns about: stray bytes between segments, a broken colour profile
+    /// (none is applied), a JFIF version other than 1, an Adobe transform code that is not defined. The choices are
+    /// libjpeg's own.
     pub(super) fn tidied(&self) -> Vec<u8> {
         let mut tidy = Vec::with_capacity(self.bytes.len());
         tidy.extend([0xFF, 0xD8]);
         for segment in &self.segments {
+            if segment.marker == APP2 && self.bytes[segment.data.clone()].starts_with(ICC) {
+                continue;
+            }
             let length = (segment.data.len() + 2) as u16;
             tidy.extend([0xFF, segment.marker]);
             tidy.extend(length.to_be_bytes());

@@ -7,6 +7,9 @@
 use super::picture::{CHANNELS, Picture};
 use crate::error::Result;
 
+/// What precedes the EXIF block in a JPEG's APP1 segment.
+pub(super) const EXIF_SIGNATURE: &[u8] = b"Exif\0\0";
+
 /// How the stored rows and columns relate to the upright picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Orientation {
@@ -36,18 +39,10 @@ impl Orientation {
         }
     }
 
-    /// Reads tag 0x0112 of the first directory of an EXIF block (a TIFF header and its directories).
-    pub(super) fn from_exif(block: Vec<u8>) -> Self {
-        exif::Reader::new()
-            .continue_on_error(true)
-            .read_raw(block)
-            .or_else(|error| error.distill_partial_result(|_| {}))
-            .ok()
-            .and_then(|exif| {
-                exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?
-                    .value
-                    .get_uint(0)
-            })
+    /// What the metadata of a file says: its EXIF block, or its XMP packet where EXIF says nothing.
+    pub(super) fn from_metadata(exif: Option<Vec<u8>>, xmp: Option<&[u8]>) -> Self {
+        exif.and_then(value_in_exif)
+            .or_else(|| xmp.and_then(value_in_xmp))
             .map_or(Self::Upright, Self::from_exif_value)
     }
 
@@ -98,6 +93,37 @@ impl Orientation {
             step_y,
         }
     }
+}
+
+/// Tag 0x0112 of the first directory of an EXIF block: a TIFF header and its directories, in WebP sometimes behind the
+/// signature that belongs to JPEG.
+fn value_in_exif(mut block: Vec<u8>) -> Option<u32> {
+    if block.starts_with(EXIF_SIGNATURE) {
+        block.drain(..EXIF_SIGNATURE.len());
+    }
+    let exif = exif::Reader::new()
+        .continue_on_error(true)
+        .read_raw(block)
+        .or_else(|error| error.distill_partial_result(|_| {}))
+        .ok()?;
+    exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)?
+        .value
+        .get_uint(0)
+}
+
+/// The digit behind `tiff:Orientation="` or `<tiff:Orientation>`. An XMP packet is text in which other tools look no
+/// deeper either, so no XML is parsed.
+fn value_in_xmp(packet: &[u8]) -> Option<u32> {
+    const PROPERTY: &[u8] = b"tiff:Orientation";
+    let at = packet
+        .windows(PROPERTY.len())
+        .position(|window| window == PROPERTY)?;
+    let value = &packet[at + PROPERTY.len()..];
+    let digit = value
+        .strip_prefix(b"=\"")
+        .or_else(|| value.strip_prefix(b">"))?
+        .first()?;
+    char::from(*digit).to_digit(10)
 }
 
 /// Upright pixel (x, y) is stored pixel `start + x * step_x + y * step_y`.

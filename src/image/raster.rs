@@ -30,7 +30,10 @@ pub(super) fn decode(format: Format, bytes: &[u8], limits: &Limits) -> Result<Pi
         ),
         Format::WebP => read(format, WebPDecoder::new(source).map_err(of)?, limits),
         Format::Gif => read(format, GifDecoder::new(source).map_err(of)?, limits),
-        Format::Bmp => read(format, BmpDecoder::new(source).map_err(of)?, limits),
+        Format::Bmp => {
+            check_bitmap_header(bytes, limits)?;
+            read(format, BmpDecoder::new(source).map_err(of)?, limits)
+        }
         Format::Tiff => read(format, TiffDecoder::new(source).map_err(of)?, limits),
         Format::Jpeg => unreachable!("JPEG has its own decoder"),
     }
@@ -64,11 +67,24 @@ fn orientation(format: Format, decoder: &mut impl ImageDecoder) -> Orientation {
             Orientation::from_exif_value(u32::from(orientation.to_exif()))
         });
     }
-    decoder
-        .exif_metadata()
-        .ok()
-        .flatten()
-        .map_or(Orientation::Upright, Orientation::from_exif)
+    let exif = decoder.exif_metadata().ok().flatten();
+    let xmp = decoder.xmp_metadata().ok().flatten();
+    Orientation::from_metadata(exif, xmp.as_deref())
+}
+
+/// A bitmap's decoder takes a gigantic size for a corrupt one; the client is better told that it is too large.
+fn check_bitmap_header(bytes: &[u8], limits: &Limits) -> Result<()> {
+    /// Headers of 12 bytes have sides of 16 bits, which the decoder takes as they are.
+    const LONG_HEADER: u8 = 40;
+    let Some(&[size, _, _, _, w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(14..26) else {
+        return Ok(());
+    };
+    if size < LONG_HEADER {
+        return Ok(());
+    }
+    // Signed: rows run upwards where the height is positive, downwards where it is negative.
+    let side = |bytes| i32::from_le_bytes(bytes).unsigned_abs();
+    limits.check(side([w0, w1, w2, w3]), side([h0, h1, h2, h3]), CHANNELS as u64)
 }
 
 /// What decoding holds at once, a pixel: the file's samples, and RGB where that is not the same.

@@ -8,8 +8,9 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::fit::Interpolation;
 use crate::error::{Error, Result};
@@ -60,11 +61,15 @@ pub(super) fn resample(
 ) -> Result<Vec<u8>> {
     let columns = Span::new(source.width, resized.0, window.left, window.width);
     let rows = Span::new(source.height, resized.1, window.top, window.height);
-    match interpolation {
-        Interpolation::Nearest => Ok(nearest(source, &columns, &rows)),
-        _ if columns.is_copy() && rows.is_copy() => Ok(nearest(source, &columns, &rows)),
-        Interpolation::Bilinear => convolve(source, &columns, &rows, &BILINEAR),
-        Interpolation::Bicubic => convolve(source, &columns, &rows, &BICUBIC),
+    let kernel = match interpolation {
+        Interpolation::Nearest => return Ok(nearest(source, &columns, &rows)),
+        _ if columns.is_copy() && rows.is_copy() => return Ok(nearest(source, &columns, &rows)),
+        Interpolation::Bilinear => BILINEAR,
+        Interpolation::Bicubic => BICUBIC,
+    };
+    match source.channels {
+        1 => convolve::<U8>(source, &columns, &rows, &kernel),
+        _ => convolve::<U8x3>(source, &columns, &rows, &kernel),
     }
 }
 
@@ -143,38 +148,37 @@ fn nearest(source: &Raster<'_>, columns: &Span, rows: &Span) -> Vec<u8> {
     pixels
 }
 
-fn convolve(source: &Raster<'_>, columns: &Span, rows: &Span, kernel: &Kernel) -> Result<Vec<u8>> {
-    let pixel = if source.channels == 1 {
-        PixelType::U8
-    } else {
-        PixelType::U8x3
-    };
-    let whole = ImageRef::new(source.width, source.height, source.data, pixel).map_err(unfit)?;
+/// The horizontal pass over the rows that the vertical pass needs, then the vertical one. `P` is the pixel whose samples
+/// `source` holds.
+fn convolve<P: PixelTrait>(
+    source: &Raster<'_>,
+    columns: &Span,
+    rows: &Span,
+    kernel: &Kernel,
+) -> Result<Vec<u8>> {
     let needed = rows.reach(kernel.support);
-    let mut wide = Image::new(columns.length, needed.end - needed.start, pixel);
-    let mut out = Image::new(columns.length, rows.length, pixel);
+    let (wide_width, wide_height) = (columns.length, needed.end - needed.start);
+    let mut wide = vec![0; wide_width as usize * wide_height as usize * source.channels];
+    let mut out = vec![0; wide_width as usize * rows.length as usize * source.channels];
+
     let (left, width) = columns.box_in_source();
     let (top, height) = rows.box_in_source();
-    let across = ResizeOptions::new()
+    let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(kernel.filter))
         .use_alpha(false);
-    let down = across.crop(
-        0.0,
-        top - f64::from(needed.start),
-        f64::from(columns.length),
-        height,
-    );
-    let across = across.crop(
-        left,
-        f64::from(needed.start),
-        width,
-        f64::from(needed.end - needed.start),
-    );
+    let across = options.crop(left, f64::from(needed.start), width, f64::from(wide_height));
+    let down = options.crop(0.0, top - f64::from(needed.start), f64::from(wide_width), height);
+
     RESIZER.with_borrow_mut(|resizer| -> Result<()> {
-        resizer.resize(&whole, &mut wide, &across).map_err(unfit)?;
-        resizer.resize(&wide, &mut out, &down).map_err(unfit)
+        let from =
+            TypedImageRef::<P>::from_buffer(source.width, source.height, source.data).map_err(unfit)?;
+        let mut into = TypedImage::<P>::from_buffer(wide_width, wide_height, &mut wide).map_err(unfit)?;
+        resizer.resize_typed(&from, &mut into, &across).map_err(unfit)?;
+        let from = TypedImageRef::<P>::from_buffer(wide_width, wide_height, &wide).map_err(unfit)?;
+        let mut into = TypedImage::<P>::from_buffer(wide_width, rows.length, &mut out).map_err(unfit)?;
+        resizer.resize_typed(&from, &mut into, &down).map_err(unfit)
     })?;
-    Ok(out.into_vec())
+    Ok(out)
 }
 
 /// The sizes were worked out here, so this is a fault of ours; it costs the client one image, never the process.
