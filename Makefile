@@ -1,0 +1,48 @@
+# Each target does its own set-up: what a build needs goes into .cache, without root.
+
+PORT ?= 8080
+HOST ?= 127.0.0.1
+MODELS ?= models
+TAG ?= lucarne:latest
+
+PROGRAM = $${CARGO_TARGET_DIR:-target}/release/lucarne
+
+help:
+	@echo 'make serve        build, and serve $(MODELS)/ on http://$(HOST):$(PORT) (PORT=, HOST=, MODELS= change it)'
+	@echo 'make test         run every test, and say how many ran'
+	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
+	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
+	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
+	@echo 'make build        build the program, target/release/lucarne'
+	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
+	@echo 'make clean-cache  delete .cache'
+
+serve: build
+	exec $(PROGRAM) serve --models $(MODELS) --host $(HOST) --port $(PORT)
+
+setup:
+	@scripts/setup
+
+build: setup
+	cargo build --release
+
+test: setup
+	@scripts/test
+
+# Everything is built with --release, so that libtorch's bindings are compiled once.
+lint: setup
+	cargo fmt --all -- --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
+
+parity: build
+	scripts/python-environment tests/parity/requirements.txt .cache/venv
+	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)"
+
+image:
+	@scripts/image $(TAG)
+
+clean-cache:
+	rm -rf .cache
+
+.PHONY: help serve setup build test lint parity image clean-cache
