@@ -64,6 +64,18 @@ pub enum Error {
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
+    /// There is no such route.
+    #[error("{0}")]
+    RouteNotFound(String),
+    /// The route exists, but not for this HTTP method.
+    #[error("{0}")]
+    MethodNotAllowed(String),
+    /// None of the forms that the client accepts can be made.
+    #[error("{0}")]
+    NotAcceptable(String),
+    /// A defect of the server itself. The detail is for the log, never for the client.
+    #[error("internal error: {0}")]
+    Internal(String),
     /// A model folder is wrong: `problems` has one line for each thing to mend.
     #[error("{}", problems.join("\n"))]
     InvalidModel {
@@ -95,6 +107,10 @@ impl Error {
             Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::Cancelled => "cancelled",
             Self::InferenceFailed(_) => "inference_failed",
+            Self::RouteNotFound(_) => "not_found",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::NotAcceptable(_) => "not_acceptable",
+            Self::Internal(_) => "internal_error",
             Self::InvalidModel { .. } => "invalid_model",
             Self::InvalidSettings(_) => "invalid_settings",
         }

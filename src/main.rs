@@ -1,1 +1,8 @@
-fn main() {}
+//! The `lucarne` program: see `lucarne --help`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lucarne::cli::run()
+}

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::{CropBox, FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 
 use super::fit::Interpolation;
 use crate::error::{Error, Result};
@@ -148,37 +148,93 @@ fn nearest(source: &Raster<'_>, columns: &Span, rows: &Span) -> Vec<u8> {
     pixels
 }
 
-/// The horizontal pass over the rows that the vertical pass needs, then the vertical one. `P` is the pixel whose samples
-/// `source` holds.
+/// Both passes, the one first that Pillow does first. `P` is the pixel whose samples `source` holds.
 fn convolve<P: PixelTrait>(
     source: &Raster<'_>,
     columns: &Span,
     rows: &Span,
     kernel: &Kernel,
 ) -> Result<Vec<u8>> {
-    let needed = rows.reach(kernel.support);
-    let (wide_width, wide_height) = (columns.length, needed.end - needed.start);
-    let mut wide = vec![0; wide_width as usize * wide_height as usize * source.channels];
-    let mut out = vec![0; wide_width as usize * rows.length as usize * source.channels];
+    let channels = source.channels;
+    let between = |width: u32, height: u32, data| Raster {
+        width,
+        height,
+        channels,
+        data,
+    };
+    if vertical_first(columns, rows) {
+        let needed = columns.reach(kernel.support);
+        let (width, height) = (needed.end - needed.start, rows.length);
+        let (top, span) = rows.box_in_source();
+        let part = CropBox {
+            left: f64::from(needed.start),
+            top,
+            width: f64::from(width),
+            height: span,
+        };
+        let tall = pass::<P>(source, part, (width, height), kernel)?;
+        let (left, span) = columns.box_in_source();
+        let left = left - f64::from(needed.start);
+        let part = CropBox {
+            left,
+            top: 0.0,
+            width: span,
+            height: f64::from(height),
+        };
+        pass::<P>(
+            &between(width, height, &tall),
+            part,
+            (columns.length, height),
+            kernel,
+        )
+    } else {
+        let needed = rows.reach(kernel.support);
+        let (width, height) = (columns.length, needed.end - needed.start);
+        let (left, span) = columns.box_in_source();
+        let part = CropBox {
+            left,
+            top: f64::from(needed.start),
+            width: span,
+            height: f64::from(height),
+        };
+        let wide = pass::<P>(source, part, (width, height), kernel)?;
+        let (top, span) = rows.box_in_source();
+        let top = top - f64::from(needed.start);
+        let part = CropBox {
+            left: 0.0,
+            top,
+            width: f64::from(width),
+            height: span,
+        };
+        pass::<P>(&between(width, height, &wide), part, (width, rows.length), kernel)
+    }
+}
 
-    let (left, width) = columns.box_in_source();
-    let (top, height) = rows.box_in_source();
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(kernel.filter))
-        .use_alpha(false);
-    let across = options.crop(left, f64::from(needed.start), width, f64::from(wide_height));
-    let down = options.crop(0.0, top - f64::from(needed.start), f64::from(wide_width), height);
-
-    RESIZER.with_borrow_mut(|resizer| -> Result<()> {
-        let from =
-            TypedImageRef::<P>::from_buffer(source.width, source.height, source.data).map_err(unfit)?;
-        let mut into = TypedImage::<P>::from_buffer(wide_width, wide_height, &mut wide).map_err(unfit)?;
-        resizer.resize_typed(&from, &mut into, &across).map_err(unfit)?;
-        let from = TypedImageRef::<P>::from_buffer(wide_width, wide_height, &wide).map_err(unfit)?;
-        let mut into = TypedImage::<P>::from_buffer(wide_width, rows.length, &mut out).map_err(unfit)?;
-        resizer.resize_typed(&from, &mut into, &down).map_err(unfit)
-    })?;
+/// One pass: the `part` of `source` resized to `size`, which differs from the part's in at most one direction.
+fn pass<P: PixelTrait>(
+    source: &Raster<'_>,
+    part: CropBox,
+    size: (u32, u32),
+    kernel: &Kernel,
+) -> Result<Vec<u8>> {
+    let mut out = vec![0; size.0 as usize * size.1 as usize * source.channels];
+    let from = TypedImageRef::<P>::from_buffer(source.width, source.height, source.data).map_err(unfit)?;
+    let mut into = TypedImage::<P>::from_buffer(size.0, size.1, &mut out).map_err(unfit)?;
+    let options = ResizeOptions {
+        algorithm: ResizeAlg::Convolution(kernel.filter),
+        cropping: SrcCropping::Crop(part),
+        mul_div_alpha: false,
+    };
+    RESIZER
+        .with_borrow_mut(|resizer| resizer.resize_typed(&from, &mut into, &options))
+        .map_err(unfit)?;
     Ok(out)
+}
+
+/// Pillow (since 12.1) goes vertically first where the height shrinks by more than twice what the width shrinks by.
+fn vertical_first(columns: &Span, rows: &Span) -> bool {
+    let shrinks_by = |span: &Span| i64::from(span.source) - span.resized as i64;
+    shrinks_by(rows) > 0 && shrinks_by(rows) > 2 * shrinks_by(columns)
 }
 
 /// The sizes were worked out here, so this is a fault of ours; it costs the client one image, never the process.

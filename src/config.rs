@@ -1,0 +1,264 @@
+//! The server's settings: defaults, then the file, then `LUCARNE_…` variables, then flags. Everything is
+//! validated before anything starts.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Settings that are right. Each key is a flag (`--max-body-mb`), a variable (`LUCARNE_MAX_BODY_MB`) and a key of
+/// the file (`max_body_mb`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The folder of models.
+    pub models: PathBuf,
+    /// The address to listen on.
+    pub host: IpAddr,
+    /// The port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// Where to write the port once it is known.
+    pub port_file: Option<PathBuf>,
+    /// Bytes of a body at most, in MiB.
+    pub max_body_mb: u64,
+    /// Bytes of all bodies that are being read at one time, in MiB.
+    pub max_inflight_mb: u64,
+    /// Pixels of an image at most, in millions.
+    pub max_image_mpx: u64,
+    /// Images in one request at most.
+    pub max_images: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout_s: u64,
+    /// How long a request may take when it does not say so itself; 0 for ever.
+    pub request_timeout_ms: u64,
+    /// How long requests under way may take after SIGTERM.
+    pub drain_timeout_s: u64,
+    /// Threads that decode images; 0 for one a core.
+    pub decode_threads: usize,
+    /// Origins that browsers may call from; `*` for any.
+    pub cors_origins: Vec<String>,
+    /// A filter such as `info` or `lucarne=debug,tower_http=info`.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            models: "models".into(),
+            host: IpAddr::from([127, 0, 0, 1]),
+            port: 8080,
+            port_file: None,
+            max_body_mb: 32,
+            max_inflight_mb: 512,
+            max_image_mpx: 64,
+            max_images: 32,
+            body_timeout_s: 30,
+            request_timeout_ms: 60_000,
+            drain_timeout_s: 30,
+            decode_threads: 0,
+            cors_origins: Vec::new(),
+            log: "info".into(),
+            log_format: LogFormat::Text,
+        }
+    }
+}
+
+/// [`Settings`] as flags; what is not given is left to the environment, the file, the defaults.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    /// A TOML file with any of these settings (`max_body_mb = 64`). Also LUCARNE_CONFIG.
+    #[arg(long, env = "LUCARNE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The folder of models [default: models]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<IpAddr>,
+    /// The port to listen on; 0 lets the system choose [default: 8080]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Where to write the port once it is known
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_file: Option<PathBuf>,
+    /// Bytes of a body at most, in MiB [default: 32]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_mb: Option<u64>,
+    /// Bytes of all bodies that are being read at one time, in MiB [default: 512]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_inflight_mb: Option<u64>,
+    /// Pixels of an image at most, in millions [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_image_mpx: Option<u64>,
+    /// Images in one request at most [default: 32]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_images: Option<usize>,
+    /// How long a body may take to arrive, in seconds [default: 30]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_timeout_s: Option<u64>,
+    /// How long a request may take when it does not say so itself, 0 for ever [default: 60000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_timeout_ms: Option<u64>,
+    /// How long requests under way may take after SIGTERM, in seconds [default: 30]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout_s: Option<u64>,
+    /// Threads that decode images, 0 for one a core [default: 0]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decode_threads: Option<usize>,
+    /// An origin that browsers may call from, `*` for any; may be given more than once
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
+    /// What is logged: `info`, `debug`, `lucarne=debug,tower_http=info` … [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
+
+impl Settings {
+    /// Reads and validates the settings.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`], which names key, source and cure.
+    pub fn read(flags: &Flags) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &flags.config {
+            figment = figment.merge(Toml::file_exact(checked_file(file)?));
+        }
+        let settings: Self = figment
+            .merge(Env::prefixed("LUCARNE_").ignore(&["config"]))
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|e| Error::InvalidSettings(e.to_string()))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<()> {
+        let positive = [
+            ("max_body_mb", self.max_body_mb),
+            ("max_image_mpx", self.max_image_mpx),
+            ("max_images", self.max_images as u64),
+            ("body_timeout_s", self.body_timeout_s),
+        ];
+        for (key, value) in positive {
+            if value == 0 {
+                return Err(Error::InvalidSettings(format!("{key}: found 0, expected at least 1")));
+            }
+        }
+        if self.max_inflight_mb < self.max_body_mb || self.max_inflight_mb > 1 << 20 {
+            let (found, least) = (self.max_inflight_mb, self.max_body_mb);
+            return Err(Error::InvalidSettings(format!(
+                "max_inflight_mb: found {found}, expected from max_body_mb ({least}) to 1048576"
+            )));
+        }
+        for origin in &self.cors_origins {
+            if origin != "*" && !origin.contains("://") {
+                return Err(Error::InvalidSettings(format!(
+                    "cors_origins: found \"{origin}\", expected \"*\" or an origin such as \"https://example.org\""
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of a body at most.
+    #[must_use]
+    pub fn max_body_bytes(&self) -> usize {
+        usize::try_from(self.max_body_mb << 20).unwrap_or(usize::MAX)
+    }
+
+    /// The deadline of a request that names none.
+    #[must_use]
+    pub fn request_timeout(&self) -> Option<Duration> {
+        (self.request_timeout_ms > 0).then(|| Duration::from_millis(self.request_timeout_ms))
+    }
+}
+
+fn checked_file(file: &Path) -> Result<&Path> {
+    if file.is_file() {
+        return Ok(file);
+    }
+    let file = file.display();
+    Err(Error::InvalidSettings(format!("--config: there is no file {file}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_file(text: &str) -> (tempfile::TempDir, Flags) {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("lucarne.toml");
+        std::fs::write(&file, text).expect("writable");
+        let flags = Flags {
+            config: Some(file),
+            ..Flags::default()
+        };
+        (dir, flags)
+    }
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_defaults() {
+        let (_dir, mut flags) = with_file("port = 1\nmax_images = 3\ncors_origins = [\"*\"]");
+        flags.port = Some(2);
+        let settings = Settings::read(&flags).expect("right settings");
+        assert_eq!((settings.port, settings.max_images, settings.max_body_mb), (2, 3, 32));
+        assert_eq!(settings.cors_origins, ["*"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, words) in [
+            ("prot = 1", "prot"),
+            ("port = \"x\"", "port"),
+            ("max_images = 0", "max_images: found 0"),
+            ("max_body_mb = 1000", "max_inflight_mb"),
+            ("cors_origins = [\"example.org\"]", "https://example.org"),
+        ] {
+            let (_dir, flags) = with_file(text);
+            let error = Settings::read(&flags).expect_err(text).to_string();
+            assert!(error.contains(words), "{error:?} does not name {words:?}");
+        }
+        let missing = Flags {
+            config: Some("/no/such/file".into()),
+            ..Flags::default()
+        };
+        assert!(Settings::read(&missing).is_err());
+    }
+}

@@ -1,0 +1,206 @@
+//! The bounded queue of one model: the [`Batcher`] behind a lock, with a bell for its workers.
+//!
+//! A request first reserves its places with [`Queue::admit`], before its image is decoded, so that a burst
+//! costs no memory; then it pushes its jobs. Whoever waits in the queue and is swept out gets its answer here.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::batcher::{Batcher, Policy, Taken, Waiting};
+use super::job::Job;
+use super::observer::Observer;
+use crate::error::{Error, Result};
+
+struct State<I, O> {
+    batcher: Batcher<Job<I, O>>,
+    closed: bool,
+    /// Moving average of what one batch costs, for Retry-After.
+    batch_cost: Duration,
+}
+
+/// See the module's text.
+pub(super) struct Queue<I, O> {
+    name: String,
+    policy: Policy,
+    state: Mutex<State<I, O>>,
+    bell: Condvar,
+    observer: Arc<dyn Observer>,
+}
+
+/// Places in a queue that are held for a request until its jobs are pushed.
+pub struct Permit<I, O> {
+    queue: Arc<Queue<I, O>>,
+    places: usize,
+}
+
+impl<I, O> Drop for Permit<I, O> {
+    fn drop(&mut self) {
+        if self.places > 0 {
+            self.queue.lock().batcher.release(self.places);
+            self.queue.bell.notify_all();
+        }
+    }
+}
+
+impl<I, O> std::fmt::Debug for Permit<I, O> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Permit").field("places", &self.places).finish_non_exhaustive()
+    }
+}
+
+impl<I, O> Permit<I, O> {
+    /// Puts `jobs` into the queue, as many as this permit has places for.
+    pub(super) fn push(mut self, jobs: Vec<Job<I, O>>, deadline: Option<Instant>) {
+        debug_assert_eq!(jobs.len(), self.places);
+        let queue = Arc::clone(&self.queue);
+        let mut state = queue.lock();
+        let now = Instant::now();
+        for job in jobs {
+            state.batcher.push(job, now, deadline);
+            self.places = self.places.saturating_sub(1);
+        }
+        queue.observer.depth(state.batcher.len());
+        drop(state);
+        queue.bell.notify_all();
+    }
+}
+
+impl<I, O> Queue<I, O> {
+    pub(super) fn new(name: &str, policy: Policy, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            name: name.to_owned(),
+            policy,
+            state: Mutex::new(State {
+                batcher: Batcher::new(policy),
+                closed: false,
+                batch_cost: Duration::ZERO,
+            }),
+            bell: Condvar::new(),
+            observer,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<I, O>> {
+        // The batcher's methods leave it consistent; a panic elsewhere under the lock cannot tear it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reserves `places` for a request.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] when there are not that many, [`Error::NotReady`] when the queue is closed,
+    /// [`Error::InvalidParameter`] when the queue could never hold that many.
+    pub(super) fn admit(self: &Arc<Self>, places: usize) -> Result<Permit<I, O>> {
+        if places > self.policy.capacity {
+            let capacity = self.policy.capacity;
+            return Err(Error::InvalidBody(format!(
+                "{places} images in one request, but the queue of {} has {capacity} places; send fewer at a time",
+                self.name
+            )));
+        }
+        let mut state = self.lock();
+        if state.closed {
+            return Err(Error::NotReady("the server is shutting down".into()));
+        }
+        if !state.batcher.reserve(places) {
+            let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
+            let fits = state.batcher.reserve(places);
+            let retry_after = self.retry_after(&state);
+            drop(state);
+            self.dismiss(swept);
+            if !fits {
+                self.observer.rejected(places);
+                return Err(Error::QueueFull {
+                    queue: self.name.clone(),
+                    retry_after,
+                });
+            }
+        }
+        Ok(Permit {
+            queue: Arc::clone(self),
+            places,
+        })
+    }
+
+    /// Whether nothing waits and nobody holds a place.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().batcher.is_idle()
+    }
+
+    /// About how long until the queue has been worked off: whole seconds, at least one.
+    fn retry_after(&self, state: &State<I, O>) -> Duration {
+        let batches = state.batcher.len().div_ceil(self.policy.max_batch);
+        let total = state.batch_cost * u32::try_from(batches).unwrap_or(u32::MAX);
+        Duration::from_secs(total.as_secs_f64().ceil().max(1.0) as u64)
+    }
+
+    /// Answers those that were swept out. Called without the lock.
+    fn dismiss(&self, swept: Taken<Job<I, O>>) {
+        for waiting in swept.expired {
+            self.observer.expired();
+            let waited_ms = waiting.arrived.elapsed().as_millis();
+            waiting.item.answer(Err(Error::DeadlineExceeded(format!(
+                "the deadline passed after {waited_ms} ms in the queue; nothing was computed"
+            ))));
+        }
+        for _ in swept.departed {
+            self.observer.cancelled();
+        }
+    }
+
+    /// Waits until a batch could be taken; false when the queue is closed and empty.
+    pub(super) fn wait(&self) -> bool {
+        let mut state = self.lock();
+        loop {
+            let asleep_until = match state.batcher.ready(Instant::now()) {
+                Ok(()) => return true,
+                Err(_) if state.closed && state.batcher.is_idle() => return false,
+                Err(wake_at) => wake_at,
+            };
+            state = match asleep_until {
+                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let pause = at.saturating_duration_since(Instant::now());
+                    self.bell.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
+            if !(swept.expired.is_empty() && swept.departed.is_empty()) {
+                drop(state);
+                self.dismiss(swept);
+                state = self.lock();
+            }
+        }
+    }
+
+    /// Takes a batch; empty when another worker was quicker.
+    pub(super) fn take(&self) -> Vec<Waiting<Job<I, O>>> {
+        let mut state = self.lock();
+        let mut taken = state.batcher.take(Instant::now(), Job::is_departed);
+        let batch = std::mem::take(&mut taken.batch);
+        self.observer.depth(state.batcher.len());
+        drop(state);
+        self.dismiss(taken);
+        batch
+    }
+
+    /// Remembers what a batch cost.
+    pub(super) fn learn(&self, cost: Duration) {
+        let mut state = self.lock();
+        state.batch_cost = if state.batch_cost.is_zero() {
+            cost
+        } else {
+            (state.batch_cost * 7 + cost) / 8
+        };
+    }
+
+    /// No more admissions; what is inside is worked off without waiting for company.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.batcher.drain();
+        drop(state);
+        self.bell.notify_all();
+    }
+}

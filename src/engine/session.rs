@@ -1,0 +1,80 @@
+//! A loaded model on a thread: the module as it runs fastest, and the thread's settings for libtorch.
+
+use tch::{Device, Tensor};
+use torch_bridge::{BridgeError, Module, Value};
+
+use crate::error::{Error, Result};
+
+impl From<BridgeError> for Error {
+    fn from(error: BridgeError) -> Self {
+        Self::InferenceFailed(error.to_string())
+    }
+}
+
+impl From<tch::TchError> for Error {
+    fn from(error: tch::TchError) -> Self {
+        Self::InferenceFailed(error.to_string())
+    }
+}
+
+/// Settings of libtorch that hold for the whole process; call it before anything is loaded.
+pub fn configure_process() {
+    // The profiling executor re-optimises at the first calls of every shape: seconds at a new batch size. A
+    // frozen graph gains nothing from it. These only fail when libtorch itself is broken; loading then says so.
+    drop(tch::jit::f_set_profiling_mode(false));
+    drop(tch::jit::f_set_tensor_expr_fuser_enabled(false));
+}
+
+/// Settings of libtorch that are kept by each thread; call it first on every thread that computes.
+pub fn configure_thread(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+}
+
+/// A module that is ready to predict. Clones share the weights.
+#[derive(Clone)]
+pub struct Session {
+    module: Module,
+    device: Device,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("device", &self.device).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Freezes `module`, which is on `device`, for `methods`.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    pub fn prepare(module: &Module, device: Device, methods: &[&str]) -> Result<Self> {
+        Ok(Self {
+            module: module.prepare_for_inference(methods)?,
+            device,
+        })
+    }
+
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// Calls `method` without recording gradients.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    pub fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        Ok(self.module.call(method, inputs)?)
+    }
+
+    /// `forward` of one batch that answers one tensor.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; also when the answer is not a tensor.
+    pub fn forward(&self, batch: Tensor) -> Result<Tensor> {
+        Ok(self.call("forward", &[Value::Tensor(batch)])?.into_tensor()?)
+    }
+}

@@ -1,0 +1,86 @@
+//! Bytes into batches: u8 pixels (height, width, channel) become one normalised f32 tensor `[B, C, H, W]` in
+//! channels-last memory order, which is the order that the bytes already have.
+
+use tch::{Device, Tensor};
+
+use crate::error::{Error, Result};
+
+/// `(value · scale − mean) / std` for each channel, as a table over the 256 values of a byte.
+#[derive(Debug, Clone)]
+pub struct Normalise {
+    tables: Vec<[f32; 256]>,
+}
+
+impl Normalise {
+    /// Tables for `mean.len()` channels; `mean` and `std` are of one length and `std` has no zero.
+    #[must_use]
+    pub fn new(scale: f64, mean: &[f64], std: &[f64]) -> Self {
+        let table = |(mean, std): (&f64, &f64)| {
+            std::array::from_fn(|value| ((value as f64 * scale - mean) / std) as f32)
+        };
+        Self {
+            tables: mean.iter().zip(std).map(table).collect(),
+        }
+    }
+
+    /// How many channels a pixel has.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// One batch `[B, C, height, width]` from `tiles` of `height · width · C` bytes each.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] when a tile has another length, or the device has no room.
+    pub fn batch(&self, tiles: &[&[u8]], height: usize, width: usize, device: Device) -> Result<Tensor> {
+        let channels = self.channels();
+        let length = height * width * channels;
+        let mut values = Vec::with_capacity(tiles.len() * length);
+        for tile in tiles {
+            if tile.len() != length {
+                let found = tile.len();
+                return Err(Error::InferenceFailed(format!("a tile of {found} bytes, expected {length}")));
+            }
+            match self.tables.as_slice() {
+                [r, g, b] => values.extend(tile.chunks_exact(3).flat_map(|p| {
+                    [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]
+                })),
+                tables => values.extend(
+                    tile.chunks_exact(channels)
+                        .flat_map(|p| p.iter().zip(tables).map(|(&v, table)| table[usize::from(v)])),
+                ),
+            }
+        }
+        let shape = [tiles.len(), height, width, channels].map(|n| n as i64);
+        Tensor::f_from_slice(&values)
+            .and_then(|t| t.f_view(shape))
+            .and_then(|t| t.f_permute([0, 3, 1, 2]))
+            .and_then(|t| t.f_to_device(device))
+            .map_err(|e| Error::InferenceFailed(e.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_normalised_channels_last_and_in_order() {
+        let normalise = Normalise::new(1.0 / 255.0, &[0.5, 0.25, 0.0], &[0.5, 0.25, 1.0]);
+        let tiles: [&[u8]; 2] = [&[0, 0, 0, 255, 255, 255], &[255, 0, 51, 0, 255, 102]];
+        let batch = normalise.batch(&tiles, 1, 2, Device::Cpu).expect("it fits");
+        assert_eq!(batch.size(), [2, 3, 1, 2]);
+        assert_eq!(batch.stride(), [6, 1, 6, 3], "channels-last");
+        let values: Vec<f32> = batch.contiguous().flatten(0, -1).try_into().expect("f32 values");
+        let expected = [-1., 1., -1., 3., 0., 1., 1., -1., -1., 3., 0.2, 0.4];
+        let close = values.iter().zip(expected).all(|(v, e): (&f32, f32)| (v - e).abs() < 1e-6);
+        assert!(close, "{values:?}");
+    }
+
+    #[test]
+    fn a_tile_of_another_size_is_refused() {
+        let normalise = Normalise::new(1.0, &[0.0], &[1.0]);
+        assert!(normalise.batch(&[&[1, 2, 3]], 2, 2, Device::Cpu).is_err());
+    }
+}

@@ -1,0 +1,203 @@
+//! The engine with a made-up runner: what it promises, without torch.
+
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::turns::Turns;
+use super::*;
+
+/// Counts what the engine reports.
+#[derive(Default)]
+struct Counts {
+    batches: AtomicUsize,
+    largest: AtomicUsize,
+    items: AtomicUsize,
+    expired: AtomicUsize,
+    cancelled: AtomicUsize,
+    rejected: AtomicUsize,
+}
+
+impl Observer for Counts {
+    fn depth(&self, _: usize) {}
+    fn queued(&self, _: Duration) {}
+    fn batch(&self, size: usize, _: Duration) {
+        self.batches.fetch_add(1, Ordering::SeqCst);
+        self.items.fetch_add(size, Ordering::SeqCst);
+        self.largest.fetch_max(size, Ordering::SeqCst);
+    }
+    fn rejected(&self, places: usize) {
+        self.rejected.fetch_add(places, Ordering::SeqCst);
+    }
+    fn expired(&self) {
+        self.expired.fetch_add(1, Ordering::SeqCst);
+    }
+    fn cancelled(&self) {
+        self.cancelled.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Doubles numbers; 13 fails, 666 panics, and every batch waits for the gate.
+struct Doubler {
+    gate: Arc<Mutex<()>>,
+}
+
+impl Runner<u64, u64> for Doubler {
+    fn run(&mut self, inputs: &[u64]) -> Result<Vec<Result<u64>>> {
+        let _open = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        if inputs.contains(&13) {
+            return Err(Error::InferenceFailed("13".into()));
+        }
+        assert!(!inputs.contains(&666), "666");
+        Ok(inputs.iter().map(|i| Ok(2 * i)).collect())
+    }
+}
+
+struct Rig {
+    engine: Arc<Engine<u64, u64>>,
+    counts: Arc<Counts>,
+    gate: Arc<Mutex<()>>,
+}
+
+fn rig(capacity: usize, max_batch: usize) -> Rig {
+    let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Mutex::new(())));
+    let setup = Setup {
+        name: "doubler".into(),
+        policy: Policy {
+            max_batch,
+            max_delay: Duration::ZERO,
+            capacity,
+        },
+        workers: 1,
+        share: Some(Share {
+            turns: Turns::new(NonZeroUsize::MIN),
+            cores: 1,
+        }),
+        observer: Arc::clone(&counts) as Arc<dyn Observer>,
+    };
+    let its_gate = Arc::clone(&gate);
+    let engine = Engine::start(setup, move || {
+        Ok(Doubler {
+            gate: Arc::clone(&its_gate),
+        })
+    });
+    Rig {
+        engine: Arc::new(engine.expect("the doubler starts")),
+        counts,
+        gate,
+    }
+}
+
+async fn ask(engine: &Engine<u64, u64>, n: u64, deadline: Option<Instant>) -> Result<u64> {
+    let permit = engine.admit(1)?;
+    let mut answers = engine.submit(permit, vec![n], deadline).await?;
+    Ok(answers.pop().expect("one answer").output)
+}
+
+/// Lets the other tasks and threads go on until `done`.
+async fn until(mut done: impl FnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(10);
+    while !done() {
+        assert!(Instant::now() < patience, "waited in vain");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn inputs_of_one_request_come_back_in_order() {
+    let rig = rig(64, 4);
+    let permit = rig.engine.admit(10).expect("ten places");
+    let answers = rig.engine.submit(permit, (0..10).collect(), None).await.expect("ten answers");
+    assert_eq!(answers.iter().map(|a| a.output).collect::<Vec<_>>(), (0..10).map(|i| 2 * i).collect::<Vec<_>>());
+    assert!(rig.counts.largest.load(Ordering::SeqCst) <= 4);
+}
+
+#[tokio::test]
+async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
+    for bad in [13, 666] {
+        let rig = rig(64, 8);
+        let tasks: Vec<_> = {
+            let closed = rig.gate.lock().expect("the gate is whole");
+            let mut tasks = Vec::new();
+            for n in [1, 2, bad, 4] {
+                let engine = Arc::clone(&rig.engine);
+                tasks.push(tokio::spawn(async move { ask(&engine, n, None).await }));
+                tokio::task::yield_now().await;
+            }
+            drop(closed);
+            tasks
+        };
+        let mut answers = Vec::new();
+        for task in tasks {
+            answers.push(task.await.expect("no panic reaches the caller"));
+        }
+        assert_eq!((&answers[0], &answers[1], &answers[3]), (&Ok(2), &Ok(4), &Ok(8)));
+        assert!(matches!(answers[2], Err(Error::InferenceFailed(_))), "{:?}", answers[2]);
+        assert_eq!(ask(&rig.engine, 21, None).await, Ok(42));
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let rig = rig(2, 1);
+    let permits = (rig.engine.admit(1).expect("first"), rig.engine.admit(1).expect("second"));
+    let refused = rig.engine.admit(1).expect_err("full");
+    assert!(matches!(refused, Error::QueueFull { retry_after, .. } if retry_after >= Duration::from_secs(1)));
+    assert_eq!(rig.counts.rejected.load(Ordering::SeqCst), 1);
+    drop(permits);
+    assert_eq!(ask(&rig.engine, 1, None).await, Ok(2));
+}
+
+#[tokio::test]
+async fn expired_and_departed_jobs_are_not_computed() {
+    let rig = rig(8, 1);
+    let (first, expired, departed) = {
+        let closed = rig.gate.lock().expect("the gate is whole");
+        let engine = Arc::clone(&rig.engine);
+        let first = tokio::spawn(async move { ask(&engine, 1, None).await });
+        until(|| rig.engine.queue.is_idle()).await;
+        let engine = Arc::clone(&rig.engine);
+        let expired = tokio::spawn(async move { ask(&engine, 2, Some(Instant::now())).await });
+        let engine = Arc::clone(&rig.engine);
+        let departed = tokio::spawn(async move { ask(&engine, 3, None).await });
+        tokio::task::yield_now().await;
+        departed.abort();
+        tokio::task::yield_now().await;
+        drop(closed);
+        (first, expired, departed)
+    };
+    assert_eq!(first.await.expect("first ends"), Ok(2));
+    assert!(matches!(expired.await.expect("expired ends"), Err(Error::DeadlineExceeded(_))));
+    assert!(departed.await.is_err_and(|e| e.is_cancelled()));
+    assert_eq!(ask(&rig.engine, 5, None).await, Ok(10));
+    assert_eq!(rig.counts.expired.load(Ordering::SeqCst), 1);
+    assert_eq!(rig.counts.cancelled.load(Ordering::SeqCst), 1);
+    assert_eq!(rig.counts.items.load(Ordering::SeqCst), 2, "only 1 and 5 were computed");
+}
+
+#[tokio::test]
+async fn closing_answers_what_was_admitted_and_refuses_the_rest() {
+    let rig = rig(64, 4);
+    let permit = rig.engine.admit(20).expect("twenty places");
+    rig.engine.close();
+    assert!(matches!(rig.engine.admit(1), Err(Error::NotReady(_))));
+    let answers = rig.engine.submit(permit, (0..20).collect(), None).await.expect("all answered");
+    assert_eq!(answers.len(), 20);
+}
+
+#[test]
+fn a_runner_that_cannot_be_made_is_an_error() {
+    let setup = Setup {
+        name: "never".into(),
+        policy: Policy {
+            max_batch: 1,
+            max_delay: Duration::ZERO,
+            capacity: 1,
+        },
+        workers: 2,
+        share: None,
+        observer: Arc::new(observer::Silent),
+    };
+    let engine = Engine::<u64, u64>::start(setup, || -> Result<Doubler> { Err(Error::InferenceFailed("no".into())) });
+    assert_eq!(engine.expect_err("it cannot start"), Error::InferenceFailed("no".into()));
+}

@@ -1,0 +1,208 @@
+//! From a model's folder to a model that answers: manifest, artifact, labels, contract, engines, warm-up.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use torch_bridge::Module;
+
+use super::digest;
+use super::manifest::{self, Manifest, Version};
+use crate::engine::batcher::Policy;
+use crate::engine::observer::Observer;
+use crate::engine::session::{Session, configure_thread};
+use crate::engine::turns::Turns;
+use crate::engine::{Engine, Setup, Share, device};
+use crate::error::{Error, Result};
+use crate::explain::{self, Explainer, Origin};
+use crate::tasks::{self, Labels, Predictor, Subject};
+
+/// A model that is served.
+#[derive(Debug)]
+pub struct Model {
+    /// The folder's name.
+    pub name: String,
+    /// The version that answers.
+    pub version: String,
+    /// Every version on disk, oldest first.
+    pub versions: Vec<String>,
+    /// What it is and how it is fed.
+    pub subject: Arc<Subject>,
+    /// Where it computes.
+    pub device: String,
+    /// Threads of each instance.
+    pub threads: usize,
+    /// Parameters and buffers.
+    pub parameters: u64,
+    /// Predictions.
+    pub predict: Engine<tasks::Item, tasks::Prediction>,
+    /// Explanations, on a queue and a thread of their own.
+    pub explain: Engine<explain::Request, explain::Answer>,
+}
+
+/// Which of a model's two queues an observer listens to.
+type ObserverOf = dyn Fn(&str, &'static str) -> Arc<dyn Observer> + Send + Sync;
+
+/// Loads models; all of them share the cores.
+pub struct Loader {
+    turns: Arc<Turns>,
+    observer: Box<ObserverOf>,
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").field("cores", &self.turns.cores()).finish_non_exhaustive()
+    }
+}
+
+impl Loader {
+    /// A loader whose models report to `observer(model, queue)`.
+    #[must_use]
+    pub fn new(turns: Arc<Turns>, observer: Box<ObserverOf>) -> Self {
+        Self { turns, observer }
+    }
+
+    /// Loads the newest version of the model in `dir`, and warms it up.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] with file, key and cure; [`Error::NotReady`] when its device is missing.
+    pub fn load(&self, dir: &Path) -> Result<Model> {
+        let started = Instant::now();
+        let name = model_name(dir)?;
+        let manifest = Manifest::read(dir)?;
+        let versions = manifest::versions(dir, &manifest.artifact)?;
+        let version = versions.last().expect("versions() answers at least one").clone();
+        let labels = labels(dir, &manifest, &version)?;
+        let subject = Arc::new(Subject::new(manifest, labels));
+        let model = self.start(&name, subject, &version, &versions)?;
+        let load_ms = started.elapsed().as_millis();
+        tracing::info!(model = name, version = version.name, device = model.device, load_ms, "model is ready");
+        Ok(model)
+    }
+
+    fn start(&self, name: &str, subject: Arc<Subject>, version: &Version, versions: &[Version]) -> Result<Model> {
+        let manifest = &subject.manifest;
+        let device = device::resolve(manifest.instances.device)?;
+        let (count, cores) = (manifest.instances.count, self.turns.cores());
+        let threads = device::threads_each(manifest.instances.threads, count, cores);
+        configure_thread(threads);
+        if let Some(sha256) = &manifest.artifact.sha256 {
+            digest::verify(&version.file, sha256)?;
+        }
+        let opened = open(&version.file, device, &subject).map_err(|e| in_file(&version.file, e))?;
+        let (session, its_subject) = (opened.session, Arc::clone(&subject));
+        let predict = Engine::start(self.predict_setup(name, manifest, count, threads), move || {
+            configure_thread(threads);
+            Predictor::new(session.clone(), Arc::clone(&its_subject))
+        });
+        let origin = Origin {
+            file: version.file.clone(),
+            device,
+            threads: device::threads_each(0, 1, cores),
+            turns: Arc::clone(&self.turns),
+        };
+        let its_subject = Arc::clone(&subject);
+        let explain = Engine::start(self.explain_setup(name, manifest), move || {
+            Ok(Explainer::new(origin.clone(), Arc::clone(&its_subject)))
+        })?;
+        Ok(Model {
+            name: name.to_owned(),
+            version: version.name.clone(),
+            versions: versions.iter().map(|v| v.name.clone()).collect(),
+            subject,
+            device: device::name(device),
+            threads,
+            parameters: opened.parameters,
+            predict: predict.map_err(|e| in_file(&version.file, e))?,
+            explain,
+        })
+    }
+
+    fn predict_setup(&self, name: &str, manifest: &Manifest, count: usize, threads: usize) -> Setup {
+        let share = Share {
+            turns: Arc::clone(&self.turns),
+            cores: threads,
+        };
+        Setup {
+            name: name.to_owned(),
+            policy: Policy {
+                max_batch: manifest.batching.max_batch_size,
+                max_delay: manifest.batching.max_delay,
+                capacity: manifest.batching.queue_capacity,
+            },
+            workers: count,
+            share: Some(share),
+            observer: (self.observer)(name, "predict"),
+        }
+    }
+
+    fn explain_setup(&self, name: &str, manifest: &Manifest) -> Setup {
+        Setup {
+            name: format!("{name}:explain"),
+            policy: Policy {
+                max_batch: 1,
+                max_delay: Duration::ZERO,
+                capacity: manifest.explain.queue_capacity,
+            },
+            workers: 1,
+            share: None,
+            observer: (self.observer)(name, "explain"),
+        }
+    }
+}
+
+struct Opened {
+    session: Session,
+    parameters: u64,
+}
+
+/// Loads and freezes the artifact, and checks what can be seen without running it.
+fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
+    let module = Module::load(file, device)?;
+    if let Some(layer) = &subject.manifest.explain.layer {
+        let layers = module.layers("forward")?;
+        if !layers.iter().any(|l| l.path == *layer) {
+            let problem = format!("explain.layer: the model has no layer `{layer}`; `lucarne inspect` lists them");
+            return Err(Error::InvalidModel {
+                problems: vec![problem],
+            });
+        }
+    }
+    Ok(Opened {
+        parameters: module.parameter_count()?,
+        session: Session::prepare(&module, device, &["forward"])?,
+    })
+}
+
+fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> {
+    let Some(name) = &manifest.output.labels else {
+        return Ok(Labels::default());
+    };
+    // A version may bring labels of its own.
+    let own = version.file.with_file_name(name);
+    Labels::read(&if own.is_file() { own } else { dir.join(name) })
+}
+
+/// Says which file an error is about, and makes every failure to load one of the model's.
+fn in_file(file: &Path, error: Error) -> Error {
+    let problems = match error {
+        Error::InvalidModel { problems } => problems,
+        other => vec![other.to_string()],
+    };
+    Error::InvalidModel {
+        problems: problems.into_iter().map(|p| format!("{}: {p}", file.display())).collect(),
+    }
+}
+
+/// The name under which a folder is served: letters, digits, `_`, `-` and `.`.
+fn model_name(dir: &Path) -> Result<String> {
+    let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    if name.is_empty() || !name.chars().all(allowed) {
+        let problem = format!("{}: a model's folder is named with letters, digits, _, - and .", dir.display());
+        return Err(Error::InvalidModel {
+            problems: vec![problem],
+        });
+    }
+    Ok(name.to_owned())
+}

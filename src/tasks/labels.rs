@@ -1,0 +1,86 @@
+//! The names of a model's outputs.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Labels in the order of the outputs; empty when the model has none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Labels(Vec<String>);
+
+impl Labels {
+    /// Reads a file of one label a line; blank lines at the end do not count.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] when it cannot be read.
+    pub fn read(file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file).map_err(|e| Error::InvalidModel {
+            problems: vec![format!("{}: output.labels: cannot be read: {e}", file.display())],
+        })?;
+        Ok(Self::new(text.trim_end().lines().map(|line| line.trim().to_owned())))
+    }
+
+    /// These labels.
+    pub fn new(labels: impl IntoIterator<Item = String>) -> Self {
+        Self(labels.into_iter().collect())
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the model has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The label of output `index`, or the index itself as text.
+    #[must_use]
+    pub fn name(&self, index: usize) -> String {
+        self.0.get(index).cloned().unwrap_or_else(|| index.to_string())
+    }
+
+    /// All of them, in the order of the outputs.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.0
+    }
+
+    /// The first output with this label, whatever its case.
+    #[must_use]
+    pub fn find(&self, label: &str) -> Option<usize> {
+        let same = |candidate: &String| candidate.eq_ignore_ascii_case(label.trim());
+        self.0.iter().position(same)
+    }
+
+    /// The labels most like `label`, best first, for messages.
+    #[must_use]
+    pub fn nearest(&self, label: &str, count: usize) -> Vec<&str> {
+        let mut scored: Vec<_> = self
+            .0
+            .iter()
+            .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &label.to_lowercase()), known.as_str()))
+            .collect();
+        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
+        scored.into_iter().take(count).map(|(_, known)| known).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_found_by_name_and_named_by_index() {
+        let labels = Labels::new(["tabby", "Egyptian cat", "tabby"].map(String::from));
+        assert_eq!(labels.find("egyptian cat "), Some(1));
+        assert_eq!(labels.find("tabby"), Some(0), "the first of two");
+        assert_eq!(labels.find("dog"), None);
+        assert_eq!(labels.name(1), "Egyptian cat");
+        assert_eq!(labels.name(7), "7");
+        assert_eq!(labels.nearest("Egiptian cat", 1), ["Egyptian cat"]);
+    }
+}

@@ -1,0 +1,255 @@
+//! Logs, and the names, units and buckets of the metrics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+use crate::engine::observer::Observer;
+use crate::error::{Error, Result};
+
+/// Starts logging to standard error.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] when `filter` is no filter.
+pub fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
+        LogFormat::Text => subscriber.try_init(),
+    };
+    started.map_err(|e| Error::InvalidSettings(format!("log: {e}")))
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    model: String,
+    queue: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: String,
+    method: String,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FailureLabels {
+    code: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+}
+
+/// Half a millisecond to half a minute.
+fn seconds() -> Histogram {
+    Histogram::new([
+        0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    ])
+}
+
+fn sizes() -> Histogram {
+    Histogram::new([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 64.0])
+}
+
+type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+fn family<L: Clone + std::hash::Hash + Eq>(make: fn() -> Histogram) -> Durations<L> {
+    Family::new_with_constructor(make)
+}
+
+/// Every metric of one server.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    duration: Durations<RouteLabels>,
+    decode: Histogram,
+    depth: Family<QueueLabels, Gauge>,
+    batch_size: Durations<QueueLabels>,
+    queue: Durations<QueueLabels>,
+    compute: Durations<QueueLabels>,
+    computed: Family<QueueLabels, Counter>,
+    rejected: Family<QueueLabels, Counter>,
+    expired: Family<QueueLabels, Counter>,
+    cancelled: Family<QueueLabels, Counter>,
+}
+
+impl Metrics {
+    /// Fresh metrics, all zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lucarne"),
+            requests: Family::default(),
+            failures: Family::default(),
+            duration: family(seconds),
+            decode: seconds(),
+            depth: Family::default(),
+            batch_size: family(sizes),
+            queue: family(seconds),
+            compute: family(seconds),
+            computed: Family::default(),
+            rejected: Family::default(),
+            expired: Family::default(),
+            cancelled: Family::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("requests", "Requests answered, by route, method and status", self.requests.clone());
+        r.register("failures", "Requests that failed, by error code", self.failures.clone());
+        r.register("request_duration_seconds", "From the head of a request to its answer", self.duration.clone());
+        r.register("decode_duration_seconds", "Decoding and resizing one image", self.decode.clone());
+        r.register("queue_depth", "Images that wait now", self.depth.clone());
+        r.register("batch_size", "Images in a batch", self.batch_size.clone());
+        r.register("queue_duration_seconds", "One image's wait before its batch", self.queue.clone());
+        r.register("compute_duration_seconds", "One batch's computation", self.compute.clone());
+        r.register("images_computed", "Images that were computed", self.computed.clone());
+        r.register("images_rejected", "Images refused because the queue was full", self.rejected.clone());
+        r.register("images_expired", "Images whose deadline passed in the queue; not computed", self.expired.clone());
+        r.register("images_cancelled", "Images whose client left in the queue; not computed", self.cancelled.clone());
+    }
+
+    /// The OpenMetrics text of all metrics.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] never in practice: writing to a string does not fail.
+    pub fn text(&self) -> Result<String> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).map_err(|e| Error::InferenceFailed(e.to_string()))?;
+        Ok(text)
+    }
+
+    /// One request was answered.
+    pub fn answered(&self, method: &str, route: &str, status: u16, took: Duration) {
+        let labels = RequestLabels {
+            route: route.to_owned(),
+            method: method.to_owned(),
+            status,
+        };
+        self.requests.get_or_create(&labels).inc();
+        let route = RouteLabels {
+            route: route.to_owned(),
+        };
+        self.duration.get_or_create(&route).observe(took.as_secs_f64());
+    }
+
+    /// One request failed with `code`.
+    pub fn failed(&self, code: &'static str) {
+        self.failures.get_or_create(&FailureLabels { code }).inc();
+    }
+
+    /// One image was decoded and resized.
+    pub fn decoded(&self, took: Duration) {
+        self.decode.observe(took.as_secs_f64());
+    }
+
+    /// The observer of one queue of one model. Its series exist, at zero, from now on.
+    #[must_use]
+    pub fn observer(&self, model: &str, queue: &'static str) -> Arc<dyn Observer> {
+        let labels = QueueLabels {
+            model: model.to_owned(),
+            queue,
+        };
+        Arc::new(QueueObserver {
+            depth: self.depth.get_or_create_owned(&labels),
+            batch_size: self.batch_size.get_or_create_owned(&labels),
+            queue: self.queue.get_or_create_owned(&labels),
+            compute: self.compute.get_or_create_owned(&labels),
+            computed: self.computed.get_or_create_owned(&labels),
+            rejected: self.rejected.get_or_create_owned(&labels),
+            expired: self.expired.get_or_create_owned(&labels),
+            cancelled: self.cancelled.get_or_create_owned(&labels),
+        })
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The metrics of one queue, looked up once.
+struct QueueObserver {
+    depth: Gauge,
+    batch_size: Histogram,
+    queue: Histogram,
+    compute: Histogram,
+    computed: Counter,
+    rejected: Counter,
+    expired: Counter,
+    cancelled: Counter,
+}
+
+impl Observer for QueueObserver {
+    fn depth(&self, waiting: usize) {
+        self.depth.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    fn batch(&self, size: usize, compute: Duration) {
+        self.batch_size.observe(size as f64);
+        self.compute.observe(compute.as_secs_f64());
+        self.computed.inc_by(size as u64);
+    }
+
+    fn queued(&self, queue: Duration) {
+        self.queue.observe(queue.as_secs_f64());
+    }
+
+    fn rejected(&self, places: usize) {
+        self.rejected.inc_by(places as u64);
+    }
+
+    fn expired(&self) {
+        self.expired.inc();
+    }
+
+    fn cancelled(&self) {
+        self.cancelled.inc();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_names_every_series_with_its_unit() {
+        let metrics = Metrics::new();
+        let observer = metrics.observer("m", "predict");
+        observer.batch(3, Duration::from_millis(7));
+        observer.depth(2);
+        metrics.failed("queue_full");
+        metrics.answered("POST", "/v1/models/{name}/predict", 200, Duration::from_millis(9));
+        let text = metrics.text().expect("text");
+        for line in [
+            "lucarne_images_computed_total{model=\"m\",queue=\"predict\"} 3",
+            "lucarne_images_expired_total{model=\"m\",queue=\"predict\"} 0",
+            "lucarne_queue_depth{model=\"m\",queue=\"predict\"} 2",
+            "lucarne_batch_size_sum{model=\"m\",queue=\"predict\"} 3",
+            "lucarne_compute_duration_seconds_bucket{le=\"0.01\",model=\"m\",queue=\"predict\"} 1",
+            "lucarne_failures_total{code=\"queue_full\"} 1",
+            "lucarne_requests_total{route=\"/v1/models/{name}/predict\",method=\"POST\",status=\"200\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! A server process on a port of its own, ended with the test.
+
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use reqwest::Client;
+
+use crate::support::model_variant;
+
+/// A running `lucarne serve`.
+pub struct Server {
+    child: Child,
+    pub url: String,
+    pub client: Client,
+    _models: tempfile::TempDir,
+}
+
+impl Server {
+    /// Serves MobileNetV2 under the name `m`, its model.toml changed by `edit`; returns when it is ready.
+    pub async fn start(edit: impl FnOnce(String) -> String, flags: &[&str]) -> Self {
+        let models = tempfile::tempdir().expect("a temporary folder");
+        model_variant(models.path(), "m", "mobilenet_v2", edit);
+        let port_file = models.path().join("port");
+        let child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
+            .args(["serve", "--host", "127.0.0.1", "--port", "0", "--log", "error", "--models"])
+            .arg(models.path())
+            .arg("--port-file")
+            .arg(&port_file)
+            .args(flags)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the program starts");
+        let port = until_written(&port_file).await;
+        let server = Self {
+            child,
+            url: format!("http://127.0.0.1:{port}"),
+            client: Client::builder().build().expect("a client"),
+            _models: models,
+        };
+        server.until_ready().await;
+        server
+    }
+
+    async fn until_ready(&self) {
+        let patience = Instant::now() + Duration::from_secs(60);
+        let url = format!("{}/readyz", self.url);
+        while !self.client.get(&url).send().await.is_ok_and(|r| r.status().is_success()) {
+            assert!(Instant::now() < patience, "the server did not become ready");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub fn predict_url(&self) -> String {
+        format!("{}/v1/models/m/predict", self.url)
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|s| s.success()));
+    }
+
+    /// Waits for the end of the process.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let patience = Instant::now() + Duration::from_secs(60);
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the child is ours") {
+                return status;
+            }
+            assert!(Instant::now() < patience, "the server did not end");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The value of one metric series.
+    pub async fn metric(&self, series: &str) -> f64 {
+        let response = self.client.get(format!("{}/metrics", self.url)).send().await.expect("metrics");
+        let text = response.text().await.expect("text");
+        let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}\n{text}"));
+        line.rsplit(' ').next().and_then(|v| v.parse().ok()).expect("a number")
+    }
+
+    /// A counter of the predict queue.
+    pub async fn counted(&self, name: &str) -> f64 {
+        self.metric(&format!("lucarne_{name}{{model=\"m\",queue=\"predict\"}}")).await
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+async fn until_written(file: &Path) -> u16 {
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Ok(text) = std::fs::read_to_string(file) {
+            return text.trim().parse().expect("a port");
+        }
+        assert!(Instant::now() < patience, "the server did not listen");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The photo that these tests send.
+pub fn photo() -> Vec<u8> {
+    crate::support::photo("coffee.jpg")
+}
+
