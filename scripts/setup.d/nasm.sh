@@ -26,7 +26,8 @@ fetch_nasm_package() {
     command -v apt-get && command -v dpkg-deb || return
     local own=$scratch/apt
     mkdir -p "$own/state/lists/partial" "$own/cache/archives/partial"
-    local options=(-o "Dir::State=$own/state" -o "Dir::Cache=$own/cache" -o "APT::Sandbox::User=$(id --user --name)")
+    local options=(-o "Dir::State=$own/state" -o "Dir::Cache=$own/cache" -o "APT::Sandbox::User=$(id --user --name)"
+        -o Acquire::Languages=none)
     (cd "$scratch/deb" && apt-get download nasm) ||
         { apt-get "${options[@]}" update && (cd "$scratch/deb" && apt-get "${options[@]}" download nasm); }
 }
