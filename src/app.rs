@@ -45,14 +45,19 @@ impl Service {
         let registry = Arc::new(registry);
         let metrics = Arc::new(Metrics::new());
         let app = App::new(settings, Arc::clone(&registry), Arc::clone(&metrics))?;
-        Ok(Self { app, registry, metrics })
+        Ok(Self {
+            app,
+            registry,
+            metrics,
+        })
     }
 
     /// Loads every model; returns when each is ready or has failed.
     pub fn load(&self) {
         let metrics = Arc::clone(&self.metrics);
         let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
-        self.registry.load_all(&Loader::new(Turns::of_this_machine(), observer));
+        self.registry
+            .load_all(&Loader::new(Turns::of_this_machine(), observer));
     }
 
     /// [`Service::load`], for whoever cannot go on without the models.
@@ -72,7 +77,11 @@ impl Service {
     /// The name of the first model; empty if there is none.
     #[must_use]
     pub fn first_model(&self) -> String {
-        self.registry.entries().next().map(|entry| entry.name.clone()).unwrap_or_default()
+        self.registry
+            .entries()
+            .next()
+            .map(|entry| entry.name.clone())
+            .unwrap_or_default()
     }
 
     /// The routes.
@@ -90,10 +99,15 @@ impl Service {
 pub async fn serve(settings: Settings) -> Result<()> {
     session::configure_process();
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
-    let (address, port_file) = (SocketAddr::new(settings.host, settings.port), settings.port_file.clone());
+    let (address, port_file) = (
+        SocketAddr::new(settings.host, settings.port),
+        settings.port_file.clone(),
+    );
     let service = Arc::new(Service::new(settings)?);
     let listener = TcpListener::bind(address).await.map_err(|e| {
-        Error::InvalidSettings(format!("cannot listen on {address}: {e}; give another --host or --port"))
+        Error::InvalidSettings(format!(
+            "cannot listen on {address}: {e}; give another --host or --port"
+        ))
     })?;
     let address = listener.local_addr().unwrap_or(address);
     if let Some(file) = port_file {
@@ -108,7 +122,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
         tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "shutting down");
         signalled.send(()).unwrap_or_default();
     };
-    let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown).into_future();
+    let serving = axum::serve(listener, router)
+        .with_graceful_shutdown(shutdown)
+        .into_future();
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map_err(|e| Error::Internal(e.to_string())),
@@ -122,7 +138,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
             tracing::info!("every request was answered");
             Ok(())
         }
-        Err(_) => Err(Error::NotReady("requests were still under way when the drain time ended".into())),
+        Err(_) => Err(Error::NotReady(
+            "requests were still under way when the drain time ended".into(),
+        )),
     }
 }
 
@@ -147,7 +165,8 @@ fn write_port(file: &Path, port: u16) -> Result<()> {
 }
 
 async fn termination() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
         // Without handlers the signals end the process, which is the best that is left.
         return std::future::pending().await;

@@ -178,7 +178,9 @@ impl Settings {
         ];
         for (key, value) in positive {
             if value == 0 {
-                return Err(Error::InvalidSettings(format!("{key}: found 0, expected at least 1")));
+                return Err(Error::InvalidSettings(format!(
+                    "{key}: found 0, expected at least 1"
+                )));
             }
         }
         if self.max_inflight_mb < self.max_body_mb || self.max_inflight_mb > 1 << 20 {
@@ -215,7 +217,9 @@ fn checked_file(file: &Path) -> Result<&Path> {
         return Ok(file);
     }
     let file = file.display();
-    Err(Error::InvalidSettings(format!("--config: there is no file {file}")))
+    Err(Error::InvalidSettings(format!(
+        "--config: there is no file {file}"
+    )))
 }
 
 #[cfg(test)]
@@ -238,7 +242,10 @@ mod tests {
         let (_dir, mut flags) = with_file("port = 1\nmax_images = 3\ncors_origins = [\"*\"]");
         flags.port = Some(2);
         let settings = Settings::read(&flags).expect("right settings");
-        assert_eq!((settings.port, settings.max_images, settings.max_body_mb), (2, 3, 32));
+        assert_eq!(
+            (settings.port, settings.max_images, settings.max_body_mb),
+            (2, 3, 32)
+        );
         assert_eq!(settings.cors_origins, ["*"]);
     }
 

@@ -22,7 +22,9 @@ use crate::error::{Error, Result};
 /// [`Error::InvalidSettings`] when `filter` is no filter.
 pub fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
         LogFormat::Text => subscriber.try_init(),
@@ -113,18 +115,58 @@ impl Metrics {
 
     fn register(&mut self) {
         let r = &mut self.registry;
-        r.register("requests", "Requests answered, by route, method and status", self.requests.clone());
-        r.register("failures", "Requests that failed, by error code", self.failures.clone());
-        r.register("request_duration_seconds", "From the head of a request to its answer", self.duration.clone());
-        r.register("decode_duration_seconds", "Decoding and resizing one image", self.decode.clone());
+        r.register(
+            "requests",
+            "Requests answered, by route, method and status",
+            self.requests.clone(),
+        );
+        r.register(
+            "failures",
+            "Requests that failed, by error code",
+            self.failures.clone(),
+        );
+        r.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            self.duration.clone(),
+        );
+        r.register(
+            "decode_duration_seconds",
+            "Decoding and resizing one image",
+            self.decode.clone(),
+        );
         r.register("queue_depth", "Images that wait now", self.depth.clone());
         r.register("batch_size", "Images in a batch", self.batch_size.clone());
-        r.register("queue_duration_seconds", "One image's wait before its batch", self.queue.clone());
-        r.register("compute_duration_seconds", "One batch's computation", self.compute.clone());
-        r.register("images_computed", "Images that were computed", self.computed.clone());
-        r.register("images_rejected", "Images refused because the queue was full", self.rejected.clone());
-        r.register("images_expired", "Images whose deadline passed in the queue; not computed", self.expired.clone());
-        r.register("images_cancelled", "Images whose client left in the queue; not computed", self.cancelled.clone());
+        r.register(
+            "queue_duration_seconds",
+            "One image's wait before its batch",
+            self.queue.clone(),
+        );
+        r.register(
+            "compute_duration_seconds",
+            "One batch's computation",
+            self.compute.clone(),
+        );
+        r.register(
+            "images_computed",
+            "Images that were computed",
+            self.computed.clone(),
+        );
+        r.register(
+            "images_rejected",
+            "Images refused because the queue was full",
+            self.rejected.clone(),
+        );
+        r.register(
+            "images_expired",
+            "Images whose deadline passed in the queue; not computed",
+            self.expired.clone(),
+        );
+        r.register(
+            "images_cancelled",
+            "Images whose client left in the queue; not computed",
+            self.cancelled.clone(),
+        );
     }
 
     /// The OpenMetrics text of all metrics.

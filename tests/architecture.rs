@@ -12,15 +12,46 @@ struct Room {
 }
 
 /// Crates that only some rooms may name.
-const GUARDED: [&str; 6] = ["tch", "torch_bridge", "axum", "tower_http", "prometheus_client", "turbojpeg"];
+const GUARDED: [&str; 6] = [
+    "tch",
+    "torch_bridge",
+    "axum",
+    "tower_http",
+    "prometheus_client",
+    "turbojpeg",
+];
 
 const ROOMS: [Room; 13] = [
-    Room { name: "error", ours: &[], guarded: &[] },
-    Room { name: "config", ours: &["error"], guarded: &[] },
-    Room { name: "image", ours: &["error"], guarded: &["turbojpeg"] },
-    Room { name: "repository::manifest", ours: &["error", "image"], guarded: &[] },
-    Room { name: "engine", ours: &["error", "repository::manifest"], guarded: &["tch", "torch_bridge"] },
-    Room { name: "tasks", ours: &["error", "repository::manifest", "image", "engine"], guarded: &["tch"] },
+    Room {
+        name: "error",
+        ours: &[],
+        guarded: &[],
+    },
+    Room {
+        name: "config",
+        ours: &["error"],
+        guarded: &[],
+    },
+    Room {
+        name: "image",
+        ours: &["error"],
+        guarded: &["turbojpeg"],
+    },
+    Room {
+        name: "repository::manifest",
+        ours: &["error", "image"],
+        guarded: &[],
+    },
+    Room {
+        name: "engine",
+        ours: &["error", "repository::manifest"],
+        guarded: &["tch", "torch_bridge"],
+    },
+    Room {
+        name: "tasks",
+        ours: &["error", "repository::manifest", "image", "engine"],
+        guarded: &["tch"],
+    },
     Room {
         name: "explain",
         ours: &["error", "repository::manifest", "image", "engine", "tasks"],
@@ -28,25 +59,66 @@ const ROOMS: [Room; 13] = [
     },
     Room {
         name: "repository",
-        ours: &["error", "repository::manifest", "image", "engine", "tasks", "explain"],
+        ours: &[
+            "error",
+            "repository::manifest",
+            "image",
+            "engine",
+            "tasks",
+            "explain",
+        ],
         guarded: &["tch", "torch_bridge"],
     },
-    Room { name: "telemetry", ours: &["error", "config", "engine"], guarded: &["prometheus_client"] },
+    Room {
+        name: "telemetry",
+        ours: &["error", "config", "engine"],
+        guarded: &["prometheus_client"],
+    },
     Room {
         name: "http",
         ours: &[
-            "error", "config", "image", "repository::manifest", "repository", "engine", "tasks", "explain", "telemetry",
+            "error",
+            "config",
+            "image",
+            "repository::manifest",
+            "repository",
+            "engine",
+            "tasks",
+            "explain",
+            "telemetry",
         ],
         guarded: &["axum", "tower_http"],
     },
-    Room { name: "app", ours: &EVERY_ROOM, guarded: &GUARDED },
-    Room { name: "cli", ours: &EVERY_ROOM, guarded: &GUARDED },
-    Room { name: "main", ours: &EVERY_ROOM, guarded: &GUARDED },
+    Room {
+        name: "app",
+        ours: &EVERY_ROOM,
+        guarded: &GUARDED,
+    },
+    Room {
+        name: "cli",
+        ours: &EVERY_ROOM,
+        guarded: &GUARDED,
+    },
+    Room {
+        name: "main",
+        ours: &EVERY_ROOM,
+        guarded: &GUARDED,
+    },
 ];
 
 const EVERY_ROOM: [&str; 12] = [
-    "error", "config", "image", "repository::manifest", "repository", "engine", "tasks", "explain", "telemetry", "http",
-    "app", "cli",
+    "error",
+    "config",
+    "image",
+    "repository::manifest",
+    "repository",
+    "engine",
+    "tasks",
+    "explain",
+    "telemetry",
+    "http",
+    "app",
+    "cli",
 ];
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -63,7 +135,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The room of a path such as `repository/manifest/reader.rs` or `crate::repository::manifest::Manifest`.
 fn room_of(segments: &[&str]) -> String {
     match segments {
-        ["repository", second, ..] if second.trim_end_matches(".rs") == "manifest" => "repository::manifest".into(),
+        ["repository", second, ..] if second.trim_end_matches(".rs") == "manifest" => {
+            "repository::manifest".into()
+        }
         [first, ..] => first.trim_end_matches(".rs").to_owned(),
         [] => String::new(),
     }
@@ -71,20 +145,28 @@ fn room_of(segments: &[&str]) -> String {
 
 /// Every `crate::…` and every guarded crate that the code of `text` names; comments do not count.
 fn named(text: &str) -> BTreeSet<String> {
-    let code: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect();
     let code = code.join("\n");
     let mut names = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
         let path = &code[at + "crate::".len()..];
-        let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(path.len());
+        let end = path
+            .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+            .unwrap_or(path.len());
         let segments: Vec<&str> = path[..end].split("::").filter(|s| !s.is_empty()).collect();
-        assert!(!segments.is_empty(), "write `use crate::room::…`, one room a line, so that this test can read it");
+        assert!(
+            !segments.is_empty(),
+            "write `use crate::room::…`, one room a line, so that this test can read it"
+        );
         names.insert(room_of(&segments));
     }
     for guarded in GUARDED {
-        let uses = code.match_indices(&format!("{guarded}::")).any(|(at, _)| {
-            !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')
-        });
+        let uses = code
+            .match_indices(&format!("{guarded}::"))
+            .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'));
         if uses {
             names.insert(format!("the crate {guarded}"));
         }
@@ -110,7 +192,9 @@ fn rooms_name_only_whom_they_may() {
         let room = room.unwrap_or_else(|| panic!("{name} is no room of ARCHITECTURE.md's table"));
         for other in named(&fs::read_to_string(&file).expect("a source can be read")) {
             let ours = room.ours.contains(&other.as_str()) || other == name;
-            let outside = other.strip_prefix("the crate ").is_some_and(|guarded| room.guarded.contains(&guarded));
+            let outside = other
+                .strip_prefix("the crate ")
+                .is_some_and(|guarded| room.guarded.contains(&guarded));
             if !ours && !outside {
                 wrong.push(format!("{}: {name} may not name {other}", relative.display()));
             }
@@ -121,12 +205,19 @@ fn rooms_name_only_whom_they_may() {
 
 #[test]
 fn the_table_in_the_map_is_the_one_held_here() {
-    let map = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("the map");
+    let map =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).expect("the map");
     for room in ROOMS.iter().filter(|room| room.ours.len() < EVERY_ROOM.len()) {
-        let line = map.lines().find(|line| line.starts_with(&format!("| `{}` |", room.name)));
+        let line = map
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{}` |", room.name)));
         let line = line.unwrap_or_else(|| panic!("ARCHITECTURE.md has no row for {}", room.name));
         for name in room.ours.iter().chain(room.guarded) {
-            assert!(line.contains(&format!("`{name}`")), "the row of {} does not name {name}: {line}", room.name);
+            assert!(
+                line.contains(&format!("`{name}`")),
+                "the row of {} does not name {name}: {line}",
+                room.name
+            );
         }
     }
 }
@@ -134,7 +225,8 @@ fn the_table_in_the_map_is_the_one_held_here() {
 #[test]
 fn only_the_bridge_is_unsafe() {
     for root in ["src/lib.rs", "src/main.rs"] {
-        let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(root)).expect("a crate root");
+        let text =
+            fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(root)).expect("a crate root");
         assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");
     }
 }

@@ -9,20 +9,40 @@ use crate::error::{Error, Result};
 /// Prints what `file` offers.
 pub(super) fn inspect(file: &Path) -> Result<()> {
     if !file.is_file() {
-        return Err(Error::InvalidSettings(format!("there is no file {}", file.display())));
+        return Err(Error::InvalidSettings(format!(
+            "there is no file {}",
+            file.display()
+        )));
     }
     let module = Module::load(file, tch::Device::Cpu)?;
     let megabytes = module.parameters_bytes()? as f64 / 1e6;
-    println!("{}: {} parameters, {megabytes:.1} MB\n\nmethods", file.display(), module.parameter_count()?);
+    println!(
+        "{}: {} parameters, {megabytes:.1} MB\n\nmethods",
+        file.display(),
+        module.parameter_count()?
+    );
     for method in module.methods() {
-        let arguments: Vec<String> = method.arguments.iter().map(|a| format!("{}: {}", a.name, a.kind)).collect();
-        println!("  {}({}) -> {}", method.name, arguments.join(", "), method.returns);
+        let arguments: Vec<String> = method
+            .arguments
+            .iter()
+            .map(|a| format!("{}: {}", a.name, a.kind))
+            .collect();
+        println!(
+            "  {}({}) -> {}",
+            method.name,
+            arguments.join(", "),
+            method.returns
+        );
     }
     for method in module.methods() {
         let layers = module.layers(&method.name)?;
         println!("\nlayers of {}, in the order of execution", method.name);
         for layer in layers {
-            let times = if layer.calls == 1 { String::new() } else { format!(" ×{}", layer.calls) };
+            let times = if layer.calls == 1 {
+                String::new()
+            } else {
+                format!(" ×{}", layer.calls)
+            };
             println!("  {:<40} {}{times}", layer.path, layer.kind);
         }
     }
@@ -31,7 +51,10 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
 }
 
 fn starting_manifest(file: &Path) -> String {
-    let name = file.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
     format!(
         r#"task = "classification"
 description = "…"

@@ -74,8 +74,14 @@ impl Explain {
                 return Err(Error::InvalidSettings(text));
             }
         };
-        let named = [("method", Some(&self.method)), ("layer", self.layer.as_ref()), ("target", self.class.as_ref())];
-        let params = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
+        let named = [
+            ("method", Some(&self.method)),
+            ("layer", self.layer.as_ref()),
+            ("target", self.class.as_ref()),
+        ];
+        let params = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
         let body = self.target.ask("explain", params.collect(), accept)?;
         std::fs::write(&self.output, &body)
             .map_err(|e| Error::InvalidSettings(format!("--output {}: {e}", self.output.display())))
@@ -86,7 +92,11 @@ impl Target {
     fn folder(&self) -> PathBuf {
         let as_path = Path::new(&self.model);
         let is_folder = as_path.join("model.toml").is_file();
-        let folder = if is_folder { as_path.to_owned() } else { self.models.join(&self.model) };
+        let folder = if is_folder {
+            as_path.to_owned()
+        } else {
+            self.models.join(&self.model)
+        };
         folder.canonicalize().unwrap_or(folder)
     }
 
@@ -110,7 +120,11 @@ impl Target {
         super::runtime()?.block_on(async move {
             let Ok(response) = service.router().oneshot(request).await;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|e| Error::Internal(e.to_string()))?.to_bytes();
+            let body = body
+                .collect()
+                .await
+                .map_err(|e| Error::Internal(e.to_string()))?
+                .to_bytes();
             if parts.status.is_success() {
                 return Ok(body);
             }

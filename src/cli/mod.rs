@@ -93,7 +93,10 @@ fn serve(flags: &Flags) -> Result<()> {
 }
 
 fn check_folder(dir: &std::path::Path) -> Result<()> {
-    let loader = Loader::new(Turns::of_this_machine(), Box::new(|_, _| std::sync::Arc::new(Silent)));
+    let loader = Loader::new(
+        Turns::of_this_machine(),
+        Box::new(|_, _| std::sync::Arc::new(Silent)),
+    );
     let findings = check::check(dir, &loader)?;
     for finding in &findings {
         match finding.problems.len() {
@@ -116,7 +119,9 @@ fn check_folder(dir: &std::path::Path) -> Result<()> {
 }
 
 fn openapi() -> Result<()> {
-    let json = http::document().to_pretty_json().map_err(|e| Error::Internal(e.to_string()))?;
+    let json = http::document()
+        .to_pretty_json()
+        .map_err(|e| Error::Internal(e.to_string()))?;
     println!("{json}");
     Ok(())
 }

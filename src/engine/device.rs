@@ -10,7 +10,11 @@ use crate::repository::manifest::DeviceChoice;
 /// # Errors
 /// [`Error::NotReady`] when a CUDA device is asked for by name and is not there.
 pub fn resolve(choice: DeviceChoice) -> Result<Device> {
-    let found = if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 };
+    let found = if tch::Cuda::is_available() {
+        tch::Cuda::device_count()
+    } else {
+        0
+    };
     place(choice, usize::try_from(found).unwrap_or(0))
 }
 
@@ -32,7 +36,11 @@ fn place(choice: DeviceChoice, found: usize) -> Result<Device> {
 #[must_use]
 pub fn threads_each(asked: usize, count: usize, cores: usize) -> usize {
     let share = cores / count.max(1);
-    if asked == 0 { share.max(1) } else { asked.min(cores).max(1) }
+    if asked == 0 {
+        share.max(1)
+    } else {
+        asked.min(cores).max(1)
+    }
 }
 
 /// A short name as model.toml writes it: `cpu`, `cuda:0`.

@@ -22,10 +22,10 @@ use std::time::Instant;
 
 pub use job::Completed;
 use job::Job;
-use queue::Queue;
 pub use queue::Permit;
-pub use worker::{Runner, Share};
+use queue::Queue;
 use worker::Worker;
+pub use worker::{Runner, Share};
 
 use crate::error::{Error, Result};
 use batcher::Policy;
@@ -161,7 +161,9 @@ where
     match is_made.recv() {
         Ok(Ok(())) => Ok(handle),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::InferenceFailed(format!("the worker {name} panicked while it was made"))),
+        Err(_) => Err(Error::InferenceFailed(format!(
+            "the worker {name} panicked while it was made"
+        ))),
     }
 }
 

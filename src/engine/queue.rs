@@ -44,7 +44,9 @@ impl<I, O> Drop for Permit<I, O> {
 
 impl<I, O> std::fmt::Debug for Permit<I, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Permit").field("places", &self.places).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("places", &self.places)
+            .finish_non_exhaustive()
     }
 }
 
@@ -162,7 +164,10 @@ impl<I, O> Queue<I, O> {
                 None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(at) => {
                     let pause = at.saturating_duration_since(Instant::now());
-                    self.bell.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0
+                    self.bell
+                        .wait_timeout(state, pause)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
                 }
             };
             let swept = state.batcher.sweep(Instant::now(), Job::is_departed);

@@ -40,12 +40,15 @@ impl Normalise {
         for tile in tiles {
             if tile.len() != length {
                 let found = tile.len();
-                return Err(Error::InferenceFailed(format!("a tile of {found} bytes, expected {length}")));
+                return Err(Error::InferenceFailed(format!(
+                    "a tile of {found} bytes, expected {length}"
+                )));
             }
             match self.tables.as_slice() {
-                [r, g, b] => values.extend(tile.chunks_exact(3).flat_map(|p| {
-                    [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]
-                })),
+                [r, g, b] => values.extend(
+                    tile.chunks_exact(3)
+                        .flat_map(|p| [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]),
+                ),
                 tables => values.extend(
                     tile.chunks_exact(channels)
                         .flat_map(|p| p.iter().zip(tables).map(|(&v, table)| table[usize::from(v)])),
@@ -74,7 +77,10 @@ mod tests {
         assert_eq!(batch.stride(), [6, 1, 6, 3], "channels-last");
         let values: Vec<f32> = batch.contiguous().flatten(0, -1).try_into().expect("f32 values");
         let expected = [-1., 1., -1., 3., 0., 1., 1., -1., -1., 3., 0.2, 0.4];
-        let close = values.iter().zip(expected).all(|(v, e): (&f32, f32)| (v - e).abs() < 1e-6);
+        let close = values
+            .iter()
+            .zip(expected)
+            .all(|(v, e): (&f32, f32)| (v - e).abs() < 1e-6);
         assert!(close, "{values:?}");
     }
 

@@ -107,8 +107,15 @@ async fn until(mut done: impl FnMut() -> bool) {
 async fn inputs_of_one_request_come_back_in_order() {
     let rig = rig(64, 4);
     let permit = rig.engine.admit(10).expect("ten places");
-    let answers = rig.engine.submit(permit, (0..10).collect(), None).await.expect("ten answers");
-    assert_eq!(answers.iter().map(|a| a.output).collect::<Vec<_>>(), (0..10).map(|i| 2 * i).collect::<Vec<_>>());
+    let answers = rig
+        .engine
+        .submit(permit, (0..10).collect(), None)
+        .await
+        .expect("ten answers");
+    assert_eq!(
+        answers.iter().map(|a| a.output).collect::<Vec<_>>(),
+        (0..10).map(|i| 2 * i).collect::<Vec<_>>()
+    );
     assert!(rig.counts.largest.load(Ordering::SeqCst) <= 4);
 }
 
@@ -132,7 +139,11 @@ async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
             answers.push(task.await.expect("no panic reaches the caller"));
         }
         assert_eq!((&answers[0], &answers[1], &answers[3]), (&Ok(2), &Ok(4), &Ok(8)));
-        assert!(matches!(answers[2], Err(Error::InferenceFailed(_))), "{:?}", answers[2]);
+        assert!(
+            matches!(answers[2], Err(Error::InferenceFailed(_))),
+            "{:?}",
+            answers[2]
+        );
         assert_eq!(ask(&rig.engine, 21, None).await, Ok(42));
     }
 }
@@ -140,7 +151,10 @@ async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
 #[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let rig = rig(2, 1);
-    let permits = (rig.engine.admit(1).expect("first"), rig.engine.admit(1).expect("second"));
+    let permits = (
+        rig.engine.admit(1).expect("first"),
+        rig.engine.admit(1).expect("second"),
+    );
     let refused = rig.engine.admit(1).expect_err("full");
     assert!(matches!(refused, Error::QueueFull { retry_after, .. } if retry_after >= Duration::from_secs(1)));
     assert_eq!(rig.counts.rejected.load(Ordering::SeqCst), 1);
@@ -167,12 +181,19 @@ async fn expired_and_departed_jobs_are_not_computed() {
         (first, expired, departed)
     };
     assert_eq!(first.await.expect("first ends"), Ok(2));
-    assert!(matches!(expired.await.expect("expired ends"), Err(Error::DeadlineExceeded(_))));
+    assert!(matches!(
+        expired.await.expect("expired ends"),
+        Err(Error::DeadlineExceeded(_))
+    ));
     assert!(departed.await.is_err_and(|e| e.is_cancelled()));
     assert_eq!(ask(&rig.engine, 5, None).await, Ok(10));
     assert_eq!(rig.counts.expired.load(Ordering::SeqCst), 1);
     assert_eq!(rig.counts.cancelled.load(Ordering::SeqCst), 1);
-    assert_eq!(rig.counts.items.load(Ordering::SeqCst), 2, "only 1 and 5 were computed");
+    assert_eq!(
+        rig.counts.items.load(Ordering::SeqCst),
+        2,
+        "only 1 and 5 were computed"
+    );
 }
 
 #[tokio::test]
@@ -181,7 +202,11 @@ async fn closing_answers_what_was_admitted_and_refuses_the_rest() {
     let permit = rig.engine.admit(20).expect("twenty places");
     rig.engine.close();
     assert!(matches!(rig.engine.admit(1), Err(Error::NotReady(_))));
-    let answers = rig.engine.submit(permit, (0..20).collect(), None).await.expect("all answered");
+    let answers = rig
+        .engine
+        .submit(permit, (100..120).collect(), None)
+        .await
+        .expect("all answered");
     assert_eq!(answers.len(), 20);
 }
 
@@ -198,6 +223,11 @@ fn a_runner_that_cannot_be_made_is_an_error() {
         share: None,
         observer: Arc::new(observer::Silent),
     };
-    let engine = Engine::<u64, u64>::start(setup, || -> Result<Doubler> { Err(Error::InferenceFailed("no".into())) });
-    assert_eq!(engine.expect_err("it cannot start"), Error::InferenceFailed("no".into()));
+    let engine = Engine::<u64, u64>::start(setup, || -> Result<Doubler> {
+        Err(Error::InferenceFailed("no".into()))
+    });
+    assert_eq!(
+        engine.expect_err("it cannot start"),
+        Error::InferenceFailed("no".into())
+    );
 }

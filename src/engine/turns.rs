@@ -195,7 +195,11 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..200 {
                         let cores = 1 + (i + round) % 3;
-                        let class = if i % 2 == 0 { Class::Predict } else { Class::Explain };
+                        let class = if i % 2 == 0 {
+                            Class::Predict
+                        } else {
+                            Class::Explain
+                        };
                         let turn = turns.take(class, cores);
                         let now = used.fetch_add(cores, Ordering::SeqCst) + cores;
                         most.fetch_max(now, Ordering::SeqCst);

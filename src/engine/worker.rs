@@ -108,7 +108,9 @@ fn attempt<I, O>(runner: &mut dyn Runner<I, O>, inputs: &[I]) -> Result<Vec<Resu
         Ok(outputs)
     } else {
         let (found, expected) = (outputs.len(), inputs.len());
-        Err(Error::InferenceFailed(format!("{found} answers for a batch of {expected}")))
+        Err(Error::InferenceFailed(format!(
+            "{found} answers for a batch of {expected}"
+        )))
     }
 }
 

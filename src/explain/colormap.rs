@@ -22,7 +22,11 @@ impl Colormap {
     /// The colour of `value`, which is clamped to 0..=1.
     #[must_use]
     pub fn color(self, value: f32) -> [u8; 3] {
-        let value = if value.is_finite() { value.clamp(0.0, 1.0) } else { 0.0 };
+        let value = if value.is_finite() {
+            value.clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
         match self {
             Self::Turbo => colorous::TURBO.eval_continuous(f64::from(value)).as_array(),
             Self::Viridis => colorous::VIRIDIS.eval_continuous(f64::from(value)).as_array(),

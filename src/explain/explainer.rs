@@ -130,8 +130,15 @@ impl Runner<Request, Answer> for Explainer {
 
 /// The tensor that the first tap recorded last.
 fn last_map(mut recorded: Vec<Vec<Vec<Tensor>>>) -> Option<Tensor> {
-    let mut executions = if recorded.is_empty() { return None } else { recorded.swap_remove(0) };
-    executions.pop()?.into_iter().find(|tensor| is_map(&tensor.size()))
+    let mut executions = if recorded.is_empty() {
+        return None;
+    } else {
+        recorded.swap_remove(0)
+    };
+    executions
+        .pop()?
+        .into_iter()
+        .find(|tensor| is_map(&tensor.size()))
 }
 
 fn to_map(map: &Tensor) -> Result<Map> {
@@ -146,11 +153,16 @@ fn list_layers(module: &Module, subject: &Subject, blank: &Tensor) -> Result<Lay
     let found = module.layers("forward")?;
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
     let _no_grad = tch::no_grad_guard();
-    let run = module.capture("forward", &taps)?.run(&[Value::Tensor(blank.shallow_clone())])?;
+    let run = module
+        .capture("forward", &taps)?
+        .run(&[Value::Tensor(blank.shallow_clone())])?;
     let mut layers = Layers::default();
     for (layer, executions) in found.into_iter().zip(run.recorded) {
         let calls = executions.len();
-        let shape = executions.last().and_then(|tensors| tensors.first()).map(Tensor::size);
+        let shape = executions
+            .last()
+            .and_then(|tensors| tensors.first())
+            .map(Tensor::size);
         match shape.filter(|shape| is_map(shape)) {
             Some(shape) => layers.with_map.push(LayerMap {
                 path: layer.path,

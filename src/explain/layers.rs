@@ -39,26 +39,40 @@ impl Layers {
     /// [`Error::LayerNotFound`], which names the nearest layers that have a map.
     pub fn choose(&self, asked: Option<&str>) -> Result<&LayerMap> {
         let Some(path) = asked.or(self.default.as_deref()) else {
-            return Err(Error::LayerNotFound("no layer of this model has a spatial map".into()));
+            return Err(Error::LayerNotFound(
+                "no layer of this model has a spatial map".into(),
+            ));
         };
-        self.with_map.iter().find(|layer| layer.path == path).ok_or_else(|| {
-            let nearest = self.nearest(path);
-            Error::LayerNotFound(if self.without_map.iter().any(|p| p == path) {
-                format!("layer `{path}` has no spatial map; the nearest that have one: {nearest}")
-            } else {
-                format!("there is no layer `{path}`; the nearest with a spatial map: {nearest}")
+        self.with_map
+            .iter()
+            .find(|layer| layer.path == path)
+            .ok_or_else(|| {
+                let nearest = self.nearest(path);
+                Error::LayerNotFound(if self.without_map.iter().any(|p| p == path) {
+                    format!("layer `{path}` has no spatial map; the nearest that have one: {nearest}")
+                } else {
+                    format!("there is no layer `{path}`; the nearest with a spatial map: {nearest}")
+                })
             })
-        })
     }
 
     fn nearest(&self, path: &str) -> String {
         let mut scored: Vec<_> = self
             .with_map
             .iter()
-            .map(|layer| (strsim::normalized_damerau_levenshtein(&layer.path, path), &layer.path))
+            .map(|layer| {
+                (
+                    strsim::normalized_damerau_levenshtein(&layer.path, path),
+                    &layer.path,
+                )
+            })
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let names: Vec<String> = scored.iter().take(5).map(|(_, path)| format!("`{path}`")).collect();
+        let names: Vec<String> = scored
+            .iter()
+            .take(5)
+            .map(|(_, path)| format!("`{path}`"))
+            .collect();
         names.join(", ")
     }
 }
@@ -90,10 +104,22 @@ mod tests {
     fn the_default_is_chosen_and_a_wrong_path_names_the_nearest() {
         let layers = layers();
         assert_eq!(layers.choose(None).expect("default").path, "features.18");
-        assert_eq!(layers.choose(Some("features.0")).expect("there").path, "features.0");
-        let wrong = layers.choose(Some("feature.18")).expect_err("misspelt").to_string();
-        assert!(wrong.contains("no layer `feature.18`") && wrong.contains("map: `features.18`"), "{wrong}");
-        let flat = layers.choose(Some("classifier.1")).expect_err("a linear layer").to_string();
+        assert_eq!(
+            layers.choose(Some("features.0")).expect("there").path,
+            "features.0"
+        );
+        let wrong = layers
+            .choose(Some("feature.18"))
+            .expect_err("misspelt")
+            .to_string();
+        assert!(
+            wrong.contains("no layer `feature.18`") && wrong.contains("map: `features.18`"),
+            "{wrong}"
+        );
+        let flat = layers
+            .choose(Some("classifier.1"))
+            .expect_err("a linear layer")
+            .to_string();
         assert!(flat.contains("has no spatial map"), "{flat}");
     }
 

@@ -80,7 +80,10 @@ impl Options {
     pub fn validate(&self) -> Result<()> {
         if !(0.0..=1.0).contains(&self.alpha) {
             let found = self.alpha;
-            return Err(Error::parameter("alpha", format!("found {found}, expected 0 to 1")));
+            return Err(Error::parameter(
+                "alpha",
+                format!("found {found}, expected 0 to 1"),
+            ));
         }
         Ok(())
     }
@@ -157,7 +160,12 @@ impl Map {
         debug_assert_eq!(shape[0] * shape[1], data.len());
         let min = data.iter().copied().fold(f32::INFINITY, f32::min);
         let max = data.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        Self { shape, data, min, max }
+        Self {
+            shape,
+            data,
+            min,
+            max,
+        }
     }
 
     /// Why this map says nothing, if so.
@@ -180,7 +188,15 @@ mod tests {
     #[test]
     fn a_map_knows_when_it_says_nothing() {
         assert_eq!(Map::new([1, 2], vec![0.0, 0.5]).degeneracy(), None);
-        assert!(Map::new([1, 2], vec![0.0, 0.0]).degeneracy().is_some_and(|r| r.contains("zero")));
-        assert!(Map::new([1, 2], vec![1.0, f32::NAN]).degeneracy().is_some_and(|r| r.contains("finite")));
+        assert!(
+            Map::new([1, 2], vec![0.0, 0.0])
+                .degeneracy()
+                .is_some_and(|r| r.contains("zero"))
+        );
+        assert!(
+            Map::new([1, 2], vec![1.0, f32::NAN])
+                .degeneracy()
+                .is_some_and(|r| r.contains("finite"))
+        );
     }
 }

@@ -23,7 +23,9 @@ pub fn overlay(picture: &Picture, map: &Map, placement: &Placement, look: Look) 
     const UNSEEN: f32 = -1.0;
     let spread = normalised(map);
     let heat = placement.project(&spread, map.shape[0], map.shape[1], UNSEEN);
-    let table: Vec<[u8; 3]> = (0..=255u8).map(|v| look.colormap.color(f32::from(v) / 255.0)).collect();
+    let table: Vec<[u8; 3]> = (0..=255u8)
+        .map(|v| look.colormap.color(f32::from(v) / 255.0))
+        .collect();
     let mut data = picture.data().to_vec();
     for (pixel, &value) in data.chunks_exact_mut(3).zip(&heat) {
         if value >= 0.0 {
@@ -43,6 +45,12 @@ fn normalised(map: &Map) -> Vec<f32> {
     if !spread.is_finite() || spread <= 0.0 {
         return vec![0.0; map.data.len()];
     }
-    let unit = |v: &f32| if v.is_finite() { (v - map.min) / spread } else { 0.0 };
+    let unit = |v: &f32| {
+        if v.is_finite() {
+            (v - map.min) / spread
+        } else {
+            0.0
+        }
+    };
     map.data.iter().map(unit).collect()
 }

@@ -105,11 +105,15 @@ mod tests {
     fn a_target_that_is_not_there_is_refused_with_the_nearest() {
         let labels = Labels::new(["tabby", "Egyptian cat"].map(String::from));
         assert_eq!(Target::Label("TABBY".into()).class(&labels, 2), Ok(Some(0)));
-        let wrong = Target::Label("egypt cat".into()).class(&labels, 2).expect_err("no such label");
+        let wrong = Target::Label("egypt cat".into())
+            .class(&labels, 2)
+            .expect_err("no such label");
         assert!(wrong.to_string().contains("\"Egyptian cat\""), "{wrong}");
         let wrong = Target::ClassId(2).class(&labels, 2).expect_err("two classes");
         assert!(wrong.to_string().contains("classes 0 to 1"), "{wrong}");
-        let wrong = Target::Label("cat".into()).class(&Labels::default(), 2).expect_err("no labels");
+        let wrong = Target::Label("cat".into())
+            .class(&Labels::default(), 2)
+            .expect_err("no labels");
         assert!(wrong.to_string().contains("give a class id"), "{wrong}");
     }
 }

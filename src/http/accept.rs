@@ -28,7 +28,11 @@ impl Form {
 /// # Errors
 /// [`Error::NotAcceptable`] when it accepts none of them.
 pub(super) fn choose(headers: &HeaderMap, offered: &[Form]) -> Result<Form> {
-    let text: Vec<&str> = headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()).collect();
+    let text: Vec<&str> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .collect();
     let text = text.join(",");
     if text.trim().is_empty() {
         return Ok(offered[0]);
@@ -42,7 +46,10 @@ pub(super) fn choose(headers: &HeaderMap, offered: &[Form]) -> Result<Form> {
         .filter(|&(quality, ..)| quality > 0);
     best.map(|(.., form)| form).ok_or_else(|| {
         let known: Vec<&str> = offered.iter().map(|form| form.media_type()).collect();
-        Error::NotAcceptable(format!("Accept: {text}; this operation answers {}", known.join(", ")))
+        Error::NotAcceptable(format!(
+            "Accept: {text}; this operation answers {}",
+            known.join(", ")
+        ))
     })
 }
 
@@ -55,11 +62,18 @@ fn quality(accept: &str, media_type: &str) -> u32 {
         let pattern = parts.next().unwrap_or_default();
         let specificity = match pattern {
             _ if pattern.eq_ignore_ascii_case(media_type) => 3,
-            _ if pattern.strip_suffix("/*").is_some_and(|k| k.eq_ignore_ascii_case(kind)) => 2,
+            _ if pattern
+                .strip_suffix("/*")
+                .is_some_and(|k| k.eq_ignore_ascii_case(kind)) =>
+            {
+                2
+            }
             "*/*" => 1,
             _ => continue,
         };
-        let q = parts.find_map(|p| p.strip_prefix("q=")?.parse::<f32>().ok()).unwrap_or(1.0);
+        let q = parts
+            .find_map(|p| p.strip_prefix("q=")?.parse::<f32>().ok())
+            .unwrap_or(1.0);
         if specificity > best.0 {
             best = (specificity, (q.clamp(0.0, 1.0) * 1000.0) as u32);
         }
@@ -79,7 +93,10 @@ mod tests {
 
     #[test]
     fn accept_picks_the_form() {
-        assert_eq!(choose(&HeaderMap::new(), &[Form::Json, Form::Png]), Ok(Form::Json));
+        assert_eq!(
+            choose(&HeaderMap::new(), &[Form::Json, Form::Png]),
+            Ok(Form::Json)
+        );
         for (accept, form) in [
             ("*/*", Form::Json),
             ("image/png", Form::Png),

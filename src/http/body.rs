@@ -74,9 +74,16 @@ pub(super) fn deadline(headers: &HeaderMap, default: Option<Duration>) -> Result
     let Some(value) = headers.get(NAME) else {
         return Ok(default.map(|timeout| now + timeout));
     };
-    let ms = value.to_str().ok().and_then(|text| text.trim().parse::<u32>().ok()).filter(|&ms| ms > 0);
+    let ms = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .filter(|&ms| ms > 0);
     let ms = ms.ok_or_else(|| {
-        Error::parameter(NAME, format!("found {value:?}, expected a whole number of milliseconds, at least 1"))
+        Error::parameter(
+            NAME,
+            format!("found {value:?}, expected a whole number of milliseconds, at least 1"),
+        )
     })?;
     Ok(Some(now + Duration::from_millis(ms.into())))
 }
@@ -90,12 +97,18 @@ impl Call {
     pub(super) async fn read(app: &App, request: Request) -> Result<Self> {
         let mut parameters = Parameters::from_query(request.uri().query())?;
         let (parts, body) = request.into_parts();
-        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+        let content_type = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("");
         let form = Form::of(content_type)?;
         let patience = Duration::from_secs(app.settings.body_timeout_s);
         let (bytes, held) = tokio::time::timeout(patience, collect(app, &parts.headers, body))
             .await
-            .map_err(|_| Error::DeadlineExceeded(format!("the body took longer than {} s", patience.as_secs())))??;
+            .map_err(|_| {
+                Error::DeadlineExceeded(format!("the body took longer than {} s", patience.as_secs()))
+            })??;
         if bytes.is_empty() {
             let text = "the body is empty; send an image, multipart/form-data with files, or JSON";
             return Err(Error::EmptyBody(text.into()));
@@ -108,7 +121,9 @@ impl Call {
         let (found, most) = (images.len(), app.settings.max_images);
         match found {
             0 => Err(Error::EmptyBody("the body holds no image".into())),
-            _ if found > most => Err(Error::InvalidBody(format!("{found} images in one request, at most {most}"))),
+            _ if found > most => Err(Error::InvalidBody(format!(
+                "{found} images in one request, at most {most}"
+            ))),
             _ => Ok(Self {
                 images,
                 parameters,
@@ -127,7 +142,12 @@ enum Form {
 impl Form {
     /// A client that names no type, or curl's default, means the bytes; their content decides what they are.
     fn of(content_type: &str) -> Result<Self> {
-        let essence = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        let essence = content_type
+            .split(';')
+            .next()
+            .unwrap_or("")
+            .trim()
+            .to_ascii_lowercase();
         match essence.as_str() {
             "" | "application/octet-stream" | "application/x-www-form-urlencoded" => Ok(Self::Raw),
             "application/json" => Ok(Self::Json),
@@ -146,7 +166,9 @@ async fn collect(app: &App, headers: &HeaderMap, mut body: Body) -> Result<(Byte
         let mb = app.settings.max_body_mb;
         Error::BodyTooLarge(format!("the body is larger than {mb} MiB (max_body_mb)"))
     };
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > most) {
         return Err(too_large());
     }
@@ -167,10 +189,12 @@ async fn collect(app: &App, headers: &HeaderMap, mut body: Body) -> Result<(Byte
 impl Held {
     fn grow(&mut self, inflight: &Arc<Semaphore>, bytes: usize) -> Result<()> {
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let more = Arc::clone(inflight).try_acquire_many_owned(count).map_err(|_| Error::QueueFull {
-            queue: "request bodies (max_inflight_mb)".into(),
-            retry_after: Duration::from_secs(1),
-        })?;
+        let more = Arc::clone(inflight)
+            .try_acquire_many_owned(count)
+            .map_err(|_| Error::QueueFull {
+                queue: "request bodies (max_inflight_mb)".into(),
+                retry_after: Duration::from_secs(1),
+            })?;
         match &mut self.0 {
             Some(permit) => permit.merge(more),
             empty => *empty = Some(more),
@@ -181,7 +205,9 @@ impl Held {
 
 fn from_json(bytes: &[u8], parameters: &mut Parameters) -> Result<Vec<Bytes>> {
     let call: JsonCall = serde_json::from_slice(bytes).map_err(|e| {
-        Error::InvalidBody(format!("{e}; expected {{\"images\": [{{\"b64\": \"…\"}}], \"parameters\": {{…}}}}"))
+        Error::InvalidBody(format!(
+            "{e}; expected {{\"images\": [{{\"b64\": \"…\"}}], \"parameters\": {{…}}}}"
+        ))
     })?;
     parameters.add_json(call.parameters)?;
     let decode = |(index, image): (usize, &JsonImage)| {
@@ -205,8 +231,9 @@ async fn from_multipart(content_type: &str, bytes: Bytes, parameters: &mut Param
         .body(Body::from(bytes))
         .map_err(|e| Error::InvalidBody(e.to_string()))?;
     let wrong = |e: axum::extract::multipart::MultipartError| Error::InvalidBody(e.body_text());
-    let mut multipart =
-        Multipart::from_request(request, &()).await.map_err(|e| Error::InvalidBody(e.body_text()))?;
+    let mut multipart = Multipart::from_request(request, &())
+        .await
+        .map_err(|e| Error::InvalidBody(e.body_text()))?;
     let mut images = Vec::new();
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
         if field.file_name().is_some() || field.content_type().is_some() {

@@ -41,7 +41,9 @@ pub(super) async fn on_pool<T: Send + 'static>(
             drop(done.send(work()));
         }
     });
-    is_done.await.map_err(|_| Error::Internal("a panic while an image was worked on".into()))?
+    is_done
+        .await
+        .map_err(|_| Error::Internal("a panic while an image was worked on".into()))?
 }
 
 /// Decodes `images` side by side, and fits each to the model.
@@ -65,7 +67,11 @@ pub(super) async fn decode(app: &App, images: Vec<Bytes>, fit: &Fit) -> Result<B
         })
         .collect();
     let mut decoded = Vec::with_capacity(under_way.len());
-    for (index, image) in futures_util::future::join_all(under_way).await.into_iter().enumerate() {
+    for (index, image) in futures_util::future::join_all(under_way)
+        .await
+        .into_iter()
+        .enumerate()
+    {
         decoded.push(image.map_err(|e| if several { at(index, e) } else { e })?);
     }
     Ok(Batch {

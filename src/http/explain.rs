@@ -107,16 +107,26 @@ pub(super) async fn explain(
         let options: Options = call.parameters.read()?;
         options.validate()?;
         if form != Form::Json && call.images.len() > 1 {
-            let text = format!("{} answers one image; send them one by one, or ask for JSON", form.media_type());
+            let text = format!(
+                "{} answers one image; send them one by one, or ask for JSON",
+                form.media_type()
+            );
             return Err(Error::NotAcceptable(text));
         }
         let permit = model.explain.admit(call.images.len())?;
         let batch = decode::decode(&app, call.images, &model.subject.manifest.input.fit).await?;
         drop(call.held);
-        let (images, requests) = batch.images.into_iter().map(|image| part(image, &options)).unzip();
+        let (images, requests) = batch
+            .images
+            .into_iter()
+            .map(|image| part(image, &options))
+            .unzip();
         let completed = model.explain.submit(permit, requests, deadline).await?;
         let timing_ms = TimingMs::new(started, batch.took, &completed);
-        let explanations = completed.into_iter().map(|done| explanation(done.output)).collect::<Result<_>>()?;
+        let explanations = completed
+            .into_iter()
+            .map(|done| explanation(done.output))
+            .collect::<Result<_>>()?;
         let explained = Explained {
             model,
             options,
@@ -137,7 +147,10 @@ fn part(image: Decoded, options: &Options) -> ((Picture, Placement), explain::Re
         layer: options.layer.clone(),
         target: options.target.clone(),
     };
-    ((image.picture, placement), explain::Request::Explain(Box::new(item)))
+    (
+        (image.picture, placement),
+        explain::Request::Explain(Box::new(item)),
+    )
 }
 
 fn explanation(answer: Answer) -> Result<Explanation> {
@@ -154,7 +167,12 @@ fn answer(mut explained: Explained, form: Form) -> Result<Response> {
         Form::Npy => to_npy(&explained.explanations.swap_remove(0).map)?,
         Form::Png => {
             let (picture, placement) = explained.images.swap_remove(0);
-            overlay_png(&picture, &explained.explanations[0].map, &placement, &explained.options)?
+            overlay_png(
+                &picture,
+                &explained.explanations[0].map,
+                &placement,
+                &explained.options,
+            )?
         }
     };
     Ok(([(header::CONTENT_TYPE, form.media_type())], bytes).into_response())
@@ -197,7 +215,10 @@ fn to_npy(map: &Map) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let failed = |e: std::io::Error| Error::Internal(format!("npy: {e}"));
     let shape = map.shape.map(|side| side as u64);
-    let options = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(&mut bytes);
+    let options = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&shape)
+        .writer(&mut bytes);
     let mut writer = options.begin_nd().map_err(failed)?;
     writer.extend(map.data.iter().copied()).map_err(failed)?;
     writer.finish().map_err(failed)?;
@@ -224,7 +245,10 @@ pub(super) async fn layers(State(app): State<App>, Path(name): Path<String>) -> 
 
 async fn list_layers(model: &Model) -> Result<Layers> {
     let permit = model.explain.admit(1)?;
-    let mut answers = model.explain.submit(permit, vec![explain::Request::Layers], None).await?;
+    let mut answers = model
+        .explain
+        .submit(permit, vec![explain::Request::Layers], None)
+        .await?;
     match answers.pop().map(|done| done.output) {
         Some(Answer::Layers(layers)) => Ok(layers),
         _ => Err(Error::Internal("no layers in the answer".into())),

@@ -45,7 +45,9 @@ impl HttpBody for Lingering {
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
-        self.rest.as_ref().map_or_else(http_body::SizeHint::default, HttpBody::size_hint)
+        self.rest
+            .as_ref()
+            .map_or_else(http_body::SizeHint::default, HttpBody::size_hint)
     }
 }
 

@@ -109,7 +109,11 @@ async fn within<T>(deadline: Option<Instant>, work: impl Future<Output = Result<
     };
     tokio::time::timeout_at(deadline.into(), work)
         .await
-        .unwrap_or_else(|_| Err(Error::DeadlineExceeded("the deadline passed before the answer was ready".into())))
+        .unwrap_or_else(|_| {
+            Err(Error::DeadlineExceeded(
+                "the deadline passed before the answer was ready".into(),
+            ))
+        })
 }
 
 fn api() -> OpenApiRouter<App> {
@@ -138,7 +142,13 @@ pub fn router(app: App) -> Router {
         // The id comes first: everything below logs or answers it.
         .layer(SetRequestIdLayer::new(id.clone(), TimeOrderedId))
         .layer(PropagateRequestIdLayer::new(id))
-        .layer(TraceLayer::new_for_http().make_span_with(span).on_request(()).on_response(()).on_failure(()))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_request(())
+                .on_response(())
+                .on_failure(()),
+        )
         .layer(cors(&app.settings.cors_origins))
         // Outside of the problems, so that it counts and logs the status that is sent.
         .layer(middleware::from_fn_with_state(app.clone(), observe))
@@ -162,7 +172,9 @@ async fn no_route(request: Request) -> Error {
 
 async fn no_method(request: Request) -> Error {
     let (method, path) = (request.method(), request.uri().path());
-    Error::MethodNotAllowed(format!("{path} does not answer {method}; /docs lists every route"))
+    Error::MethodNotAllowed(format!(
+        "{path} does not answer {method}; /docs lists every route"
+    ))
 }
 
 /// Request ids that sort by time.
@@ -171,12 +183,17 @@ struct TimeOrderedId;
 
 impl MakeRequestId for TimeOrderedId {
     fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
-        HeaderValue::from_str(&Uuid::now_v7().to_string()).ok().map(RequestId::new)
+        HeaderValue::from_str(&Uuid::now_v7().to_string())
+            .ok()
+            .map(RequestId::new)
     }
 }
 
 fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .and_then(|id| id.header_value().to_str().ok());
     tracing::info_span!(
         "request",
         request_id = id.unwrap_or_default(),
@@ -189,7 +206,11 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
 async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     // The pattern, not the path: a client must not be able to make up new series.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
     let method = request.method().clone();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
@@ -206,9 +227,13 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
 /// A client must not be able to make up new series with made-up methods.
 fn known_method(method: &Method) -> &str {
     match *method {
-        Method::GET | Method::POST | Method::PUT | Method::DELETE | Method::HEAD | Method::OPTIONS | Method::PATCH => {
-            method.as_str()
-        }
+        Method::GET
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::HEAD
+        | Method::OPTIONS
+        | Method::PATCH => method.as_str(),
         _ => "other",
     }
 }
@@ -217,9 +242,14 @@ fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(Any)
-        .expose_headers([HeaderName::from_static("x-request-id"), HeaderName::from_static("retry-after")]);
+        .expose_headers([
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("retry-after"),
+        ]);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(Any);
     }
-    layer.allow_origin(AllowOrigin::list(origins.iter().filter_map(|origin| origin.parse().ok())))
+    layer.allow_origin(AllowOrigin::list(
+        origins.iter().filter_map(|origin| origin.parse().ok()),
+    ))
 }

@@ -48,6 +48,11 @@ impl IntoResponses for Problems {
 }
 
 fn problem(codes: &str) -> Response {
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    ResponseBuilder::new().description(codes).content("application/problem+json", content).build()
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    ResponseBuilder::new()
+        .description(codes)
+        .content("application/problem+json", content)
+        .build()
 }

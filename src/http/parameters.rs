@@ -45,7 +45,8 @@ impl Parameters {
                 }
                 other => scalar(&other),
             };
-            let text = text.ok_or_else(|| Error::parameter(&name, "expected text, a number, true or false"))?;
+            let text =
+                text.ok_or_else(|| Error::parameter(&name, "expected text, a number, true or false"))?;
             self.add(name, text)?;
         }
         Ok(())
@@ -57,14 +58,19 @@ impl Parameters {
     /// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
         let encoded = serde_urlencoded::to_string(&self.0).map_err(|e| Error::Internal(e.to_string()))?;
-        let deserializer =
-            serde_urlencoded::Deserializer::new(form_urlencoded::parse(encoded.as_bytes()));
+        let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(encoded.as_bytes()));
         serde_path_to_error::deserialize(deserializer).map_err(|error| {
             let name = error.path().to_string();
-            let found = self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value);
+            let found = self
+                .0
+                .iter()
+                .find(|(known, _)| *known == name)
+                .map(|(_, value)| value);
             let reason = error.inner();
             let message = match found {
-                Some(value) if !reason.to_string().contains("unknown field") => format!("found `{value}`: {reason}"),
+                Some(value) if !reason.to_string().contains("unknown field") => {
+                    format!("found `{value}`: {reason}")
+                }
                 _ => reason.to_string(),
             };
             Error::parameter(name, message)
@@ -96,13 +102,15 @@ mod tests {
         let query = Parameters::from_query(Some("top_k=3&layer=1.0&flag=true")).expect("right");
         let mut json = Parameters::default();
         let values = serde_json::json!({"top_k": 3, "layer": "1.0", "flag": true, "none": null});
-        json.add_json(values.as_object().expect("an object").clone()).expect("right");
+        json.add_json(values.as_object().expect("an object").clone())
+            .expect("right");
         assert_eq!(query, json);
     }
 
     #[test]
     fn typed_parameters_are_read_from_text() {
-        let options: explain::Options = read("layer=1.0&target=285&alpha=0.25&overlay=true&colormap=jet").expect("right");
+        let options: explain::Options =
+            read("layer=1.0&target=285&alpha=0.25&overlay=true&colormap=jet").expect("right");
         assert_eq!(options.layer.as_deref(), Some("1.0"));
         assert_eq!(options.target, explain::Target::ClassId(285));
         assert!(options.overlay && options.alpha == 0.25);
@@ -110,11 +118,24 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let wrong = |query: &str| read::<classification::Options>(query).expect_err(query).to_string();
-        assert!(wrong("top_k=x").contains("parameter `top_k`: found `x`: invalid digit"), "{}", wrong("top_k=x"));
+        let wrong = |query: &str| {
+            read::<classification::Options>(query)
+                .expect_err(query)
+                .to_string()
+        };
+        assert!(
+            wrong("top_k=x").contains("parameter `top_k`: found `x`: invalid digit"),
+            "{}",
+            wrong("top_k=x")
+        );
         assert!(wrong("topk=3").contains("`topk`") && wrong("topk=3").contains("expected `top_k`"));
         assert!(wrong("top_k=1&top_k=2").contains("more than once"));
-        let method = read::<explain::Options>("method=magic").expect_err("no such method").to_string();
-        assert!(method.contains("parameter `method`") && method.contains("grad_cam"), "{method}");
+        let method = read::<explain::Options>("method=magic")
+            .expect_err("no such method")
+            .to_string();
+        assert!(
+            method.contains("parameter `method`") && method.contains("grad_cam"),
+            "{method}"
+        );
     }
 }

@@ -86,10 +86,13 @@ pub(super) async fn predict(
         });
         let completed = model.predict.submit(permit, items.collect(), deadline).await?;
         let timing_ms = TimingMs::new(started, batch.took, &completed);
-        let predictions = sizes.into_iter().zip(completed).map(|(image, done)| ImagePrediction {
-            image,
-            prediction: done.output,
-        });
+        let predictions = sizes
+            .into_iter()
+            .zip(completed)
+            .map(|(image, done)| ImagePrediction {
+                image,
+                prediction: done.output,
+            });
         Ok(Json(Predictions {
             model: model.name.clone(),
             version: model.version.clone(),

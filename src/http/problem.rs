@@ -42,7 +42,9 @@ pub(super) struct Problem {
 /// The one place where an error becomes a status.
 pub(super) fn status(error: &Error) -> StatusCode {
     match error {
-        Error::EmptyBody(_) | Error::InvalidBody(_) | Error::InvalidParameter { .. } => StatusCode::BAD_REQUEST,
+        Error::EmptyBody(_) | Error::InvalidBody(_) | Error::InvalidParameter { .. } => {
+            StatusCode::BAD_REQUEST
+        }
         Error::ModelNotFound(_) | Error::LayerNotFound(_) | Error::RouteNotFound(_) => StatusCode::NOT_FOUND,
         Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
@@ -77,7 +79,10 @@ impl IntoResponse for Error {
 
 /// Turns the error of a failed request into its body.
 pub(super) async fn finish(State(app): State<App>, request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+    let id = request
+        .extensions()
+        .get::<RequestId>()
+        .and_then(|id| id.header_value().to_str().ok());
     let request_id = id.unwrap_or_default().to_owned();
     let mut response = next.run(request).await;
     let Some(error) = response.extensions_mut().remove::<Error>() else {
@@ -102,7 +107,10 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     let json = HeaderValue::from_static("application/problem+json");
     finished.headers_mut().insert(header::CONTENT_TYPE, json);
     if let Error::QueueFull { retry_after, .. } = error {
-        finished.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        finished.headers_mut().insert(
+            header::RETRY_AFTER,
+            HeaderValue::from(retry_after.as_secs().max(1)),
+        );
     }
     finished
 }

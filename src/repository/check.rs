@@ -31,7 +31,10 @@ pub fn check(dir: &Path, loader: &Loader) -> Result<Vec<Finding>> {
         return Err(Error::InvalidSettings(text));
     }
     let finding = |folder: &std::path::PathBuf| Finding {
-        model: folder.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+        model: folder
+            .file_name()
+            .map(|n| n.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         problems: match loader.load(folder) {
             Ok(_) => Vec::new(),
             Err(Error::InvalidModel { problems }) => problems,

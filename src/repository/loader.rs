@@ -51,7 +51,9 @@ pub struct Loader {
 
 impl std::fmt::Debug for Loader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Loader").field("cores", &self.turns.cores()).finish_non_exhaustive()
+        f.debug_struct("Loader")
+            .field("cores", &self.turns.cores())
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,11 +78,23 @@ impl Loader {
         let subject = Arc::new(Subject::new(manifest, labels));
         let model = self.start(&name, subject, &version, &versions)?;
         let load_ms = started.elapsed().as_millis();
-        tracing::info!(model = name, version = version.name, device = model.device, load_ms, "model is ready");
+        tracing::info!(
+            model = name,
+            version = version.name,
+            device = model.device,
+            load_ms,
+            "model is ready"
+        );
         Ok(model)
     }
 
-    fn start(&self, name: &str, subject: Arc<Subject>, version: &Version, versions: &[Version]) -> Result<Model> {
+    fn start(
+        &self,
+        name: &str,
+        subject: Arc<Subject>,
+        version: &Version,
+        versions: &[Version],
+    ) -> Result<Model> {
         let manifest = &subject.manifest;
         let device = device::resolve(manifest.instances.device)?;
         let (count, cores) = (manifest.instances.count, self.turns.cores());
@@ -162,7 +176,8 @@ fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
     if let Some(layer) = &subject.manifest.explain.layer {
         let layers = module.layers("forward")?;
         if !layers.iter().any(|l| l.path == *layer) {
-            let problem = format!("explain.layer: the model has no layer `{layer}`; `lucarne inspect` lists them");
+            let problem =
+                format!("explain.layer: the model has no layer `{layer}`; `lucarne inspect` lists them");
             return Err(Error::InvalidModel {
                 problems: vec![problem],
             });
@@ -190,7 +205,10 @@ fn in_file(file: &Path, error: Error) -> Error {
         other => vec![other.to_string()],
     };
     Error::InvalidModel {
-        problems: problems.into_iter().map(|p| format!("{}: {p}", file.display())).collect(),
+        problems: problems
+            .into_iter()
+            .map(|p| format!("{}: {p}", file.display()))
+            .collect(),
     }
 }
 
@@ -199,7 +217,10 @@ fn model_name(dir: &Path) -> Result<String> {
     let name = dir.file_name().and_then(|n| n.to_str()).unwrap_or_default();
     let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     if name.is_empty() || !name.chars().all(allowed) {
-        let problem = format!("{}: a model's folder is named with letters, digits, _, - and .", dir.display());
+        let problem = format!(
+            "{}: a model's folder is named with letters, digits, _, - and .",
+            dir.display()
+        );
         return Err(Error::InvalidModel {
             problems: vec![problem],
         });

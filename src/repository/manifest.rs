@@ -161,7 +161,10 @@ impl Manifest {
         };
         let text = std::fs::read_to_string(&file).map_err(|e| problem(format!("cannot be read: {e}")))?;
         Self::parse(&text).map_err(|problems| Error::InvalidModel {
-            problems: problems.into_iter().map(|p| format!("{}: {p}", file.display())).collect(),
+            problems: problems
+                .into_iter()
+                .map(|p| format!("{}: {p}", file.display()))
+                .collect(),
         })
     }
 
@@ -201,11 +204,17 @@ impl Manifest {
 }
 
 fn artifact(s: &mut Section<'_>) -> Artifact {
-    let file: String = s.optional("file", "a file name such as \"model.pt\"").unwrap_or_else(|| "model.pt".into());
-    s.check(Path::new(&file).components().count() == 1 && !file.starts_with('.'), "file", || {
-        format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\"")
-    });
-    let format: String = s.optional("format", "\"torchscript\"").unwrap_or_else(|| "torchscript".into());
+    let file: String = s
+        .optional("file", "a file name such as \"model.pt\"")
+        .unwrap_or_else(|| "model.pt".into());
+    s.check(
+        Path::new(&file).components().count() == 1 && !file.starts_with('.'),
+        "file",
+        || format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\""),
+    );
+    let format: String = s
+        .optional("format", "\"torchscript\"")
+        .unwrap_or_else(|| "torchscript".into());
     s.check(format == "torchscript", "format", || {
         format!("found \"{format}\", expected \"torchscript\"")
     });
@@ -220,16 +229,29 @@ fn artifact(s: &mut Section<'_>) -> Artifact {
 
 fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
     let size: Option<[u32; 2]> = s.required("size", "[height, width], for instance [224, 224]");
-    let mode = s.optional("resize", "\"shorter_side\", \"stretch\", \"letterbox\" or \"none\"");
+    let mode = s.optional(
+        "resize",
+        "\"shorter_side\", \"stretch\", \"letterbox\" or \"none\"",
+    );
     let resize_to: Option<u32> = s.optional("resize_to", "a number of pixels, for instance 256");
     let interpolation = s.optional("interpolation", "\"nearest\", \"bilinear\" or \"bicubic\"");
-    let color = s.optional("color", "\"rgb\", \"bgr\" or \"gray\"").unwrap_or(Color::Rgb);
-    let letterbox_fill = s.optional("letterbox_fill", "a gray value from 0 to 255").unwrap_or(114);
+    let color = s
+        .optional("color", "\"rgb\", \"bgr\" or \"gray\"")
+        .unwrap_or(Color::Rgb);
+    let letterbox_fill = s
+        .optional("letterbox_fill", "a gray value from 0 to 255")
+        .unwrap_or(114);
     let channels = if color == Color::Gray { 1 } else { 3 };
     let per_channel = format!("a list of {channels} numbers, one a channel");
-    let scale = s.optional("scale", "a number, for instance 0.00392156862745098 (1/255)").unwrap_or(1.0 / 255.0);
-    let mean: Vec<f64> = s.optional("mean", &per_channel).unwrap_or_else(|| vec![0.0; channels]);
-    let std: Vec<f64> = s.optional("std", &per_channel).unwrap_or_else(|| vec![1.0; channels]);
+    let scale = s
+        .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
+        .unwrap_or(1.0 / 255.0);
+    let mean: Vec<f64> = s
+        .optional("mean", &per_channel)
+        .unwrap_or_else(|| vec![0.0; channels]);
+    let std: Vec<f64> = s
+        .optional("std", &per_channel)
+        .unwrap_or_else(|| vec![1.0; channels]);
     s.check(mean.len() == channels, "mean", || {
         format!("found {} numbers, expected {per_channel}", mean.len())
     });
@@ -239,9 +261,11 @@ fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
     s.check(std.iter().all(|&v| v > 0.0), "std", || {
         "must be greater than 0 in every channel".into()
     });
-    s.check(size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))), "size", || {
-        "each side must be from 1 to 8192".into()
-    });
+    s.check(
+        size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))),
+        "size",
+        || "each side must be from 1 to 8192".into(),
+    );
     let fits = resize_to.is_none_or(|to| (1..=8192).contains(&to));
     s.check(fits, "resize_to", || "must be from 1 to 8192".into());
     let fit = Fit {
@@ -252,7 +276,12 @@ fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
         color,
         letterbox_fill,
     };
-    Some(ImageInput { fit, scale, mean, std })
+    Some(ImageInput {
+        fit,
+        scale,
+        mean,
+        std,
+    })
 }
 
 fn output(s: &mut Section<'_>) -> Output {
@@ -265,7 +294,9 @@ fn output(s: &mut Section<'_>) -> Output {
 }
 
 fn batching(s: &mut Section<'_>) -> Batching {
-    let delay_ms: f64 = s.optional("max_delay_ms", "a number of milliseconds").unwrap_or(0.0);
+    let delay_ms: f64 = s
+        .optional("max_delay_ms", "a number of milliseconds")
+        .unwrap_or(0.0);
     s.check((0.0..=10_000.0).contains(&delay_ms), "max_delay_ms", || {
         format!("found {delay_ms}, expected 0 to 10000")
     });
@@ -282,7 +313,9 @@ fn instances(s: &mut Section<'_>) -> Instances {
             .optional("device", "\"auto\", \"cpu\", \"cuda\" or \"cuda:1\"")
             .unwrap_or(DeviceChoice::Auto),
         count: s.at_least_one("count", 1),
-        threads: s.optional("threads", "a number of threads, 0 to share the cores").unwrap_or(0),
+        threads: s
+            .optional("threads", "a number of threads, 0 to share the cores")
+            .unwrap_or(0),
     }
 }
 

@@ -58,7 +58,10 @@ impl Registry {
     /// These model folders. Nothing is loaded yet.
     pub fn of(folders: impl IntoIterator<Item = PathBuf>) -> Self {
         let entry = |dir: PathBuf| Entry {
-            name: dir.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default(),
+            name: dir
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default(),
             // A manifest that cannot be read fails to load, and then it is required that someone mends it.
             required: Manifest::read(&dir).map_or(true, |m| m.required),
             dir,
@@ -94,7 +97,9 @@ impl Registry {
     pub fn get(&self, name: &str) -> Result<Arc<Model>> {
         match self.entry(name)?.state() {
             State::Ready(model) => Ok(model),
-            State::Loading => Err(Error::NotReady(format!("model `{name}` is loading; try again soon"))),
+            State::Loading => Err(Error::NotReady(format!(
+                "model `{name}` is loading; try again soon"
+            ))),
             State::Failed(_) => Err(Error::NotReady(format!(
                 "model `{name}` could not be loaded; GET /v1/models/{name} says why"
             ))),
@@ -106,12 +111,17 @@ impl Registry {
     /// # Errors
     /// [`Error::ModelNotFound`]
     pub fn entry(&self, name: &str) -> Result<&Entry> {
-        self.entries.iter().find(|entry| entry.name == name).ok_or_else(|| {
-            let near = |e: &&Entry| strsim::jaro_winkler(&e.name, name);
-            let nearest = self.entries.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
-            let hint = nearest.map_or("none is served".into(), |e| format!("the nearest is `{}`", e.name));
-            Error::ModelNotFound(format!("no model `{name}`; {hint}; GET /v1/models lists all"))
-        })
+        self.entries
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| {
+                let near = |e: &&Entry| strsim::jaro_winkler(&e.name, name);
+                let nearest = self.entries.iter().max_by(|a, b| near(a).total_cmp(&near(b)));
+                let hint = nearest.map_or("none is served".into(), |e| {
+                    format!("the nearest is `{}`", e.name)
+                });
+                Error::ModelNotFound(format!("no model `{name}`; {hint}; GET /v1/models lists all"))
+            })
     }
 
     /// Whether every required model answers.
@@ -120,7 +130,12 @@ impl Registry {
     /// [`Error::NotReady`], which names those that do not.
     pub fn ready(&self) -> Result<()> {
         let waiting = |e: &&Entry| e.required && !matches!(e.state(), State::Ready(_));
-        let names: Vec<&str> = self.entries.iter().filter(waiting).map(|e| e.name.as_str()).collect();
+        let names: Vec<&str> = self
+            .entries
+            .iter()
+            .filter(waiting)
+            .map(|e| e.name.as_str())
+            .collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -145,10 +160,14 @@ impl Registry {
 pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
     let listing = std::fs::read_dir(dir).map_err(|e| {
         let dir = dir.display();
-        Error::InvalidSettings(format!("the model folder {dir} cannot be read: {e}; give it with --models DIR"))
+        Error::InvalidSettings(format!(
+            "the model folder {dir} cannot be read: {e}; give it with --models DIR"
+        ))
     })?;
-    let mut folders: Vec<PathBuf> =
-        listing.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.join("model.toml").is_file()).collect();
+    let mut folders: Vec<PathBuf> = listing
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.join("model.toml").is_file())
+        .collect();
     folders.sort();
     Ok(folders)
 }

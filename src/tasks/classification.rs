@@ -31,7 +31,10 @@ impl Options {
     /// [`Error::InvalidParameter`]
     pub fn validate(&self) -> Result<()> {
         if self.top_k == 0 {
-            return Err(Error::parameter("top_k", "found 0, expected a whole number, at least 1"));
+            return Err(Error::parameter(
+                "top_k",
+                "found 0, expected a whole number, at least 1",
+            ));
         }
         Ok(())
     }
@@ -63,7 +66,9 @@ pub(super) fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(),
         return Err(format!("answered {shape:?}, expected logits [{size}, K]"));
     };
     if batch != size as i64 {
-        return Err(format!("answered {shape:?}, expected {size} rows: is the batch its first dimension?"));
+        return Err(format!(
+            "answered {shape:?}, expected {size} rows: is the batch its first dimension?"
+        ));
     }
     if !labels.is_empty() && labels.len() as i64 != classes {
         let found = labels.len();
@@ -102,12 +107,16 @@ pub(super) fn finish(
     let indices: Vec<i64> = Vec::try_from(indices.f_flatten(0, -1)?)?;
     let k = usize::try_from(k).unwrap_or(0).max(1);
     let rows = values.chunks(k).zip(indices.chunks(k)).zip(options);
-    Ok(rows.map(|((values, indices), options)| row(values, indices, subject, options.top_k)).collect())
+    Ok(rows
+        .map(|((values, indices), options)| row(values, indices, subject, options.top_k))
+        .collect())
 }
 
 fn row(values: &[f32], indices: &[i64], subject: &Subject, top_k: usize) -> Result<Prediction> {
     if values.iter().any(|v| !v.is_finite()) {
-        return Err(Error::InferenceFailed("the model answered NaN or infinity".into()));
+        return Err(Error::InferenceFailed(
+            "the model answered NaN or infinity".into(),
+        ));
     }
     let class = |(&score, &index): (&f32, &i64)| {
         let class_id = usize::try_from(index).unwrap_or(0);
@@ -128,7 +137,9 @@ mod tests {
     use crate::repository::manifest::Manifest;
 
     fn subject(activation: &str, labels: &[&str]) -> Subject {
-        let text = format!("task = \"classification\"\n[input]\nsize = [2, 2]\n[output]\nactivation = \"{activation}\"");
+        let text = format!(
+            "task = \"classification\"\n[input]\nsize = [2, 2]\n[output]\nactivation = \"{activation}\""
+        );
         let manifest = Manifest::parse(&text).expect("a right manifest");
         Subject::new(manifest, Labels::new(labels.iter().map(ToString::to_string)))
     }
@@ -141,11 +152,20 @@ mod tests {
     fn each_row_gets_its_own_top_k_best_first() {
         let logits = logits(&[[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]]);
         let subject = subject("none", &["a", "b", "c"]);
-        let rows = finish(&logits, &subject, &[&Options { top_k: 2 }, &Options { top_k: 9 }]).expect("finite");
+        let rows =
+            finish(&logits, &subject, &[&Options { top_k: 2 }, &Options { top_k: 9 }]).expect("finite");
         let labels = |row: &Result<Prediction>| -> String {
-            row.as_ref().expect("finite").classes.iter().map(|c| c.label.clone()).collect()
+            row.as_ref()
+                .expect("finite")
+                .classes
+                .iter()
+                .map(|c| c.label.clone())
+                .collect()
         };
-        assert_eq!((labels(&rows[0]).as_str(), labels(&rows[1]).as_str()), ("bc", "cab"));
+        assert_eq!(
+            (labels(&rows[0]).as_str(), labels(&rows[1]).as_str()),
+            ("bc", "cab")
+        );
     }
 
     #[test]
@@ -169,8 +189,20 @@ mod tests {
         let labels = Labels::new(["a", "b"].map(String::from));
         let (none, rows) = (Labels::default(), logits(&[[0.0; 3]; 2]));
         assert_eq!(check(&rows, 2, &none), Ok(()));
-        assert!(check(&rows, 1, &none).expect_err("two rows").contains("expected 1 rows"));
-        assert!(check(&rows.unsqueeze(0), 2, &none).expect_err("rank 3").contains("[2, K]"));
-        assert!(check(&rows, 2, &labels).expect_err("3 classes, 2 labels").contains("2 labels"));
+        assert!(
+            check(&rows, 1, &none)
+                .expect_err("two rows")
+                .contains("expected 1 rows")
+        );
+        assert!(
+            check(&rows.unsqueeze(0), 2, &none)
+                .expect_err("rank 3")
+                .contains("[2, K]")
+        );
+        assert!(
+            check(&rows, 2, &labels)
+                .expect_err("3 classes, 2 labels")
+                .contains("2 labels")
+        );
     }
 }

@@ -17,7 +17,9 @@ impl Labels {
         let text = std::fs::read_to_string(file).map_err(|e| Error::InvalidModel {
             problems: vec![format!("{}: output.labels: cannot be read: {e}", file.display())],
         })?;
-        Ok(Self::new(text.trim_end().lines().map(|line| line.trim().to_owned())))
+        Ok(Self::new(
+            text.trim_end().lines().map(|line| line.trim().to_owned()),
+        ))
     }
 
     /// These labels.
@@ -62,7 +64,12 @@ impl Labels {
         let mut scored: Vec<_> = self
             .0
             .iter()
-            .map(|known| (strsim::jaro_winkler(&known.to_lowercase(), &label.to_lowercase()), known.as_str()))
+            .map(|known| {
+                (
+                    strsim::jaro_winkler(&known.to_lowercase(), &label.to_lowercase()),
+                    known.as_str(),
+                )
+            })
             .collect();
         scored.sort_by(|a, b| b.0.total_cmp(&a.0));
         scored.into_iter().take(count).map(|(_, known)| known).collect()

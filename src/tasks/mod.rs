@@ -75,7 +75,8 @@ impl Subject {
     pub fn batch(&self, tiles: &[&Tile], device: tch::Device) -> Result<Tensor> {
         let (height, width) = self.manifest.input.fit.size;
         let bytes: Vec<&[u8]> = tiles.iter().map(|tile| tile.data.as_slice()).collect();
-        self.normalise.batch(&bytes, height as usize, width as usize, device)
+        self.normalise
+            .batch(&bytes, height as usize, width as usize, device)
     }
 
     /// A batch of `size` black images, as [`Subject::batch`] would make it.
@@ -85,7 +86,12 @@ impl Subject {
     pub fn blank(&self, size: usize, device: tch::Device) -> Result<Tensor> {
         let (height, width) = self.manifest.input.fit.size;
         let tile = vec![0; height as usize * width as usize * self.normalise.channels()];
-        self.normalise.batch(&vec![tile.as_slice(); size], height as usize, width as usize, device)
+        self.normalise.batch(
+            &vec![tile.as_slice(); size],
+            height as usize,
+            width as usize,
+            device,
+        )
     }
 }
 
@@ -120,7 +126,10 @@ impl Predictor {
         };
         match self.subject.manifest.task {
             TaskKind::Classification => {
-                let output = self.session.forward(input).map_err(|e| refused(format!("failed: {e}")))?;
+                let output = self
+                    .session
+                    .forward(input)
+                    .map_err(|e| refused(format!("failed: {e}")))?;
                 classification::check(&output, size, &self.subject.labels).map_err(refused)
             }
         }
@@ -141,7 +150,10 @@ impl Runner<Item, Prediction> for Predictor {
                     .collect();
                 let logits = self.session.forward(batch)?;
                 let predictions = classification::finish(&logits, &self.subject, &options)?;
-                Ok(predictions.into_iter().map(|p| p.map(Prediction::Classification)).collect())
+                Ok(predictions
+                    .into_iter()
+                    .map(|p| p.map(Prediction::Classification))
+                    .collect())
             }
         }
     }

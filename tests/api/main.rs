@@ -1,4 +1,5 @@
 //! The HTTP surface, in-process: what each route answers, and how each failure is told.
+#![expect(unreachable_pub, reason = "a test program has no outside")]
 
 #[path = "../support/mod.rs"]
 mod support;

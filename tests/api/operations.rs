@@ -18,24 +18,48 @@ async fn models_are_described() {
     assert!(models.iter().all(|m| m["state"] == "ready"), "{list}");
     let one = get("/v1/models/mobilenet_v2").await.json();
     assert!(models.contains(&one));
-    assert_eq!(one["input"], json!({"size": [224, 224], "resize": "shorter_side", "color": "rgb"}));
+    assert_eq!(
+        one["input"],
+        json!({"size": [224, 224], "resize": "shorter_side", "color": "rgb"})
+    );
     assert_eq!(one["labels"].as_array().map(Vec::len), Some(1000));
     assert_eq!(one["explain_methods"], json!(["grad_cam"]));
     let missing = get("/v1/models/mobilenet").await;
     assert_eq!(missing.code(), "model_not_found");
-    assert!(missing.detail().contains("`mobilenet_v2`"), "the nearest is named: {}", missing.detail());
+    assert!(
+        missing.detail().contains("`mobilenet_v2`"),
+        "the nearest is named: {}",
+        missing.detail()
+    );
 }
 
 #[tokio::test]
 async fn metrics_count_requests_failures_and_batches() {
-    assert_eq!(post("/v1/models/mobilenet_v2/predict", &[], photo("coffee.jpg")).await.status, StatusCode::OK);
-    post("/v1/models/mobilenet_v2/predict", &[], Vec::new()).await.code();
+    assert_eq!(
+        post("/v1/models/mobilenet_v2/predict", &[], photo("coffee.jpg"))
+            .await
+            .status,
+        StatusCode::OK
+    );
+    post("/v1/models/mobilenet_v2/predict", &[], Vec::new())
+        .await
+        .code();
     let answer = get("/metrics").await;
-    assert!(answer.headers[header::CONTENT_TYPE].to_str().is_ok_and(|t| t.starts_with("application/openmetrics-text")));
+    assert!(
+        answer.headers[header::CONTENT_TYPE]
+            .to_str()
+            .is_ok_and(|t| t.starts_with("application/openmetrics-text"))
+    );
     let text = String::from_utf8(answer.body).expect("UTF-8");
     let value = |series: &str| -> f64 {
-        let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}\n{text}"));
-        line.rsplit(' ').next().and_then(|v| v.parse().ok()).expect("a number")
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(series))
+            .unwrap_or_else(|| panic!("{series}\n{text}"));
+        line.rsplit(' ')
+            .next()
+            .and_then(|v| v.parse().ok())
+            .expect("a number")
     };
     assert!(value("lucarne_failures_total{code=\"empty_body\"}") >= 1.0);
     assert!(value("lucarne_images_computed_total{model=\"mobilenet_v2\",queue=\"predict\"}") >= 1.0);
@@ -47,7 +71,12 @@ async fn metrics_count_requests_failures_and_batches() {
 
 #[tokio::test]
 async fn a_client_s_request_id_comes_back() {
-    let answer = post("/v1/models/mobilenet_v2/predict", &[("x-request-id", "mine-7")], Vec::new()).await;
+    let answer = post(
+        "/v1/models/mobilenet_v2/predict",
+        &[("x-request-id", "mine-7")],
+        Vec::new(),
+    )
+    .await;
     assert_eq!(answer.headers["x-request-id"], "mine-7");
     assert_eq!(answer.json()["request_id"], "mine-7");
 }
@@ -67,5 +96,8 @@ async fn the_committed_document_is_the_one_that_is_served() {
     let committed = std::fs::read_to_string(path("openapi/openapi.json")).expect("openapi/openapi.json");
     let committed: serde_json::Value = serde_json::from_str(&committed).expect("JSON");
     let served = get("/openapi.json").await.json();
-    assert_eq!(served, committed, "run: target/release/lucarne openapi > openapi/openapi.json");
+    assert_eq!(
+        served, committed,
+        "run: target/release/lucarne openapi > openapi/openapi.json"
+    );
 }

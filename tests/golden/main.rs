@@ -1,5 +1,6 @@
 //! The server against PyTorch, torchvision and Pillow: see README.md here for the values, how they were made, and
 //! why the tolerances are what they are.
+#![expect(unreachable_pub, reason = "a test program has no outside")]
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -57,15 +58,25 @@ fn logits_of_the_same_tensor_agree_with_pytorch() {
 async fn photos_get_the_classes_and_probabilities_of_torchvision() {
     for expected in predictions()["photos"].as_array().expect("photos") {
         let file = expected["file"].as_str().expect("a file");
-        let answer = post("/v1/models/mobilenet_v2/predict?top_k=1000", &[], photo(file)).await.json();
+        let answer = post("/v1/models/mobilenet_v2/predict?top_k=1000", &[], photo(file))
+            .await
+            .json();
         let found = &answer["predictions"][0];
         assert_eq!(found["image"]["width"], expected["width"], "{file}");
         let classes = found["classes"].as_array().expect("classes");
         let top = expected["top"].as_array().expect("top");
-        assert_eq!((&classes[0]["class_id"], &classes[0]["label"]), (&top[0]["class_id"], &top[0]["label"]), "{file}");
+        assert_eq!(
+            (&classes[0]["class_id"], &classes[0]["label"]),
+            (&top[0]["class_id"], &top[0]["label"]),
+            "{file}"
+        );
         for class in top {
-            let same = classes.iter().find(|c| c["class_id"] == class["class_id"]).expect("every class is there");
-            let difference = same["score"].as_f64().expect("a score") - class["score"].as_f64().expect("a score");
+            let same = classes
+                .iter()
+                .find(|c| c["class_id"] == class["class_id"])
+                .expect("every class is there");
+            let difference =
+                same["score"].as_f64().expect("a score") - class["score"].as_f64().expect("a score");
             assert!(difference.abs() <= 0.01, "{file}: {class} against {same}");
         }
     }
@@ -74,14 +85,18 @@ async fn photos_get_the_classes_and_probabilities_of_torchvision() {
 #[tokio::test]
 async fn grad_cam_agrees_with_forward_hooks() {
     let models = tempfile::tempdir().expect("a temporary folder");
-    model_variant(models.path(), "as_it_is", "mobilenet_v2", |text| text.replace("\"shorter_side\"", "\"none\""));
+    model_variant(models.path(), "as_it_is", "mobilenet_v2", |text| {
+        text.replace("\"shorter_side\"", "\"none\"")
+    });
     let router = router_over(models.path().to_owned(), Settings::default());
     let input = std::fs::read(path("tests/golden/mobilenet_v2/chelsea_input.png")).expect("a golden file");
     let target = &predictions()["chelsea_class_id"];
     for layer in ["features.18", "features.13", "features.6.conv.0"] {
         let (shape, expected) = npy(&format!("cam_chelsea_{layer}.npy"));
         let uri = format!("/v1/models/as_it_is/explain?layer={layer}&target={target}");
-        let request = axum::http::Request::post(uri).body(axum::body::Body::from(input.clone())).expect("a request");
+        let request = axum::http::Request::post(uri)
+            .body(axum::body::Body::from(input.clone()))
+            .expect("a request");
         let answer = send(router.clone(), request).await.json();
         let map = &answer["explanations"][0]["map"];
         assert_eq!(map["shape"], serde_json::json!(shape), "{layer}: {answer}");

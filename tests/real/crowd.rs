@@ -13,7 +13,9 @@ fn one_by_one(text: String) -> String {
 }
 
 fn score(answer: &Value) -> f64 {
-    answer["predictions"][0]["classes"][0]["score"].as_f64().expect("a score")
+    answer["predictions"][0]["classes"][0]["score"]
+        .as_f64()
+        .expect("a score")
 }
 
 #[tokio::test]
@@ -45,19 +47,31 @@ async fn concurrent_clients_share_batches_and_get_the_lone_answer() {
 
 #[tokio::test]
 async fn a_burst_over_a_small_queue_is_answered_or_refused_at_once() {
-    let server = Server::start(|text| one_by_one(text).replace("queue_capacity = 256", "queue_capacity = 4"), &[]).await;
+    let server = Server::start(
+        |text| one_by_one(text).replace("queue_capacity = 256", "queue_capacity = 4"),
+        &[],
+    )
+    .await;
     let mut burst = JoinSet::new();
     for _ in 0..200 {
         let request = server.client.post(server.predict_url()).body(photo());
         burst.spawn(async move {
             let response = request.send().await.expect("no connection is dropped");
-            let retry_after = response.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse::<u32>().ok());
+            let retry_after = response
+                .headers()
+                .get("retry-after")
+                .and_then(|v| v.to_str().ok()?.parse::<u32>().ok());
             (response.status(), retry_after)
         });
     }
     let answers = burst.join_all().await;
-    let served = answers.iter().filter(|(status, _)| *status == StatusCode::OK).count();
-    let refused = answers.iter().filter(|(status, retry)| *status == StatusCode::TOO_MANY_REQUESTS && *retry >= Some(1));
+    let served = answers
+        .iter()
+        .filter(|(status, _)| *status == StatusCode::OK)
+        .count();
+    let refused = answers
+        .iter()
+        .filter(|(status, retry)| *status == StatusCode::TOO_MANY_REQUESTS && *retry >= Some(1));
     let refused = refused.count();
     assert_eq!(served + refused, 200, "{answers:?}");
     assert!(served >= 4 && refused >= 1, "{served} served, {refused} refused");
@@ -72,14 +86,42 @@ async fn what_expires_or_departs_in_the_queue_is_not_computed() {
         crowd.spawn(server.client.post(server.predict_url()).body(photo()).send());
     }
     until_waiting(&server, 20.0).await;
-    let hurried = server.client.post(server.predict_url()).header("x-request-timeout-ms", "1").body(photo());
-    assert_eq!(hurried.send().await.expect("an answer").status(), StatusCode::GATEWAY_TIMEOUT);
-    let hung_up = server.client.post(server.predict_url()).body(photo()).timeout(Duration::from_millis(60)).send();
-    assert!(hung_up.await.is_err_and(|e| e.is_timeout()), "the queue is longer than 60 ms");
+    let hurried = server
+        .client
+        .post(server.predict_url())
+        .header("x-request-timeout-ms", "1")
+        .body(photo());
+    assert_eq!(
+        hurried.send().await.expect("an answer").status(),
+        StatusCode::GATEWAY_TIMEOUT
+    );
+    let hung_up = server
+        .client
+        .post(server.predict_url())
+        .body(photo())
+        .timeout(Duration::from_millis(60))
+        .send();
+    assert!(
+        hung_up.await.is_err_and(|e| e.is_timeout()),
+        "the queue is longer than 60 ms"
+    );
     let served = crowd.join_all().await;
-    assert!(served.iter().all(|r| r.as_ref().is_ok_and(|r| r.status() == StatusCode::OK)));
-    assert_eq!(server.counted("images_computed_total").await, 60.0, "neither was computed");
-    assert_eq!(server.metric("lucarne_failures_total{code=\"deadline_exceeded\"}").await, 1.0);
+    assert!(
+        served
+            .iter()
+            .all(|r| r.as_ref().is_ok_and(|r| r.status() == StatusCode::OK))
+    );
+    assert_eq!(
+        server.counted("images_computed_total").await,
+        60.0,
+        "neither was computed"
+    );
+    assert_eq!(
+        server
+            .metric("lucarne_failures_total{code=\"deadline_exceeded\"}")
+            .await,
+        1.0
+    );
     assert_eq!(server.counted("images_cancelled_total").await, 1.0);
 }
 

@@ -1,4 +1,5 @@
 //! The program itself, over a socket, with clients that crowd in, hang up and ask to stop.
+#![expect(unreachable_pub, reason = "a test program has no outside")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -23,7 +23,16 @@ impl Server {
         model_variant(models.path(), "m", "mobilenet_v2", edit);
         let port_file = models.path().join("port");
         let child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
-            .args(["serve", "--host", "127.0.0.1", "--port", "0", "--log", "error", "--models"])
+            .args([
+                "serve",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--log",
+                "error",
+                "--models",
+            ])
             .arg(models.path())
             .arg("--port-file")
             .arg(&port_file)
@@ -45,7 +54,13 @@ impl Server {
     async fn until_ready(&self) {
         let patience = Instant::now() + Duration::from_secs(60);
         let url = format!("{}/readyz", self.url);
-        while !self.client.get(&url).send().await.is_ok_and(|r| r.status().is_success()) {
+        while !self
+            .client
+            .get(&url)
+            .send()
+            .await
+            .is_ok_and(|r| r.status().is_success())
+        {
             assert!(Instant::now() < patience, "the server did not become ready");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -58,7 +73,12 @@ impl Server {
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().is_ok_and(|s| s.success()));
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .is_ok_and(|s| s.success())
+        );
     }
 
     /// Waits for the end of the process.
@@ -75,15 +95,27 @@ impl Server {
 
     /// The value of one metric series.
     pub async fn metric(&self, series: &str) -> f64 {
-        let response = self.client.get(format!("{}/metrics", self.url)).send().await.expect("metrics");
+        let response = self
+            .client
+            .get(format!("{}/metrics", self.url))
+            .send()
+            .await
+            .expect("metrics");
         let text = response.text().await.expect("text");
-        let line = text.lines().find(|line| line.starts_with(series)).unwrap_or_else(|| panic!("{series}\n{text}"));
-        line.rsplit(' ').next().and_then(|v| v.parse().ok()).expect("a number")
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(series))
+            .unwrap_or_else(|| panic!("{series}\n{text}"));
+        line.rsplit(' ')
+            .next()
+            .and_then(|v| v.parse().ok())
+            .expect("a number")
     }
 
     /// A counter of the predict queue.
     pub async fn counted(&self, name: &str) -> f64 {
-        self.metric(&format!("lucarne_{name}{{model=\"m\",queue=\"predict\"}}")).await
+        self.metric(&format!("lucarne_{name}{{model=\"m\",queue=\"predict\"}}"))
+            .await
     }
 }
 
@@ -109,4 +141,3 @@ async fn until_written(file: &Path) -> u16 {
 pub fn photo() -> Vec<u8> {
     crate::support::photo("coffee.jpg")
 }
-

@@ -13,19 +13,33 @@ async fn sigterm_answers_what_was_accepted_and_exits_with_success() {
         under_way.spawn(server.client.post(server.predict_url()).body(photo()).send());
     }
     // The first answer shows that the server is at work; those behind it were accepted, too, as the queue tells.
-    let first = under_way.join_next().await.expect("one of them").expect("no panic").expect("an answer");
+    let first = under_way
+        .join_next()
+        .await
+        .expect("one of them")
+        .expect("no panic")
+        .expect("an answer");
     assert_eq!(first.status(), StatusCode::OK);
     while server.counted("images_computed_total").await + server.counted("queue_depth").await < 50.0 {
         tokio::task::yield_now().await;
     }
     server.terminate();
     let answers = under_way.join_all().await;
-    let served = answers.iter().filter(|r| r.as_ref().is_ok_and(|r| r.status() == StatusCode::OK)).count();
-    let torn = answers.iter().filter(|r| r.as_ref().is_err_and(|e| !e.is_connect())).count();
+    let served = answers
+        .iter()
+        .filter(|r| r.as_ref().is_ok_and(|r| r.status() == StatusCode::OK))
+        .count();
+    let torn = answers
+        .iter()
+        .filter(|r| r.as_ref().is_err_and(|e| !e.is_connect()))
+        .count();
     assert_eq!(torn, 0, "a connection that was accepted is answered: {answers:?}");
     assert!(served >= 50, "{served} of 99 were served");
     assert!(server.ended().await.success());
-    let late = reqwest::Client::new().get(format!("{}/healthz", server.url)).send().await;
+    let late = reqwest::Client::new()
+        .get(format!("{}/healthz", server.url))
+        .send()
+        .await;
     assert!(late.is_err_and(|e| e.is_connect()), "nobody listens any more");
 }
 

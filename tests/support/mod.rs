@@ -47,7 +47,8 @@ pub struct Answer {
 
 impl Answer {
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The problem's code, after checking that it is a whole problem with this status.
@@ -55,9 +56,15 @@ impl Answer {
         let problem = self.json();
         assert_eq!(self.headers[header::CONTENT_TYPE], "application/problem+json");
         assert_eq!(problem["status"], self.status.as_u16());
-        assert_eq!(problem["request_id"], self.headers["x-request-id"].to_str().expect("ASCII"));
+        assert_eq!(
+            problem["request_id"],
+            self.headers["x-request-id"].to_str().expect("ASCII")
+        );
         for member in ["type", "title", "detail"] {
-            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+            assert!(
+                problem[member].as_str().is_some_and(|text| !text.is_empty()),
+                "{problem}"
+            );
         }
         problem["code"].as_str().expect("a code").to_owned()
     }
@@ -79,7 +86,11 @@ pub async fn send(router: Router, request: Request<Body>) -> Answer {
 }
 
 pub async fn get(uri: &str) -> Answer {
-    send(router(), Request::get(uri).body(Body::empty()).expect("a request")).await
+    send(
+        router(),
+        Request::get(uri).body(Body::empty()).expect("a request"),
+    )
+    .await
 }
 
 /// Posts a raw body with these headers.
@@ -96,7 +107,8 @@ pub fn multipart(files: &[(&str, &[u8])], fields: &[(&str, &str)]) -> (String, V
     let boundary = "a-boundary-that-no-photo-holds";
     let mut body = Vec::new();
     for (name, value) in fields {
-        let head = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        let head =
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
         body.extend_from_slice(head.as_bytes());
     }
     for (name, bytes) in files {

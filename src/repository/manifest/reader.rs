@@ -86,7 +86,11 @@ impl<'a> Section<'a> {
     /// Reports every key that nobody asked for.
     pub(super) fn finish(mut self) {
         for key in std::mem::take(&mut self.table).keys() {
-            let near = self.known.iter().map(|k| (strsim::jaro_winkler(k, key), k)).max_by(|a, b| a.0.total_cmp(&b.0));
+            let near = self
+                .known
+                .iter()
+                .map(|k| (strsim::jaro_winkler(k, key), k))
+                .max_by(|a, b| a.0.total_cmp(&b.0));
             let hint = match near {
                 Some((likeness, known)) if likeness > 0.8 => format!("did you mean `{known}`?"),
                 _ => format!("known here: {}", self.known.join(", ")),

@@ -60,16 +60,25 @@ sha256 = "abc"
     ];
     assert_eq!(problems.len(), starts.len(), "{problems:#?}");
     for (problem, start) in problems.iter().zip(starts) {
-        assert!(problem.starts_with(start), "{problem:?} does not start with {start:?}");
+        assert!(
+            problem.starts_with(start),
+            "{problem:?} does not start with {start:?}"
+        );
     }
 }
 
 #[test]
 fn channels_follow_the_colour() {
     let gray = "task = \"classification\"\n[input]\nsize = [28, 28]\ncolor = \"gray\"\nmean = [0.5]";
-    assert_eq!(Manifest::parse(gray).expect("gray has one channel").input.std, [1.0]);
+    assert_eq!(
+        Manifest::parse(gray).expect("gray has one channel").input.std,
+        [1.0]
+    );
     let wrong = Manifest::parse(&gray.replace("gray", "rgb")).expect_err("rgb has three");
-    assert_eq!(wrong, ["input.mean: found 1 numbers, expected a list of 3 numbers, one a channel"]);
+    assert_eq!(
+        wrong,
+        ["input.mean: found 1 numbers, expected a list of 3 numbers, one a channel"]
+    );
 }
 
 #[test]
@@ -93,5 +102,9 @@ fn versions_are_numbered_folders_or_the_file_itself() {
         std::fs::create_dir(dir.path().join(number)).expect("writable");
         std::fs::write(dir.path().join(number).join("model.pt"), "x").expect("writable");
     }
-    assert_eq!(names(), Ok(vec!["9".to_owned(), "10".to_owned()]), "by number, not by spelling");
+    assert_eq!(
+        names(),
+        Ok(vec!["9".to_owned(), "10".to_owned()]),
+        "by number, not by spelling"
+    );
 }
