@@ -1,1 +1,36 @@
+//! What tch does not bind: TorchScript modules whose layers can be looked into.
+//!
+//! * [`Module`]: loads a TorchScript file, describes its methods, calls them, makes a copy for fast inference;
+//! * [`Module::layers`] and [`Module::capture`]: the layers of a model, and a copy of its graph that records what they
+//!   compute, without any change to the file;
+//! * [`grad()`]: gradients with respect to what was recorded;
+//! * the operators that torchvision's scripted detectors need (`nms`, `roi_align`), registered at the first load.
+//!
+//! This crate holds the only C++ and the only `unsafe` of the project. No C++ exception crosses the boundary and
+//! nothing here panics on one: each becomes a [`BridgeError`].
+//!
+//! ```no_run
+//! use torch_bridge::{Module, Tap, Value, grad};
+//!
+//! let module = Module::load("model.pt".as_ref(), tch::Device::Cpu)?;
+//! let capture = module.capture("forward", &[Tap::record("layer4")])?;
+//! let image = tch::Tensor::f_zeros([1, 3, 224, 224], (tch::Kind::Float, tch::Device::Cpu))?;
+//! let run = capture.run(&[Value::Tensor(image)])?;
+//! let activation = &run.recorded[0][0][0];
+//! let logits = run.output.into_tensor()?;
+//! let gradient = grad(&logits.f_get(0)?.f_get(285)?, &[activation], false)?;
+//! # Ok::<(), torch_bridge::BridgeError>(())
+//! ```
 
+mod capture;
+mod error;
+mod ffi;
+mod grad;
+mod module;
+mod value;
+
+pub use capture::{Capture, Run, Tap};
+pub use error::{BridgeError, Result};
+pub use grad::grad;
+pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
+pub use value::Value;

@@ -1,0 +1,43 @@
+//! Compiles the C++ half against the libtorch that torch-sys found, and links it in.
+
+use std::path::PathBuf;
+use std::{env, fs};
+
+fn main() {
+    // torch-sys tells its dependents where the libraries are; the headers stand beside them.
+    let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's lib folder"));
+    println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let root = env::var("LIBTORCH_INCLUDE").map_or_else(
+        |_| {
+            lib.parent()
+                .expect("libtorch's lib folder has a parent")
+                .to_path_buf()
+        },
+        PathBuf::from,
+    );
+    let include = root.join("include");
+
+    println!("cargo:rerun-if-changed=cpp");
+    let sources = fs::read_dir("cpp")
+        .expect("the folder cpp stands beside build.rs")
+        .map(|entry| entry.expect("an entry of cpp can be read").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "cpp"));
+
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        // libtorch's own headers are not free of warnings.
+        .flag("-isystem")
+        .flag(include.display().to_string())
+        .flag("-isystem")
+        .flag(include.join("torch/csrc/api/include").display().to_string())
+        .flag("-fvisibility=hidden")
+        .flag_if_supported("-Wno-stringop-overflow")
+        .opt_level(2)
+        .debug(false)
+        .files(sources)
+        .compile("torch_bridge");
+
+    // Tests and binaries of this crate find libtorch without an environment variable.
+    println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}

@@ -1,0 +1,162 @@
+// The C ABI between torch-bridge's Rust and libtorch, and what the C++ files share.
+//
+// Protocol: every exported function that can fail returns an error string, or null for success. A caller owns the
+// string and gives it back to bridge_string_free. No C++ exception ever crosses the boundary: each function body runs
+// inside `guarded`. Objects handed out through `out` pointers are owned by the caller until the matching *_free.
+// Invariant: an `out` pointer is written only on success.
+#pragma once
+
+#include <ATen/core/ivalue.h>
+#include <ATen/core/stack.h>
+#include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bridge {
+
+using c10::IValue;
+using Error = char*;
+
+/// The message of the exception that is being handled, without a C++ backtrace. Call only inside a `catch`.
+Error current_error() noexcept;
+
+/// Runs `body`; whatever it throws becomes the returned message.
+template <class Body>
+Error guarded(Body&& body) noexcept {
+  try {
+    body();
+    return nullptr;
+  } catch (...) {
+    return current_error();
+  }
+}
+
+/// Turns a value that came over the boundary (its lists and dicts are untyped there) into one of TorchScript type
+/// `type`: element types of containers, None for an optional, int for float. What does not fit is left as it is, for
+/// the schema check to refuse with its own message.
+IValue coerce(const IValue& value, const c10::TypePtr& type);
+
+/// Makes the stack of a call: self, then `inputs` coerced to the schema's types, then the defaults of the rest.
+torch::jit::Stack call_stack(const c10::FunctionSchema& schema, const IValue& self, const IValue& inputs);
+
+/// Makes the schemas of all methods now: each is made when first asked for, without a lock, which must not happen once
+/// the module is shared by threads.
+void settle_schemas(const torch::jit::Module& module);
+
+/// A call of a submodule's method: where it stands in a graph, and whom it calls.
+struct CallSite {
+  torch::jit::Node* node;
+  /// Attribute names from the root module to the module called; empty for the root itself.
+  std::vector<std::string> path;
+  torch::jit::Module module;
+  torch::jit::GraphFunction* function;
+  /// Whether this is the call that a forward hook would see.
+  bool is_forward;
+};
+
+/// Reads `node` as a call on a module that is reached from `self` by attributes alone; nothing otherwise.
+std::optional<CallSite> call_site(
+    torch::jit::Node* node, const torch::jit::Value* self, const torch::jit::Module& root);
+
+/// "a.b.c"
+std::string dotted(const std::vector<std::string>& path);
+
+/// The method's own graph, before any optimisation; throws when the method is not TorchScript.
+torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method);
+
+/// What one run of a captured graph carries through its taps.
+struct RunState : torch::CustomClassHolder {
+  /// [tap][execution][tensor]
+  std::vector<std::vector<std::vector<at::Tensor>>> recorded;
+  /// What the caller gave each tap: None, a channel list, or activations.
+  std::vector<IValue> given;
+  /// How often each tap has been reached so far in this run.
+  std::vector<size_t> reached;
+};
+
+/// Registers the operators that stand for taps in a rewritten graph. Idempotent, safe from any thread.
+void register_tap_operators();
+/// Registers what torchvision's scripted models call in namespace `torchvision`. Idempotent, safe from any thread.
+void register_torchvision_operators();
+
+/// Non-maximum suppression as torchvision's `nms`: indices of the kept boxes, best score first.
+at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold);
+/// RoIAlign (He et al. 2017, section 3) as torchvision's `roi_align`; differentiable in `input`.
+at::Tensor roi_align(
+    const at::Tensor& input, const at::Tensor& rois, double spatial_scale, c10::SymInt pooled_height,
+    c10::SymInt pooled_width, int64_t sampling_ratio, bool aligned);
+
+struct Capture;
+
+}  // namespace bridge
+
+extern "C" {
+
+void bridge_string_free(bridge::Error text);
+
+// Values. Kinds are those of bridge_value_kind.
+bridge::Error bridge_value_none(c10::IValue** out);
+bridge::Error bridge_value_tensor(const at::Tensor* tensor, c10::IValue** out);
+bridge::Error bridge_value_int(int64_t number, c10::IValue** out);
+bridge::Error bridge_value_double(double number, c10::IValue** out);
+bridge::Error bridge_value_bool(bool flag, c10::IValue** out);
+bridge::Error bridge_value_string(const char* bytes, size_t length, c10::IValue** out);
+bridge::Error bridge_value_list(const c10::IValue* const* items, size_t count, c10::IValue** out);
+bridge::Error bridge_value_tuple(const c10::IValue* const* items, size_t count, c10::IValue** out);
+/// `items` alternates keys and values; `count` counts both.
+bridge::Error bridge_value_dict(const c10::IValue* const* items, size_t count, c10::IValue** out);
+void bridge_value_free(c10::IValue* value);
+
+/// 0 none, 1 tensor, 2 int, 3 double, 4 bool, 5 string, 6 list, 7 tuple, 8 dict, -1 anything else.
+int bridge_value_kind(const c10::IValue* value);
+/// The name of the value's TorchScript type, for messages.
+bridge::Error bridge_value_type(const c10::IValue* value, char** out);
+bridge::Error bridge_value_to_tensor(const c10::IValue* value, at::Tensor** out);
+bridge::Error bridge_value_to_int(const c10::IValue* value, int64_t* out);
+bridge::Error bridge_value_to_double(const c10::IValue* value, double* out);
+bridge::Error bridge_value_to_bool(const c10::IValue* value, bool* out);
+/// A view into the value, good while the value lives.
+bridge::Error bridge_value_to_string(const c10::IValue* value, const char** bytes, size_t* length);
+/// Number of elements of a list or tuple, of pairs of a dict.
+bridge::Error bridge_value_length(const c10::IValue* value, size_t* out);
+/// Writes every element (a dict's keys and values in turn) into `items`, which has room for `capacity`.
+bridge::Error bridge_value_items(const c10::IValue* value, c10::IValue** items, size_t capacity);
+
+// Modules.
+bridge::Error bridge_module_load(const char* path, const char* device, torch::jit::Module** out);
+void bridge_module_free(torch::jit::Module* module);
+/// List of (name, List of (argument, type, has default), return type).
+bridge::Error bridge_module_methods(const torch::jit::Module* module, c10::IValue** out);
+/// Whether some method assigns to an attribute, so that two calls at once would race.
+bridge::Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out);
+bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes);
+/// `methods`: list of strings.
+bridge::Error bridge_module_prepare(
+    const torch::jit::Module* module, const c10::IValue* methods, bool optimize, torch::jit::Module** out);
+/// `inputs`: a tuple.
+bridge::Error bridge_module_call(
+    const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);
+/// List of (path, class name, number of call sites), in the order in which the layers finish.
+bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
+
+// Captured graphs.
+/// `taps`: list of (kind, path). `placed`: list of ints, the number of places each tap was put at.
+bridge::Error bridge_capture_new(
+    const torch::jit::Module* module, const char* method, const c10::IValue* taps, bridge::Capture** out,
+    c10::IValue** placed);
+void bridge_capture_free(bridge::Capture* capture);
+/// `given`: a list with one value a tap. `recorded`: List[List[List[Tensor]]], [tap][execution][tensor].
+bridge::Error bridge_capture_run(
+    const bridge::Capture* capture, const c10::IValue* inputs, const c10::IValue* given, c10::IValue** output,
+    c10::IValue** recorded);
+
+/// Gradients of the scalar `target`; `gradients[i]` is null where `inputs[i]` did not contribute.
+bridge::Error bridge_grad(
+    const at::Tensor* target, const at::Tensor* const* inputs, size_t count, bool keep_graph,
+    at::Tensor** gradients);
+
+}  // extern "C"

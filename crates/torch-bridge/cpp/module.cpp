@@ -1,0 +1,104 @@
+// Loading a TorchScript file, describing it and calling its methods.
+#include "bridge.h"
+
+#include <torch/csrc/jit/serialization/import.h>
+
+namespace bridge {
+
+torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method) {
+  return torch::jit::toGraphFunction(module.get_method(method).function());
+}
+
+namespace {
+
+IValue describe(const c10::FunctionSchema& schema) {
+  c10::impl::GenericList arguments(c10::AnyType::get());
+  for (size_t i = 1; i < schema.arguments().size(); ++i) {
+    const c10::Argument& argument = schema.arguments()[i];
+    arguments.push_back(c10::ivalue::Tuple::create(
+        argument.name(), argument.type()->annotation_str(), argument.default_value().has_value()));
+  }
+  const std::string returns = schema.returns().empty() ? "None" : schema.returns()[0].type()->annotation_str();
+  return c10::ivalue::Tuple::create(schema.name(), std::move(arguments), returns);
+}
+
+bool assigns_attributes(const torch::jit::Module& module) {
+  for (const torch::jit::Module& each : module.modules()) {
+    for (torch::jit::Function* method : each.type()->methods()) {
+      auto* function = torch::jit::tryToGraphFunction(*method);
+      // Only serialisation calls this one.
+      const bool restores = method->name() == "__setstate__";
+      if (function && !restores && !torch::jit::findAllNodes(*function->graph(), c10::prim::SetAttr, true).empty()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+void settle_schemas(const torch::jit::Module& module) {
+  for (const torch::jit::Module& each : module.modules()) {
+    for (torch::jit::Function* method : each.type()->methods()) {
+      method->getSchema();
+    }
+  }
+}
+
+}  // namespace bridge
+
+using namespace bridge;
+
+extern "C" {
+
+Error bridge_module_load(const char* path, const char* device, torch::jit::Module** out) {
+  return guarded([&] {
+    register_torchvision_operators();
+    auto module = torch::jit::load(path, c10::Device(std::string(device)));
+    module.eval();
+    settle_schemas(module);
+    *out = new torch::jit::Module(std::move(module));
+  });
+}
+
+void bridge_module_free(torch::jit::Module* module) { delete module; }
+
+Error bridge_module_methods(const torch::jit::Module* module, IValue** out) {
+  return guarded([&] {
+    c10::impl::GenericList methods(c10::AnyType::get());
+    for (const torch::jit::Function* method : module->type()->methods()) {
+      methods.push_back(describe(method->getSchema()));
+    }
+    *out = new IValue(std::move(methods));
+  });
+}
+
+Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out) {
+  return guarded([&] { *out = assigns_attributes(*module); });
+}
+
+Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes) {
+  return guarded([&] {
+    uint64_t numbers = 0;
+    uint64_t size = 0;
+    for (const at::Tensor& parameter : module->parameters()) {
+      numbers += static_cast<uint64_t>(parameter.numel());
+      size += static_cast<uint64_t>(parameter.nbytes());
+    }
+    *count = numbers;
+    *bytes = size;
+  });
+}
+
+Error bridge_module_call(
+    const torch::jit::Module* module, const char* method, const IValue* inputs, IValue** out) {
+  return guarded([&] {
+    torch::jit::Function& function = module->get_method(method).function();
+    torch::jit::Stack stack = call_stack(function.getSchema(), module->_ivalue(), *inputs);
+    function.run(stack);
+    *out = new IValue(std::move(stack.front()));
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,331 @@
+//! A TorchScript module: what it offers, how it is called, and a copy made for speed.
+#![expect(unsafe_code, reason = "libtorch is called through C functions")]
+
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tch::Device;
+
+use crate::capture::{Capture, Tap};
+use crate::error::{BridgeError, Result};
+use crate::ffi::{self, OwnedValue, RawModule, c_text, check, produce};
+use crate::value::{Value, tuple_of};
+
+/// A TorchScript module. Clones share the same weights.
+///
+/// It may be used by several threads at once. A method that assigns to an attribute of its module (torchvision's
+/// detectors do, for their anchors) would race with itself: calls of such a module take turns, those of any other run
+/// side by side. [`Module::is_stateful`] tells which it is; each loaded or prepared module has a turn of its own.
+#[derive(Clone)]
+pub struct Module {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What the clones of a module, and its captured graphs, have in common.
+pub(crate) struct Shared {
+    raw: NonNull<RawModule>,
+    methods: Vec<MethodInfo>,
+    turn: Option<Mutex<()>>,
+}
+
+// SAFETY: the C++ object is reference-counted atomically and holds nothing of the thread that made it.
+unsafe impl Send for Shared {}
+// SAFETY: after loading, the object is only read: its graphs are copied before they are changed, the executors inside
+// its functions lock themselves, schemas are made before the object is shared, and methods that write to attributes
+// run one at a time under `turn`.
+unsafe impl Sync for Shared {}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // SAFETY: made by the bridge, owned here, freed once.
+        unsafe { ffi::bridge_module_free(self.raw.as_ptr()) }
+    }
+}
+
+impl Shared {
+    pub(crate) fn as_ptr(&self) -> *const RawModule {
+        self.raw.as_ptr()
+    }
+
+    /// Waits until no other call can write to what this one reads.
+    pub(crate) fn take_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        // The lock guards no data of Rust's: a thread that panicked while it held it left nothing half done.
+        self.turn
+            .as_ref()
+            .map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A method of the top module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MethodInfo {
+    /// `forward`, `encode`, …
+    pub name: String,
+    /// Without `self`.
+    pub arguments: Vec<ArgumentInfo>,
+    /// The TorchScript type that it returns, as it is annotated: `Tuple[Tensor, Tensor]`.
+    pub returns: String,
+}
+
+/// An argument of a method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArgumentInfo {
+    /// The name in the program.
+    pub name: String,
+    /// The TorchScript type, as it is annotated: `List[Tensor]`.
+    pub kind: String,
+    /// Whether a call may leave it out.
+    pub has_default: bool,
+}
+
+/// A layer that a tap can be put on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer {
+    /// The attribute names from the top module, with dots between: `features.18.0`.
+    pub path: String,
+    /// The class in the program it was exported from: `Conv2d`.
+    pub kind: String,
+    /// In how many places its `forward` is called; a loop counts once.
+    pub calls: usize,
+}
+
+/// What [`Module::prepare_for_inference_with`] does beyond channels-last weights and freezing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Preparation {
+    /// `torch.jit.optimize_for_inference`: oneDNN's own layouts between layers, and fused convolutions.
+    pub fuse: bool,
+}
+
+impl Module {
+    /// Loads a TorchScript file in evaluation mode.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when the file cannot be read, is no TorchScript, or the device is not there.
+    pub fn load(path: &Path, device: Device) -> Result<Self> {
+        let file = c_text(&path.to_string_lossy())?;
+        let device = c_text(&device_name(device))?;
+        // SAFETY: both texts live through the call.
+        Self::own(produce(|out| unsafe {
+            ffi::bridge_module_load(file.as_ptr(), device.as_ptr(), out)
+        })?)
+    }
+
+    /// The methods of the top module.
+    #[must_use]
+    pub fn methods(&self) -> &[MethodInfo] {
+        &self.shared.methods
+    }
+
+    /// Numbers in all parameters together.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when libtorch cannot list them.
+    pub fn parameter_count(&self) -> Result<u64> {
+        self.parameters().map(|(count, _)| count)
+    }
+
+    /// Bytes of all parameters together.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when libtorch cannot list them.
+    pub fn parameters_bytes(&self) -> Result<u64> {
+        self.parameters().map(|(_, bytes)| bytes)
+    }
+
+    /// Whether some method writes to the module, so that calls must take turns.
+    #[must_use]
+    pub fn is_stateful(&self) -> bool {
+        self.shared.turn.is_some()
+    }
+
+    /// A copy for predictions alone: convolution weights in channels-last, and `torch.jit.freeze`, which folds
+    /// constants and batch norms. `methods` are kept, others are lost. It has no parameters and no layers any more,
+    /// and takes no gradients.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`], or [`BridgeError::Torch`] when the module cannot be frozen.
+    pub fn prepare_for_inference(&self, methods: &[&str]) -> Result<Self> {
+        self.prepare_for_inference_with(methods, Preparation::default())
+    }
+
+    /// [`Module::prepare_for_inference`] with more to choose from.
+    ///
+    /// # Errors
+    /// As [`Module::prepare_for_inference`].
+    pub fn prepare_for_inference_with(&self, methods: &[&str], preparation: Preparation) -> Result<Self> {
+        for method in methods {
+            self.method(method)?;
+        }
+        let kept = Value::List(methods.iter().copied().map(Value::from).collect()).to_ivalue()?;
+        let _turn = self.shared.take_turn();
+        // SAFETY: `kept` and the module live through the call, which copies the module.
+        Self::own(produce(|out| unsafe {
+            ffi::bridge_module_prepare(self.shared.as_ptr(), kept.as_ptr(), preparation.fuse, out)
+        })?)
+    }
+
+    /// Runs a method. Arguments left out at the end take the defaults of the program. Whether gradients are recorded
+    /// is the calling thread's grad mode.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`], or [`BridgeError::Torch`] when the inputs do not fit or the program raises.
+    pub fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        self.method(method)?;
+        let name = c_text(method)?;
+        let inputs = tuple_of(inputs)?;
+        let _turn = self.shared.take_turn();
+        // SAFETY: everything handed over lives through the call.
+        let output = OwnedValue::produce(|out| unsafe {
+            ffi::bridge_module_call(self.shared.as_ptr(), name.as_ptr(), inputs.as_ptr(), out)
+        })?;
+        Value::from_ivalue(&output)
+    }
+
+    /// Every layer that a tap can be put on when `method` runs, in the order in which they finish, as forward hooks
+    /// would fire; a layer that is called several times stands where its last call ends.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`].
+    pub fn layers(&self, method: &str) -> Result<Vec<Layer>> {
+        self.method(method)?;
+        let name = c_text(method)?;
+        // SAFETY: everything handed over lives through the call, which only reads.
+        let layers = OwnedValue::produce(|out| unsafe {
+            ffi::bridge_module_layers(self.shared.as_ptr(), name.as_ptr(), out)
+        })?;
+        let layers = Value::from_ivalue(&layers)?.into_elements()?;
+        layers
+            .into_iter()
+            .map(|layer| layer.into_elements().and_then(Layer::read))
+            .collect()
+    }
+
+    /// A copy of `method`'s graph with `taps` in it; the module itself stays as it is.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`], or [`BridgeError::LayerNotFound`] for a path that `method` never calls.
+    pub fn capture(&self, method: &str, taps: &[Tap]) -> Result<Capture> {
+        self.method(method)?;
+        Capture::new(self, method, taps)
+    }
+
+    /// The method of this name.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`], with the names that there are.
+    pub fn method(&self, name: &str) -> Result<&MethodInfo> {
+        self.methods()
+            .iter()
+            .find(|method| method.name == name)
+            .ok_or_else(|| BridgeError::MethodNotFound {
+                method: name.to_owned(),
+                known: self.methods().iter().map(|method| method.name.clone()).collect(),
+            })
+    }
+
+    fn parameters(&self) -> Result<(u64, u64)> {
+        let (mut count, mut bytes) = (0, 0);
+        // SAFETY: the module and both numbers live through the call.
+        check(unsafe {
+            ffi::bridge_module_parameters(self.shared.as_ptr(), &raw mut count, &raw mut bytes)
+        })?;
+        Ok((count, bytes))
+    }
+
+    fn own(raw: NonNull<RawModule>) -> Result<Self> {
+        // Owned at once, so that it is freed if describing it fails.
+        let mut shared = Shared {
+            raw,
+            methods: Vec::new(),
+            turn: None,
+        };
+        // SAFETY: the module is alive, and only read.
+        let methods = OwnedValue::produce(|out| unsafe { ffi::bridge_module_methods(shared.as_ptr(), out) })?;
+        let methods = Value::from_ivalue(&methods)?.into_elements()?;
+        shared.methods = methods
+            .into_iter()
+            .map(|method| method.into_elements().and_then(MethodInfo::read))
+            .collect::<Result<_>>()?;
+        let mut stateful = false;
+        // SAFETY: as above.
+        check(unsafe { ffi::bridge_module_is_stateful(shared.as_ptr(), &raw mut stateful) })?;
+        shared.turn = stateful.then(Mutex::default);
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+impl std::fmt::Debug for Module {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Module")
+            .field("methods", &self.shared.methods)
+            .finish_non_exhaustive()
+    }
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "cpu".to_owned(),
+        Device::Cuda(index) => format!("cuda:{index}"),
+        Device::Mps => "mps".to_owned(),
+        Device::Vulkan => "vulkan".to_owned(),
+    }
+}
+
+/// What the bridge described is not shaped as it should be; a fault of this crate.
+fn malformed() -> BridgeError {
+    BridgeError::Torch("the bridge gave a description of another shape".to_owned())
+}
+
+impl Layer {
+    fn read(fields: Vec<Value>) -> Result<Self> {
+        match <[Value; 3]>::try_from(fields) {
+            Ok([Value::String(path), Value::String(kind), Value::Int(calls)]) => Ok(Self {
+                path,
+                kind,
+                calls: usize::try_from(calls).map_err(|_| malformed())?,
+            }),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl MethodInfo {
+    fn read(fields: Vec<Value>) -> Result<Self> {
+        let Ok(
+            [
+                Value::String(name),
+                Value::List(arguments),
+                Value::String(returns),
+            ],
+        ) = <[Value; 3]>::try_from(fields)
+        else {
+            return Err(malformed());
+        };
+        let arguments = arguments
+            .into_iter()
+            .map(|argument| argument.into_elements().and_then(ArgumentInfo::read))
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            name,
+            arguments,
+            returns,
+        })
+    }
+}
+
+impl ArgumentInfo {
+    fn read(fields: Vec<Value>) -> Result<Self> {
+        match <[Value; 3]>::try_from(fields) {
+            Ok([Value::String(name), Value::String(kind), Value::Bool(has_default)]) => Ok(Self {
+                name,
+                kind,
+                has_default,
+            }),
+            _ => Err(malformed()),
+        }
+    }
+}
