@@ -50,9 +50,7 @@ def _run(system: System, binary: Path) -> list[Row]:
         for row in _rows(system, binary):
             rows.append(row)
     except Exception as error:  # noqa: BLE001  (one system that fails must not hide the others)
-        print(f"{system.name}: {error}", file=sys.stderr, flush=True)
-        first_line = (str(error).splitlines() or [type(error).__name__])[0]
-        rows.append(Row(system.name, "ran to its end", float("nan"), 0.0, first_line[:120]))
+        rows.append(Row(system.name, "ran to its end", float("nan"), 0.0, f"{type(error).__name__}: {error}"))
     return rows
 
 

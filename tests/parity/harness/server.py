@@ -11,7 +11,9 @@ from .client import Client
 
 READY_WITHIN_S = 300.0
 STOP_WITHIN_S = 60.0
-POLL_S = 0.05
+POLL_S = 0.1
+# A comparison is not a race: a busy machine may take its time over a request.
+NO_HURRY = ["--request-timeout-ms", "0", "--body-timeout-s", "600"]
 
 
 class ServerFailed(RuntimeError):
@@ -27,7 +29,7 @@ class Server:
         self._port_file = scratch / "port"
         self._log = scratch / "log"
         self._command = [str(binary), "serve", "--models", str(models), "--host", "127.0.0.1", "--port", "0"]
-        self._command += ["--port-file", str(self._port_file)]
+        self._command += ["--port-file", str(self._port_file), *NO_HURRY]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Client:
@@ -62,8 +64,8 @@ class Server:
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise self._failure(f"exit status {self._process.returncode} before it was ready")
-            if client is None and self._port_file.exists() and (address := self._port_file.read_text().strip()):
-                client = Client("127.0.0.1", int(address.rsplit(":", 1)[-1]))
+            if client is None and self._port_file.exists() and (port := self._port_file.read_text().strip()):
+                client = Client("127.0.0.1", int(port))
             if client is not None and client.is_ready():
                 return client
             time.sleep(POLL_S)

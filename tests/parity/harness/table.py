@@ -25,7 +25,7 @@ class Row:
 
     def cells(self) -> tuple[str, ...]:
         """The row as text."""
-        verdict = "pass" if self.passed else f"FAIL {self.note}".rstrip()
+        verdict = "pass" if self.passed else "FAIL"
         return (self.system, self.quantity, f"{self.difference:.2e}", f"{self.tolerance:g}", verdict)
 
 
@@ -42,9 +42,11 @@ def relative_difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def render(rows: Sequence[Row]) -> str:
-    """All rows as a Markdown table with aligned columns."""
+    """All rows as a Markdown table with aligned columns, and the notes of those that failed below it."""
     cells = [HEADER, *(row.cells() for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells]
+    lines = [f"| {' | '.join(line)} |" for line in padded]
     lines.insert(1, "|-" + "-|-".join("-" * width for width in widths) + "-|")
-    return "\n".join(lines)
+    notes = [f"{row.system}, {row.quantity}: {row.note}" for row in rows if row.note and not row.passed]
+    return "\n".join([*lines, *notes])
