@@ -134,9 +134,9 @@ bridge::Error bridge_module_methods(const torch::jit::Module* module, c10::IValu
 /// Whether some method assigns to an attribute, so that two calls at once would race.
 bridge::Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out);
 bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes);
-/// `methods`: list of strings.
+/// A frozen copy that keeps `methods`, a list of strings. `fuse`: the passes of torch.jit.optimize_for_inference too.
 bridge::Error bridge_module_prepare(
-    const torch::jit::Module* module, const c10::IValue* methods, bool optimize, torch::jit::Module** out);
+    const torch::jit::Module* module, const c10::IValue* methods, bool fuse, torch::jit::Module** out);
 /// `inputs`: a tuple.
 bridge::Error bridge_module_call(
     const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);

@@ -1,6 +1,12 @@
 // A copy of a module made for inference alone.
 #include "bridge.h"
 
+#include <torch/csrc/jit/passes/freeze_module.h>
+#include <torch/csrc/jit/passes/frozen_conv_add_relu_fusion.h>
+#include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
+#include <torch/csrc/jit/passes/frozen_linear_transpose.h>
+#include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
+
 namespace bridge {
 
 namespace {
@@ -22,19 +28,24 @@ void weights_to_channels_last(torch::jit::Module& module) {
 using namespace bridge;
 
 extern "C" Error bridge_module_prepare(
-    const torch::jit::Module* module, const IValue* methods, bool optimize, torch::jit::Module** out) {
+    const torch::jit::Module* module, const IValue* methods, bool fuse, torch::jit::Module** out) {
   return guarded([&] {
     std::vector<std::string> kept;
     for (const IValue& name : methods->toListRef()) {
-      if (name.toStringRef() != "forward") {
-        kept.push_back(name.toStringRef());
-      }
+      kept.push_back(name.toStringRef());
     }
     torch::jit::Module copy = module->deepcopy();
     weights_to_channels_last(copy);
-    torch::jit::Module frozen = torch::jit::freeze(copy, kept);
-    if (optimize) {
-      frozen = torch::jit::optimize_for_inference(frozen, kept);
+    // torch::jit::freeze optimises `forward` alone, and fails where there is none.
+    torch::jit::Module frozen = torch::jit::freeze_module(copy, kept);
+    for (const std::string& name : kept) {
+      auto graph = frozen.get_method(name).graph();
+      torch::jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
+      if (fuse) {
+        torch::jit::FuseFrozenConvAddRelu(graph);
+        torch::jit::ConvertFrozenOpsToMKLDNN(graph);
+        torch::jit::FrozenLinearTranspose(graph);
+      }
     }
     settle_schemas(frozen);
     *out = new torch::jit::Module(std::move(frozen));

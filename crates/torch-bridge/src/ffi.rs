@@ -97,7 +97,7 @@ unsafe extern "C" {
     pub(crate) fn bridge_module_prepare(
         module: *const RawModule,
         methods: *const RawValue,
-        optimize: bool,
+        fuse: bool,
         out: *mut *mut RawModule,
     ) -> ErrorText;
     pub(crate) fn bridge_module_call(

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use common::{arrays, difference, module, value};
 use tch::Tensor;
-use torch_bridge::{Tap, Value, grad};
+use torch_bridge::{BridgeError, Tap, Value, grad};
 
 const TOLERANCE: f64 = 1e-6;
 
@@ -117,4 +117,104 @@ fn scripted_residual_network() {
 #[test]
 fn traced_network_with_frozen_weights() {
     check("residual_traced", "forward");
+}
+
+#[test]
+fn a_layer_in_one_branch_only() {
+    check("branch", "forward");
+}
+
+#[test]
+fn a_layer_in_a_loop_is_recorded_once_a_turn() {
+    check("loop", "forward");
+    let capture = module("loop")
+        .capture("forward", &[Tap::record("step.0")])
+        .unwrap();
+    let image = arrays("loop").remove("in:0:0").unwrap();
+    for times in [0, 1, 5] {
+        let run = capture.run(&[value(&image), Value::Int(times)]).unwrap();
+        assert_eq!(run.recorded[0].len() as i64, times);
+    }
+}
+
+#[test]
+fn layers_that_give_lists_dicts_and_tuples() {
+    check("pyramid", "forward");
+}
+
+#[test]
+fn a_submodule_known_by_an_interface() {
+    check("interfaced", "forward");
+}
+
+#[test]
+fn another_method_than_forward_on_the_way() {
+    check("captioner", "start");
+}
+
+#[test]
+fn a_network_that_changes_its_own_attributes() {
+    check("stateful", "forward");
+}
+
+#[test]
+fn layers_come_in_the_order_in_which_they_finish() {
+    for name in ["residual_scripted", "residual_traced"] {
+        let layers = module(name).layers("forward").unwrap();
+        let seen: Vec<_> = layers
+            .iter()
+            .map(|layer| (layer.path.as_str(), layer.kind.as_str(), layer.calls))
+            .filter(|(path, _, _)| !path.starts_with("features.0"))
+            .collect();
+        let expected = [
+            ("stem.0", "Conv2d", 1),
+            ("stem.1", "ReLU", 1),
+            ("stem.2", "MaxPool2d", 1),
+            ("stem", "Sequential", 1),
+            ("features.1.conv1", "Conv2d", 1),
+            ("features.1.bn1", "BatchNorm2d", 1),
+            ("features.1.conv2", "Conv2d", 1),
+            ("features.1.relu", "ReLU", 2),
+            ("features.1", "Block", 1),
+            ("features", "Sequential", 1),
+            ("drop", "Dropout", 1),
+            ("head", "Linear", 1),
+        ];
+        assert_eq!(seen, expected, "{name}");
+    }
+}
+
+#[test]
+fn a_tap_on_a_path_that_is_not_called_is_refused() {
+    for path in ["features.7", "features.0.0.nothing", "", "feat", "features."] {
+        let error = module("residual_scripted").capture("forward", &[Tap::record("stem"), Tap::record(path)]);
+        assert!(
+            matches!(&error, Err(BridgeError::LayerNotFound { path: found, method }) if found == path && method == "forward"),
+            "{path}: {error:?}"
+        );
+    }
+}
+
+#[test]
+fn without_grad_mode_values_are_recorded_all_the_same() {
+    let (module, arrays) = (module("residual_scripted"), arrays("residual_scripted"));
+    let capture = module
+        .capture("forward", &[Tap::record("features.0.0.bn1")])
+        .unwrap();
+    let run = {
+        let _guard = tch::no_grad_guard();
+        capture.run(&inputs(&arrays, 0)).unwrap()
+    };
+    let recorded = &run.recorded[0][0][0];
+    // An in-place ReLU comes right behind this layer: what it wrote must not show here.
+    close("act", recorded, &arrays["act:0:features.0.0.bn1:0:0"]);
+    assert!(!recorded.requires_grad());
+    assert!(
+        grad(
+            &run.output.into_tensor().unwrap().sum(tch::Kind::Float),
+            &[recorded],
+            false
+        )
+        .is_err()
+    );
 }
