@@ -8,6 +8,7 @@
 //! Invariants: no input panics, every refusal is one of `EmptyBody`, `UnsupportedMediaType`, `InvalidImage` and
 //! `ImageTooLarge`, and this room names nothing of the others but the error type.
 
+mod convolution;
 mod encode;
 mod fit;
 mod jpeg;
