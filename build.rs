@@ -12,7 +12,10 @@ fn main() {
     // found it. torch-sys reads the same two variables.
     println!("cargo::rustc-link-arg=-Wl,-rpath,$ORIGIN/../lib");
     if let Some(root) = env::var_os("LIBTORCH_LIB").or_else(|| env::var_os("LIBTORCH")) {
-        println!("cargo::rustc-link-arg=-Wl,-rpath,{}", PathBuf::from(root).join("lib").display());
+        println!(
+            "cargo::rustc-link-arg=-Wl,-rpath,{}",
+            PathBuf::from(root).join("lib").display()
+        );
     }
 
     // libtorch.so has no symbols of its own, so the linker would leave it out; but it is what names the CUDA
