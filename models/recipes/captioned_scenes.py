@@ -7,14 +7,23 @@
 Of two items the left or the upper one is always named first, so no scene has two right captions. The nouns are those
 that can be told apart at this size: t-shirts, pullovers, coats and shirts are all «shirt»; dresses and sandals are
 left out.
+
+As a program it writes scenes of the test part, which no model was trained on, as PNG files, and their captions as
+`truth.json`; `--noise` makes them hard to see, for tests that need a captioner in doubt:
+
+    python models/recipes/captioned_scenes.py fashion/usr/share/datasets/fashion-mnist folder --count 200 --noise 0.3
 """
 
+import argparse
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Generator, Tensor
 
 import fashion_mnist
+import pictures
 import scenes
 
 SIZE = 128
@@ -47,8 +56,11 @@ class Composer:
         self.items = scenes.Items(split, list(NOUNS.values()))
         self.random = Generator().manual_seed(seed)
 
-    def compose(self) -> CaptionedScene:
-        """A new scene: one item in a fifth of them, else two side by side or one above the other."""
+    def compose(self, noise: float = 0.0) -> CaptionedScene:
+        """A new scene: one item in a fifth of them, else two side by side or one above the other.
+
+        Gaussian noise of that standard deviation (of a range of 0..1) is added to every channel of every pixel.
+        """
         relation = (_ONE_ITEM, _LEFT_OF, _LEFT_OF, _ABOVE, _ABOVE)[scenes.integer(0, 5, self.random)]
         scene = scenes.empty(SIZE, self.random)
         if relation == _ONE_ITEM:
@@ -56,6 +68,9 @@ class Composer:
             words = self._paint(scene, size, self._offset(SIZE - size), self._offset(SIZE - size))
         else:
             words = self._paint_pair(scene, relation)
+        if noise > 0:
+            grain = torch.randn(scene.image.shape, generator=self.random) * noise
+            scene.image = (scene.image + grain).clamp(0, 1)
         return CaptionedScene(scene.pixels(), words)
 
     def _paint_pair(self, scene: scenes.Scene, relation: int) -> list[str]:
@@ -95,3 +110,32 @@ class Composer:
 
     def _offset(self, room: int) -> int:
         return scenes.integer(0, room + 1, self.random)
+
+
+def write(composer: Composer, count: int, folder: Path, noise: float = 0.0) -> None:
+    """`count` scenes as scene_0.png, scene_1.png, … and their captions as truth.json."""
+    truth = {}
+    for number in range(count):
+        scene = composer.compose(noise)
+        name = f"scene_{number}.png"
+        pictures.rgb(scene.picture).save(folder / name, optimize=True)
+        truth[name] = " ".join(scene.words)
+    (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    """Writes scenes to a folder."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("data", type=Path, help="folder of the four Fashion-MNIST files (see fashion_mnist.py)")
+    arguments.add_argument("output", type=Path, help="folder to write to")
+    arguments.add_argument("--count", type=int, default=200, help="scenes (default: %(default)s)")
+    arguments.add_argument("--seed", type=int, default=2024, help="default: the captioner's held-out seed")
+    arguments.add_argument("--noise", type=float, default=0.0, help="standard deviation (default: %(default)s)")
+    options = arguments.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
+    composer = Composer(fashion_mnist.load(options.data, "t10k"), options.seed)
+    write(composer, options.count, options.output, options.noise)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,11 @@ def to_input(image: Image.Image, wanted: Input) -> Tensor:
     return ((pixels * wanted.scale - mean) / std).unsqueeze(0)
 
 
+def rgb(pixels: Tensor) -> Image.Image:
+    """[3, H, W], uint8 → a picture."""
+    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
+
+
 @dataclass(frozen=True)
 class Threshold:
     """What survives of a detector's boxes."""

@@ -14,7 +14,6 @@ der Walt, CC0), made smaller.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import torch
@@ -23,20 +22,17 @@ from torch import Tensor
 
 import captioned_scenes
 import fashion_mnist
+import pictures
 import recipe
 import unet
 
-SEED = 7
+SEGMENTED_SEED = 7
+CAPTIONED_SEED = 23
 SCENES = 3
 VAE_ITEMS = (0, 1, 18)
 """Rows of the test part: an ankle boot, a pullover, a bag."""
 JPEG_QUALITY = 85
 PHOTOS = ("astronaut", "coffee", "chelsea")
-
-
-def rgb(picture: Tensor) -> Image.Image:
-    """[3, H, W], uint8 → a picture."""
-    return Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
 
 
 def indexed(classes: Tensor) -> Image.Image:
@@ -66,21 +62,10 @@ def write_photos(photos: Path, models: Path) -> None:
 
 def write_segmented_scenes(split: fashion_mnist.Split, folder: Path) -> None:
     """Scenes and their true masks."""
-    batch = unet.Composer(split, SEED).batch(SCENES)
+    batch = unet.Composer(split, SEGMENTED_SEED).batch(SCENES)
     for number, (picture, mask) in enumerate(zip(batch.pictures, batch.masks)):
-        rgb(picture).save(folder / f"scene_{number}.png", optimize=True)
+        pictures.rgb(picture).save(folder / f"scene_{number}.png", optimize=True)
         indexed(mask).save(folder / f"scene_{number}.mask.png", optimize=True)
-
-
-def write_captioned_scenes(split: fashion_mnist.Split, folder: Path) -> None:
-    """Scenes and their captions."""
-    composer = captioned_scenes.Composer(split, SEED)
-    truth = {}
-    for number in range(SCENES):
-        scene = composer.compose()
-        rgb(scene.picture).save(folder / f"scene_{number}.png", optimize=True)
-        truth[f"scene_{number}.png"] = " ".join(scene.words)
-    (folder / "truth.json").write_text(json.dumps(truth, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
@@ -94,7 +79,8 @@ def main() -> None:
     split = fashion_mnist.load(options.data, "t10k")
     write_photos(options.photos, options.models)
     write_segmented_scenes(split, emptied(options.models / "unet" / "samples"))
-    write_captioned_scenes(split, emptied(options.models / "captioner" / "samples"))
+    composer = captioned_scenes.Composer(split, CAPTIONED_SEED)
+    captioned_scenes.write(composer, SCENES, emptied(options.models / "captioner" / "samples"))
     vae = emptied(options.models / "vae" / "samples")
     for row in VAE_ITEMS:
         name = fashion_mnist.CLASSES[int(split.labels[row])].replace(" ", "_")
