@@ -90,10 +90,11 @@ impl Kernel {
 impl Pass<'_> {
     /// The samples of `source` after this pass.
     pub(super) fn over(&self, source: &Raster<'_>) -> Result<Vec<u8>> {
-        match source.channels {
-            _ if self.exact => Ok(self.exactly(source)),
-            1 => self.with_simd::<U8>(source),
-            _ => self.with_simd::<U8x3>(source),
+        match (source.channels, self.exact) {
+            (1, true) => Ok(self.exactly::<1>(source)),
+            (_, true) => Ok(self.exactly::<3>(source)),
+            (1, false) => self.with_simd::<U8>(source),
+            (_, false) => self.with_simd::<U8x3>(source),
         }
     }
 
@@ -126,23 +127,32 @@ impl Pass<'_> {
         Ok(out)
     }
 
-    fn exactly(&self, source: &Raster<'_>) -> Vec<u8> {
-        let channels = source.channels;
+    /// `CHANNELS` is the number of samples a pixel of `source`.
+    fn exactly<const CHANNELS: usize>(&self, source: &Raster<'_>) -> Vec<u8> {
         let taps: Vec<Taps> = (0..self.span.length)
             .map(|pixel| Taps::of(&self.span, pixel, self.kernel))
             .collect();
-        let row = source.width as usize * channels;
+        let row = source.width as usize * CHANNELS;
         let across = self.across.start as usize..self.across.end as usize;
-        let mut out = Vec::with_capacity(taps.len() * across.len() * channels);
+        let mut out = Vec::with_capacity(taps.len() * across.len() * CHANNELS);
         match self.direction {
             Direction::Horizontal => {
                 for pixels in source.data.chunks_exact(row).take(across.end).skip(across.start) {
-                    weigh(pixels, channels, 0..channels, &taps, &mut out);
+                    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
+                    out.extend(taps.iter().flat_map(|tap| tap.sum_of_pixels(pixels)));
                 }
             }
             Direction::Vertical => {
-                let columns = across.start * channels..across.end * channels;
-                weigh(source.data, row, columns, &taps, &mut out);
+                let columns = across.start * CHANNELS..across.end * CHANNELS;
+                let mut sums = vec![0; columns.len()];
+                for tap in &taps {
+                    let rows = source
+                        .data
+                        .chunks_exact(row)
+                        .map(|pixels| &pixels[columns.clone()]);
+                    tap.sum_of_rows(rows, &mut sums);
+                    out.extend(sums.iter().map(|sum| rounded(*sum)));
+                }
             }
         }
         out
@@ -181,23 +191,29 @@ impl Taps {
             weights: weights.into_iter().map(fixed).collect(),
         }
     }
-}
-
-/// Appends, for each of `taps`, the weighted sum of lines of `samples`: line `i` is the samples `kept` behind
-/// `i * stride`.
-fn weigh(samples: &[u8], stride: usize, kept: Range<usize>, taps: &[Taps], out: &mut Vec<u8>) {
-    let mut sums = vec![0; kept.len()];
-    for tap in taps {
-        sums.fill(1 << (PRECISION_BITS - 1));
-        for (weight, line) in tap
-            .weights
-            .iter()
-            .zip(samples.chunks_exact(stride).skip(tap.first))
-        {
-            for (sum, sample) in sums.iter_mut().zip(&line[kept.clone()]) {
+    fn sum_of_pixels<const CHANNELS: usize>(&self, pixels: &[[u8; CHANNELS]]) -> [u8; CHANNELS] {
+        let mut sums = [HALF; CHANNELS];
+        for (weight, pixel) in self.weights.iter().zip(&pixels[self.first..]) {
+            for (sum, sample) in sums.iter_mut().zip(pixel) {
                 *sum += i32::from(*sample) * weight;
             }
         }
-        out.extend(sums.iter().map(|sum| (sum >> PRECISION_BITS).clamp(0, 255) as u8));
+        sums.map(rounded)
     }
+
+    fn sum_of_rows<'a>(&self, rows: impl Iterator<Item = &'a [u8]>, sums: &mut [i32]) {
+        sums.fill(HALF);
+        for (weight, row) in self.weights.iter().zip(rows.skip(self.first)) {
+            for (sum, sample) in sums.iter_mut().zip(row) {
+                *sum += i32::from(*sample) * weight;
+            }
+        }
+    }
+}
+
+/// Half of the last place, so that cutting off the fraction rounds.
+const HALF: i32 = 1 << (PRECISION_BITS - 1);
+
+fn rounded(sum: i32) -> u8 {
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
