@@ -72,7 +72,7 @@ torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, cons
 struct RunState : torch::CustomClassHolder {
   /// [tap][execution][tensor]
   std::vector<std::vector<std::vector<at::Tensor>>> recorded;
-  /// What the caller gave each tap: None, a channel list, or activations.
+  /// What the caller gave each tap: None, List[int] of channels, or List[List[Tensor]] of activations.
   std::vector<IValue> given;
   /// How often each tap has been reached so far in this run.
   std::vector<size_t> reached;
@@ -80,6 +80,10 @@ struct RunState : torch::CustomClassHolder {
 
 /// Registers the operators that stand for taps in a rewritten graph. Idempotent, safe from any thread.
 void register_tap_operators();
+/// The part of the above that guided backpropagation needs; not idempotent.
+void register_guided_relu();
+/// Replaces every ReLU of an inlined graph by the guided one. Returns how many there were.
+int64_t guide_relus(torch::jit::Graph& graph);
 /// Registers what torchvision's scripted models call in namespace `torchvision`. Idempotent, safe from any thread.
 void register_torchvision_operators();
 
@@ -144,7 +148,7 @@ bridge::Error bridge_module_call(
 bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
 
 // Captured graphs.
-/// `taps`: list of (kind, path). `placed`: list of ints, the number of places each tap was put at.
+/// `taps`: list of (operator, path), where operator is record, zero_channel, replay or guided_relu. `placed`: list of ints, the number of places each tap was put at.
 bridge::Error bridge_capture_new(
     const torch::jit::Module* module, const char* method, const c10::IValue* taps, bridge::Capture** out,
     c10::IValue** placed);

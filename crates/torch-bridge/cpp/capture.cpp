@@ -9,6 +9,7 @@
 
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/remove_exceptions.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 
@@ -32,9 +33,11 @@ namespace {
 struct Tap {
   std::string kind;
   std::string path;
-};
 
-const std::string guided_relu = "guided_relu";
+  // Concerns the whole graph instead of one layer.
+  bool is_global() const { return kind == "guided_relu"; }
+  bool is_replay() const { return kind == "replay"; }
+};
 
 std::vector<Tap> read_taps(const IValue& value) {
   std::vector<Tap> taps;
@@ -46,7 +49,8 @@ std::vector<Tap> read_taps(const IValue& value) {
 }
 
 bool lies_within(const std::string& path, const std::string& outer) {
-  return outer.empty() || (path.size() > outer.size() && path.compare(0, outer.size(), outer) == 0 && path[outer.size()] == '.');
+  return outer.empty() ||
+      (path.size() > outer.size() && path.compare(0, outer.size(), outer) == 0 && path[outer.size()] == '.');
 }
 
 class Rewriter {
@@ -60,6 +64,16 @@ class Rewriter {
   std::vector<int64_t> rewrite() {
     rewrite_block(graph_->block());
     torch::jit::Inline(*graph_);
+    bool replays = false;
+    for (size_t i = 0; i < taps_.size(); ++i) {
+      if (taps_[i].is_global()) {
+        placed_[i] = guide_relus(*graph_);
+      }
+      replays = replays || taps_[i].is_replay();
+    }
+    if (replays) {
+      remove_what_is_replaced();
+    }
     graph_->lint();
     return placed_;
   }
@@ -82,13 +96,31 @@ class Rewriter {
     }
   }
 
-  // Puts the taps behind a call. Returns whether the call was replaced by its body.
+  // What only served to compute replaced activations need not run. The program's checks of them (a batch norm refuses
+  // what is not four-dimensional), and what it does with them in training, would keep all of it alive.
+  void remove_what_is_replaced() {
+    for (Node* node : torch::jit::findAllNodes(*graph_, c10::prim::GetAttr, /*recurse=*/true)) {
+      if (node->s(c10::attr::name) == "training" && node->output()->type()->kind() == c10::TypeKind::BoolType) {
+        // A module is put into evaluation mode when it is loaded.
+        torch::jit::WithInsertPoint here(node);
+        node->output()->replaceAllUsesWith(graph_->insertConstant(false));
+      }
+    }
+    torch::jit::EliminateExceptions(graph_);
+    torch::jit::EliminateDeadCode(graph_);
+  }
+
+  // Puts the taps behind a call, the first one nearest to it. Returns whether the call was replaced by its body.
   bool expand(const CallSite& site) {
     const std::string path = dotted(site.path);
     bool inside = false;
+    Node* last = site.node;
     for (size_t i = 0; i < taps_.size(); ++i) {
+      if (taps_[i].is_global()) {
+        continue;
+      }
       if (site.is_forward && taps_[i].path == path) {
-        place(i, site.node);
+        last = place(i, last);
       }
       inside = inside || lies_within(taps_[i].path, path);
     }
@@ -99,15 +131,24 @@ class Rewriter {
     return inside;
   }
 
-  void place(size_t tap, Node* call) {
-    Value* output = call->output();
-    torch::jit::WithInsertPoint behind(call->next());
+  // Puts one tap behind `before`, whose output it takes over.
+  Node* place(size_t tap, Node* before) {
+    Value* output = before->output();
+    torch::jit::WithInsertPoint behind(before->next());
     Value* index = graph_->insertConstant(static_cast<int64_t>(tap));
-    Node* node = graph_->create(c10::Symbol::fromQualString("lucarne::" + taps_[tap].kind), {output, state_, index}, 1);
+    // A tensor is replayed without a look at the one that it replaces; of a container the structure is needed.
+    const bool blind = taps_[tap].is_replay() && output->type()->kind() == c10::TypeKind::TensorType;
+    const std::string name = "lucarne::" + taps_[tap].kind + (blind ? "_tensor" : "");
+    std::vector<Value*> inputs{state_, index};
+    if (!blind) {
+      inputs.insert(inputs.begin(), output);
+    }
+    Node* node = graph_->create(c10::Symbol::fromQualString(name), inputs, 1);
     node->output()->setType(output->type());
     graph_->insertNode(node);
     output->replaceAllUsesAfterNodeWith(node, node->output());
     placed_[tap] += 1;
+    return node;
   }
 
   // An inlined body reads attributes of the class that the module really has, where the graph may say an interface.

@@ -67,24 +67,92 @@ at::Tensor record_tensor(const at::Tensor& tensor, std::vector<at::Tensor>& slot
   return slot.back().clone();
 }
 
-RunState& state_of(const IValue& value) {
-  return dynamic_cast<RunState&>(*value.toCapsule());
-}
+// A tap's inputs, taken off the stack: the state of the run and the tap's number in it.
+struct Call {
+  IValue capsule;
+  size_t tap;
+
+  explicit Call(Stack& stack) : tap(static_cast<size_t>(torch::jit::pop(stack).toInt())) {
+    capsule = torch::jit::pop(stack);
+  }
+
+  RunState& state() const { return dynamic_cast<RunState&>(*capsule.toCapsule()); }
+  const IValue& given() const { return state().given.at(tap); }
+};
 
 void record(Stack& stack) {
-  const auto tap = static_cast<size_t>(torch::jit::pop(stack).toInt());
-  const IValue state = torch::jit::pop(stack);
+  const Call call(stack);
   const IValue value = torch::jit::pop(stack);
-  auto& executions = state_of(state).recorded.at(tap);
   std::vector<at::Tensor> slot;
   IValue handed_on = map_tensors(value, [&](const at::Tensor& tensor) { return record_tensor(tensor, slot); });
-  executions.push_back(std::move(slot));
+  call.state().recorded.at(call.tap).push_back(std::move(slot));
   stack.push_back(std::move(handed_on));
 }
 
-torch::jit::Operator tap_operator(const char* schema, void (*operation)(Stack&)) {
-  // Conservative: it writes to the state of the run, so that it may neither be moved nor removed.
-  return torch::jit::Operator(schema, operation, c10::AliasAnalysisKind::CONSERVATIVE);
+// Ablation (Desai and Ramaswamy 2020, "Ablation-CAM"): the output as if one channel of each sample had not fired.
+at::Tensor without_channels(const at::Tensor& tensor, const std::vector<int64_t>& channels) {
+  TORCH_CHECK(tensor.dim() >= 2, "a channel can be zeroed in [B, C, ...] only, the layer gave ", tensor.sizes());
+  const auto batch = static_cast<size_t>(tensor.size(0));
+  TORCH_CHECK(
+      channels.size() == 1 || channels.size() == batch, "one channel, or one for each of ", batch,
+      " samples, is needed, but ", channels.size(), " were given");
+  at::Tensor copy = tensor.clone();
+  for (size_t sample = 0; sample < batch; ++sample) {
+    const int64_t channel = channels[channels.size() == 1 ? 0 : sample];
+    if (channel >= 0) {
+      copy.select(0, static_cast<int64_t>(sample)).select(0, channel).zero_();
+    }
+  }
+  return copy;
+}
+
+void zero_channel(Stack& stack) {
+  const Call call(stack);
+  if (call.given().isNone()) {
+    return;
+  }
+  std::vector<int64_t> channels;
+  for (const IValue& channel : call.given().toListRef()) {
+    channels.push_back(channel.toInt());
+  }
+  const IValue value = torch::jit::pop(stack);
+  stack.push_back(map_tensors(value, [&](const at::Tensor& tensor) { return without_channels(tensor, channels); }));
+}
+
+// What the caller gave for this execution of the layer.
+std::vector<IValue> next_replay(const Call& call) {
+  const size_t execution = call.state().reached.at(call.tap)++;
+  TORCH_CHECK(!call.given().isNone(), "a replay tap needs activations to replay");
+  const auto& executions = call.given().toListRef();
+  TORCH_CHECK(
+      execution < executions.size(), "the layer runs a ", execution + 1, ". time, but activations of ",
+      executions.size(), " executions were given");
+  return executions[execution].toListRef().vec();
+}
+
+void replay(Stack& stack) {
+  const Call call(stack);
+  const IValue value = torch::jit::pop(stack);
+  const std::vector<IValue> given = next_replay(call);
+  size_t next = 0;
+  IValue replayed = map_tensors(value, [&](const at::Tensor&) {
+    TORCH_CHECK(next < given.size(), "the layer gives more than the ", given.size(), " tensors to replay");
+    return given[next++].toTensor().clone();
+  });
+  TORCH_CHECK(next == given.size(), "the layer gives ", next, " tensors, but ", given.size(), " are to be replayed");
+  stack.push_back(std::move(replayed));
+}
+
+void replay_tensor(Stack& stack) {
+  const Call call(stack);
+  const std::vector<IValue> given = next_replay(call);
+  TORCH_CHECK(given.size() == 1, "the layer gives one tensor, but ", given.size(), " are to be replayed");
+  stack.emplace_back(given[0].toTensor().clone());
+}
+
+void register_tap(const char* schema, void (*operation)(Stack&)) {
+  // Conservative: it reads and writes the state of the run, so that it may neither be moved nor removed.
+  torch::jit::registerOperator(torch::jit::Operator(schema, operation, c10::AliasAnalysisKind::CONSERVATIVE));
 }
 
 }  // namespace
@@ -92,7 +160,11 @@ torch::jit::Operator tap_operator(const char* schema, void (*operation)(Stack&))
 void register_tap_operators() {
   static std::once_flag once;
   std::call_once(once, [] {
-    torch::jit::registerOperator(tap_operator("lucarne::record(t value, Capsule state, int tap) -> t", record));
+    register_tap("lucarne::record(t value, Capsule state, int tap) -> t", record);
+    register_tap("lucarne::zero_channel(t value, Capsule state, int tap) -> t", zero_channel);
+    register_tap("lucarne::replay(t value, Capsule state, int tap) -> t", replay);
+    register_tap("lucarne::replay_tensor(Capsule state, int tap) -> Tensor", replay_tensor);
+    register_guided_relu();
   });
 }
 

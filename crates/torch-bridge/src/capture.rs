@@ -17,7 +17,7 @@ use crate::ffi::{self, OwnedValue, RawCapture, c_text, check};
 use crate::module::{Module, Shared};
 use crate::value::{Value, tuple_of};
 
-/// Something to do at a layer.
+/// Something to do at a layer, or to the whole graph. Several taps on one layer work in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Tap {
@@ -26,6 +26,21 @@ pub enum Tap {
         /// A path of [`Module::layers`].
         path: String,
     },
+    /// Sets one channel of what the layer gives to zero, another in each sample of the batch if wanted
+    /// (Ablation-CAM). Which one is [`Given::Channels`], told to each run.
+    ZeroChannel {
+        /// A path of [`Module::layers`].
+        path: String,
+    },
+    /// Hands on [`Given::Activations`] in place of what the layer gives. Where the layer gives one tensor, what
+    /// served only to compute it is cut out of the graph and costs nothing; so are the program's own exceptions.
+    Replay {
+        /// A path of [`Module::layers`].
+        path: String,
+    },
+    /// Lets only positive gradients through each ReLU, also a clipped one, of the whole graph
+    /// (guided backpropagation, Springenberg et al. 2015, section 3.4).
+    GuidedRelu,
 }
 
 impl Tap {
@@ -34,15 +49,53 @@ impl Tap {
         Self::Record { path: path.into() }
     }
 
-    fn path(&self) -> &str {
+    /// A [`Tap::ZeroChannel`] at `path`.
+    pub fn zero_channel(path: impl Into<String>) -> Self {
+        Self::ZeroChannel { path: path.into() }
+    }
+
+    /// A [`Tap::Replay`] at `path`.
+    pub fn replay(path: impl Into<String>) -> Self {
+        Self::Replay { path: path.into() }
+    }
+
+    /// The layer that it is put on; none for the whole graph.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
         match self {
-            Self::Record { path } => path,
+            Self::Record { path } | Self::ZeroChannel { path } | Self::Replay { path } => Some(path),
+            Self::GuidedRelu => None,
         }
     }
 
     fn operator(&self) -> &'static str {
         match self {
             Self::Record { .. } => "record",
+            Self::ZeroChannel { .. } => "zero_channel",
+            Self::Replay { .. } => "replay",
+            Self::GuidedRelu => "guided_relu",
+        }
+    }
+}
+
+/// What a run tells one of its taps.
+#[derive(Debug)]
+pub enum Given {
+    /// Nothing: all that [`Tap::Record`] and [`Tap::GuidedRelu`] need; a [`Tap::ZeroChannel`] leaves all as it is.
+    Nothing,
+    /// For [`Tap::ZeroChannel`]: the index in dimension 1 for each sample of the batch, or a single one for all of
+    /// them; a negative one leaves its sample as it is. Holds for every tensor of the layer and every execution.
+    Channels(Vec<i64>),
+    /// For [`Tap::Replay`]: `[execution][tensor]`, as in [`Run::recorded`].
+    Activations(Vec<Vec<Tensor>>),
+}
+
+impl Given {
+    fn into_value(self) -> Value {
+        match self {
+            Self::Nothing => Value::None,
+            Self::Channels(channels) => Value::List(channels.into_iter().map(Value::Int).collect()),
+            Self::Activations(executions) => Value::List(executions.into_iter().map(Value::from).collect()),
         }
     }
 }
@@ -52,6 +105,7 @@ pub struct Capture {
     raw: NonNull<RawCapture>,
     module: Arc<Shared>,
     taps: Vec<Tap>,
+    places: Vec<usize>,
 }
 
 // SAFETY: compiled code and the module are reference-counted atomically and tied to no thread.
@@ -75,7 +129,7 @@ impl Capture {
         let name = c_text(method)?;
         let described = taps
             .iter()
-            .map(|tap| Value::Tuple(vec![tap.operator().into(), tap.path().into()]))
+            .map(|tap| Value::Tuple(vec![tap.operator().into(), tap.path().unwrap_or_default().into()]))
             .collect::<Vec<_>>();
         let described = Value::List(described).to_ivalue()?;
         let (mut raw, mut placed) = (ptr::null_mut(), ptr::null_mut());
@@ -89,21 +143,34 @@ impl Capture {
                 &raw mut placed,
             )
         })?;
-        let capture = Self {
+        let mut capture = Self {
             raw: handed_out(raw)?,
             module: Arc::clone(&module.shared),
             taps: taps.to_vec(),
+            places: Vec::new(),
         };
-        let placed = Value::from_ivalue(&OwnedValue::from_pointer(handed_out(placed)?))?.into_elements()?;
-        for (tap, places) in capture.taps.iter().zip(placed) {
-            if matches!(places, Value::Int(0)) {
+        let placed = Value::from_ivalue(&OwnedValue::from_pointer(handed_out(placed)?))?;
+        for (tap, places) in taps.iter().zip(placed.into_elements()?) {
+            let places = match places {
+                Value::Int(places) => usize::try_from(places).unwrap_or(0),
+                _ => 0,
+            };
+            if let (0, Some(path)) = (places, tap.path()) {
                 return Err(BridgeError::LayerNotFound {
-                    path: tap.path().to_owned(),
+                    path: path.to_owned(),
                     method: method.to_owned(),
                 });
             }
+            capture.places.push(places);
         }
         Ok(capture)
+    }
+
+    /// In how many places of the graph each tap stands. Zero is possible for [`Tap::GuidedRelu`] only: the graph has
+    /// no ReLU.
+    #[must_use]
+    pub fn places(&self) -> &[usize] {
+        &self.places
     }
 
     /// Runs the graph. Arguments left out at the end take the defaults of the program. Gradients are recorded as the
@@ -112,8 +179,16 @@ impl Capture {
     /// # Errors
     /// [`BridgeError::Torch`] when the inputs do not fit or the program raises; the graph can be run again.
     pub fn run(&self, inputs: &[Value]) -> Result<Run> {
+        self.run_with(inputs, self.taps.iter().map(|_| Given::Nothing).collect())
+    }
+
+    /// [`Capture::run`], with something for each tap, in their order.
+    ///
+    /// # Errors
+    /// As [`Capture::run`]; also when `given` is not what the taps need.
+    pub fn run_with(&self, inputs: &[Value], given: Vec<Given>) -> Result<Run> {
         let inputs = tuple_of(inputs)?;
-        let given = Value::List(self.taps.iter().map(|_| Value::None).collect()).to_ivalue()?;
+        let given = Value::List(given.into_iter().map(Given::into_value).collect()).to_ivalue()?;
         let (mut output, mut recorded) = (ptr::null_mut(), ptr::null_mut());
         let turn = self.module.take_turn();
         // SAFETY: everything handed over lives through the call.

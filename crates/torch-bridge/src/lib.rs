@@ -29,7 +29,7 @@ mod grad;
 mod module;
 mod value;
 
-pub use capture::{Capture, Run, Tap};
+pub use capture::{Capture, Given, Run, Tap};
 pub use error::{BridgeError, Result};
 pub use grad::grad;
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};

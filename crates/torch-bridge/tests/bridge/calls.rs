@@ -2,9 +2,7 @@
 //!
 //! Expected values: `fixtures/make_fixtures.py` (PyTorch 2.13, eager).
 
-mod common;
-
-use common::{arrays, difference, fixture, module, value};
+use crate::fixtures::{arrays, difference, fixture, module, value};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{BridgeError, Module, Preparation, Value};
 

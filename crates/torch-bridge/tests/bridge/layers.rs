@@ -4,11 +4,9 @@
 //! sides run the same kernels on the same numbers, so that most values are equal to the bit; the order of a few
 //! float32 sums may differ with the number of threads, which moves the last bit or two (6e-8 each).
 
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 
-use common::{arrays, difference, module, value};
+use crate::fixtures::{arrays, difference, module, value};
 use tch::Tensor;
 use torch_bridge::{BridgeError, Tap, Value, grad};
 

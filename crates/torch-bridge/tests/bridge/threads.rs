@@ -1,10 +1,8 @@
 //! One captured graph, many threads: the same answers as one after the other.
 
-mod common;
-
-use common::{difference, module};
+use crate::fixtures::{difference, module};
 use tch::{Device, Kind, Tensor};
-use torch_bridge::{Capture, Tap, Value, grad};
+use torch_bridge::{Capture, Given, Tap, Value, grad};
 
 /// Logits, activation and gradient for the image that belongs to `seed`.
 fn explain(capture: &Capture, seed: i64) -> [Tensor; 3] {
@@ -43,6 +41,35 @@ fn same_as_serial(name: &str, layer: &str) {
 #[test]
 fn eight_threads_on_one_capture() {
     same_as_serial("residual_scripted", "features.0.0.relu");
+}
+
+#[test]
+fn each_run_has_channels_of_its_own() {
+    let capture = module("residual_scripted")
+        .capture("forward", &[Tap::zero_channel("features.0")])
+        .unwrap();
+    let run = |channel: i64| {
+        let image = Tensor::ones([2, 3, 12, 10], (Kind::Float, Device::Cpu));
+        let given = vec![Given::Channels(vec![channel])];
+        capture
+            .run_with(&[Value::Tensor(image)], given)
+            .unwrap()
+            .output
+            .into_tensor()
+            .unwrap()
+    };
+    let serial: Vec<_> = (0..4).map(run).collect();
+    assert!(difference(&serial[0], &serial[1]) > 1e-3);
+    let parallel: Vec<Vec<_>> = std::thread::scope(|scope| {
+        let run = &run;
+        let workers: Vec<_> = (0..4)
+            .map(|channel| scope.spawn(move || (0..50).map(|_| run(channel)).collect()))
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    for (expected, found) in serial.iter().zip(&parallel) {
+        assert!(found.iter().all(|found| difference(found, expected) <= 1e-6));
+    }
 }
 
 #[test]

@@ -4,9 +4,7 @@
 //! in another order of summation, so 1e-6 of the largest in float32 and 1e-14 in float64; the tolerance of float64 is
 //! what shows that the formula is the same.
 
-mod common;
-
-use common::{arrays, difference, module, value};
+use crate::fixtures::{arrays, difference, module, value};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Value, grad};
 

@@ -1,0 +1,9 @@
+//! torch-bridge against PyTorch: see the modules.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod fixtures;
+mod layers;
+mod taps;
+mod threads;
+mod vision;
