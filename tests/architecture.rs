@@ -50,7 +50,7 @@ const ROOMS: [Room; 13] = [
     Room {
         name: "tasks",
         ours: &["error", "repository::manifest", "image", "engine"],
-        guarded: &["tch"],
+        guarded: &["tch", "torch_bridge"],
     },
     Room {
         name: "explain",

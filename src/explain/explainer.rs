@@ -13,7 +13,7 @@ use crate::engine::Runner;
 use crate::engine::session::configure_thread;
 use crate::engine::turns::{Class, Turns};
 use crate::error::{Error, Result};
-use crate::tasks::Subject;
+use crate::tasks::{self, Subject};
 
 /// Captured graphs that are kept, one a layer; they share the weights, but each has a graph of its own.
 const CAPTURES_KEPT: usize = 32;
@@ -72,6 +72,11 @@ impl Explainer {
     }
 
     fn explain(&mut self, item: &Item) -> Result<Explanation> {
+        let task = self.subject.manifest.task;
+        if !Method::of_task(task).contains(&item.method) {
+            let text = format!("{:?} does not explain models of the task {task:?}", item.method);
+            return Err(Error::UnsupportedForTask(text));
+        }
         let input = self.subject.batch(&[&item.tile], self.origin.device)?;
         let (subject, turns) = (Arc::clone(&self.subject), Arc::clone(&self.origin.turns));
         let threads = self.origin.threads;
@@ -150,7 +155,8 @@ fn to_map(map: &Tensor) -> Result<Map> {
 
 /// Runs a blank image through a graph with a tap on every layer, to see the shapes.
 fn list_layers(module: &Module, subject: &Subject, blank: &Tensor) -> Result<Layers> {
-    let found = module.layers("forward")?;
+    let method = tasks::methods(subject.manifest.task)[0];
+    let found = module.layers(method)?;
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
     let _no_grad = tch::no_grad_guard();
     let run = module

@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::error::{Error, Result};
 use crate::image::Tile;
+use crate::repository::manifest::TaskKind;
 pub use colormap::Colormap;
 pub use explainer::{Explainer, Origin};
 pub use layers::{LayerMap, Layers};
@@ -30,8 +31,14 @@ pub enum Method {
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 1] = [Self::GradCam];
+    /// Every method that explains a model of this task.
+    #[must_use]
+    pub fn of_task(task: TaskKind) -> &'static [Self] {
+        match task {
+            TaskKind::Classification => &[Self::GradCam],
+            _ => &[],
+        }
+    }
 }
 
 /// Parameters of an explanation.

@@ -2,7 +2,7 @@
 
 use super::{Colormap, Map};
 use crate::error::Result;
-use crate::image::{Picture, Placement};
+use crate::image::{Picture, Placement, tint};
 
 /// How an overlay looks.
 #[derive(Debug, Clone, Copy)]
@@ -26,17 +26,10 @@ pub fn overlay(picture: &Picture, map: &Map, placement: &Placement, look: Look) 
     let table: Vec<[u8; 3]> = (0..=255u8)
         .map(|v| look.colormap.color(f32::from(v) / 255.0))
         .collect();
-    let mut data = picture.data().to_vec();
-    for (pixel, &value) in data.chunks_exact_mut(3).zip(&heat) {
-        if value >= 0.0 {
-            let color = table[usize::from((value.min(1.0) * 255.0).round() as u8)];
-            for (channel, warm) in pixel.iter_mut().zip(color) {
-                let mixed = f32::from(*channel) * (1.0 - look.alpha) + f32::from(warm) * look.alpha;
-                *channel = mixed.round() as u8;
-            }
-        }
-    }
-    Picture::new(picture.width(), picture.height(), data)
+    tint(picture, look.alpha, |index| {
+        let value = heat[index];
+        (value >= 0.0).then(|| table[usize::from((value.min(1.0) * 255.0).round() as u8)])
+    })
 }
 
 /// The map spread to 0..=1; all zero when it has no spread or is not finite.

@@ -10,6 +10,7 @@ pub(super) enum Form {
     Json,
     Png,
     Npy,
+    Events,
 }
 
 impl Form {
@@ -19,6 +20,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Png => "image/png",
             Self::Npy => "application/x-npy",
+            Self::Events => "text/event-stream",
         }
     }
 }

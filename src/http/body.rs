@@ -18,6 +18,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::parameters::Parameters;
+use super::vae::LatentCall;
 use crate::error::{Error, Result};
 
 /// A request, whichever way it was spelt.
@@ -44,6 +45,14 @@ pub(super) struct JsonCall {
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Object)]
+    parameters: serde_json::Map<String, serde_json::Value>,
+}
+
+/// A JSON body that has nothing but parameters.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ParametersCall {
+    #[serde(default)]
     parameters: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -89,7 +98,7 @@ pub(super) fn deadline(headers: &HeaderMap, default: Option<Duration>) -> Result
 }
 
 impl Call {
-    /// Reads the body of `request`.
+    /// Reads the body of `request`, which holds images.
     ///
     /// # Errors
     /// [`Error::EmptyBody`], [`Error::BodyTooLarge`], [`Error::InvalidBody`], [`Error::UnsupportedMediaType`],
@@ -103,16 +112,7 @@ impl Call {
             .and_then(|v| v.to_str().ok())
             .unwrap_or("");
         let form = Form::of(content_type)?;
-        let patience = Duration::from_secs(app.settings.body_timeout_s);
-        let (bytes, held) = tokio::time::timeout(patience, collect(app, &parts.headers, body))
-            .await
-            .map_err(|_| {
-                Error::DeadlineExceeded(format!("the body took longer than {} s", patience.as_secs()))
-            })??;
-        if bytes.is_empty() {
-            let text = "the body is empty; send an image, multipart/form-data with files, or JSON";
-            return Err(Error::EmptyBody(text.into()));
-        }
+        let (bytes, held) = read_bytes(app, &parts.headers, body).await?;
         let images = match form {
             Form::Raw => vec![bytes],
             Form::Json => from_json(&bytes, &mut parameters)?,
@@ -131,6 +131,87 @@ impl Call {
             }),
         }
     }
+}
+
+/// Reads a JSON body and the query's parameters.
+///
+/// # Errors
+/// As [`Call::read`].
+pub(super) async fn read_json<T: serde::de::DeserializeOwned>(
+    app: &App,
+    request: Request,
+) -> Result<(T, Parameters)> {
+    let parameters = Parameters::from_query(request.uri().query())?;
+    let (parts, body) = request.into_parts();
+    if !matches!(Form::of(content_type(&parts.headers)), Ok(Form::Json | Form::Raw)) {
+        let found = content_type(&parts.headers);
+        return Err(Error::UnsupportedMediaType(format!(
+            "content type `{found}`; send application/json"
+        )));
+    }
+    let (bytes, _held) = read_bytes(app, &parts.headers, body).await?;
+    let value = serde_json::from_slice(&bytes).map_err(|e| Error::InvalidBody(e.to_string()))?;
+    Ok((value, parameters))
+}
+
+/// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.
+///
+/// # Errors
+/// As [`Call::read`].
+pub(super) async fn read_latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>> {
+    Parameters::from_query(request.uri().query())?.none()?;
+    let is_npy = content_type(request.headers()).ends_with("npy");
+    let latents = if is_npy {
+        let (parts, body) = request.into_parts();
+        let (bytes, _held) = read_bytes(app, &parts.headers, body).await?;
+        super::npy::rows(&bytes)?
+    } else {
+        read_json::<LatentCall>(app, request).await?.0.latents
+    };
+    if latents.is_empty() {
+        return Err(Error::EmptyBody("the body holds no latent".into()));
+    }
+    if latents.iter().flatten().any(|v| !v.is_finite()) {
+        return Err(Error::parameter("latents", "every value must be finite"));
+    }
+    Ok(latents)
+}
+
+/// Parameters of an operation that needs no body: from the query, and from a JSON object if there is one.
+///
+/// # Errors
+/// As [`Call::read`].
+pub(super) async fn read_parameters(app: &App, request: Request) -> Result<Parameters> {
+    let mut parameters = Parameters::from_query(request.uri().query())?;
+    let (parts, body) = request.into_parts();
+    let (bytes, _held) = collect(app, &parts.headers, body).await?;
+    if !bytes.is_empty() {
+        let call: ParametersCall = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::InvalidBody(format!("{e}; expected {{\"parameters\": {{…}}}} or no body")))?;
+        parameters.add_json(call.parameters)?;
+    }
+    Ok(parameters)
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("")
+}
+
+/// The whole body, which must not be empty.
+async fn read_bytes(app: &App, headers: &HeaderMap, body: Body) -> Result<(Bytes, Held)> {
+    let patience = Duration::from_secs(app.settings.body_timeout_s);
+    let late = || Error::DeadlineExceeded(format!("the body took longer than {} s", patience.as_secs()));
+    let (bytes, held) = tokio::time::timeout(patience, collect(app, headers, body))
+        .await
+        .map_err(|_| late())??;
+    if bytes.is_empty() {
+        let text = "the body is empty; send an image, multipart/form-data with files, or JSON";
+        return Err(Error::EmptyBody(text.into()));
+    }
+    Ok((bytes, held))
 }
 
 enum Form {

@@ -9,13 +9,13 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use npyz::WriterBuilder;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline};
 use super::decode::{Decoded, on_pool};
+use super::npy::npy;
 use super::openapi::Problems;
 use super::predict::ImageSize;
 use super::timing::TimingMs;
@@ -114,7 +114,7 @@ pub(super) async fn explain(
             return Err(Error::NotAcceptable(text));
         }
         let permit = model.explain.admit(call.images.len())?;
-        let batch = decode::decode(&app, call.images, &model.subject.manifest.input.fit).await?;
+        let batch = decode::decode(&app, call.images, &model.subject.manifest.image_input()?.fit).await?;
         drop(call.held);
         let (images, requests) = batch
             .images
@@ -163,8 +163,11 @@ fn explanation(answer: Answer) -> Result<Explanation> {
 /// Wraps the maps in the form that was asked for. It draws and compresses, so it runs on the pool.
 fn answer(mut explained: Explained, form: Form) -> Result<Response> {
     let bytes = match form {
-        Form::Json => return Ok(Json(to_json(explained)?).into_response()),
-        Form::Npy => to_npy(&explained.explanations.swap_remove(0).map)?,
+        Form::Json | Form::Events => return Ok(Json(to_json(explained)?).into_response()),
+        Form::Npy => {
+            let map = explained.explanations.swap_remove(0).map;
+            npy(&map.shape, &map.data)?
+        }
         Form::Png => {
             let (picture, placement) = explained.images.swap_remove(0);
             overlay_png(
@@ -209,20 +212,6 @@ fn overlay_png(picture: &Picture, map: &Map, placement: &Placement, options: &Op
         alpha: options.alpha,
     };
     image::encode_png(&explain::render::overlay(picture, map, placement, look)?)
-}
-
-fn to_npy(map: &Map) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let failed = |e: std::io::Error| Error::Internal(format!("npy: {e}"));
-    let shape = map.shape.map(|side| side as u64);
-    let options = npyz::WriteOptions::new()
-        .default_dtype()
-        .shape(&shape)
-        .writer(&mut bytes);
-    let mut writer = options.begin_nd().map_err(failed)?;
-    writer.extend(map.data.iter().copied()).map_err(failed)?;
-    writer.finish().map_err(failed)?;
-    Ok(bytes)
 }
 
 /// Layers

@@ -3,15 +3,19 @@
 mod accept;
 mod body;
 mod decode;
+mod events;
 mod explain;
 mod linger;
 mod models;
+mod npy;
 mod openapi;
 mod operations;
 mod parameters;
 mod predict;
 mod problem;
+mod render;
 mod timing;
+mod vae;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -123,6 +127,10 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(predict::predict))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::layers))
+        .routes(routes!(vae::encode))
+        .routes(routes!(vae::decode))
+        .routes(routes!(vae::sample))
+        .routes(routes!(vae::interpolate))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))

@@ -10,7 +10,7 @@ use super::openapi::Problems;
 use crate::error::Result;
 use crate::explain::Method;
 use crate::image::{Color, ResizeMode};
-use crate::repository::manifest::TaskKind;
+use crate::repository::manifest::{ImageInput, Input, TaskKind, TensorSpec};
 use crate::repository::{Entry, Model, State as ModelState};
 
 /// Every model.
@@ -50,7 +50,15 @@ struct ReadyInfo {
     version: String,
     /// Every version on disk, oldest first.
     versions: Vec<String>,
-    input: InputInfo,
+    /// What the model sees, where it takes pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<InputInfo>,
+    /// What it takes, where it takes tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<Vec<TensorSpec>>,
+    /// What it answers, where it answers tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Vec<TensorSpec>>,
     labels: Vec<String>,
     batching: BatchingInfo,
     #[schema(example = "cpu")]
@@ -115,17 +123,19 @@ fn info(entry: &Entry) -> ModelInfo {
 
 fn ready(model: &Model) -> ReadyInfo {
     let manifest = &model.subject.manifest;
-    let (height, width) = manifest.input.fit.size;
+    let (input, tensors) = match &manifest.input {
+        Input::Image(image) => (Some(image.into()), None),
+        Input::Tensors { inputs, outputs } => (None, Some((inputs.clone(), outputs.clone()))),
+    };
+    let (inputs, outputs) = tensors.unzip();
     ReadyInfo {
         task: manifest.task,
         description: manifest.description.clone(),
         version: model.version.clone(),
         versions: model.versions.clone(),
-        input: InputInfo {
-            size: [height, width],
-            resize: manifest.input.fit.mode,
-            color: manifest.input.fit.color,
-        },
+        input,
+        inputs,
+        outputs,
         labels: model.subject.labels.names().to_vec(),
         batching: BatchingInfo {
             max_batch_size: manifest.batching.max_batch_size,
@@ -136,6 +146,17 @@ fn ready(model: &Model) -> ReadyInfo {
         instances: manifest.instances.count,
         threads_per_instance: model.threads,
         parameters: model.parameters,
-        explain_methods: Method::ALL.to_vec(),
+        explain_methods: Method::of_task(manifest.task).to_vec(),
+    }
+}
+
+impl From<&ImageInput> for InputInfo {
+    fn from(input: &ImageInput) -> Self {
+        let (height, width) = input.fit.size;
+        Self {
+            size: [height, width],
+            resize: input.fit.mode,
+            color: input.fit.color,
+        }
     }
 }

@@ -52,6 +52,17 @@ impl Parameters {
         Ok(())
     }
 
+    /// For an operation that has no parameters.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] when there are any.
+    pub(super) fn none(&self) -> Result<()> {
+        match self.0.first() {
+            Some((name, _)) => Err(Error::parameter(name, "this operation has no parameters")),
+            None => Ok(()),
+        }
+    }
+
     /// The typed parameters of an operation.
     ///
     /// # Errors

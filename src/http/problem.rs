@@ -69,6 +69,23 @@ fn detail(error: &Error) -> String {
     error.to_string()
 }
 
+/// A failure in the midst of a stream.
+#[derive(Debug, Serialize)]
+pub(super) struct Brief {
+    code: &'static str,
+    status: u16,
+    detail: String,
+}
+
+/// What a stream says of a failure after it has begun.
+pub(super) fn brief(error: &Error) -> Brief {
+    Brief {
+        code: error.code(),
+        status: status(error).as_u16(),
+        detail: detail(error),
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let mut response = status(&self).into_response();

@@ -8,6 +8,7 @@
 //! Invariants: no input panics, every refusal is one of `EmptyBody`, `UnsupportedMediaType`, `InvalidImage` and
 //! `ImageTooLarge`, and this room names nothing of the others but the error type.
 
+mod annotate;
 mod convolution;
 mod encode;
 mod fit;
@@ -24,6 +25,7 @@ mod sniff;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+pub use annotate::{Annotation, annotate, class_color, grid, tint};
 pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
 pub use fit::{Color, Fit, Interpolation, ResizeMode, Tile, fit};
 pub use limits::Limits;

@@ -173,8 +173,19 @@ struct Opened {
 /// Loads and freezes the artifact, and checks what can be seen without running it.
 fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
     let module = Module::load(file, device)?;
+    let methods = tasks::methods(subject.manifest.task);
+    let offered: Vec<&str> = module.methods().iter().map(|m| m.name.as_str()).collect();
+    if let Some(missing) = methods.iter().find(|method| !offered.contains(method)) {
+        let task = subject.manifest.task;
+        let offered = offered.join(", ");
+        return Err(Error::InvalidModel {
+            problems: vec![format!(
+                "the task {task:?} calls `{missing}`, but the module offers {offered}; export it with @torch.jit.export"
+            )],
+        });
+    }
     if let Some(layer) = &subject.manifest.explain.layer {
-        let layers = module.layers("forward")?;
+        let layers = module.layers(methods[0])?;
         if !layers.iter().any(|l| l.path == *layer) {
             let problem =
                 format!("explain.layer: the model has no layer `{layer}`; `lucarne inspect` lists them");
@@ -185,7 +196,7 @@ fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
     }
     Ok(Opened {
         parameters: module.parameter_count()?,
-        session: Session::prepare(&module, device, &["forward"])?,
+        session: Session::prepare(&module, device, methods)?,
     })
 }
 

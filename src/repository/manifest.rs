@@ -4,16 +4,19 @@
 //! key, what was found and what would be right. Unknown keys are mistakes.
 
 mod reader;
+mod sections;
+mod versions;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
-use crate::image::{Color, Fit, Interpolation, ResizeMode};
+use crate::image::Fit;
 use reader::Section;
+pub use versions::{Version, versions};
 
 /// What a model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -21,6 +24,31 @@ use reader::Section;
 pub enum TaskKind {
     /// `forward(x[B, C, H, W]) → logits[B, K]`
     Classification,
+    /// `forward(x) → logits[B, K, h, w]`, or a dict with `out`, or one channel
+    Segmentation,
+    /// `forward(x) → boxes and scores`, in one of the [`DetectionFormat`]s
+    Detection,
+    /// `start(x) → (memory, state)`, `step(token, memory, state) → (logits, state, attention)`
+    Captioning,
+    /// `encode(x) → (mu, logvar)`, `decode(z) → x`
+    Vae,
+    /// `forward` of named tensors
+    Tensor,
+}
+
+const TASKS: &str =
+    "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \"tensor\"";
+
+/// How a detector answers (B = batch, N = candidates, K = classes, boxes in pixels of the model's input).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectionFormat {
+    /// `forward(x) → (boxes[B, N, 4] as x0, y0, x1, y1, scores[B, N, K])`; the server suppresses overlaps.
+    Dense,
+    /// `forward(list of [C, H, W]) → (losses, list of {boxes, labels, scores})`, torchvision's scripted detectors.
+    Torchvision,
+    /// `forward(x) → [B, 4 + K, N]`: centre x, centre y, width, height, class scores; the server suppresses overlaps.
+    Yolo,
 }
 
 /// How logits become scores.
@@ -93,6 +121,72 @@ pub struct Output {
     pub labels: Option<String>,
     /// How logits become scores.
     pub activation: Activation,
+    /// Keys that only a detector has.
+    pub detection: Option<DetectionOutput>,
+    /// Keys that only a captioner has.
+    pub captioning: Option<CaptioningOutput>,
+}
+
+/// `[output]` of a detector; a request may override the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectionOutput {
+    /// How it answers.
+    pub format: DetectionFormat,
+    /// Objects below it are left out, 0 to 1.
+    pub score_threshold: f32,
+    /// Of two boxes of a class that overlap more (intersection over union), the lesser goes, 0 to 1.
+    pub iou_threshold: f32,
+    /// Objects in an answer at most.
+    pub max_detections: usize,
+}
+
+/// `[output]` of a captioner, whose labels are its vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptioningOutput {
+    /// The token that a caption starts from.
+    pub start_token: String,
+    /// The token that ends it.
+    pub end_token: String,
+    /// Words at most, the end among them.
+    pub max_length: usize,
+    /// Rows and columns of the cells that the attention is over, if it has any.
+    pub attention_grid: Option<[usize; 2]>,
+}
+
+/// A tensor that goes in or comes out, of the tensor task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TensorSpec {
+    /// Its name in requests and answers.
+    pub name: String,
+    /// The type of its values.
+    pub dtype: Dtype,
+    /// Its shape; −1 is any size, and as the first it is the batch.
+    pub shape: Vec<i64>,
+}
+
+/// The type of a tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit integers.
+    I64,
+}
+
+/// What goes into a model.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Pictures.
+    Image(ImageInput),
+    /// Tensors, and what comes out.
+    Tensors {
+        /// In the order of `forward`'s arguments.
+        inputs: Vec<TensorSpec>,
+        /// In the order of `forward`'s results.
+        outputs: Vec<TensorSpec>,
+    },
 }
 
 /// `[batching]`
@@ -137,8 +231,8 @@ pub struct Manifest {
     pub required: bool,
     /// `[artifact]`
     pub artifact: Artifact,
-    /// `[input]`
-    pub input: ImageInput,
+    /// `[input]`, or `[[inputs]]` and `[[outputs]]`
+    pub input: Input,
     /// `[output]`
     pub output: Output,
     /// `[batching]`
@@ -150,6 +244,19 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// How pictures go in.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] when the model takes none.
+    pub fn image_input(&self) -> Result<&ImageInput> {
+        match &self.input {
+            Input::Image(input) => Ok(input),
+            Input::Tensors { .. } => Err(Error::UnsupportedForTask(
+                "this model takes tensors, not images".into(),
+            )),
+        }
+    }
+
     /// Reads `dir/model.toml`.
     ///
     /// # Errors
@@ -176,15 +283,19 @@ impl Manifest {
         let table: toml::Table = toml::from_str(text).map_err(|e| vec![format!("is not TOML: {e}")])?;
         let mut problems = Vec::new();
         let mut root = Section::root(table, &mut problems);
-        let task = root.required("task", "one of \"classification\"");
+        let task = root.required("task", TASKS);
         let description = root.optional("description", "text").unwrap_or_default();
         let required = root.optional("required", "true or false").unwrap_or(true);
-        let artifact = root.section("artifact", artifact);
-        let input = root.section("input", image_input);
-        let output = root.section("output", output);
-        let batching = root.section("batching", batching);
-        let instances = root.section("instances", instances);
-        let explain = root.section("explain", explain);
+        let artifact = root.section("artifact", sections::artifact);
+        let input = if task == Some(TaskKind::Tensor) {
+            sections::tensors(&mut root)
+        } else {
+            root.section("input", sections::image_input).map(Input::Image)
+        };
+        let output = root.section("output", |s| sections::output(s, task));
+        let batching = root.section("batching", sections::batching);
+        let instances = root.section("instances", sections::instances);
+        let explain = root.section("explain", sections::explain);
         root.finish();
         match (task, input) {
             (Some(task), Some(input)) if problems.is_empty() => Ok(Self {
@@ -200,173 +311,6 @@ impl Manifest {
             }),
             _ => Err(problems),
         }
-    }
-}
-
-fn artifact(s: &mut Section<'_>) -> Artifact {
-    let file: String = s
-        .optional("file", "a file name such as \"model.pt\"")
-        .unwrap_or_else(|| "model.pt".into());
-    s.check(
-        Path::new(&file).components().count() == 1 && !file.starts_with('.'),
-        "file",
-        || format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\""),
-    );
-    let format: String = s
-        .optional("format", "\"torchscript\"")
-        .unwrap_or_else(|| "torchscript".into());
-    s.check(format == "torchscript", "format", || {
-        format!("found \"{format}\", expected \"torchscript\"")
-    });
-    let sha256: Option<String> = s.optional("sha256", "64 hexadecimal digits");
-    let sha256 = sha256.map(|digest| digest.to_ascii_lowercase());
-    let is_digest = |d: &String| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
-    s.check(sha256.as_ref().is_none_or(is_digest), "sha256", || {
-        "expected 64 hexadecimal digits, as `sha256sum model.pt` prints them".into()
-    });
-    Artifact { file, sha256 }
-}
-
-fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
-    let size: Option<[u32; 2]> = s.required("size", "[height, width], for instance [224, 224]");
-    let mode = s.optional(
-        "resize",
-        "\"shorter_side\", \"stretch\", \"letterbox\" or \"none\"",
-    );
-    let resize_to: Option<u32> = s.optional("resize_to", "a number of pixels, for instance 256");
-    let interpolation = s.optional("interpolation", "\"nearest\", \"bilinear\" or \"bicubic\"");
-    let color = s
-        .optional("color", "\"rgb\", \"bgr\" or \"gray\"")
-        .unwrap_or(Color::Rgb);
-    let letterbox_fill = s
-        .optional("letterbox_fill", "a gray value from 0 to 255")
-        .unwrap_or(114);
-    let channels = if color == Color::Gray { 1 } else { 3 };
-    let per_channel = format!("a list of {channels} numbers, one a channel");
-    let scale = s
-        .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
-        .unwrap_or(1.0 / 255.0);
-    let mean: Vec<f64> = s
-        .optional("mean", &per_channel)
-        .unwrap_or_else(|| vec![0.0; channels]);
-    let std: Vec<f64> = s
-        .optional("std", &per_channel)
-        .unwrap_or_else(|| vec![1.0; channels]);
-    s.check(mean.len() == channels, "mean", || {
-        format!("found {} numbers, expected {per_channel}", mean.len())
-    });
-    s.check(std.len() == channels, "std", || {
-        format!("found {} numbers, expected {per_channel}", std.len())
-    });
-    s.check(std.iter().all(|&v| v > 0.0), "std", || {
-        "must be greater than 0 in every channel".into()
-    });
-    s.check(
-        size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))),
-        "size",
-        || "each side must be from 1 to 8192".into(),
-    );
-    let fits = resize_to.is_none_or(|to| (1..=8192).contains(&to));
-    s.check(fits, "resize_to", || "must be from 1 to 8192".into());
-    let fit = Fit {
-        size: size.map(|[height, width]| (height, width))?,
-        mode: mode.unwrap_or(ResizeMode::ShorterSide),
-        resize_to,
-        interpolation: interpolation.unwrap_or(Interpolation::Bilinear),
-        color,
-        letterbox_fill,
-    };
-    Some(ImageInput {
-        fit,
-        scale,
-        mean,
-        std,
-    })
-}
-
-fn output(s: &mut Section<'_>) -> Output {
-    Output {
-        labels: s.optional("labels", "a file name such as \"labels.txt\""),
-        activation: s
-            .optional("activation", "\"softmax\", \"sigmoid\" or \"none\"")
-            .unwrap_or(Activation::Softmax),
-    }
-}
-
-fn batching(s: &mut Section<'_>) -> Batching {
-    let delay_ms: f64 = s
-        .optional("max_delay_ms", "a number of milliseconds")
-        .unwrap_or(0.0);
-    s.check((0.0..=10_000.0).contains(&delay_ms), "max_delay_ms", || {
-        format!("found {delay_ms}, expected 0 to 10000")
-    });
-    Batching {
-        max_batch_size: s.at_least_one("max_batch_size", 16),
-        max_delay: Duration::from_secs_f64(delay_ms.clamp(0.0, 10_000.0) / 1e3),
-        queue_capacity: s.at_least_one("queue_capacity", 256),
-    }
-}
-
-fn instances(s: &mut Section<'_>) -> Instances {
-    Instances {
-        device: s
-            .optional("device", "\"auto\", \"cpu\", \"cuda\" or \"cuda:1\"")
-            .unwrap_or(DeviceChoice::Auto),
-        count: s.at_least_one("count", 1),
-        threads: s
-            .optional("threads", "a number of threads, 0 to share the cores")
-            .unwrap_or(0),
-    }
-}
-
-fn explain(s: &mut Section<'_>) -> Explain {
-    Explain {
-        layer: s.optional("layer", "a layer path such as \"features.18\""),
-        queue_capacity: s.at_least_one("queue_capacity", 16),
-    }
-}
-
-/// A version of a model on disk.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Version {
-    /// Its name: the folder's number, or "1" where the file stands beside model.toml.
-    pub name: String,
-    /// The artifact.
-    pub file: PathBuf,
-}
-
-/// The versions of the model in `dir`, oldest first: `1/model.pt`, `2/model.pt` …, or `model.pt` alone.
-///
-/// # Errors
-/// [`Error::InvalidModel`] when there is none.
-pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
-    let mut numbered: Vec<u64> = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .filter(|number: &u64| dir.join(number.to_string()).join(&artifact.file).is_file())
-        .collect();
-    numbered.sort_unstable();
-    let version = |number: u64| Version {
-        name: number.to_string(),
-        file: dir.join(number.to_string()).join(&artifact.file),
-    };
-    let plain = dir.join(&artifact.file);
-    if !numbered.is_empty() {
-        Ok(numbered.into_iter().map(version).collect())
-    } else if plain.is_file() {
-        Ok(vec![Version {
-            name: "1".into(),
-            file: plain,
-        }])
-    } else {
-        Err(Error::InvalidModel {
-            problems: vec![format!(
-                "{}: [artifact] file: there is no such file, nor {} in a numbered folder; put the exported model there",
-                plain.display(),
-                Path::new("1").join(&artifact.file).display()
-            )],
-        })
     }
 }
 

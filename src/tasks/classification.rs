@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Labels, Subject};
+use super::{Item, Labels, Subject, Task};
+use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::repository::manifest::Activation;
 
@@ -59,21 +60,54 @@ pub struct Class {
     pub score: f32,
 }
 
+/// The task itself.
+pub(super) struct Classification;
+
+impl Task for Classification {
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
+        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
+        let logits = session.forward(input).map_err(|e| e.to_string())?;
+        check(&logits, size, &subject.labels)
+    }
+
+    fn run(
+        &self,
+        session: &Session,
+        subject: &Subject,
+        items: &[Item],
+    ) -> Result<Vec<Result<super::Prediction>>> {
+        let logits = session.forward(subject.batch_of(items, session.device())?)?;
+        let options = items.iter().map(options).collect::<Result<Vec<_>>>()?;
+        let predictions = finish(&logits, subject, &options)?;
+        Ok(predictions
+            .into_iter()
+            .map(|p| p.map(super::Prediction::Classification))
+            .collect())
+    }
+}
+
+fn options(item: &Item) -> Result<&Options> {
+    match &item.options {
+        super::Options::Classification(options) => Ok(options),
+        _ => Err(Error::Internal("options of another task".into())),
+    }
+}
+
 /// Whether `logits` are `[size, K]`, with one label for each of K where there are labels.
-pub(super) fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(), String> {
+fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(), String> {
     let shape = logits.size();
     let [batch, classes] = shape[..] else {
-        return Err(format!("answered {shape:?}, expected logits [{size}, K]"));
+        return Err(format!("forward answered {shape:?}, expected logits [{size}, K]"));
     };
     if batch != size as i64 {
         return Err(format!(
-            "answered {shape:?}, expected {size} rows: is the batch its first dimension?"
+            "forward answered {shape:?}, expected {size} rows: is the batch its first dimension?"
         ));
     }
     if !labels.is_empty() && labels.len() as i64 != classes {
         let found = labels.len();
         return Err(format!(
-            "answered {classes} classes, but output.labels has {found} labels; they must be as many"
+            "forward answered {classes} classes, but output.labels has {found} labels; they must be as many"
         ));
     }
     Ok(())
@@ -93,11 +127,7 @@ pub fn scores(logits: &Tensor, activation: Activation) -> Result<Tensor> {
 }
 
 /// The `top_k` best classes of each row of `logits [B, K]`; the choice happens on the device.
-pub(super) fn finish(
-    logits: &Tensor,
-    subject: &Subject,
-    options: &[&Options],
-) -> Result<Vec<Result<Prediction>>> {
+fn finish(logits: &Tensor, subject: &Subject, options: &[&Options]) -> Result<Vec<Result<Prediction>>> {
     let classes = logits.size().last().copied().unwrap_or(0);
     let asked = options.iter().map(|o| o.top_k).max().unwrap_or(1);
     let k = classes.min(i64::try_from(asked).unwrap_or(i64::MAX));

@@ -3,95 +3,137 @@
 //! A task checks at load that the module keeps its contract (see the README's table), so that a request
 //! only ever meets a model that answers in the right shape.
 
+mod beam;
+pub mod captioning;
 pub mod classification;
+pub mod detection;
 mod labels;
+mod nms;
+pub mod rle;
+pub mod segmentation;
+mod subject;
+pub mod tensor;
+pub mod vae;
 
 use std::sync::Arc;
 
 use serde::Serialize;
 use tch::Tensor;
+use torch_bridge::Value;
 use utoipa::ToSchema;
 
 use crate::engine::Runner;
 use crate::engine::session::Session;
-use crate::engine::staging::Normalise;
 use crate::error::{Error, Result};
 use crate::image::Tile;
-use crate::repository::manifest::{Manifest, TaskKind};
+use crate::repository::manifest::TaskKind;
 pub use labels::Labels;
+pub use subject::Subject;
 
-/// One image for one prediction.
+/// One input for one prediction.
 #[derive(Debug)]
 pub struct Item {
-    /// The model's input, before normalisation.
-    pub tile: Tile,
+    /// What is computed on.
+    pub input: Input,
     /// What the client asked for.
     pub options: Options,
 }
 
-/// The parameters of a prediction, by task.
-#[derive(Debug, Clone)]
-pub enum Options {
-    /// For a classifier.
-    Classification(classification::Options),
+/// What is computed on.
+#[derive(Debug)]
+pub enum Input {
+    /// A picture, before normalisation.
+    Image(Box<Tile>),
+    /// A VAE's latent.
+    Latent(Vec<f32>),
+    /// Tensors, in the order of the model's inputs.
+    Tensors(Vec<tensor::Values>),
 }
 
-/// What was predicted for one image, by task.
+impl Input {
+    /// The picture, where a task takes pictures.
+    fn image(&self) -> Result<&Tile> {
+        match self {
+            Self::Image(tile) => Ok(tile),
+            _ => Err(Error::Internal("an image was expected".into())),
+        }
+    }
+}
+
+/// The operation and its parameters, by task.
+#[derive(Debug, Clone)]
+pub enum Options {
+    /// Classify.
+    Classification(classification::Options),
+    /// Segment.
+    Segmentation(segmentation::Options),
+    /// Detect.
+    Detection(detection::Options),
+    /// Caption; words are sent as they are found where someone listens.
+    Captioning(captioning::Options, Option<captioning::Listener>),
+    /// One of a VAE's operations.
+    Vae(vae::Operation),
+    /// Run.
+    Tensor,
+}
+
+/// What was predicted, by task.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum Prediction {
     /// By a classifier.
     Classification(classification::Prediction),
+    /// By a segmenter.
+    Segmentation(segmentation::Prediction),
+    /// By a detector.
+    Detection(detection::Prediction),
+    /// By a captioner.
+    Captioning(captioning::Prediction),
+    /// By a VAE.
+    Vae(vae::Prediction),
+    /// By any other model.
+    Tensor(tensor::Prediction),
 }
 
-/// What a task knows of its model, whichever thread runs it.
-#[derive(Debug)]
-pub struct Subject {
-    /// Its model.toml.
-    pub manifest: Manifest,
-    /// Its labels, as many as it has outputs, or none.
-    pub labels: Labels,
-    /// From bytes to its input.
-    pub normalise: Normalise,
+/// What each task does with a session.
+trait Task: Sync {
+    /// The methods of the module that the task calls.
+    fn methods(&self) -> &'static [&'static str] {
+        &["forward"]
+    }
+
+    /// Runs a blank batch of `size`, and says how the answer breaks the task's contract, if it does.
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String>;
+
+    /// Computes one batch; one answer an item, in order.
+    fn run(&self, session: &Session, subject: &Subject, items: &[Item]) -> Result<Vec<Result<Prediction>>>;
 }
 
-impl Subject {
-    /// A model as its manifest describes it.
-    #[must_use]
-    pub fn new(manifest: Manifest, labels: Labels) -> Self {
-        let input = &manifest.input;
-        let normalise = Normalise::new(input.scale, &input.mean, &input.std);
-        Self {
-            manifest,
-            labels,
-            normalise,
-        }
+fn task(kind: TaskKind) -> &'static dyn Task {
+    match kind {
+        TaskKind::Classification => &classification::Classification,
+        TaskKind::Segmentation => &segmentation::Segmentation,
+        TaskKind::Detection => &detection::Detection,
+        TaskKind::Captioning => &captioning::Captioning,
+        TaskKind::Vae => &vae::Vae,
+        TaskKind::Tensor => &tensor::TensorTask,
     }
+}
 
-    /// One batch `[B, C, H, W]` from the pixels of `tiles`.
-    ///
-    /// # Errors
-    /// As [`Normalise::batch`].
-    pub fn batch(&self, tiles: &[&Tile], device: tch::Device) -> Result<Tensor> {
-        let (height, width) = self.manifest.input.fit.size;
-        let bytes: Vec<&[u8]> = tiles.iter().map(|tile| tile.data.as_slice()).collect();
-        self.normalise
-            .batch(&bytes, height as usize, width as usize, device)
-    }
+/// The methods of the module that a task of this kind calls.
+#[must_use]
+pub fn methods(kind: TaskKind) -> &'static [&'static str] {
+    task(kind).methods()
+}
 
-    /// A batch of `size` black images, as [`Subject::batch`] would make it.
-    ///
-    /// # Errors
-    /// As [`Normalise::batch`].
-    pub fn blank(&self, size: usize, device: tch::Device) -> Result<Tensor> {
-        let (height, width) = self.manifest.input.fit.size;
-        let tile = vec![0; height as usize * width as usize * self.normalise.channels()];
-        self.normalise.batch(
-            &vec![tile.as_slice(); size],
-            height as usize,
-            width as usize,
-            device,
-        )
+/// What the first of [`methods`] is given for a batch of pictures: the batch, or a list of its pictures.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] with libtorch's words.
+pub fn argument(subject: &Subject, batch: &Tensor) -> Result<Value> {
+    match &subject.manifest.output.detection {
+        Some(keys) => detection::argument(batch, keys.format),
+        None => Ok(Value::Tensor(batch.shallow_clone())),
     }
 }
 
@@ -103,58 +145,28 @@ pub struct Predictor {
 }
 
 impl Predictor {
-    /// A predictor that has run once at every batch size from which libtorch could learn something.
+    /// A predictor that has run at the smallest and the largest batch.
     ///
     /// # Errors
     /// [`Error::InvalidModel`] when the module does not keep its task's contract.
     pub fn new(session: Session, subject: Arc<Subject>) -> Result<Self> {
-        let predictor = Self { session, subject };
-        for size in [1, predictor.subject.manifest.batching.max_batch_size] {
-            predictor.warm_up(size)?;
+        let largest = subject.manifest.batching.max_batch_size;
+        for size in if largest > 1 { vec![1, largest] } else { vec![1] } {
+            task(subject.manifest.task)
+                .check(&session, &subject, size)
+                .map_err(|problem| {
+                    let problem = format!("a blank batch of {size}: {problem}");
+                    Error::InvalidModel {
+                        problems: vec![problem],
+                    }
+                })?;
         }
-        Ok(predictor)
-    }
-
-    fn warm_up(&self, size: usize) -> Result<()> {
-        let input = self.subject.blank(size, self.session.device())?;
-        let shape = input.size();
-        let refused = |problem: String| Error::InvalidModel {
-            problems: vec![format!(
-                "{}: forward of a batch {shape:?} {problem}",
-                self.subject.manifest.artifact.file
-            )],
-        };
-        match self.subject.manifest.task {
-            TaskKind::Classification => {
-                let output = self
-                    .session
-                    .forward(input)
-                    .map_err(|e| refused(format!("failed: {e}")))?;
-                classification::check(&output, size, &self.subject.labels).map_err(refused)
-            }
-        }
+        Ok(Self { session, subject })
     }
 }
 
 impl Runner<Item, Prediction> for Predictor {
     fn run(&mut self, items: &[Item]) -> Result<Vec<Result<Prediction>>> {
-        let tiles: Vec<&Tile> = items.iter().map(|item| &item.tile).collect();
-        let batch = self.subject.batch(&tiles, self.session.device())?;
-        match self.subject.manifest.task {
-            TaskKind::Classification => {
-                let options: Vec<_> = items
-                    .iter()
-                    .map(|item| match &item.options {
-                        Options::Classification(options) => options,
-                    })
-                    .collect();
-                let logits = self.session.forward(batch)?;
-                let predictions = classification::finish(&logits, &self.subject, &options)?;
-                Ok(predictions
-                    .into_iter()
-                    .map(|p| p.map(Prediction::Classification))
-                    .collect())
-            }
-        }
+        task(self.subject.manifest.task).run(&self.session, &self.subject, items)
     }
 }

@@ -53,6 +53,16 @@ impl<'a> Section<'a> {
         count.max(1)
     }
 
+    /// A number from 0 to 1, `default` when absent.
+    pub(super) fn fraction(&mut self, key: &str, default: f32) -> f32 {
+        let expected = "a number from 0 to 1";
+        let value: f32 = self.optional(key, expected).unwrap_or(default);
+        self.check((0.0..=1.0).contains(&value), key, || {
+            format!("found {value}, expected {expected}")
+        });
+        value.clamp(0.0, 1.0)
+    }
+
     /// Reports `problem` unless `holds`.
     pub(super) fn check(&mut self, holds: bool, key: &str, problem: impl FnOnce() -> String) {
         if !holds {

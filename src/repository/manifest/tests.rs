@@ -1,6 +1,7 @@
 //! Manifests that are right, and the words for those that are not.
 
 use super::*;
+use crate::image::ResizeMode;
 
 const RIGHT: &str = r#"
 task = "classification"
@@ -16,9 +17,10 @@ fn a_short_manifest_gets_defaults() {
     let m = Manifest::parse(RIGHT).expect("it is right");
     assert_eq!(m.task, TaskKind::Classification);
     assert_eq!(m.artifact.file, "model.pt");
-    assert_eq!(m.input.fit.size, (224, 200));
-    assert_eq!(m.input.fit.mode, ResizeMode::ShorterSide);
-    assert_eq!(m.input.scale, 1.0 / 255.0);
+    let input = m.image_input().expect("a classifier takes images");
+    assert_eq!(input.fit.size, (224, 200));
+    assert_eq!(input.fit.mode, ResizeMode::ShorterSide);
+    assert_eq!(input.scale, 1.0 / 255.0);
     assert_eq!(m.output.activation, Activation::Softmax);
     assert_eq!((m.batching.max_batch_size, m.batching.queue_capacity), (16, 256));
     assert_eq!(m.batching.max_delay, Duration::ZERO);
@@ -70,10 +72,8 @@ sha256 = "abc"
 #[test]
 fn channels_follow_the_colour() {
     let gray = "task = \"classification\"\n[input]\nsize = [28, 28]\ncolor = \"gray\"\nmean = [0.5]";
-    assert_eq!(
-        Manifest::parse(gray).expect("gray has one channel").input.std,
-        [1.0]
-    );
+    let parsed = Manifest::parse(gray).expect("gray has one channel");
+    assert_eq!(parsed.image_input().expect("images").std, [1.0]);
     let wrong = Manifest::parse(&gray.replace("gray", "rgb")).expect_err("rgb has three");
     assert_eq!(
         wrong,
@@ -106,5 +106,47 @@ fn versions_are_numbered_folders_or_the_file_itself() {
         names(),
         Ok(vec!["9".to_owned(), "10".to_owned()]),
         "by number, not by spelling"
+    );
+}
+
+#[test]
+fn each_task_has_keys_of_its_own() {
+    let detector =
+        "task = \"detection\"\n[input]\nsize = [8, 8]\n[output]\nformat = \"yolo\"\nscore_threshold = 0.4";
+    let output = Manifest::parse(detector).expect("a detector").output;
+    let keys = output.detection.expect("its keys");
+    assert_eq!(
+        (keys.format, keys.score_threshold, keys.max_detections),
+        (DetectionFormat::Yolo, 0.4, 100)
+    );
+    let classifier =
+        Manifest::parse(&detector.replace("detection", "classification")).expect_err("not its keys");
+    assert!(
+        classifier[0].starts_with("output.format: unknown key"),
+        "{classifier:?}"
+    );
+    let missing =
+        Manifest::parse(&detector.replace("format = \"yolo\"", "")).expect_err("format is required");
+    assert!(
+        missing[0].starts_with("output.format: is missing, expected \"dense\""),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_tensor_model_names_its_tensors_instead_of_an_input() {
+    let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 4]\n\
+                [[outputs]]\nname = \"y\"\ndtype = \"f32\"\nshape = [-1, 2]";
+    let manifest = Manifest::parse(text).expect("a tensor model");
+    assert!(manifest.image_input().is_err());
+    let Input::Tensors { inputs, .. } = manifest.input else {
+        panic!("tensors")
+    };
+    assert_eq!(
+        (inputs[0].name.as_str(), inputs[0].shape.as_slice()),
+        ("x", [-1, 4].as_slice())
+    );
+    assert!(
+        Manifest::parse("task = \"tensor\"").expect_err("no tensors")[0].starts_with("inputs: is missing")
     );
 }

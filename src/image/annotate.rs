@@ -1,0 +1,237 @@
+//! Drawing on pictures: boxes with labels, tints, and pictures side by side.
+
+use std::convert::Infallible;
+
+use embedded_graphics::mono_font::MonoTextStyle;
+use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13_BOLD, FONT_10X20};
+use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
+use embedded_graphics::prelude::{Dimensions, DrawTarget, Drawable, OriginDimensions, Pixel, Point, Size};
+use embedded_graphics::primitives::{Primitive, PrimitiveStyle, Rectangle};
+use embedded_graphics::text::{Baseline, Text};
+
+use super::{Picture, Rect};
+use crate::error::{Error, Result};
+
+/// A box with a label, in pixels of the picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Annotation {
+    /// Where it is.
+    pub bounds: Rect,
+    /// What stands at its upper left corner.
+    pub label: String,
+    /// Its colour; the label is black or white on it, whichever reads better.
+    pub color: [u8; 3],
+}
+
+/// The colour of a class: Pascal VOC's, in which 0 is black and neighbours differ clearly.
+#[must_use]
+pub fn class_color(class_id: usize) -> [u8; 3] {
+    let mut color = [0u8; 3];
+    for bit in 0..8 {
+        for (channel, value) in color.iter_mut().enumerate() {
+            *value |= (((class_id >> (3 * bit + channel)) & 1) as u8) << (7 - bit);
+        }
+    }
+    color
+}
+
+/// The picture with `annotations` on it, the first on top.
+///
+/// # Errors
+/// Never for a whole picture.
+pub fn annotate(picture: &Picture, annotations: &[Annotation]) -> Result<Picture> {
+    let mut canvas = Canvas {
+        width: picture.width(),
+        height: picture.height(),
+        data: picture.data().to_vec(),
+    };
+    // Lines and letters grow with the picture, so that they read at any zoom.
+    let line = (picture.width().max(picture.height()) / 300).clamp(2, 8);
+    for annotation in annotations.iter().rev() {
+        canvas.annotate(annotation, line);
+    }
+    Picture::new(canvas.width, canvas.height, canvas.data)
+}
+
+/// The picture under a tint: where `tint` has a colour, `alpha` (0 to 1) of it.
+///
+/// # Errors
+/// Never for a whole picture.
+pub fn tint(picture: &Picture, alpha: f32, tint: impl Fn(usize) -> Option<[u8; 3]>) -> Result<Picture> {
+    let mut data = picture.data().to_vec();
+    for (index, pixel) in data.chunks_exact_mut(3).enumerate() {
+        if let Some(color) = tint(index) {
+            for (channel, warm) in pixel.iter_mut().zip(color) {
+                let mixed = f32::from(*channel) * (1.0 - alpha) + f32::from(warm) * alpha;
+                *channel = mixed.round() as u8;
+            }
+        }
+    }
+    Picture::new(picture.width(), picture.height(), data)
+}
+
+/// Pictures of one size in rows of `columns`, with a gap of two white pixels.
+///
+/// # Errors
+/// [`Error::Internal`] when there is none.
+pub fn grid(pictures: &[Picture], columns: usize) -> Result<Picture> {
+    const GAP: usize = 2;
+    let Some(first) = pictures.first() else {
+        return Err(Error::Internal("a grid of no pictures".into()));
+    };
+    let (width, height) = (first.width() as usize, first.height() as usize);
+    let columns = columns.clamp(1, pictures.len());
+    let total_width = columns * (width + GAP) - GAP;
+    let total_height = pictures.len().div_ceil(columns) * (height + GAP) - GAP;
+    let mut data = vec![255; total_width * total_height * 3];
+    for (index, picture) in pictures.iter().enumerate() {
+        let (left, top) = (index % columns * (width + GAP), index / columns * (height + GAP));
+        for (y, row) in picture
+            .data()
+            .chunks_exact(picture.width() as usize * 3)
+            .take(height)
+            .enumerate()
+        {
+            let start = ((top + y) * total_width + left) * 3;
+            let length = row.len().min(width * 3);
+            data[start..start + length].copy_from_slice(&row[..length]);
+        }
+    }
+    let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    Picture::new(side(total_width), side(total_height), data)
+}
+
+struct Canvas {
+    width: u32,
+    height: u32,
+    data: Vec<u8>,
+}
+
+impl Canvas {
+    fn annotate(&mut self, annotation: &Annotation, line: u32) {
+        let Rect {
+            x_min,
+            y_min,
+            x_max,
+            y_max,
+        } = annotation.bounds;
+        let corner = |x: f64, y: f64| Point::new(x.round() as i32, y.round() as i32);
+        let bounds = Rectangle::with_corners(corner(x_min, y_min), corner(x_max - 1.0, y_max - 1.0));
+        let [r, g, b] = annotation.color;
+        let color = Rgb888::new(r, g, b);
+        let Ok(()) = bounds
+            .into_styled(PrimitiveStyle::with_stroke(color, line))
+            .draw(self);
+        let bright = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) > 128_000;
+        let ink = if bright { Rgb888::BLACK } else { Rgb888::WHITE };
+        let font = if self.width.max(self.height) >= 400 {
+            &FONT_10X20
+        } else {
+            &FONT_7X13_BOLD
+        };
+        let style = MonoTextStyle::new(font, ink);
+        let size = Text::with_baseline(&annotation.label, Point::zero(), style, Baseline::Top)
+            .bounding_box()
+            .size;
+        let plate = Size::new(size.width + 6, size.height + 2);
+        // Above the box where there is room, else inside it; never over the right edge.
+        let room_right = i32::try_from(self.width.saturating_sub(plate.width)).unwrap_or(0);
+        let above = bounds.top_left.y - i32::try_from(plate.height).unwrap_or(0);
+        let y = if above >= 0 {
+            above
+        } else {
+            bounds.top_left.y.max(0)
+        };
+        let at = Point::new(bounds.top_left.x.clamp(0, room_right), y);
+        let Ok(()) = Rectangle::new(at, plate)
+            .into_styled(PrimitiveStyle::with_fill(color))
+            .draw(self);
+        let text = Text::with_baseline(&annotation.label, at + Point::new(3, 1), style, Baseline::Top);
+        let Ok(_) = text.draw(self);
+    }
+}
+
+impl OriginDimensions for Canvas {
+    fn size(&self) -> Size {
+        Size::new(self.width, self.height)
+    }
+}
+
+impl DrawTarget for Canvas {
+    type Color = Rgb888;
+    type Error = Infallible;
+
+    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
+        for Pixel(Point { x, y }, color) in pixels {
+            let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
+                continue;
+            };
+            if x < self.width && y < self.height {
+                let start = (y as usize * self.width as usize + x as usize) * 3;
+                self.data[start..start + 3].copy_from_slice(&[color.r(), color.g(), color.b()]);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pixel(picture: &Picture, x: usize, y: usize) -> &[u8] {
+        &picture.data()[(y * picture.width() as usize + x) * 3..][..3]
+    }
+
+    #[test]
+    fn class_colors_are_pascal_voc_s() {
+        assert_eq!(class_color(0), [0, 0, 0]);
+        assert_eq!(class_color(1), [128, 0, 0]);
+        assert_eq!(class_color(15), [192, 128, 128], "person");
+        assert_eq!(class_color(20), [0, 64, 128], "tv monitor");
+    }
+
+    #[test]
+    fn a_box_has_its_colour_on_its_edges_and_leaves_its_inside() {
+        let black = Picture::new(200, 100, vec![0; 200 * 100 * 3]).expect("a picture");
+        let annotation = Annotation {
+            bounds: Rect {
+                x_min: 20.0,
+                y_min: 40.0,
+                x_max: 120.0,
+                y_max: 90.0,
+            },
+            label: "cat 0.91".into(),
+            color: [0, 200, 0],
+        };
+        let drawn = annotate(&black, &[annotation]).expect("drawn");
+        assert_eq!(pixel(&drawn, 20, 60), [0, 200, 0]);
+        assert_eq!(pixel(&drawn, 70, 60), [0, 0, 0]);
+        let plate = (26..40).flat_map(|y| (20..76).map(move |x| (x, y)));
+        let ink = plate.filter(|&(x, y)| pixel(&drawn, x, y) != [0, 200, 0]).count();
+        assert!(ink > 50, "letters stand on the plate: {ink} pixels");
+    }
+
+    #[test]
+    fn a_grid_keeps_every_picture_in_its_place() {
+        let flat = |v: u8| Picture::new(2, 1, vec![v; 6]).expect("a picture");
+        let drawn = grid(&[flat(1), flat(2), flat(3)], 2).expect("a grid");
+        assert_eq!((drawn.width(), drawn.height()), (6, 4));
+        assert_eq!(
+            (
+                pixel(&drawn, 0, 0)[0],
+                pixel(&drawn, 4, 0)[0],
+                pixel(&drawn, 1, 3)[0]
+            ),
+            (1, 2, 3)
+        );
+        assert_eq!((pixel(&drawn, 2, 0)[0], pixel(&drawn, 5, 3)[0]), (255, 255));
+    }
+
+    #[test]
+    fn a_tint_covers_only_what_has_a_colour() {
+        let white = Picture::new(2, 1, vec![255; 6]).expect("a picture");
+        let drawn = tint(&white, 0.5, |index| (index == 1).then_some([0, 0, 255])).expect("tinted");
+        assert_eq!(drawn.data(), [255, 255, 255, 128, 128, 255]);
+    }
+}

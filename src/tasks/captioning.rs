@@ -1,0 +1,386 @@
+//! Captioning: `start(x) → (memory, state)`, `step(token[N], memory, state) → (logits[N, V], state, attention[N, P])`.
+//!
+//! The server searches: greedy or with beams, all captions of a batch in step, each row of a step a live beginning
+//! of one of them. Memory and state may be any nest of tensors with the rows in dimension 0; after each step their
+//! rows are picked anew, as the beams go on.
+
+mod decoder;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind, Tensor};
+use tokio::sync::mpsc;
+use utoipa::{IntoParams, ToSchema};
+
+use super::beam::{Hypothesis, Next, Rules, Search};
+use super::{Item, Subject, Task};
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::repository::manifest::CaptioningOutput;
+use decoder::Decoder;
+
+/// Parameters of a captioning.
+#[derive(Debug, Clone, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct Options {
+    /// Beginnings that the search keeps; 1 is greedy.
+    #[param(required = false, minimum = 1, maximum = 32, default = 1)]
+    pub beams: usize,
+    /// Words at most, the end among them. Default: as model.toml says.
+    #[param(required = false, minimum = 1, maximum = 512)]
+    pub max_length: Option<usize>,
+    /// A caption's score is its log-probability over its length to this power.
+    #[param(required = false, minimum = 0, maximum = 4, default = 0.0)]
+    pub length_penalty: f64,
+    /// Whether each word bears its attention map.
+    #[param(required = false, default = true)]
+    pub attention: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            beams: 1,
+            max_length: None,
+            length_penalty: 0.0,
+            attention: true,
+        }
+    }
+}
+
+impl Options {
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`]
+    pub fn validate(&self) -> Result<()> {
+        if !(1..=32).contains(&self.beams) {
+            return Err(Error::parameter(
+                "beams",
+                format!("found {}, expected 1 to 32", self.beams),
+            ));
+        }
+        if let Some(found) = self.max_length.filter(|n| !(1..=512).contains(n)) {
+            return Err(Error::parameter(
+                "max_length",
+                format!("found {found}, expected 1 to 512"),
+            ));
+        }
+        if !(0.0..=4.0).contains(&self.length_penalty) {
+            let found = self.length_penalty;
+            return Err(Error::parameter(
+                "length_penalty",
+                format!("found {found}, expected 0 to 4"),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A word as soon as it is certain.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Word {
+    /// Its place in the caption, from 0.
+    pub index: usize,
+    /// The word.
+    pub text: String,
+}
+
+/// Where words go while they are found. It has room for a whole caption, so that a worker never waits for it.
+pub type Listener = mpsc::Sender<Word>;
+
+/// The caption of one image.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Prediction {
+    /// One caption.
+    pub captions: Vec<Caption>,
+}
+
+/// A caption.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Caption {
+    /// Its words, without the end.
+    #[schema(example = "a boot left of a bag")]
+    pub text: String,
+    /// The log-probability of all tokens, the end among them.
+    pub log_prob: f64,
+    /// Whether it ended by itself, not at the longest length.
+    pub complete: bool,
+    /// Its tokens; the end, if it was reached, is the last.
+    pub tokens: Vec<Token>,
+}
+
+/// A token of a caption.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Token {
+    /// Its line in the vocabulary.
+    pub token_id: usize,
+    /// Its text.
+    #[schema(example = "boot")]
+    pub text: String,
+    /// Its log-probability, given those before it.
+    pub log_prob: f32,
+    /// Where the model looked when it chose it, if it says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
+}
+
+/// The weights of one word over the cells of the picture.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct Attention {
+    /// `[rows, columns]`
+    pub shape: [usize; 2],
+    /// Row-major.
+    pub data: Vec<f32>,
+}
+
+/// The task itself.
+pub(super) struct Captioning;
+
+impl Task for Captioning {
+    fn methods(&self) -> &'static [&'static str] {
+        &["start", "step"]
+    }
+
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
+        let vocabulary = Vocabulary::of(subject).map_err(|e| e.to_string())?;
+        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
+        let mut decoder = Decoder::start(session, input).map_err(|e| e.to_string())?;
+        let step = decoder
+            .step(&vec![vocabulary.start; size])
+            .map_err(|e| e.to_string())?;
+        let (shape, words) = (step.log_probs.size(), subject.labels.len());
+        if shape != [size as i64, words as i64] {
+            return Err(format!(
+                "step answered logits {shape:?}, expected [{size}, {words}]: one for each label"
+            ));
+        }
+        let (attention, grid) = (step.attention.map(|a| a.size()), vocabulary.keys.attention_grid);
+        match (attention.as_deref(), grid) {
+            (Some([_, cells]), Some([rows, columns])) if *cells != (rows * columns) as i64 => Err(format!(
+                "step answered attention over {cells} cells, but output.attention_grid is [{rows}, {columns}]"
+            )),
+            (None, Some(_)) => Err("output.attention_grid is given, but step answers no attention".into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn run(
+        &self,
+        session: &Session,
+        subject: &Subject,
+        items: &[Item],
+    ) -> Result<Vec<Result<super::Prediction>>> {
+        let vocabulary = Vocabulary::of(subject)?;
+        let mut captions = Vec::with_capacity(items.len());
+        for item in items {
+            let super::Options::Captioning(options, listener) = &item.options else {
+                return Err(Error::Internal("options of another task".into()));
+            };
+            captions.push(Running::new(options, listener.as_ref(), &vocabulary));
+        }
+        let mut decoder = Decoder::start(session, subject.batch_of(items, session.device())?)?;
+        let looks = search_all(&mut decoder, &mut captions, &vocabulary)?;
+        let finished = captions.into_iter().map(|caption| {
+            let caption = caption.finish(&vocabulary, &looks)?;
+            Ok(super::Prediction::Captioning(Prediction {
+                captions: vec![caption],
+            }))
+        });
+        Ok(finished.collect())
+    }
+}
+
+/// The attention of every step, `[rows, P]` each; shared by all captions of a batch.
+type Looks = Vec<Option<Arc<Vec<f32>>>>;
+
+/// Steps until no caption is live.
+fn search_all(
+    decoder: &mut Decoder<'_>,
+    captions: &mut [Running<'_>],
+    vocabulary: &Vocabulary<'_>,
+) -> Result<Looks> {
+    let mut looks = Looks::new();
+    let widest = captions.iter().map(|c| c.rules.beams).max().unwrap_or(1);
+    let wants_attention = captions.iter().any(|c| c.attention) && vocabulary.keys.attention_grid.is_some();
+    let mut tokens = vec![vocabulary.start; captions.len()];
+    while !tokens.is_empty() {
+        let step = decoder.step(&tokens)?;
+        looks.push(match step.attention.filter(|_| wants_attention) {
+            Some(attention) => Some(Arc::new(floats(&attention)?)),
+            None => None,
+        });
+        let mut next = likeliest(&step.log_probs, widest)?.into_iter();
+        let mut parents = Vec::new();
+        tokens.clear();
+        let mut first = 0;
+        for caption in captions.iter_mut() {
+            let rows = caption.search.live().len();
+            let own: Vec<_> = next.by_ref().take(rows).collect();
+            if rows > 0 {
+                let came_from = caption.search.advance(&own, first);
+                parents.extend(came_from.into_iter().map(|row| (first + row) as i64));
+                tokens.extend(
+                    caption
+                        .search
+                        .live()
+                        .iter()
+                        .filter_map(|h| h.tokens.last().copied()),
+                );
+                caption.tell(vocabulary);
+            }
+            first += rows;
+        }
+        if !tokens.is_empty() {
+            decoder.pick(&parents)?;
+        }
+    }
+    Ok(looks)
+}
+
+/// The `count` likeliest tokens of each row, best first.
+fn likeliest(log_probs: &Tensor, count: usize) -> Result<Vec<Vec<Next>>> {
+    let words = log_probs.size().last().copied().unwrap_or(0);
+    let k = words.min(count as i64).max(1);
+    let (values, indices) = log_probs.f_topk(k, -1, true, true)?;
+    let values = floats(&values)?;
+    if values.iter().any(|v| v.is_nan()) {
+        return Err(Error::InferenceFailed(
+            "step answered logits that are not numbers".into(),
+        ));
+    }
+    let indices = Vec::<i64>::try_from(indices.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?;
+    let k = usize::try_from(k).unwrap_or(1);
+    let row = |(values, indices): (&[f32], &[i64])| {
+        indices
+            .iter()
+            .zip(values)
+            .map(|(&i, &v)| (usize::try_from(i).unwrap_or(0), v))
+            .collect()
+    };
+    Ok(values.chunks(k).zip(indices.chunks(k)).map(row).collect())
+}
+
+fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor
+        .f_to_device(Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_view([-1])?;
+    Ok(Vec::<f32>::try_from(flat)?)
+}
+
+/// One caption of a batch, while it is searched.
+struct Running<'a> {
+    rules: Rules,
+    search: Search,
+    attention: bool,
+    listener: Option<&'a Listener>,
+    told: usize,
+}
+
+impl<'a> Running<'a> {
+    fn new(options: &Options, listener: Option<&'a Listener>, vocabulary: &Vocabulary<'_>) -> Self {
+        let rules = Rules {
+            beams: options.beams,
+            max_length: options.max_length.unwrap_or(vocabulary.keys.max_length),
+            length_penalty: options.length_penalty,
+            end: vocabulary.end,
+        };
+        Self {
+            rules,
+            search: Search::new(rules),
+            attention: options.attention,
+            listener,
+            told: 0,
+        }
+    }
+
+    /// Sends the words that have become certain.
+    fn tell(&mut self, vocabulary: &Vocabulary<'_>) {
+        let Some(listener) = self.listener else { return };
+        let certain = self.search.certain();
+        for (index, &token) in certain.iter().enumerate().skip(self.told) {
+            if token != vocabulary.end {
+                let text = vocabulary.text(token);
+                // A listener that has left misses nothing: its caption is dropped at the end.
+                drop(listener.try_send(Word { index, text }));
+            }
+        }
+        self.told = certain.len();
+    }
+
+    fn finish(self, vocabulary: &Vocabulary<'_>, looks: &Looks) -> Result<Caption> {
+        let (rules, wants) = (self.rules, self.attention);
+        let best = self
+            .search
+            .into_best()
+            .ok_or_else(|| Error::Internal("a search without an end".into()))?;
+        let complete = best.tokens.last() == Some(&rules.end);
+        let words = best
+            .tokens
+            .iter()
+            .filter(|&&token| token != rules.end)
+            .map(|&token| vocabulary.text(token));
+        let text = words.collect::<Vec<_>>().join(" ");
+        let token = |index: usize| Token {
+            token_id: best.tokens[index],
+            text: vocabulary.text(best.tokens[index]),
+            log_prob: best.log_probs[index],
+            attention: wants.then(|| vocabulary.attention(&best, index, looks)).flatten(),
+        };
+        Ok(Caption {
+            text,
+            log_prob: best.total,
+            complete,
+            tokens: (0..best.tokens.len()).map(token).collect(),
+        })
+    }
+}
+
+/// The words, and the tokens that are none.
+struct Vocabulary<'a> {
+    subject: &'a Subject,
+    keys: &'a CaptioningOutput,
+    start: usize,
+    end: usize,
+}
+
+impl<'a> Vocabulary<'a> {
+    fn of(subject: &'a Subject) -> Result<Self> {
+        let keys = subject.manifest.output.captioning.as_ref();
+        let keys = keys.ok_or_else(|| Error::Internal("a captioner without its keys".into()))?;
+        let find = |key: &str, token: &str| {
+            let position = subject.labels.names().iter().position(|label| label == token);
+            position.ok_or_else(|| Error::InvalidModel {
+                problems: vec![format!(
+                    "output.{key}: the labels have no line \"{token}\"; they are the vocabulary"
+                )],
+            })
+        };
+        Ok(Self {
+            start: find("start_token", &keys.start_token)?,
+            end: find("end_token", &keys.end_token)?,
+            subject,
+            keys,
+        })
+    }
+
+    fn text(&self, token: usize) -> String {
+        self.subject.labels.name(token)
+    }
+
+    /// What the model looked at when it emitted a token.
+    fn attention(&self, hypothesis: &Hypothesis, index: usize, looks: &Looks) -> Option<Attention> {
+        let shape = self.keys.attention_grid?;
+        let cells = shape[0] * shape[1];
+        let row = hypothesis.rows[index];
+        let look = looks.get(index)?.as_ref()?;
+        Some(Attention {
+            shape,
+            data: look.get(row * cells..(row + 1) * cells)?.to_vec(),
+        })
+    }
+}

@@ -1,0 +1,74 @@
+//! What a task knows of its model, whichever thread runs it.
+
+use tch::{Device, Tensor};
+
+use super::{Item, Labels};
+use crate::engine::staging::Normalise;
+use crate::error::{Error, Result};
+use crate::image::Tile;
+use crate::repository::manifest::{Input, Manifest};
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Subject {
+    /// Its model.toml.
+    pub manifest: Manifest,
+    /// Its labels; empty when it has none.
+    pub labels: Labels,
+    /// From bytes to its input, where it takes pictures.
+    normalise: Option<Normalise>,
+}
+
+impl Subject {
+    /// A model as its manifest describes it.
+    #[must_use]
+    pub fn new(manifest: Manifest, labels: Labels) -> Self {
+        let normalise = match &manifest.input {
+            Input::Image(input) => Some(Normalise::new(input.scale, &input.mean, &input.std)),
+            Input::Tensors { .. } => None,
+        };
+        Self {
+            manifest,
+            labels,
+            normalise,
+        }
+    }
+
+    /// One batch `[B, C, H, W]` from the pixels of `tiles`.
+    ///
+    /// # Errors
+    /// As [`Normalise::batch`]; also for a model that takes no pictures.
+    pub fn batch(&self, tiles: &[&Tile], device: Device) -> Result<Tensor> {
+        let bytes: Vec<&[u8]> = tiles.iter().map(|tile| tile.data.as_slice()).collect();
+        self.stage(&bytes, device)
+    }
+
+    /// One batch from the pictures of `items`.
+    pub(super) fn batch_of(&self, items: &[Item], device: Device) -> Result<Tensor> {
+        let tiles = items
+            .iter()
+            .map(|item| item.input.image())
+            .collect::<Result<Vec<_>>>()?;
+        self.batch(&tiles, device)
+    }
+
+    /// A batch of `size` black images, as [`Subject::batch`] would make it.
+    ///
+    /// # Errors
+    /// As [`Subject::batch`].
+    pub fn blank(&self, size: usize, device: Device) -> Result<Tensor> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
+        let tile = vec![0; height as usize * width as usize * channels];
+        self.stage(&vec![tile.as_slice(); size], device)
+    }
+
+    fn stage(&self, tiles: &[&[u8]], device: Device) -> Result<Tensor> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let normalise = self
+            .normalise
+            .as_ref()
+            .ok_or_else(|| Error::Internal("no pictures here".into()))?;
+        normalise.batch(tiles, height as usize, width as usize, device)
+    }
+}
