@@ -23,10 +23,6 @@ const HARMLESS: [&str; 5] = [
     "Invalid SOS parameters for sequential JPEG",
 ];
 
-/// Most scans of a progressive file. Encoders write about ten, mozjpeg up to some twenty; each one costs a pass over
-/// all coefficients, so a small file of thousands would keep a core busy for minutes.
-const MAX_SCANS: u32 = 64;
-
 /// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and turns it upright.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let header = Header::read(bytes)?;
@@ -37,7 +33,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
         return Err(invalid("it is truncated: its end-of-image marker is missing"));
     }
     let mut decompressor = Decompressor::new().map_err(invalid)?;
-    decompressor.set_scan_limit(MAX_SCANS).map_err(invalid)?;
+    decompressor.set_scan_limit(max_scans(&header)).map_err(invalid)?;
     let bytes = without_header_warnings(&mut decompressor, bytes, &header)?;
     let stored = match header.frame.components {
         1 | 3 => decompress(&mut decompressor, &bytes, &header, PixelFormat::RGB)?,
@@ -50,6 +46,14 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
         other => return Err(invalid(format!("it has {other} components, not 1, 3 or 4"))),
     };
     orientation.apply(Picture::new(header.frame.width, header.frame.height, stored)?)
+}
+
+/// How many scans a progressive file may have. Encoders write ten or so; each costs a pass over all coefficients, so
+/// that a small file of thousands would keep a core busy for minutes. The larger the picture, the fewer.
+fn max_scans(header: &Header<'_>) -> u32 {
+    const PIXELS_OF_ALL_SCANS: u32 = 1 << 30;
+    let pixels = header.frame.width.saturating_mul(header.frame.height).max(1);
+    (PIXELS_OF_ALL_SCANS / pixels).clamp(20, 64)
 }
 
 /// What decoding holds at once, a pixel: the output, and 16-bit coefficients where a file is progressive (chroma

@@ -35,12 +35,12 @@ impl Limits {
         let pixels = u64::from(width) * u64::from(height);
         let bytes = pixels.saturating_mul(bytes_per_pixel);
         let refusal = if width.max(height) > self.max_side {
-            format!("the longest side may be {} px", self.max_side)
+            format!("the longest side may be at most {} px", self.max_side)
         } else if pixels > self.max_pixels {
-            format!("it may have {} pixels", self.max_pixels)
+            format!("it may have at most {} pixels", self.max_pixels)
         } else if bytes > self.max_decoded_bytes {
             format!(
-                "decoded it would take {bytes} bytes, {} are allowed",
+                "decoded it would take {bytes} bytes, at most {} are allowed",
                 self.max_decoded_bytes
             )
         } else {

@@ -48,7 +48,11 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
     // The decoders are foreign code on foreign bytes: a panic in one is an answer about this image, no more.
     catch_unwind(AssertUnwindSafe(|| match format {
         Format::Jpeg => jpeg::decode(bytes, limits),
-        other => raster::decode(other, bytes, limits),
+        Format::Png => raster::decode_png(bytes, limits),
+        Format::WebP => raster::decode_webp(bytes, limits),
+        Format::Gif => raster::decode_gif(bytes, limits),
+        Format::Bmp => raster::decode_bmp(bytes, limits),
+        Format::Tiff => raster::decode_tiff(bytes, limits),
     }))
     .unwrap_or_else(|_| {
         Err(Error::InvalidImage(format!(

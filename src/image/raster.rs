@@ -18,31 +18,74 @@ use super::samples;
 use super::sniff::Format;
 use crate::error::{Error, Result};
 
-/// Decodes `bytes` of the given format (any but JPEG) and turns the picture upright. Of an animation, the first frame.
-pub(super) fn decode(format: Format, bytes: &[u8], limits: &Limits) -> Result<Picture> {
-    let source = Cursor::new(bytes);
-    let of = |error| sorted(format, &error);
-    match format {
-        Format::Png => read(
-            format,
-            PngDecoder::with_limits(source, limits.for_image_crate()).map_err(of)?,
-            limits,
-        ),
-        Format::WebP => read(format, WebPDecoder::new(source).map_err(of)?, limits),
-        Format::Gif => read(format, GifDecoder::new(source).map_err(of)?, limits),
-        Format::Bmp => {
-            check_bitmap_header(bytes, limits)?;
-            read(format, BmpDecoder::new(source).map_err(of)?, limits)
-        }
-        Format::Tiff => read(format, TiffDecoder::new(source).map_err(of)?, limits),
-        Format::Jpeg => unreachable!("JPEG has its own decoder"),
+/// Most bytes that a PNG's decoder may hold besides the picture: rows, profiles, texts.
+const PNG_METADATA_BYTES: u64 = 16 << 20;
+
+/// Decodes a PNG; of an animated one, the default image.
+pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    // IHDR is the first chunk: signature, length and type, then width and height.
+    if let (Some(width), Some(height)) = (field(bytes, 16), field(bytes, 20)) {
+        limits.check(
+            u32::from_be_bytes(width),
+            u32::from_be_bytes(height),
+            CHANNELS as u64,
+        )?;
     }
+    let mut bounds = limits.for_image_crate();
+    bounds.max_alloc = Some(limits.max_decoded_bytes.min(PNG_METADATA_BYTES));
+    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal(Format::Png))?;
+    let exif = decoder.exif_metadata().ok().flatten();
+    let xmp = decoder.xmp_metadata().ok().flatten();
+    let orientation = Orientation::from_metadata(exif, xmp.as_deref());
+    read(Format::Png, decoder, orientation, limits)
 }
 
-fn read(format: Format, mut decoder: impl ImageDecoder, limits: &Limits) -> Result<Picture> {
+/// Decodes a WebP; of an animated one, the first frame.
+pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::WebP))?;
+    // The decoder would allocate what a metadata chunk claims to be long, so chunks are looked up here.
+    let exif = riff_chunk(bytes, b"EXIF").map(<[u8]>::to_vec);
+    let orientation = Orientation::from_metadata(exif, riff_chunk(bytes, b"XMP "));
+    read(Format::WebP, decoder, orientation, limits)
+}
+
+/// Decodes the first frame of a GIF.
+pub(super) fn decode_gif(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Gif))?;
+    read(Format::Gif, decoder, Orientation::Upright, limits)
+}
+
+/// Decodes a BMP.
+pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    // The decoder takes a gigantic size for a corrupt one. Headers shorter than 40 bytes have sides of 16 bits, which
+    // cannot be gigantic. Signed: rows run upwards where the height is positive, downwards where it is negative.
+    let long_header = field(bytes, 14).is_some_and(|size| u32::from_le_bytes(size) >= 40);
+    if let (true, Some(width), Some(height)) = (long_header, field(bytes, 18), field(bytes, 22)) {
+        let side = |bytes| i32::from_le_bytes(bytes).unsigned_abs();
+        limits.check(side(width), side(height), CHANNELS as u64)?;
+    }
+    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Bmp))?;
+    read(Format::Bmp, decoder, Orientation::Upright, limits)
+}
+
+/// Decodes the first page of a TIFF.
+pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Tiff))?;
+    // The tag is in the directory that the decoder has read already.
+    let tag = decoder
+        .orientation()
+        .map_or(1, |orientation| u32::from(orientation.to_exif()));
+    read(Format::Tiff, decoder, Orientation::from_exif_value(tag), limits)
+}
+
+fn read(
+    format: Format,
+    mut decoder: impl ImageDecoder,
+    orientation: Orientation,
+    limits: &Limits,
+) -> Result<Picture> {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
-    let orientation = orientation(format, &mut decoder);
     limits.check(width, height, bytes_per_pixel(color, orientation))?;
     if width == 0 || height == 0 {
         return Err(Error::InvalidImage(format!(
@@ -51,40 +94,34 @@ fn read(format: Format, mut decoder: impl ImageDecoder, limits: &Limits) -> Resu
     }
     decoder
         .set_limits(limits.for_image_crate())
-        .map_err(|error| sorted(format, &error))?;
+        .map_err(refusal(format))?;
     let mut samples = vec![0; decoder.total_bytes() as usize];
-    decoder
-        .read_image(&mut samples)
-        .map_err(|error| sorted(format, &error))?;
+    decoder.read_image(&mut samples).map_err(refusal(format))?;
     let rgb = samples::to_rgb(format, color, samples)?;
     orientation.apply(Picture::new(width, height, rgb)?)
 }
 
-fn orientation(format: Format, decoder: &mut impl ImageDecoder) -> Orientation {
-    // A TIFF is its own EXIF block: the tag is in the directory that the decoder has already read.
-    if format == Format::Tiff {
-        return decoder.orientation().map_or(Orientation::Upright, |orientation| {
-            Orientation::from_exif_value(u32::from(orientation.to_exif()))
-        });
+/// The data of the first chunk of this kind in a RIFF file.
+fn riff_chunk<'a>(bytes: &'a [u8], kind: &[u8; 4]) -> Option<&'a [u8]> {
+    /// «RIFF», the file's length, «WEBP».
+    const FILE_HEADER: usize = 12;
+    let mut rest = bytes.get(FILE_HEADER..)?;
+    loop {
+        let &[a, b, c, d, l0, l1, l2, l3, ref data @ ..] = rest else {
+            return None;
+        };
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        if [a, b, c, d] == *kind {
+            return data.get(..length);
+        }
+        // Chunks are padded to an even length.
+        rest = data.get(length + length % 2..)?;
     }
-    let exif = decoder.exif_metadata().ok().flatten();
-    let xmp = decoder.xmp_metadata().ok().flatten();
-    Orientation::from_metadata(exif, xmp.as_deref())
 }
 
-/// A bitmap's decoder takes a gigantic size for a corrupt one; the client is better told that it is too large.
-fn check_bitmap_header(bytes: &[u8], limits: &Limits) -> Result<()> {
-    /// Headers of 12 bytes have sides of 16 bits, which the decoder takes as they are.
-    const LONG_HEADER: u8 = 40;
-    let Some(&[size, _, _, _, w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(14..26) else {
-        return Ok(());
-    };
-    if size < LONG_HEADER {
-        return Ok(());
-    }
-    // Signed: rows run upwards where the height is positive, downwards where it is negative.
-    let side = |bytes| i32::from_le_bytes(bytes).unsigned_abs();
-    limits.check(side([w0, w1, w2, w3]), side([h0, h1, h2, h3]), CHANNELS as u64)
+/// Four bytes of a header.
+fn field(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
+    bytes.get(at..at + 4)?.try_into().ok()
 }
 
 /// What decoding holds at once, a pixel: the file's samples, and RGB where that is not the same.
@@ -96,8 +133,8 @@ fn bytes_per_pixel(color: ColorType, orientation: Orientation) -> u64 {
 }
 
 /// Too large, of a kind that is not read, or broken: three different answers to the client.
-fn sorted(format: Format, error: &ImageError) -> Error {
-    match error {
+fn refusal(format: Format) -> impl Fn(ImageError) -> Error {
+    move |error| match error {
         ImageError::Limits(_) => Error::ImageTooLarge(format!("the {format} exceeds the limits: {error}")),
         ImageError::Unsupported(_) => {
             Error::UnsupportedMediaType(format!("this kind of {format} is not read: {error}"))
