@@ -117,6 +117,8 @@ class Rewriter {
     Node* last = site.node;
     for (size_t i = 0; i < taps_.size(); ++i) {
       if (taps_[i].is_global()) {
+        // Every body must be seen, also that of a module which the graph knows by an interface only.
+        inside = true;
         continue;
       }
       if (site.is_forward && taps_[i].path == path) {

@@ -183,7 +183,8 @@ impl Module {
     }
 
     /// Every layer that a tap can be put on when `method` runs, in the order in which they finish, as forward hooks
-    /// would fire; a layer that is called several times stands where its last call ends.
+    /// would fire; a layer that is called several times stands where its last call ends. `forward1`, `forward2` … of a
+    /// traced module count as its `forward`: tracing makes one method a call.
     ///
     /// # Errors
     /// [`BridgeError::MethodNotFound`].

@@ -227,6 +227,17 @@ fn only_positive_gradients_pass_guided_relus() {
 }
 
 #[test]
+fn a_relu_behind_an_interface_is_guided_too() {
+    let capture = module("interfaced")
+        .capture("forward", &[Tap::GuidedRelu])
+        .unwrap();
+    assert_eq!(capture.places(), [1]);
+    let arrays = arrays("interfaced");
+    let (output, _) = guided(&capture, &arrays["in:0:0"]);
+    close("interfaced", &output, &arrays["out:0:0"]);
+}
+
+#[test]
 fn a_graph_without_relus_has_no_place_for_guiding_and_a_tap_without_its_input_is_told_so() {
     let capture = module("loop").capture("forward", &[Tap::GuidedRelu]).unwrap();
     assert_eq!(capture.places(), [0]);
