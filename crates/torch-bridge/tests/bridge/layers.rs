@@ -141,6 +141,11 @@ fn layers_that_give_lists_dicts_and_tuples() {
 }
 
 #[test]
+fn a_layer_that_gives_an_instance_of_a_class() {
+    check("boxing", "forward");
+}
+
+#[test]
 fn a_submodule_known_by_an_interface() {
     check("interfaced", "forward");
 }
