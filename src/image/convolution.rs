@@ -217,3 +217,98 @@ const HALF: i32 = 1 << (PRECISION_BITS - 1);
 fn rounded(sum: i32) -> u8 {
     (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fit::Interpolation;
+    use super::super::resample::{Window, resample};
+    use super::*;
+
+    fn resized(row: &[u8], width: u32, interpolation: Interpolation) -> Vec<u8> {
+        let source = Raster {
+            width: row.len() as u32,
+            height: 1,
+            channels: 1,
+            data: row,
+        };
+        let window = Window {
+            left: 0,
+            top: 0,
+            width,
+            height: 1,
+        };
+        resample(&source, (u64::from(width), 1), &window, interpolation).expect("a row")
+    }
+
+    #[test]
+    fn rows_are_resized_as_pillow_resizes_them() {
+        // Image.fromarray(row).resize((width, 1), filter), Pillow 13.
+        let row = [0, 255, 10, 200, 90, 90, 30];
+        for (width, interpolation, expected) in PILLOW {
+            assert_eq!(
+                resized(&row, *width, *interpolation),
+                *expected,
+                "{interpolation:?} to {width}"
+            );
+        }
+    }
+
+    const PILLOW: &[(u32, Interpolation, &[u8])] = &[
+        (3, Interpolation::Nearest, &[255, 200, 90]),
+        (3, Interpolation::Bilinear, &[111, 126, 69]),
+        (3, Interpolation::Bicubic, &[111, 126, 69]),
+        (5, Interpolation::Nearest, &[0, 10, 200, 90, 30]),
+        (5, Interpolation::Bilinear, &[85, 119, 145, 90, 50]),
+        (5, Interpolation::Bicubic, &[87, 123, 145, 94, 47]),
+        (7, Interpolation::Nearest, &[0, 255, 10, 200, 90, 90, 30]),
+        (7, Interpolation::Bilinear, &[0, 255, 10, 200, 90, 90, 30]),
+        (7, Interpolation::Bicubic, &[0, 255, 10, 200, 90, 90, 30]),
+        (
+            11,
+            Interpolation::Nearest,
+            &[0, 0, 255, 10, 10, 200, 90, 90, 90, 30, 30],
+        ),
+        (
+            11,
+            Interpolation::Bilinear,
+            &[0, 116, 233, 77, 79, 200, 130, 90, 90, 57, 30],
+        ),
+        (
+            11,
+            Interpolation::Bicubic,
+            &[0, 119, 250, 59, 60, 200, 135, 84, 92, 55, 26],
+        ),
+    ];
+
+    #[test]
+    fn both_ways_of_computing_agree() {
+        let data: Vec<u8> = (0..97 * 31).map(|i| (i * i % 253) as u8).collect();
+        let source = Raster {
+            width: 97,
+            height: 31,
+            channels: 1,
+            data: &data,
+        };
+        let pass = |exact| {
+            let span = Span {
+                source: 97,
+                resized: 40,
+                first: 3,
+                length: 30,
+                left_out: 0,
+            };
+            let pass = Pass {
+                kernel: &BICUBIC,
+                direction: Direction::Horizontal,
+                span,
+                across: 2..29,
+                exact,
+            };
+            pass.over(&source).expect("samples")
+        };
+        let (coarse, exact) = (pass(false), pass(true));
+        assert_eq!(coarse.len(), 30 * 27);
+        let differences = coarse.iter().zip(&exact).map(|(a, b)| a.abs_diff(*b));
+        assert!(differences.max() <= Some(1));
+    }
+}

@@ -118,3 +118,48 @@ fn crc32(bytes: &[u8]) -> u32 {
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Limits, decode};
+    use super::*;
+
+    #[test]
+    fn pictures_come_back_as_they_were() {
+        let data = (0..5 * 4 * 3).map(|i| (i * 37 % 256) as u8).collect();
+        let picture = Picture::new(5, 4, data).expect("a picture");
+        let png = encode_png(&picture).expect("a PNG");
+        assert_eq!(decode(&png, &Limits::default()), Ok(picture));
+    }
+
+    #[test]
+    fn grey_comes_back_in_three_equal_channels() {
+        let png = encode_gray_png(3, 1, &[0, 128, 255]).expect("a PNG");
+        let picture = decode(&png, &Limits::default()).expect("a picture");
+        assert_eq!(picture.data(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+    }
+
+    #[test]
+    fn indices_are_shown_in_the_colours_of_the_palette() {
+        let palette = [[1, 2, 3], [40, 50, 60], [7, 8, 9]];
+        let png = encode_indexed_png(2, 2, &[0, 2, 1, 1], &palette).expect("a PNG");
+        let picture = decode(&png, &Limits::default()).expect("its checksums are right");
+        assert_eq!(picture.data(), [1, 2, 3, 7, 8, 9, 40, 50, 60, 40, 50, 60]);
+        assert_eq!(png[COLOR_TYPE], INDEXED);
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_refused() {
+        assert!(encode_indexed_png(1, 1, &[3], &[[0; 3]; 3]).is_err());
+        assert!(encode_indexed_png(1, 1, &[0], &[]).is_err());
+        assert!(encode_indexed_png(1, 1, &[0], &[[0; 3]; 257]).is_err());
+        assert!(encode_gray_png(2, 2, &[0; 3]).is_err());
+        assert!(encode_gray_png(0, 2, &[]).is_err());
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_the_specification() {
+        // The check value of CRC-32/ISO-HDLC.
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+    }
+}

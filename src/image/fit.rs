@@ -103,8 +103,15 @@ pub struct Tile {
 /// Makes the model's input from `picture`.
 ///
 /// # Errors
-/// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size.
+/// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size, and when
+/// the input has no pixels.
 pub fn fit(picture: &Picture, fit: &Fit) -> Result<Tile> {
+    if fit.size.0 == 0 || fit.size.1 == 0 {
+        return Err(Error::InvalidImage(format!(
+            "an input of {}×{} has no pixels",
+            fit.size.1, fit.size.0
+        )));
+    }
     let layout = Layout::new(picture, fit)?;
     let (height, width) = fit.size;
     let mut data = layout.render(picture, fit)?;
@@ -282,3 +289,6 @@ fn luminance(rgb: &[u8]) -> Vec<u8> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,3 +133,16 @@ fn cmyk_to_rgb(inverted: &[u8]) -> Vec<u8> {
     }
     rgb
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inks_are_mixed_as_pillow_mixes_them() {
+        // Image.merge("CMYK", …).convert("RGB") of the inverted samples, Pillow 13.
+        let inverted = [255, 255, 255, 255, 0, 128, 255, 255, 10, 20, 30, 200, 1, 2, 3, 0];
+        let rgb = cmyk_to_rgb(&inverted);
+        assert_eq!(rgb, [255, 255, 255, 0, 128, 255, 8, 16, 24, 0, 0, 0]);
+    }
+}

@@ -194,3 +194,64 @@ pub(super) fn invalid(what: impl std::fmt::Display) -> Error {
 fn cut_in_header() -> Error {
     invalid("it is truncated within its header")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOF: &[u8] = b"\xFF\xC0\0\x0B\x08\0\x10\0\x20\x01\x01\x11\0";
+    const SCAN: &[u8] = b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0\x12\xFF\0\x34";
+    const START: &[u8] = b"\xFF\xD8";
+    const END: &[u8] = b"\xFF\xD9";
+
+    fn jpeg(parts: &[&[u8]]) -> Vec<u8> {
+        parts.concat()
+    }
+
+    #[test]
+    fn the_frame_is_found_behind_stray_and_fill_bytes() {
+        let bytes = jpeg(&[START, b"stray\xFF\0\xFF\xFF", &SOF[1..], SCAN, END]);
+        let header = Header::read(&bytes).expect("a header");
+        assert_eq!(
+            header.frame,
+            Frame {
+                width: 32,
+                height: 16,
+                components: 1,
+                progressive: false
+            }
+        );
+        assert_eq!(header.tidied(), jpeg(&[START, SOF, SCAN, END]));
+    }
+
+    #[test]
+    fn an_end_counts_only_behind_the_first_scan() {
+        let thumbnail = b"\xFF\xE1\0\x06\xFF\xD9\xFF\xD9";
+        let cut = jpeg(&[START, thumbnail, SOF, SCAN]);
+        assert!(!Header::read(&cut).expect("a header").is_ended());
+        let whole = jpeg(&[START, thumbnail, SOF, SCAN, END, b"trailer"]);
+        assert!(Header::read(&whole).expect("a header").is_ended());
+    }
+
+    #[test]
+    fn a_header_that_is_cut_anywhere_is_refused() {
+        let whole = jpeg(&[START, b"\xFF\xE0\0\x04ab", SOF, SCAN, END]);
+        let header_ends = whole.len() - SCAN.len() - END.len() + 2;
+        for length in 3..header_ends {
+            let cut = Header::read(&whole[..length]);
+            assert!(
+                matches!(cut, Err(Error::InvalidImage(_))),
+                "{length} bytes were taken"
+            );
+        }
+        assert!(Header::read(&whole[..header_ends]).is_ok());
+    }
+
+    #[test]
+    fn twelve_bits_are_refused_by_name() {
+        let mut frame = SOF.to_vec();
+        frame[4] = 12;
+        let refused = Header::read(&jpeg(&[START, &frame, SCAN, END])).err();
+        assert!(matches!(refused, Some(Error::UnsupportedMediaType(message)) if message.contains("12 bits")));
+    }
+}

@@ -156,3 +156,91 @@ impl Walk {
         upright
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A picture of three columns and two rows whose pixels are numbered row by row.
+    fn numbered() -> Picture {
+        let data = (0..6).flat_map(|number| [number; CHANNELS]).collect();
+        Picture::new(3, 2, data).expect("six pixels")
+    }
+
+    fn numbers(picture: &Picture) -> Vec<u8> {
+        picture.data().iter().step_by(CHANNELS).copied().collect()
+    }
+
+    #[test]
+    fn all_eight_values() {
+        // Drawn from the table of EXIF 2.32: where row 0 and column 0 of the stored picture are in the upright one.
+        let expected: [(u32, [u8; 6]); 8] = [
+            (3, [0, 1, 2, 3, 4, 5]),
+            (3, [2, 1, 0, 5, 4, 3]),
+            (3, [5, 4, 3, 2, 1, 0]),
+            (3, [3, 4, 5, 0, 1, 2]),
+            (2, [0, 3, 1, 4, 2, 5]),
+            (2, [3, 0, 4, 1, 5, 2]),
+            (2, [5, 2, 4, 1, 3, 0]),
+            (2, [2, 5, 1, 4, 0, 3]),
+        ];
+        for (value, (width, pixels)) in (1..).zip(expected) {
+            let upright = Orientation::from_exif_value(value)
+                .apply(numbered())
+                .expect("a picture");
+            assert_eq!(
+                (upright.width(), numbers(&upright)),
+                (width, pixels.to_vec()),
+                "value {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn large_pictures_are_turned_across_block_borders() {
+        let (width, height) = (Walk::BLOCK as u32 * 2 + 5, Walk::BLOCK as u32 + 3);
+        let data: Vec<u8> = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
+        let stored = Picture::new(width, height, data).expect("a picture");
+        let quarter = Orientation::NeedsClockwise90;
+        let mut turned = stored.clone();
+        for _ in 0..4 {
+            turned = quarter.apply(turned).expect("a picture");
+        }
+        assert!(turned == stored, "four quarter turns are a full one");
+    }
+
+    #[test]
+    fn tags_are_read_where_files_keep_them() {
+        let little = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
+        let turned = Orientation::NeedsClockwise90;
+        assert_eq!(Orientation::from_metadata(Some(little.clone()), None), turned);
+        let signed = [EXIF_SIGNATURE, &little].concat();
+        assert_eq!(Orientation::from_metadata(Some(signed), None), turned);
+        let xmp = b"<rdf tiff:Orientation=\"6\"/>";
+        assert_eq!(Orientation::from_metadata(None, Some(xmp)), turned);
+        let xmp = b"<tiff:Orientation>6</tiff:Orientation>";
+        assert_eq!(
+            Orientation::from_metadata(Some(b"junk".to_vec()), Some(xmp)),
+            turned
+        );
+    }
+
+    #[test]
+    fn broken_metadata_counts_as_absent() {
+        for block in [
+            &b""[..],
+            b"II*\0",
+            b"MM\0*\xFF\xFF\xFF\xFF",
+            b"II*\0\x08\0\0\0\xFF\xFF\x12\x01",
+        ] {
+            assert_eq!(
+                Orientation::from_metadata(Some(block.to_vec()), None),
+                Orientation::Upright
+            );
+        }
+        assert_eq!(
+            Orientation::from_metadata(None, Some(b"tiff:Orientation")),
+            Orientation::Upright
+        );
+    }
+}

@@ -178,3 +178,154 @@ impl Placement {
         projected
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// 40×20 shown in 10×10: halved, then the middle half of the width.
+    fn cropped() -> Placement {
+        Placement {
+            x: Axis {
+                original: 40,
+                input: 10,
+                scale: 0.5,
+                offset: -5.0,
+            },
+            y: Axis {
+                original: 20,
+                input: 10,
+                scale: 0.5,
+                offset: 0.0,
+            },
+        }
+    }
+
+    /// 4×2 shown in 8×8: doubled, two rows of border above and below.
+    fn letterboxed() -> Placement {
+        Placement {
+            x: Axis {
+                original: 4,
+                input: 8,
+                scale: 2.0,
+                offset: 0.0,
+            },
+            y: Axis {
+                original: 2,
+                input: 8,
+                scale: 2.0,
+                offset: 2.0,
+            },
+        }
+    }
+
+    #[test]
+    fn the_visible_part_is_what_the_crop_kept() {
+        let all = Rect {
+            x_min: 0.0,
+            y_min: 0.0,
+            x_max: 4.0,
+            y_max: 2.0,
+        };
+        assert_eq!(
+            cropped().visible(),
+            Rect {
+                x_min: 10.0,
+                y_min: 0.0,
+                x_max: 30.0,
+                y_max: 20.0
+            }
+        );
+        assert_eq!(letterboxed().visible(), all);
+        assert_eq!(letterboxed().to_original(0.0, 0.0), (0.0, -1.0));
+    }
+
+    #[test]
+    fn a_map_at_the_original_size_is_laid_down_unchanged() {
+        let axis = |original| Axis {
+            original,
+            input: original,
+            scale: 1.0,
+            offset: 0.0,
+        };
+        let placement = Placement {
+            x: axis(3),
+            y: axis(2),
+        };
+        let map = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
+        assert_eq!(placement.project(&map, 2, 3, 0.0), map);
+    }
+
+    #[test]
+    fn enlarging_agrees_with_torch_interpolate() {
+        // torch.nn.functional.interpolate(torch.tensor([[[[0., 1.], [2., 5.]]]]), size=(4, 4), mode="bilinear",
+        // align_corners=False); all values are exact in binary.
+        let axis = Axis {
+            original: 4,
+            input: 2,
+            scale: 0.5,
+            offset: 0.0,
+        };
+        let placement = Placement { x: axis, y: axis };
+        let expected = [
+            0.0, 0.25, 0.75, 1.0, //
+            0.5, 0.875, 1.625, 2.0, //
+            1.5, 2.125, 3.375, 4.0, //
+            2.0, 2.75, 4.25, 5.0,
+        ];
+        assert_eq!(placement.project(&[0.0, 1.0, 2.0, 5.0], 2, 2, -1.0), expected);
+    }
+
+    #[test]
+    fn what_the_model_did_not_see_gets_the_outside_value() {
+        let projected = cropped().project(&[1.0], 1, 1, -7.0);
+        for (index, value) in projected.iter().enumerate() {
+            let seen = (10..30).contains(&(index % 40));
+            assert_eq!(*value, if seen { 1.0 } else { -7.0 }, "column {}", index % 40);
+        }
+    }
+
+    #[test]
+    fn what_is_not_finite_does_not_spread() {
+        let map = [f32::NAN, f32::INFINITY, 2.0, f32::NEG_INFINITY];
+        let projected = letterboxed().project(&map, 2, 2, 2.0);
+        assert_eq!(projected, vec![2.0; 8]);
+    }
+
+    #[test]
+    #[should_panic(expected = "cannot have 3 values")]
+    fn a_map_of_another_size_is_a_defect() {
+        let _ = letterboxed().project(&[0.0; 3], 2, 2, 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn there_and_back(
+            scale in 0.001_f64..100.0,
+            offset in -1e4_f64..1e4,
+            point in -1e4_f64..1e4,
+        ) {
+            let axis = Axis { original: 100, input: 50, scale, offset };
+            let placement = Placement { x: axis, y: axis };
+            let (x, y) = placement.to_input(point, -point);
+            let (x, y) = placement.to_original(x, y);
+            // The offset's rounding error is divided by the scale.
+            let tolerance = 1e-10 / scale + 1e-9;
+            prop_assert!((x - point).abs() < tolerance && (y + point).abs() < tolerance);
+        }
+
+        #[test]
+        fn a_projection_stays_within_the_map(
+            map in proptest::collection::vec(-5.0_f32..5.0, 12),
+            scale in 0.05_f64..8.0,
+            offset in -20.0_f64..20.0,
+        ) {
+            let axis = Axis { original: 17, input: 23, scale, offset };
+            let projected = Placement { x: axis, y: axis }.project(&map, 3, 4, 0.0);
+            prop_assert_eq!(projected.len(), 17 * 17);
+            prop_assert!(projected.iter().all(|value| value.abs() <= 5.0));
+        }
+    }
+}

@@ -42,6 +42,11 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 
 /// Decodes a WebP; of an animated one, the first frame.
 pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    // The extended header has flags, then each side less one in 24 bits.
+    if let Some(&[_, _, _, _, w0, w1, w2, h0, h1, h2, ..]) = riff_chunk(bytes, b"VP8X") {
+        let side = |a, b, c| u32::from_le_bytes([a, b, c, 0]) + 1;
+        limits.check(side(w0, w1, w2), side(h0, h1, h2), CHANNELS as u64)?;
+    }
     let decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::WebP))?;
     // The decoder would allocate what a metadata chunk claims to be long, so chunks are looked up here.
     let exif = riff_chunk(bytes, b"EXIF").map(<[u8]>::to_vec);
@@ -140,5 +145,30 @@ fn refusal(format: Format) -> impl Fn(ImageError) -> Error {
             Error::UnsupportedMediaType(format!("this kind of {format} is not read: {error}"))
         }
         _ => Error::InvalidImage(format!("the {format} cannot be decoded: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_found_by_kind_behind_padding() {
+        let file = b"RIFF\0\0\0\0WEBPodd \x01\0\0\0x\0EXIF\x02\0\0\0ab";
+        assert_eq!(riff_chunk(file, b"EXIF"), Some(&b"ab"[..]));
+        assert_eq!(riff_chunk(file, b"XMP "), None);
+    }
+
+    #[test]
+    fn a_chunk_that_claims_more_than_there_is_is_none() {
+        assert_eq!(
+            riff_chunk(b"RIFF\0\0\0\0WEBPEXIF\xFF\xFF\xFF\xFFab", b"EXIF"),
+            None
+        );
+        assert_eq!(
+            riff_chunk(b"RIFF\0\0\0\0WEBPodd \xFF\xFF\xFF\xFFab", b"EXIF"),
+            None
+        );
+        assert_eq!(riff_chunk(b"RIFF", b"EXIF"), None);
     }
 }

@@ -1,0 +1,139 @@
+//! The geometry of the four modes; pixels are held against torchvision by the golden tests.
+
+use super::*;
+
+fn spec(mode: ResizeMode, size: (u32, u32)) -> Fit {
+    Fit {
+        size,
+        mode,
+        resize_to: None,
+        interpolation: Interpolation::Bilinear,
+        color: Color::Rgb,
+        letterbox_fill: Fit::LETTERBOX_FILL,
+    }
+}
+
+fn flat(width: u32, height: u32, color: [u8; 3]) -> Picture {
+    Picture::new(width, height, color.repeat(width as usize * height as usize)).expect("a picture")
+}
+
+#[test]
+fn the_longer_side_is_truncated() {
+    // torchvision: int(256 * 334 / 500) and so on.
+    assert_eq!(shorter_side_to(256, 500, 334), (383, 256));
+    assert_eq!(shorter_side_to(256, 334, 500), (256, 383));
+    assert_eq!(shorter_side_to(7, 3, 3), (7, 7));
+}
+
+#[test]
+fn crops_are_rounded_as_python_rounds() {
+    // int(round((length - kept) / 2.0)): 0.5 → 0, 1.5 → 2, 2.5 → 2, 3.5 → 4.
+    for (spare, corner) in [(0, 0), (1, 0), (2, 1), (3, 2), (5, 2), (7, 4)] {
+        assert_eq!(centre_crop(100 + spare, 100), corner, "{spare} to spare");
+    }
+    // Padding: (kept - length) // 2 before the picture.
+    assert_eq!(centre_crop(97, 100), -1);
+}
+
+#[test]
+fn a_letterbox_keeps_the_proportions() {
+    assert_eq!(letterboxed((1280, 720), (640, 640)), (640, 360));
+    assert_eq!(letterboxed((10, 10), (640, 320)), (320, 320));
+    // 3 * 640 / 30,000 rounds to nothing; a row must remain.
+    assert_eq!(letterboxed((30_000, 3), (640, 640)), (640, 1));
+}
+
+#[test]
+fn the_border_is_filled() {
+    let black = flat(8, 2, [0; 3]);
+    let tile = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a tile");
+    let rows: Vec<bool> = tile
+        .data
+        .chunks(24)
+        .map(|row| row.iter().all(|v| *v == 114))
+        .collect();
+    assert_eq!(rows, [true, true, true, false, false, true, true, true]);
+    assert_eq!(tile.placement.visible().y_max, 2.0);
+    assert_eq!(tile.placement.to_input(0.0, 0.0), (0.0, 3.0));
+}
+
+#[test]
+fn colours_are_ordered_as_asked() {
+    let picture = flat(4, 4, [200, 100, 50]);
+    let with = |color| {
+        fit(
+            &picture,
+            &Fit {
+                color,
+                ..spec(ResizeMode::Stretch, (1, 1))
+            },
+        )
+        .expect("a tile")
+    };
+    assert_eq!(with(Color::Rgb).data, [200, 100, 50]);
+    assert_eq!(with(Color::Bgr).data, [50, 100, 200]);
+    // (200 * 19595 + 100 * 38470 + 50 * 7471 + 32768) >> 16
+    assert_eq!(with(Color::Gray).data, [124]);
+    assert_eq!(with(Color::Gray).channels, 1);
+}
+
+#[test]
+fn without_resizing_only_the_exact_size_is_taken() {
+    let exact = spec(ResizeMode::None, (3, 5));
+    assert!(fit(&flat(5, 3, [1; 3]), &exact).is_ok());
+    let Err(Error::InvalidImage(message)) = fit(&flat(3, 5, [1; 3]), &exact) else {
+        panic!("a picture on its side was taken");
+    };
+    assert!(message.contains("3×5") && message.contains("5×3"), "{message}");
+}
+
+#[test]
+fn extreme_shapes_cost_no_more_than_the_tile() {
+    // Resized whole, this would be 256 × 7,680,000 pixels.
+    for (width, height) in [(1, 30_000), (30_000, 1)] {
+        for mode in [
+            ResizeMode::ShorterSide,
+            ResizeMode::Letterbox,
+            ResizeMode::Stretch,
+        ] {
+            for interpolation in [
+                Interpolation::Nearest,
+                Interpolation::Bilinear,
+                Interpolation::Bicubic,
+            ] {
+                let fit = Fit {
+                    interpolation,
+                    ..spec(mode, (224, 256))
+                };
+                let tile = super::fit(&flat(width, height, [9; 3]), &fit).expect("a tile");
+                assert_eq!(tile.data.len(), 224 * 256 * 3);
+                assert!(
+                    tile.data.contains(&9),
+                    "{width}×{height} {mode:?} {interpolation:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_input_without_pixels_is_refused() {
+    for mode in [
+        ResizeMode::ShorterSide,
+        ResizeMode::Stretch,
+        ResizeMode::Letterbox,
+    ] {
+        assert!(fit(&flat(4, 4, [0; 3]), &spec(mode, (0, 8))).is_err());
+    }
+}
+
+#[test]
+fn names_are_those_of_the_manifest() {
+    let mode: ResizeMode = serde_json::from_str("\"shorter_side\"").expect("a mode");
+    assert_eq!(mode, ResizeMode::ShorterSide);
+    assert_eq!(
+        serde_json::to_string(&Interpolation::Bicubic).expect("a name"),
+        "\"bicubic\""
+    );
+    assert_eq!(serde_json::to_string(&Color::Bgr).expect("a name"), "\"bgr\"");
+}
