@@ -153,6 +153,8 @@ pub(super) async fn run_images(
         options: options.clone(),
     };
     let items = tiles.into_iter().map(item).collect();
+    // Whoever listens for words hears the end when the last sender is gone: only the items keep one.
+    let options = options.without_listener();
     let completed = submit(&model, permit, items, deadline).await?;
     Ok(Predicted {
         model,

@@ -77,6 +77,17 @@ pub enum Options {
     Tensor,
 }
 
+impl Options {
+    /// The same, with nobody who listens.
+    #[must_use]
+    pub fn without_listener(self) -> Self {
+        match self {
+            Self::Captioning(options, _) => Self::Captioning(options, None),
+            other => other,
+        }
+    }
+}
+
 /// What was predicted, by task.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[serde(untagged)]

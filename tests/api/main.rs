@@ -8,3 +8,4 @@ mod errors;
 mod explain;
 mod operations;
 mod predict;
+mod tasks;

@@ -4,6 +4,7 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+mod tasks;
 
 use lucarne::config::Settings;
 use lucarne::engine::session::{Session, configure_process};
