@@ -12,7 +12,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::config::Settings;
-use crate::engine::session;
 use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
 use crate::http::{self, App};
@@ -97,7 +96,6 @@ impl Service {
 /// [`Error::InvalidSettings`] when the address cannot be bound or the folder not be read; [`Error::NotReady`]
 /// when requests were still under way at the end of the drain time.
 pub async fn serve(settings: Settings) -> Result<()> {
-    session::configure_process();
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
     let (address, port_file) = (
         SocketAddr::new(settings.host, settings.port),

@@ -15,39 +15,45 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
         )));
     }
     let module = Module::load(file, tch::Device::Cpu)?;
+    super::print(&description(file, &module)?)
+}
+
+fn description(file: &Path, module: &Module) -> Result<String> {
     let megabytes = module.parameters_bytes()? as f64 / 1e6;
-    println!(
-        "{}: {} parameters, {megabytes:.1} MB\n\nmethods",
-        file.display(),
-        module.parameter_count()?
-    );
+    let count = module.parameter_count()?;
+    let mut lines = vec![format!(
+        "{}: {count} parameters, {megabytes:.1} MB\n\nmethods",
+        file.display()
+    )];
     for method in module.methods() {
         let arguments: Vec<String> = method
             .arguments
             .iter()
             .map(|a| format!("{}: {}", a.name, a.kind))
             .collect();
-        println!(
+        lines.push(format!(
             "  {}({}) -> {}",
             method.name,
             arguments.join(", "),
             method.returns
-        );
+        ));
     }
     for method in module.methods() {
-        let layers = module.layers(&method.name)?;
-        println!("\nlayers of {}, in the order of execution", method.name);
-        for layer in layers {
+        lines.push(format!("\nlayers of {}, in the order of execution", method.name));
+        for layer in module.layers(&method.name)? {
             let times = if layer.calls == 1 {
                 String::new()
             } else {
                 format!(" ×{}", layer.calls)
             };
-            println!("  {:<40} {}{times}", layer.path, layer.kind);
+            lines.push(format!("  {:<40} {}{times}", layer.path, layer.kind));
         }
     }
-    println!("\na model.toml to start from\n\n{}", starting_manifest(file));
-    Ok(())
+    lines.push(format!(
+        "\na model.toml to start from\n\n{}",
+        starting_manifest(file)
+    ));
+    Ok(lines.join("\n"))
 }
 
 fn starting_manifest(file: &Path) -> String {

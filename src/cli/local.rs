@@ -57,8 +57,7 @@ pub(super) struct Explain {
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
         let body = self.target.ask("predict", Vec::new(), "application/json")?;
-        println!("{}", String::from_utf8_lossy(&body));
-        Ok(())
+        super::print(&String::from_utf8_lossy(&body))
     }
 }
 

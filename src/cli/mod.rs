@@ -4,6 +4,7 @@ mod healthcheck;
 mod inspect;
 mod local;
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -89,6 +90,7 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 fn serve(flags: &Flags) -> Result<()> {
     let settings = Settings::read(flags)?;
     start_logging(&settings.log, settings.log_format)?;
+    session::configure_process();
     runtime()?.block_on(app::serve(settings))
 }
 
@@ -99,14 +101,17 @@ fn check_folder(dir: &std::path::Path) -> Result<()> {
     );
     let findings = check::check(dir, &loader)?;
     for finding in &findings {
-        match finding.problems.len() {
-            0 => println!("{}: right", finding.model),
-            1 => println!("{}: 1 problem", finding.model),
-            n => println!("{}: {n} problems", finding.model),
-        }
-        for problem in &finding.problems {
-            println!("  {problem}");
-        }
+        let state = match finding.problems.len() {
+            0 => "right".to_owned(),
+            1 => "1 problem".to_owned(),
+            n => format!("{n} problems"),
+        };
+        let problems: String = finding
+            .problems
+            .iter()
+            .map(|problem| format!("\n  {problem}"))
+            .collect();
+        print(&format!("{}: {state}{problems}", finding.model))?;
     }
     let wrong = findings.iter().filter(|f| !f.problems.is_empty()).count();
     if wrong == 0 {
@@ -118,10 +123,17 @@ fn check_folder(dir: &std::path::Path) -> Result<()> {
     })
 }
 
+/// Prints a result. A reader that has seen enough (`| head`) is no failure.
+fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Internal(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
 fn openapi() -> Result<()> {
     let json = http::document()
         .to_pretty_json()
         .map_err(|e| Error::Internal(e.to_string()))?;
-    println!("{json}");
-    Ok(())
+    print(&json)
 }

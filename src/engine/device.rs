@@ -10,6 +10,12 @@ use crate::repository::manifest::DeviceChoice;
 /// # Errors
 /// [`Error::NotReady`] when a CUDA device is asked for by name and is not there.
 pub fn resolve(choice: DeviceChoice) -> Result<Device> {
+    if choice == DeviceChoice::Cpu {
+        return Ok(Device::Cpu);
+    }
+    if let Err(reason) = torch_bridge::load_cuda() {
+        tracing::debug!(reason, "no CUDA build of libtorch; computing on the CPU");
+    }
     let found = if tch::Cuda::is_available() {
         tch::Cuda::device_count()
     } else {

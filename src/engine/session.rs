@@ -17,8 +17,9 @@ impl From<tch::TchError> for Error {
     }
 }
 
-/// Settings of libtorch that hold for the whole process; call it before anything is loaded.
+/// Settings that hold for the whole process; call it before anything is loaded and any thread is started.
 pub fn configure_process() {
+    torch_bridge::share_heaps();
     // The profiling executor re-optimises at the first calls of every shape: seconds at a new batch size. A
     // frozen graph gains nothing from it. These only fail when libtorch itself is broken; loading then says so.
     drop(tch::jit::f_set_profiling_mode(false));

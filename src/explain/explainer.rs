@@ -160,8 +160,8 @@ fn list_layers(module: &Module, subject: &Subject, blank: &Tensor) -> Result<Lay
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
     let _no_grad = tch::no_grad_guard();
     let run = module
-        .capture("forward", &taps)?
-        .run(&[Value::Tensor(blank.shallow_clone())])?;
+        .capture(method, &taps)?
+        .run(&[tasks::argument(subject, blank)?])?;
     let mut layers = Layers::default();
     for (layer, executions) in found.into_iter().zip(run.recorded) {
         let calls = executions.len();

@@ -107,7 +107,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     };
     app.metrics.failed(error.code());
     let status = status(&error);
-    if status.is_server_error() {
+    if status == StatusCode::INTERNAL_SERVER_ERROR {
         tracing::error!(code = error.code(), %error, request_id, "request failed");
     } else {
         tracing::debug!(code = error.code(), %error, request_id, "request refused");

@@ -23,14 +23,18 @@
 //! ```
 
 mod capture;
+mod cuda;
 mod error;
 mod ffi;
 mod grad;
+mod memory;
 mod module;
 mod value;
 
 pub use capture::{Capture, Given, Run, Tap};
+pub use cuda::load_cuda;
 pub use error::{BridgeError, Result};
 pub use grad::grad;
+pub use memory::share_heaps;
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use value::Value;

@@ -91,10 +91,17 @@ pub struct Layer {
 }
 
 /// What [`Module::prepare_for_inference_with`] does beyond channels-last weights and freezing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preparation {
-    /// `torch.jit.optimize_for_inference`: oneDNN's own layouts between layers, and fused convolutions.
+    /// The passes of `torch.jit.optimize_for_inference`: oneDNN's own layouts between layers on the CPU, and fused
+    /// convolutions. On MobileNetV2 as fast as without for one image, and a sixth faster for more.
     pub fuse: bool,
+}
+
+impl Default for Preparation {
+    fn default() -> Self {
+        Self { fuse: true }
+    }
 }
 
 impl Module {
@@ -139,8 +146,8 @@ impl Module {
         self.shared.turn.is_some()
     }
 
-    /// A copy for predictions alone: convolution weights in channels-last, and `torch.jit.freeze`, which folds
-    /// constants and batch norms. `methods` are kept, others are lost. It has no parameters and no layers any more,
+    /// A copy for predictions alone: convolution weights in channels-last, `torch.jit.freeze`, which folds constants and
+    /// batch norms, and fused convolutions. `methods` are kept, others are lost. It has no parameters and no layers any more,
     /// and takes no gradients.
     ///
     /// # Errors
