@@ -157,13 +157,13 @@ fn a_prepared_copy_gives_the_same_numbers() {
 }
 
 #[test]
-fn a_fused_copy_gives_the_same_numbers() {
+fn a_copy_that_is_frozen_only_gives_the_same_numbers() {
     let (original, arrays) = (module("residual_scripted"), arrays("residual_scripted"));
-    let fused = original
-        .prepare_for_inference_with(&["forward"], Preparation { fuse: true })
+    let frozen = original
+        .prepare_for_inference_with(&["forward"], Preparation { fuse: false })
         .unwrap();
     let _guard = tch::no_grad_guard();
-    let output = fused
+    let output = frozen
         .call("forward", &[value(&arrays["in:0:0"])])
         .unwrap()
         .into_tensor()
