@@ -148,7 +148,8 @@ bridge::Error bridge_module_call(
 bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
 
 // Captured graphs.
-/// `taps`: list of (operator, path), where operator is record, zero_channel, replay or guided_relu. `placed`: list of ints, the number of places each tap was put at.
+/// `taps`: list of (operator, path), where operator is record, zero_channel, replay or guided_relu.
+/// `placed`: list of ints, the number of places each tap was put at.
 bridge::Error bridge_capture_new(
     const torch::jit::Module* module, const char* method, const c10::IValue* taps, bridge::Capture** out,
     c10::IValue** placed);

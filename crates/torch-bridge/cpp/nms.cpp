@@ -49,7 +49,8 @@ std::vector<int64_t> keep(const at::Tensor& boxes, const at::Tensor& order, doub
 at::Tensor nms(const at::Tensor& boxes, const at::Tensor& scores, double iou_threshold) {
   check(boxes, scores);
   // A greedy choice is sequential and the boxes are few: it is made on the CPU wherever they live.
-  const at::Tensor on_cpu = boxes.detach().to(at::kCPU).to(boxes.scalar_type() == at::kDouble ? at::kDouble : at::kFloat).contiguous();
+  const at::ScalarType precision = boxes.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const at::Tensor on_cpu = boxes.detach().to(at::kCPU).to(precision).contiguous();
   const at::Tensor order =
       std::get<1>(scores.detach().to(at::kCPU).sort(/*stable=*/true, /*dim=*/0, /*descending=*/true)).contiguous();
   const std::vector<int64_t> kept = on_cpu.scalar_type() == at::kDouble ? keep<double>(on_cpu, order, iou_threshold)

@@ -21,7 +21,7 @@ IValue coerce_list(const IValue& value, const c10::TypePtr& element) {
     IValue coerced = coerce(item, element);
     // A list checks nothing on insertion; one of the wrong type would be read as memory of the right one.
     TORCH_CHECK(
-        coerced.type()->isSubtypeOf(*element), "expected a list of ", element->repr_str(), ", found an element of type ",
+        coerced.type()->isSubtypeOf(*element), "expected a list of ", element->repr_str(), ", found ",
         coerced.type()->repr_str());
     list.push_back(std::move(coerced));
   }

@@ -146,9 +146,9 @@ impl Module {
         self.shared.turn.is_some()
     }
 
-    /// A copy for predictions alone: convolution weights in channels-last, `torch.jit.freeze`, which folds constants and
-    /// batch norms, and fused convolutions. `methods` are kept, others are lost. It has no parameters and no layers any more,
-    /// and takes no gradients.
+    /// A copy for predictions alone: convolution weights in channels-last, `torch.jit.freeze`, which folds constants
+    /// and batch norms, and fused convolutions. `methods` are kept, others are lost. It has no parameters and no
+    /// layers any more, and takes no gradients.
     ///
     /// # Errors
     /// [`BridgeError::MethodNotFound`], or [`BridgeError::Torch`] when the module cannot be frozen.
@@ -190,8 +190,8 @@ impl Module {
     }
 
     /// Every layer that a tap can be put on when `method` runs, in the order in which they finish, as forward hooks
-    /// would fire; a layer that is called several times stands where its last call ends. `forward1`, `forward2` … of a
-    /// traced module count as its `forward`: tracing makes one method a call.
+    /// would fire; a layer that is called several times stands where its last call ends. `forward1`, `forward2` …
+    /// of a traced module count as its `forward`: tracing makes one method a call.
     ///
     /// # Errors
     /// [`BridgeError::MethodNotFound`].

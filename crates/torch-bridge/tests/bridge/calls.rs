@@ -128,6 +128,79 @@ fn values_come_back_as_they_were_returned() {
     ));
 }
 
+/// A dict of texts and numbers.
+fn counts(entries: &[(&str, i64)]) -> Value {
+    Value::Dict(
+        entries
+            .iter()
+            .map(|(key, count)| (Value::from(*key), Value::Int(*count)))
+            .collect(),
+    )
+}
+
+#[test]
+fn containers_take_the_element_types_that_the_method_asks_for() {
+    let containers = module("containers");
+    let twos = || Tensor::full([2], 2.0, (Kind::Float, Device::Cpu));
+    let pair = || Value::Tuple(vec![Value::Int(1), Value::Int(3)]);
+    let call = |inputs: Vec<Value>| {
+        containers
+            .call("forward", &inputs)
+            .map(|value| format!("{value:?}"))
+    };
+    let found = call(vec![
+        Value::from(vec![twos(), twos()]),
+        counts(&[("a", 4), ("b", 5)]),
+        pair(),
+        Value::Int(7),
+    ])
+    .unwrap();
+    // (2·2 + 2·2)·3 + 1; the ints of the pair and of the weight are taken for floats.
+    let expected =
+        r#"Tuple([Double(25.0), Int(9), Double(7.0), Dict([(Int(9), List([String("a"), String("b")]))])])"#;
+    assert_eq!(found, expected);
+    // Nothing tells an empty container's element type but the method.
+    let empty = call(vec![Value::List(vec![]), counts(&[]), pair()]).unwrap();
+    assert_eq!(
+        empty,
+        "Tuple([Double(1.0), Int(0), None, Dict([(Int(0), List([]))])])"
+    );
+}
+
+#[test]
+fn containers_of_other_things_are_refused() {
+    let containers = module("containers");
+    let pair = || Value::Tuple(vec![Value::Int(1), Value::Double(3.0)]);
+    for inputs in [
+        vec![Value::List(vec![Value::Int(1)]), counts(&[]), pair()],
+        vec![Value::List(vec![Value::None]), counts(&[]), pair()],
+        vec![
+            Value::List(vec![]),
+            Value::Dict(vec![(Value::Int(1), Value::Int(1))]),
+            pair(),
+        ],
+        vec![
+            Value::List(vec![]),
+            Value::Dict(vec![("a".into(), "b".into())]),
+            pair(),
+        ],
+        vec![
+            Value::List(vec![]),
+            counts(&[]),
+            Value::Tuple(vec![Value::Int(1)]),
+        ],
+        vec![Value::List(vec![]), Value::List(vec![]), pair()],
+        vec![Value::List(vec![]), counts(&[]), pair(), "heavy".into()],
+    ] {
+        let text = format!("{inputs:?}");
+        let error = containers.call("forward", &inputs);
+        assert!(
+            matches!(error, Err(BridgeError::Torch(_))),
+            "{text} gave {error:?}"
+        );
+    }
+}
+
 #[test]
 fn a_prepared_copy_gives_the_same_numbers() {
     for (name, method) in [

@@ -192,7 +192,7 @@ fn a_tap_on_a_path_that_is_not_called_is_refused() {
     for path in ["features.7", "features.0.0.nothing", "", "feat", "features."] {
         let error = module("residual_scripted").capture("forward", &[Tap::record("stem"), Tap::record(path)]);
         assert!(
-            matches!(&error, Err(BridgeError::LayerNotFound { path: found, method }) if found == path && method == "forward"),
+            matches!(&error, Err(BridgeError::LayerNotFound { path: found, .. }) if found == path),
             "{path}: {error:?}"
         );
     }
