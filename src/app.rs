@@ -84,7 +84,6 @@ impl Service {
     }
 
     /// The routes.
-    #[must_use]
     pub fn router(&self) -> Router {
         http::router(self.app.clone())
     }

@@ -295,7 +295,7 @@ mod tests {
             let mut m = Model::default();
             for step in steps {
                 match step {
-                    Step::Reserve(n) => if b.reserve(n) { m.held += n },
+                    Step::Reserve(n) => m.held += if b.reserve(n) { n } else { 0 },
                     Step::Push(ttl) if m.held > 0 => {
                         b.push(m.next, now, ttl.map(|t| now + ms(t)));
                         m.next += 1;

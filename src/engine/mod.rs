@@ -62,7 +62,10 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
     ///
     /// # Errors
     /// The first error of `make_runner`; then no worker is left running.
-    pub fn start<R>(setup: Setup, make_runner: impl Fn() -> Result<R> + Send + Sync + 'static) -> Result<Self>
+    pub fn start<R>(
+        setup: &Setup,
+        make_runner: impl Fn() -> Result<R> + Send + Sync + 'static,
+    ) -> Result<Self>
     where
         R: Runner<I, O> + 'static,
     {

@@ -39,12 +39,12 @@ impl Observer for Counts {
 
 /// Doubles numbers; 13 fails, 666 panics, and every batch waits for the gate.
 struct Doubler {
-    gate: Arc<Mutex<()>>,
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Runner<u64, u64> for Doubler {
     fn run(&mut self, inputs: &[u64]) -> Result<Vec<Result<u64>>> {
-        let _open = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
+        let _open = self.gate.blocking_lock();
         if inputs.contains(&13) {
             return Err(Error::InferenceFailed("13".into()));
         }
@@ -56,11 +56,11 @@ impl Runner<u64, u64> for Doubler {
 struct Rig {
     engine: Arc<Engine<u64, u64>>,
     counts: Arc<Counts>,
-    gate: Arc<Mutex<()>>,
+    gate: Arc<tokio::sync::Mutex<()>>,
 }
 
 fn rig(capacity: usize, max_batch: usize) -> Rig {
-    let (counts, gate) = (Arc::new(Counts::default()), Arc::new(Mutex::new(())));
+    let (counts, gate) = (Arc::new(Counts::default()), Arc::new(tokio::sync::Mutex::new(())));
     let setup = Setup {
         name: "doubler".into(),
         policy: Policy {
@@ -76,7 +76,7 @@ fn rig(capacity: usize, max_batch: usize) -> Rig {
         observer: Arc::clone(&counts) as Arc<dyn Observer>,
     };
     let its_gate = Arc::clone(&gate);
-    let engine = Engine::start(setup, move || {
+    let engine = Engine::start(&setup, move || {
         Ok(Doubler {
             gate: Arc::clone(&its_gate),
         })
@@ -124,7 +124,7 @@ async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
     for bad in [13, 666] {
         let rig = rig(64, 8);
         let tasks: Vec<_> = {
-            let closed = rig.gate.lock().expect("the gate is whole");
+            let closed = rig.gate.lock().await;
             let mut tasks = Vec::new();
             for n in [1, 2, bad, 4] {
                 let engine = Arc::clone(&rig.engine);
@@ -166,7 +166,7 @@ async fn a_full_queue_refuses_at_once() {
 async fn expired_and_departed_jobs_are_not_computed() {
     let rig = rig(8, 1);
     let (first, expired, departed) = {
-        let closed = rig.gate.lock().expect("the gate is whole");
+        let closed = rig.gate.lock().await;
         let engine = Arc::clone(&rig.engine);
         let first = tokio::spawn(async move { ask(&engine, 1, None).await });
         until(|| rig.engine.queue.is_idle()).await;
@@ -223,7 +223,7 @@ fn a_runner_that_cannot_be_made_is_an_error() {
         share: None,
         observer: Arc::new(observer::Silent),
     };
-    let engine = Engine::<u64, u64>::start(setup, || -> Result<Doubler> {
+    let engine = Engine::<u64, u64>::start(&setup, || -> Result<Doubler> {
         Err(Error::InferenceFailed("no".into()))
     });
     assert_eq!(

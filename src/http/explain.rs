@@ -140,7 +140,7 @@ pub(super) async fn explain(
 }
 
 fn part(image: Decoded, options: &Options) -> ((Picture, Placement), explain::Request) {
-    let placement = image.tile.placement.clone();
+    let placement = image.tile.placement;
     let item = Item {
         tile: image.tile,
         method: options.method,

@@ -133,6 +133,10 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
 }
 
 /// For what no handler caught.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "CatchPanicLayer hands the panic over by value"
+)]
 pub(super) fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));

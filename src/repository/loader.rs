@@ -105,7 +105,7 @@ impl Loader {
         }
         let opened = open(&version.file, device, &subject).map_err(|e| in_file(&version.file, e))?;
         let (session, its_subject) = (opened.session, Arc::clone(&subject));
-        let predict = Engine::start(self.predict_setup(name, manifest, count, threads), move || {
+        let predict = Engine::start(&self.predict_setup(name, manifest, count, threads), move || {
             configure_thread(threads);
             Predictor::new(session.clone(), Arc::clone(&its_subject))
         });
@@ -116,7 +116,7 @@ impl Loader {
             turns: Arc::clone(&self.turns),
         };
         let its_subject = Arc::clone(&subject);
-        let explain = Engine::start(self.explain_setup(name, manifest), move || {
+        let explain = Engine::start(&self.explain_setup(name, manifest), move || {
             Ok(Explainer::new(origin.clone(), Arc::clone(&its_subject)))
         })?;
         Ok(Model {

@@ -35,6 +35,9 @@ fn crc32(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, step)
 }
 
+/// Where, with which headers and body, and the status and code that answer.
+type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], Vec<u8>, u16, &'a str);
+
 #[tokio::test]
 async fn each_bad_input_has_a_status_and_code_of_its_own() {
     let jpeg = photo("coffee.jpg");
@@ -47,7 +50,7 @@ async fn each_bad_input_has_a_status_and_code_of_its_own() {
         query("topk=3"),
         query("top_k=1&top_k=2"),
     );
-    let cases: Vec<(&str, &[(&str, &str)], Vec<u8>, u16, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (PREDICT, &[], Vec::new(), 400, "empty_body"),
         (
             PREDICT,

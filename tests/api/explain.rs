@@ -31,7 +31,7 @@ async fn the_default_explains_the_best_class_at_the_manifest_s_layer() {
         .as_array()
         .expect("data")
         .iter()
-        .filter_map(|v| v.as_f64())
+        .filter_map(serde_json::Value::as_f64)
         .collect();
     assert_eq!(data.len(), 49);
     assert_eq!(
