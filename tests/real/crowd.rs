@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use crate::server::{Server, photo};
 
+#[expect(clippy::needless_pass_by_value, reason = "an edit is handed the whole text")]
 fn one_by_one(text: String) -> String {
     text.replace("max_batch_size = 16", "max_batch_size = 1")
 }

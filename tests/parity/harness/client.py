@@ -31,6 +31,11 @@ class Client:
             return False
         return True
 
+    def failed_models(self) -> list[str]:
+        """What the server says of each model that it could not load."""
+        models = json.loads(self._call("GET", "/v1/models"))["models"]
+        return [f"{model['name']}: {model['error']}" for model in models if model["state"] == "failed"]
+
     def predict(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
         """The prediction of one picture: the one entry of `predictions`."""
         (prediction,) = self._json(f"/v1/models/{quote(model)}/predict", png, parameters)["predictions"]
@@ -43,6 +48,18 @@ class Client:
         for entry in found:
             scores[entry["class_id"]] = entry["score"]
         return scores
+
+    def predict_tensors(self, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The outputs of the tensor task by name."""
+        named = [{"name": key, "shape": value.shape, "data": value.ravel().tolist()} for key, value in inputs.items()]
+        body = json.dumps({"inputs": named}).encode()
+        path = f"/v1/models/{quote(model)}/predict"
+        (prediction,) = json.loads(self._call("POST", path, body, content_type="application/json"))["predictions"]
+        return {found["name"]: np.array(found["data"]).reshape(found["shape"]) for found in prediction["outputs"]}
+
+    def mask(self, model: str, png: bytes) -> np.ndarray:
+        """The class of each pixel by `Accept: application/x-npy`, [H, W]."""
+        return np.load(io.BytesIO(self._call("POST", f"/v1/models/{quote(model)}/predict", png, "application/x-npy")))
 
     def explain(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
         """The explanation of one picture: the one entry of `explanations`."""
@@ -57,9 +74,11 @@ class Client:
     def _json(self, path: str, png: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
         return json.loads(self._call("POST", _with(path, parameters), png, "application/json"))
 
-    def _call(self, method: str, path: str, body: bytes | None = None, accept: str = "*/*") -> bytes:
+    def _call(
+        self, method: str, path: str, body: bytes | None = None, accept: str = "*/*", content_type: str = "image/png"
+    ) -> bytes:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=TIMEOUT_S)
-        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": "image/png"}
+        headers = {"Accept": accept} if body is None else {"Accept": accept, "Content-Type": content_type}
         try:
             connection.request(method, path, body, headers)
             response = connection.getresponse()

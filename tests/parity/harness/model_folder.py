@@ -1,6 +1,7 @@
-"""Writes a model folder as Lucarne reads it: model.toml and model.pt."""
+"""Writes a model folder as Lucarne reads it: model.toml, model.pt and, where there are any, labels.txt."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,17 @@ class ModelFolder:
 
     task: str
     sections: dict[str, Any] = field(default_factory=dict)
+    labels: Sequence[str] = ()
 
     def write(self, models: Path, name: str, module: torch.jit.ScriptModule) -> None:
         """Makes `models/name`."""
         folder = models / name
         folder.mkdir(parents=True)
-        manifest = {"task": self.task, "description": "made for a comparison with PyTorch", **self.sections}
+        # The server warms up at the largest batch, which takes a detector minutes at the default of 16.
+        manifest = {"task": self.task, "batching": {"max_batch_size": 2}, **self.sections}
         (folder / "model.toml").write_text(to_toml(manifest), encoding="utf-8")
+        if self.labels:
+            (folder / "labels.txt").write_text("\n".join(self.labels) + "\n", encoding="utf-8")
         torch.jit.save(module, folder / "model.pt")
 
 

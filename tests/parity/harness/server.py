@@ -29,7 +29,7 @@ class Server:
         self._port_file = scratch / "port"
         self._log = scratch / "log"
         self._command = [str(binary), "serve", "--models", str(models), "--host", "127.0.0.1", "--port", "0"]
-        self._command += ["--port-file", str(self._port_file), *NO_HURRY]
+        self._command += ["--port-file", str(self._port_file), *NO_HURRY, "--log-format", "json"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Client:
@@ -68,9 +68,12 @@ class Server:
                 client = Client("127.0.0.1", int(port))
             if client is not None and client.is_ready():
                 return client
+            if client is not None and (failed := client.failed_models()):
+                raise ServerFailed("; ".join(failed))
             time.sleep(POLL_S)
         raise self._failure(f"not ready within {READY_WITHIN_S:.0f} s")
 
     def _failure(self, what: str) -> ServerFailed:
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-20:])
-        return ServerFailed(f"{what}\n{tail}")
+        lines = self._log.read_text(errors="replace").splitlines()
+        tail = [line for line in lines if "/readyz" not in line][-20:]
+        return ServerFailed("\n".join([what, *tail]))

@@ -12,8 +12,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def seeded(build: Callable[[], nn.Module], seed: int, example: tuple[int, ...] = (4, 3, 224, 224)) -> nn.Module:
-    """`build()` in evaluation mode; statistics come from one pass of a random batch of shape `example`."""
+def seeded(
+    build: Callable[[], nn.Module], seed: int, example: tuple[int, ...] = (4, 3, 224, 224), method: str = "forward"
+) -> nn.Module:
+    """`build()` in evaluation mode; statistics come from `method` of a random batch of shape `example`."""
     torch.manual_seed(seed)
     model = build().eval()
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
@@ -24,5 +26,5 @@ def seeded(build: Callable[[], nn.Module], seed: int, example: tuple[int, ...] =
             norm.momentum = None  # Running statistics become those of the one batch.
             norm.train()
         if norms:
-            model(torch.randn(example))
+            getattr(model, method)(torch.randn(example))
     return model.eval()

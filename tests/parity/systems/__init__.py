@@ -4,9 +4,19 @@ from collections.abc import Callable
 
 from harness.system import System
 
-from . import beside_explanations, classifiers, mobilenet_v2
+from . import (
+    beside_explanations,
+    captioners,
+    cell_detectors,
+    classifiers,
+    detectors,
+    mlp,
+    mobilenet_v2,
+    segmenters,
+    vae,
+)
 
-_MODULES = [mobilenet_v2, beside_explanations, classifiers]
+_MODULES = [mobilenet_v2, beside_explanations, classifiers, segmenters, detectors, cell_detectors, captioners, vae, mlp]
 
 
 def all_systems() -> list[Callable[[], System]]:

@@ -1,0 +1,98 @@
+"""torchvision's detectors as torchvision builds and scripts them, with calibrated random heads."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import detection
+
+from harness.client import Client
+from harness.detections import Detections, detection_rows
+from harness.model_folder import ModelFolder, exact_input
+from harness.pictures import Picture, random_picture
+from harness.system import System
+from harness.table import Row
+from reference.calibrated import calibrate
+from reference.seeded import seeded
+
+HEIGHT, WIDTH = 240, 320
+# These detectors normalise the picture themselves.
+NO_MEAN, NO_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+# The model's own thresholds have been applied; the server shall drop nothing more.
+KEEP_ALL = {"score_threshold": 0.0, "max_detections": 1000}
+SCORE_SPREAD, BOX_SPREAD = 2.0, 0.25
+
+
+@dataclass(frozen=True)
+class Detector:
+    """How torchvision builds it, and the layers that end its heads with the spread that each shall have."""
+
+    label: str
+    build: Callable[..., nn.Module]
+    heads: Mapping[str, float]
+    arguments: Mapping[str, int] = field(default_factory=dict)
+
+
+SMALL = {"min_size": HEIGHT}  # torchvision would enlarge the picture to 800 pixels, which costs and shows nothing.
+SSD_HEADS = {f"head.classification_head.module_list.{level}": SCORE_SPREAD for level in range(6)} | {
+    f"head.regression_head.module_list.{level}": BOX_SPREAD for level in range(6)
+}
+RCNN_HEADS = {
+    "rpn.head.cls_logits": SCORE_SPREAD,
+    "rpn.head.bbox_pred": BOX_SPREAD,
+    "roi_heads.box_predictor.cls_score": SCORE_SPREAD,
+    "roi_heads.box_predictor.bbox_pred": BOX_SPREAD,
+}
+RETINANET_HEADS = {"head.classification_head.cls_logits": 1.0, "head.regression_head.bbox_reg": BOX_SPREAD}
+# FCOS reads distances to the four sides, in strides, instead of changes of an anchor.
+FCOS_HEADS = RETINANET_HEADS | {"head.regression_head.bbox_reg": 3.0, "head.regression_head.bbox_ctrness": 1.0}
+DETECTORS = [
+    Detector("SSD300", detection.ssd300_vgg16, SSD_HEADS),
+    Detector(
+        "SSDLite320", detection.ssdlite320_mobilenet_v3_large, {f"{path}.1": spread for path, spread in SSD_HEADS.items()}
+    ),
+    Detector("RetinaNet", detection.retinanet_resnet50_fpn, RETINANET_HEADS, SMALL),
+    Detector("Faster R-CNN", detection.fasterrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
+    Detector("Mask R-CNN", detection.maskrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
+    Detector("FCOS", detection.fcos_resnet50_fpn, FCOS_HEADS, SMALL),
+]
+
+
+class DetectorSystem(System):
+    """One detector, scripted: tracing would freeze the number of boxes."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self.name = detector.label.lower().replace("-", "").replace(" ", "_")
+
+    def export(self, models: Path) -> None:
+        """One folder."""
+        self._picture = random_picture(HEIGHT, WIDTH, seed=0)
+        image = image_of(self._picture)
+        build = partial(self._detector.build, weights=None, weights_backbone=None, **self._detector.arguments)
+        self._model = seeded(build, seed=0, example=(2, 3, HEIGHT, WIDTH))
+        calibrate(self._model, self._detector.heads, lambda: self._model([image]))
+        sections = {
+            "input": exact_input(HEIGHT, WIDTH) | {"mean": list(NO_MEAN), "std": list(NO_STD)},
+            "output": {"format": "torchvision"},
+        }
+        ModelFolder("detection", sections).write(models, self.name, torch.jit.script(self._model))
+
+    def compare(self, client: Client) -> Iterator[Row]:
+        """Boxes, labels and scores against the eager detector."""
+        with torch.no_grad():
+            (output,) = self._model([image_of(self._picture)])
+        expected = Detections(output["boxes"].numpy(), output["labels"].numpy(), output["scores"].numpy())
+        objects = client.predict(self.name, self._picture.png, **KEEP_ALL)["objects"]
+        yield from detection_rows(self._detector.label, Detections.of_objects(objects), expected)
+
+
+def image_of(picture: Picture) -> Tensor:
+    """[3, H, W] in [0, 1]."""
+    return picture.tensor(NO_MEAN, NO_STD)[0]
+
+
+SYSTEMS = [partial(DetectorSystem, detector) for detector in DETECTORS]
