@@ -8,7 +8,8 @@ STRIDES = (8, 16, 32)
 
 def conv_block(inputs: int, outputs: int, stride: int) -> nn.Sequential:
     """Convolution, batch norm, SiLU."""
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 3, stride, padding=1), nn.BatchNorm2d(outputs), nn.SiLU(inplace=True))
+    convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1)
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.SiLU(inplace=True))
 
 
 class YoloHead(nn.Module):

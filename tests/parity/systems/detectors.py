@@ -40,6 +40,7 @@ SMALL = {"min_size": HEIGHT}  # torchvision would enlarge the picture to 800 pix
 SSD_HEADS = {f"head.classification_head.module_list.{level}": SCORE_SPREAD for level in range(6)} | {
     f"head.regression_head.module_list.{level}": BOX_SPREAD for level in range(6)
 }
+SSDLITE_HEADS = {f"{path}.1": spread for path, spread in SSD_HEADS.items()}  # Each is depthwise, then pointwise.
 RCNN_HEADS = {
     "rpn.head.cls_logits": SCORE_SPREAD,
     "rpn.head.bbox_pred": BOX_SPREAD,
@@ -51,9 +52,7 @@ RETINANET_HEADS = {"head.classification_head.cls_logits": 1.0, "head.regression_
 FCOS_HEADS = RETINANET_HEADS | {"head.regression_head.bbox_reg": 3.0, "head.regression_head.bbox_ctrness": 1.0}
 DETECTORS = [
     Detector("SSD300", detection.ssd300_vgg16, SSD_HEADS),
-    Detector(
-        "SSDLite320", detection.ssdlite320_mobilenet_v3_large, {f"{path}.1": spread for path, spread in SSD_HEADS.items()}
-    ),
+    Detector("SSDLite320", detection.ssdlite320_mobilenet_v3_large, SSDLITE_HEADS),
     Detector("RetinaNet", detection.retinanet_resnet50_fpn, RETINANET_HEADS, SMALL),
     Detector("Faster R-CNN", detection.fasterrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
     Detector("Mask R-CNN", detection.maskrcnn_resnet50_fpn, RCNN_HEADS, SMALL),

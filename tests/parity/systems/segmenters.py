@@ -30,7 +30,10 @@ UNTRAINED = {"weights": None, "weights_backbone": None}
 
 @dataclass(frozen=True)
 class Segmenter:
-    """How it is built, and its last layer. One channel means background or not; its logit is then read through a sigmoid."""
+    """How it is built, and its last layer.
+
+    One channel means background or not; its logit is then read through a sigmoid.
+    """
 
     label: str
     build: Callable[[], nn.Module]
