@@ -58,9 +58,6 @@ pub enum Error {
     /// The request's deadline passed before an answer was ready.
     #[error("{0}")]
     DeadlineExceeded(String),
-    /// The client left before its work was done; nobody reads this answer.
-    #[error("the client closed the connection")]
-    Cancelled,
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
@@ -105,7 +102,6 @@ impl Error {
             Self::QueueFull { .. } => "queue_full",
             Self::NotReady(_) => "not_ready",
             Self::DeadlineExceeded(_) => "deadline_exceeded",
-            Self::Cancelled => "cancelled",
             Self::InferenceFailed(_) => "inference_failed",
             Self::RouteNotFound(_) => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",

@@ -15,8 +15,6 @@ pub struct Completed<O> {
     pub queue: Duration,
     /// From the start of its batch to the end.
     pub compute: Duration,
-    /// How many were in the batch.
-    pub batch_size: usize,
 }
 
 /// One input on its way to a worker.

@@ -1,7 +1,7 @@
 //! Bytes into batches: u8 pixels (height, width, channel) become one normalised f32 tensor `[B, C, H, W]` in
 //! channels-last memory order, which is the order that the bytes already have.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 
@@ -62,6 +62,19 @@ impl Normalise {
             .and_then(|t| t.f_to_device(device))
             .map_err(|e| Error::InferenceFailed(e.to_string()))
     }
+}
+
+/// The way back: every value of `tensor` as f32, row-major, on the CPU.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] with libtorch's words.
+pub fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
+    let flat = tensor
+        .f_to_device(Device::Cpu)?
+        .f_to_kind(Kind::Float)?
+        .f_contiguous()?
+        .f_view([-1])?;
+    Ok(Vec::<f32>::try_from(flat)?)
 }
 
 #[cfg(test)]

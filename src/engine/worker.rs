@@ -77,7 +77,6 @@ impl<I, O> Worker<I, O> {
                 output,
                 queue,
                 compute,
-                batch_size: size,
             }));
         }
     }

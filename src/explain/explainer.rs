@@ -11,6 +11,7 @@ use super::layers::is_map;
 use super::{Answer, Explanation, Item, LayerMap, Layers, Map, Method, Request, cam};
 use crate::engine::Runner;
 use crate::engine::session::configure_thread;
+use crate::engine::staging::floats;
 use crate::engine::turns::{Class, Turns};
 use crate::error::{Error, Result};
 use crate::tasks::{self, Subject};
@@ -148,9 +149,8 @@ fn last_map(mut recorded: Vec<Vec<Vec<Tensor>>>) -> Option<Tensor> {
 
 fn to_map(map: &Tensor) -> Result<Map> {
     let (height, width) = map.size2()?;
-    let data = Vec::<f32>::try_from(map.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?;
     let side = |n: i64| usize::try_from(n).unwrap_or(0);
-    Ok(Map::new([side(height), side(width)], data))
+    Ok(Map::new([side(height), side(width)], floats(map)?))
 }
 
 /// Runs a blank image through a graph with a tap on every layer, to see the shapes.

@@ -55,6 +55,21 @@ pub(super) fn choose(headers: &HeaderMap, offered: &[Form]) -> Result<Form> {
     })
 }
 
+impl Form {
+    /// Checks that an answer of `images` images can have this form: only JSON holds several.
+    ///
+    /// # Errors
+    /// [`Error::NotAcceptable`]
+    pub(super) fn holds(self, images: usize) -> Result<()> {
+        if self == Self::Json || images <= 1 {
+            return Ok(());
+        }
+        let form = self.media_type();
+        let text = format!("{form} answers one image; send them one by one, or ask for JSON");
+        Err(Error::NotAcceptable(text))
+    }
+}
+
 /// How much the client likes `media_type`, 0..=1000: the q of the most specific range that matches.
 fn quality(accept: &str, media_type: &str) -> u32 {
     let kind = media_type.split('/').next().unwrap_or_default();

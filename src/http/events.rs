@@ -19,10 +19,10 @@ use crate::repository::Model;
 use crate::tasks::Options;
 use crate::tasks::captioning::Word;
 
-/// Streams the caption of one image.
+/// Streams the caption of the one image of `call`.
 ///
 /// # Errors
-/// [`Error::NotAcceptable`] for several images; what comes later is an event.
+/// None that a client can cause: what fails later is an event.
 pub(super) async fn caption(
     app: &App,
     model: Arc<Model>,
@@ -33,9 +33,6 @@ pub(super) async fn caption(
     let Options::Captioning(options, _) = options else {
         return Err(Error::Internal("a stream of no captioner".into()));
     };
-    if call.images.len() > 1 {
-        return Err(Error::NotAcceptable("text/event-stream answers one image".into()));
-    }
     let keys = model.subject.manifest.output.captioning.as_ref();
     let room = options
         .max_length

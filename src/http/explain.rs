@@ -106,13 +106,7 @@ pub(super) async fn explain(
         let call = Call::read(&app, request).await?;
         let options: Options = call.parameters.read()?;
         options.validate()?;
-        if form != Form::Json && call.images.len() > 1 {
-            let text = format!(
-                "{} answers one image; send them one by one, or ask for JSON",
-                form.media_type()
-            );
-            return Err(Error::NotAcceptable(text));
-        }
+        form.holds(call.images.len())?;
         let permit = model.explain.admit(call.images.len())?;
         let batch = decode::decode(&app, call.images, &model.subject.manifest.image_input()?.fit).await?;
         drop(call.held);

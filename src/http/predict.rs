@@ -17,7 +17,7 @@ use super::openapi::Problems;
 use super::parameters::Parameters;
 use super::timing::TimingMs;
 use super::{App, decode, events, render, within};
-use crate::engine::{Completed, Permit};
+use crate::engine::Completed;
 use crate::error::{Error, Result};
 use crate::image::{Picture, Tile};
 use crate::repository::Model;
@@ -121,15 +121,9 @@ pub(super) async fn predict(
         }
         let call = Call::read(&app, request).await?;
         let options = options(task, &call.parameters)?;
+        form.holds(call.images.len())?;
         if form == Form::Events {
             return events::caption(&app, model, call, options, deadline).await;
-        }
-        if form != Form::Json && call.images.len() > 1 {
-            let text = format!(
-                "{} answers one image; send them one by one, or ask for JSON",
-                form.media_type()
-            );
-            return Err(Error::NotAcceptable(text));
         }
         let predicted = run_images(&app, model, call, options, started, deadline).await?;
         answer(&app, predicted, form).await
@@ -155,7 +149,7 @@ pub(super) async fn run_images(
     let items = tiles.into_iter().map(item).collect();
     // Whoever listens for words hears the end when the last sender is gone: only the items keep one.
     let options = options.without_listener();
-    let completed = submit(&model, permit, items, deadline).await?;
+    let completed = model.predict.submit(permit, items, deadline).await?;
     Ok(Predicted {
         model,
         options,
@@ -167,11 +161,7 @@ pub(super) async fn run_images(
 }
 
 /// The pictures of `call`, what the model sees of each, and how long that took.
-pub(super) async fn decoded(
-    app: &App,
-    model: &Model,
-    call: Call,
-) -> Result<(Vec<Picture>, Vec<Tile>, Duration)> {
+async fn decoded(app: &App, model: &Model, call: Call) -> Result<(Vec<Picture>, Vec<Tile>, Duration)> {
     let batch = decode::decode(app, call.images, &model.subject.manifest.image_input()?.fit).await?;
     drop(call.held);
     let (pictures, tiles) = batch
@@ -180,16 +170,6 @@ pub(super) async fn decoded(
         .map(|image| (image.picture, image.tile))
         .unzip();
     Ok((pictures, tiles, batch.took))
-}
-
-/// Computes `items`.
-pub(super) async fn submit(
-    model: &Model,
-    permit: Permit<Item, Prediction>,
-    items: Vec<Item>,
-    deadline: Option<Instant>,
-) -> Result<Vec<Completed<Prediction>>> {
-    model.predict.submit(permit, items, deadline).await
 }
 
 async fn run_tensors(
@@ -207,7 +187,7 @@ async fn run_tensors(
         options: Options::Tensor,
     };
     let permit = model.predict.admit(1)?;
-    let completed = submit(&model, permit, vec![item], deadline).await?;
+    let completed = model.predict.submit(permit, vec![item], deadline).await?;
     Ok(Predicted {
         model,
         options: Options::Tensor,

@@ -53,7 +53,7 @@ pub(super) fn status(error: &Error) -> StatusCode {
         Error::InvalidImage(_) | Error::UnsupportedForTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
-        Error::DeadlineExceeded(_) | Error::Cancelled => StatusCode::GATEWAY_TIMEOUT,
+        Error::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         Error::InferenceFailed(_)
         | Error::Internal(_)
         | Error::InvalidModel { .. }

@@ -14,7 +14,7 @@ use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline, read_latents};
 use super::decode::on_pool;
 use super::openapi::Problems;
-use super::predict::{Predictions, run_images, submit};
+use super::predict::{Predictions, run_images};
 use super::timing::TimingMs;
 use super::{App, render, within};
 use crate::error::{Error, Result};
@@ -188,7 +188,7 @@ pub(super) async fn sample(
         ));
     }
     within(asked.deadline, async {
-        let size = asked.latent_size(&app).await?;
+        let size = asked.model.subject.latent_size();
         let latents = draw(options.n, size, options.seed, options.temperature);
         asked.answer(&app, latents, false).await
     })
@@ -290,27 +290,6 @@ impl Asked {
             .map_err(|_| Error::Internal("two encodings were expected".into()))
     }
 
-    /// How many values a latent has, as the encoder says of a blank picture.
-    async fn latent_size(&self, app: &App) -> Result<usize> {
-        let fit = self.model.subject.manifest.image_input()?.fit.clone();
-        let tile = on_pool(app, move || {
-            let (height, width) = fit.size;
-            let blank =
-                crate::image::Picture::new(width, height, vec![0; height as usize * width as usize * 3])?;
-            crate::image::fit(&blank, &fit)
-        });
-        let item = Item {
-            input: Input::Image(Box::new(tile.await?)),
-            options: Options::Vae(Operation::Encode),
-        };
-        let permit = self.model.predict.admit(1)?;
-        let done = submit(&self.model, permit, vec![item], self.deadline).await?;
-        match done.first().map(|done| &done.output) {
-            Some(Prediction::Vae(VaePrediction::Encoding(found))) => Ok(found.latent.mu.len()),
-            _ => Err(Error::Internal("an encoding was expected".into())),
-        }
-    }
-
     /// Decodes `latents`, and wraps the pictures in the form that was asked for.
     async fn answer(&self, app: &App, latents: Vec<Vec<f32>>, in_a_row: bool) -> Result<Response> {
         let item = |latent: &Vec<f32>| Item {
@@ -318,13 +297,8 @@ impl Asked {
             options: Options::Vae(Operation::Decode),
         };
         let permit = self.model.predict.admit(latents.len())?;
-        let done = submit(
-            &self.model,
-            permit,
-            latents.iter().map(item).collect(),
-            self.deadline,
-        )
-        .await?;
+        let items = latents.iter().map(item).collect();
+        let done = self.model.predict.submit(permit, items, self.deadline).await?;
         let timing_ms = TimingMs::new(self.started, Duration::ZERO, &done);
         let frame = |prediction| match prediction {
             Prediction::Vae(VaePrediction::Decoding(found)) => Ok(found.decoded),

@@ -9,13 +9,14 @@ mod decoder;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use tokio::sync::mpsc;
 use utoipa::{IntoParams, ToSchema};
 
 use super::beam::{Hypothesis, Next, Rules, Search};
-use super::{Item, Subject, Task};
+use super::{Breach, Item, Subject, Task};
 use crate::engine::session::Session;
+use crate::engine::staging::floats;
 use crate::error::{Error, Result};
 use crate::repository::manifest::CaptioningOutput;
 use decoder::Decoder;
@@ -144,25 +145,26 @@ impl Task for Captioning {
         &["start", "step"]
     }
 
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let vocabulary = Vocabulary::of(subject).map_err(|e| e.to_string())?;
-        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
-        let mut decoder = Decoder::start(session, input).map_err(|e| e.to_string())?;
-        let step = decoder
-            .step(&vec![vocabulary.start; size])
-            .map_err(|e| e.to_string())?;
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let vocabulary = Vocabulary::of(subject)?;
+        let input = subject.blank(size, session.device())?;
+        let mut decoder = Decoder::start(session, input)?;
+        let step = decoder.step(&vec![vocabulary.start; size])?;
         let (shape, words) = (step.log_probs.size(), subject.labels.len());
         if shape != [size as i64, words as i64] {
-            return Err(format!(
-                "step answered logits {shape:?}, expected [{size}, {words}]: one for each label"
-            ));
+            let expected = format!("[{size}, {words}]: one for each label");
+            return Err(format!("step answered logits {shape:?}, expected {expected}").into());
         }
         let (attention, grid) = (step.attention.map(|a| a.size()), vocabulary.keys.attention_grid);
         match (attention.as_deref(), grid) {
             (Some([_, cells]), Some([rows, columns])) if *cells != (rows * columns) as i64 => Err(format!(
                 "step answered attention over {cells} cells, but output.attention_grid is [{rows}, {columns}]"
-            )),
-            (None, Some(_)) => Err("output.attention_grid is given, but step answers no attention".into()),
+            )
+            .into()),
+            (None, Some(_)) => {
+                let breach = "output.attention_grid is given, but step answers no attention";
+                Err(breach.to_owned().into())
+            }
             _ => Ok(()),
         }
     }
@@ -261,15 +263,6 @@ fn likeliest(log_probs: &Tensor, count: usize) -> Result<Vec<Vec<Next>>> {
             .collect()
     };
     Ok(values.chunks(k).zip(indices.chunks(k)).map(row).collect())
-}
-
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    let flat = tensor
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?
-        .f_contiguous()?
-        .f_view([-1])?;
-    Ok(Vec::<f32>::try_from(flat)?)
 }
 
 /// One caption of a batch, while it is searched.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Item, Labels, Subject, Task};
+use super::{Breach, Item, Labels, Subject, Task};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::repository::manifest::Activation;
@@ -64,10 +64,10 @@ pub struct Class {
 pub(super) struct Classification;
 
 impl Task for Classification {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
-        let logits = session.forward(input).map_err(|e| e.to_string())?;
-        check(&logits, size, &subject.labels)
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let input = subject.blank(size, session.device())?;
+        let logits = session.forward(input)?;
+        Ok(check(&logits, size, &subject.labels)?)
     }
 
     fn run(
@@ -104,13 +104,7 @@ fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(), String> {
             "forward answered {shape:?}, expected {size} rows: is the batch its first dimension?"
         ));
     }
-    if !labels.is_empty() && labels.len() as i64 != classes {
-        let found = labels.len();
-        return Err(format!(
-            "forward answered {classes} classes, but output.labels has {found} labels; they must be as many"
-        ));
-    }
-    Ok(())
+    labels.name_each_of(usize::try_from(classes).unwrap_or(0))
 }
 
 /// Scores of logits `[B, K]`.

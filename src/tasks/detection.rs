@@ -8,8 +8,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::classification::scores as activated;
 use super::nms::{Candidate, suppress};
-use super::{Item, Labels, Subject, Task};
+use super::{Breach, Item, Labels, Subject, Task};
 use crate::engine::session::Session;
+use crate::engine::staging::floats;
 use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::repository::manifest::{DetectionFormat, DetectionOutput};
@@ -102,22 +103,17 @@ pub struct Bounds {
 pub(super) struct Detection;
 
 impl Task for Detection {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
-        let keys = keys(subject).map_err(|e| e.to_string())?;
-        let found = forward(session, &input, keys.format).map_err(|e| e.to_string())?;
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let input = subject.blank(size, session.device())?;
+        let keys = keys(subject)?;
+        let found = forward(session, &input, keys.format)?;
         if found.len() != size {
-            return Err(format!(
-                "forward answered for {} images, expected {size}",
-                found.len()
-            ));
+            let answered = found.len();
+            return Err(format!("forward answered for {answered} images, expected {size}").into());
         }
-        let (classes, labels) = (found.iter().find_map(|f| f.classes), subject.labels.len());
-        match classes {
-            Some(classes) if labels > 0 && labels != classes => Err(format!(
-                "forward answered {classes} classes, but output.labels has {labels} labels; they must be as many"
-            )),
-            _ => Ok(()),
+        match found.iter().find_map(|f| f.classes) {
+            Some(classes) => Ok(subject.labels.name_each_of(classes)?),
+            None => Ok(()),
         }
     }
 
@@ -302,15 +298,6 @@ impl Raw {
             .filter(|c| c.corners.iter().all(|v| v.is_finite()))
             .collect())
     }
-}
-
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    let flat = tensor
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?
-        .f_contiguous()?
-        .f_view([-1])?;
-    Ok(Vec::<f32>::try_from(flat)?)
 }
 
 fn best(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {

@@ -45,6 +45,20 @@ impl Labels {
         self.0.get(index).cloned().unwrap_or_else(|| index.to_string())
     }
 
+    /// Checks that there is one for each of a model's `classes`, unless there are none.
+    ///
+    /// # Errors
+    /// What was found and what is expected, in words.
+    pub fn name_each_of(&self, classes: usize) -> Result<(), String> {
+        let labels = self.len();
+        if self.is_empty() || labels == classes {
+            return Ok(());
+        }
+        Err(format!(
+            "forward answered {classes} classes, but output.labels has {labels} labels; they must be as many"
+        ))
+    }
+
     /// All of them, in the order of the outputs.
     #[must_use]
     pub fn names(&self) -> &[String] {

@@ -106,6 +106,21 @@ pub enum Prediction {
     Tensor(tensor::Prediction),
 }
 
+/// How a module breaks its task's contract, in words.
+struct Breach(String);
+
+impl From<String> for Breach {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+impl From<Error> for Breach {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// What each task does with a session.
 trait Task: Sync {
     /// The methods of the module that the task calls.
@@ -114,7 +129,7 @@ trait Task: Sync {
     }
 
     /// Runs a blank batch of `size`, and says how the answer breaks the task's contract, if it does.
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String>;
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach>;
 
     /// Computes one batch; one answer an item, in order.
     fn run(&self, session: &Session, subject: &Subject, items: &[Item]) -> Result<Vec<Result<Prediction>>>;
@@ -165,7 +180,7 @@ impl Predictor {
         for size in if largest > 1 { vec![1, largest] } else { vec![1] } {
             task(subject.manifest.task)
                 .check(&session, &subject, size)
-                .map_err(|problem| {
+                .map_err(|Breach(problem)| {
                     let problem = format!("a blank batch of {size}: {problem}");
                     Error::InvalidModel {
                         problems: vec![problem],

@@ -8,7 +8,7 @@ use torch_bridge::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::rle::{Rle, encode_all};
-use super::{Item, Labels, Subject, Task};
+use super::{Breach, Item, Labels, Subject, Task};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::image::Placement;
@@ -118,33 +118,29 @@ pub struct ClassMask {
 pub(super) struct Segmentation;
 
 impl Task for Segmentation {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
-        let output = session
-            .call("forward", &[Value::Tensor(input)])
-            .map_err(|e| e.to_string())?;
-        let shape = logits(output).map_err(|e| e.to_string())?.size();
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let input = subject.blank(size, session.device())?;
+        let output = session.call("forward", &[Value::Tensor(input)])?;
+        let shape = logits(output)?.size();
         let labels = subject.labels.len();
-        match shape[..] {
+        let breach = match shape[..] {
             [batch, ..] if batch != size as i64 => {
-                Err(format!("forward answered {shape:?}, expected {size} rows"))
+                format!("forward answered {shape:?}, expected {size} rows")
             }
-            [_, 1, _, _] if labels == 0 || labels == 2 => Ok(()),
-            [_, 1, _, _] => Err(format!(
-                "one channel means two classes, but output.labels has {labels} labels"
-            )),
-            [_, classes, _, _] if classes >= i64::from(UNSEEN) => Err(format!(
-                "forward answered {classes} classes, at most {} can be told apart",
-                UNSEEN - 1
-            )),
-            [_, classes, _, _] if labels > 0 && labels as i64 != classes => Err(format!(
-                "forward answered {classes} classes, but output.labels has {labels} labels; they must be as many"
-            )),
-            [_, _, _, _] => Ok(()),
-            _ => Err(format!(
-                "forward answered {shape:?}, expected logits [{size}, K, h, w]"
-            )),
-        }
+            [_, 1, _, _] if labels == 0 || labels == 2 => return Ok(()),
+            [_, 1, _, _] => format!("one channel means two classes, but output.labels has {labels} labels"),
+            [_, classes, _, _] if classes >= i64::from(UNSEEN) => {
+                let most = UNSEEN - 1;
+                format!("forward answered {classes} classes, at most {most} can be told apart")
+            }
+            [_, classes, _, _] => {
+                return Ok(subject
+                    .labels
+                    .name_each_of(usize::try_from(classes).unwrap_or(0))?);
+            }
+            _ => format!("forward answered {shape:?}, expected logits [{size}, K, h, w]"),
+        };
+        Err(breach.into())
     }
 
     fn run(

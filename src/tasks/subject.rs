@@ -1,5 +1,7 @@
 //! What a task knows of its model, whichever thread runs it.
 
+use std::sync::OnceLock;
+
 use tch::{Device, Tensor};
 
 use super::{Item, Labels};
@@ -17,6 +19,8 @@ pub struct Subject {
     pub labels: Labels,
     /// From bytes to its input, where it takes pictures.
     normalise: Option<Normalise>,
+    /// The sizes of a VAE's latent without the batch.
+    latent_shape: OnceLock<Vec<i64>>,
 }
 
 impl Subject {
@@ -31,7 +35,24 @@ impl Subject {
             manifest,
             labels,
             normalise,
+            latent_shape: OnceLock::new(),
         }
+    }
+
+    /// Remembers the sizes of the latent, which the module shows when its contract is checked.
+    pub(super) fn learn_latent(&self, shape: &[i64]) {
+        self.latent_shape.get_or_init(|| shape.to_vec());
+    }
+
+    /// The sizes of the latent without the batch; empty for what is no VAE.
+    pub(super) fn latent_shape(&self) -> &[i64] {
+        self.latent_shape.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many values a latent has.
+    #[must_use]
+    pub fn latent_size(&self) -> usize {
+        usize::try_from(self.latent_shape().iter().product::<i64>()).unwrap_or(0)
     }
 
     /// One batch `[B, C, H, W]` from the pixels of `tiles`.

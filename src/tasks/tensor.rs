@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
 use utoipa::ToSchema;
 
-use super::{Input as TaskInput, Item, Subject, Task};
+use super::{Breach, Input as TaskInput, Item, Subject, Task};
 use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::repository::manifest::{Dtype, Input, TensorSpec};
@@ -116,8 +116,8 @@ impl Values {
 pub(super) struct TensorTask;
 
 impl Task for TensorTask {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let (inputs, outputs) = specs(subject).map_err(|e| e.to_string())?;
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let (inputs, outputs) = specs(subject)?;
         let size = if is_batched(inputs, outputs) { size } else { 1 };
         let blank = |spec: &TensorSpec| {
             // An open size other than the batch may be anything: one is tried.
@@ -134,9 +134,8 @@ impl Task for TensorTask {
             }
         };
         let values: Vec<Values> = inputs.iter().map(blank).collect();
-        forward(session, outputs, &[&values])
-            .map(drop)
-            .map_err(|e| e.to_string())
+        forward(session, outputs, &[&values])?;
+        Ok(())
     }
 
     fn run(

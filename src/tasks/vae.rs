@@ -9,12 +9,13 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Serialize, Serializer};
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 use torch_bridge::Value;
 use utoipa::ToSchema;
 
-use super::{Input, Item, Subject, Task};
+use super::{Breach, Input, Item, Subject, Task};
 use crate::engine::session::Session;
+use crate::engine::staging::floats;
 use crate::error::{Error, Result};
 use crate::image::{Picture, encode_gray_png, encode_png};
 
@@ -174,23 +175,25 @@ impl Task for Vae {
         &["encode", "decode"]
     }
 
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), String> {
-        let input = subject.blank(size, session.device()).map_err(|e| e.to_string())?;
+    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
+        let input = subject.blank(size, session.device())?;
         let shape = input.size();
-        let (mu, logvar) = encode(session, input).map_err(|e| e.to_string())?;
+        let (mu, logvar) = encode(session, input)?;
         let found = mu.size();
         if found != logvar.size() || found.first() != Some(&(size as i64)) {
             let other = logvar.size();
-            return Err(format!(
-                "encode answered mu {found:?} and logvar {other:?}, expected [{size}, D…] twice"
-            ));
+            let expected = format!("[{size}, D…] twice");
+            return Err(
+                format!("encode answered mu {found:?} and logvar {other:?}, expected {expected}").into(),
+            );
         }
-        let decoded = decode(session, mu).map_err(|e| e.to_string())?.size();
+        let decoded = decode(session, mu)?.size();
         if decoded != shape {
-            return Err(format!(
-                "decode answered {decoded:?}, expected {shape:?}, as encode was given"
-            ));
+            return Err(
+                format!("decode answered {decoded:?}, expected {shape:?}, as encode was given").into(),
+            );
         }
+        subject.learn_latent(&found[1..]);
         Ok(())
     }
 
@@ -248,8 +251,8 @@ fn of_images<'a>(
     let one = |(index, item): (usize, &Item)| {
         let row = |t: &Tensor| -> Result<Tensor> { Ok(t.f_select(0, index as i64)?) };
         let latent = Latent {
-            mu: floats(&row(&mu)?)?,
-            logvar: floats(&row(&logvar)?)?,
+            mu: finite(&row(&mu)?)?,
+            logvar: finite(&row(&logvar)?)?,
         };
         match &decoded {
             Some(decoded) if !is_encoding(item) => {
@@ -272,13 +275,11 @@ fn of_latents<'a>(
     subject: &Subject,
     items: impl Iterator<Item = &'a Item>,
 ) -> Result<Vec<Result<Prediction>>> {
-    let blank = subject.blank(1, session.device())?;
-    let shape = encode(session, blank)?.0.size();
-    let size: i64 = shape.iter().skip(1).product();
+    let size = subject.latent_size();
     let mut values = Vec::new();
     for item in items {
         match &item.input {
-            Input::Latent(latent) if latent.len() as i64 == size => values.extend_from_slice(latent),
+            Input::Latent(latent) if latent.len() == size => values.extend_from_slice(latent),
             Input::Latent(latent) => {
                 let found = latent.len();
                 let text = format!("a latent of {found} values, expected {size}");
@@ -287,8 +288,8 @@ fn of_latents<'a>(
             _ => return Err(Error::Internal("a latent was expected".into())),
         }
     }
-    let mut shape = shape;
-    shape[0] = values.len() as i64 / size.max(1);
+    let mut shape = vec![(values.len() / size.max(1)) as i64];
+    shape.extend_from_slice(subject.latent_shape());
     let latents = Tensor::from_slice(&values)
         .f_view(shape.as_slice())?
         .f_to_device(session.device())?;
@@ -312,13 +313,8 @@ fn decode(session: &Session, latents: Tensor) -> Result<Tensor> {
     Ok(session.call("decode", &[Value::Tensor(latents)])?.into_tensor()?)
 }
 
-fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
-    let flat = tensor
-        .f_to_device(Device::Cpu)?
-        .f_to_kind(Kind::Float)?
-        .f_contiguous()?
-        .f_view([-1])?;
-    let values = Vec::<f32>::try_from(flat)?;
+fn finite(tensor: &Tensor) -> Result<Vec<f32>> {
+    let values = floats(tensor)?;
     if values.iter().all(|v| v.is_finite()) {
         return Ok(values);
     }
@@ -360,7 +356,7 @@ fn divergence(subject: &Subject, input: &Tensor, decoded: &Tensor, latent: &Late
 fn frame(subject: &Subject, decoded: &Tensor) -> Result<Frame> {
     let pixels = pixels(subject, decoded)?;
     let size = pixels.size();
-    let bytes = floats(&pixels)?
+    let bytes = finite(&pixels)?
         .into_iter()
         .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
         .collect();

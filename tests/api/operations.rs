@@ -3,7 +3,7 @@
 use axum::http::{StatusCode, header};
 use serde_json::json;
 
-use crate::support::{get, path, photo, post};
+use crate::support::{get, path, photo, post, series_value};
 
 #[tokio::test]
 async fn health_and_readiness_answer() {
@@ -51,16 +51,7 @@ async fn metrics_count_requests_failures_and_batches() {
             .is_ok_and(|t| t.starts_with("application/openmetrics-text"))
     );
     let text = String::from_utf8(answer.body).expect("UTF-8");
-    let value = |series: &str| -> f64 {
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(series))
-            .unwrap_or_else(|| panic!("{series}\n{text}"));
-        line.rsplit(' ')
-            .next()
-            .and_then(|v| v.parse().ok())
-            .expect("a number")
-    };
+    let value = |series: &str| series_value(&text, series);
     assert!(value("lucarne_failures_total{code=\"empty_body\"}") >= 1.0);
     assert!(value("lucarne_images_computed_total{model=\"mobilenet_v2\",queue=\"predict\"}") >= 1.0);
     assert!(value("lucarne_compute_duration_seconds_sum{model=\"mobilenet_v2\",queue=\"predict\"}") > 0.0);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::Client;
 
-use crate::support::model_variant;
+use crate::support::{model_variant, series_value};
 
 /// A running `lucarne serve`.
 pub struct Server {
@@ -102,14 +102,7 @@ impl Server {
             .await
             .expect("metrics");
         let text = response.text().await.expect("text");
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(series))
-            .unwrap_or_else(|| panic!("{series}\n{text}"));
-        line.rsplit(' ')
-            .next()
-            .and_then(|v| v.parse().ok())
-            .expect("a number")
+        series_value(&text, series)
     }
 
     /// A counter of the predict queue.

@@ -102,6 +102,14 @@ pub async fn post(uri: &str, headers: &[(&str, &str)], body: impl Into<Body>) ->
     send(router(), request.body(body.into()).expect("a request")).await
 }
 
+/// The value of one series in the text of `/metrics`.
+pub fn series_value(text: &str, series: &str) -> f64 {
+    let line = text.lines().find(|line| line.starts_with(series));
+    let line = line.unwrap_or_else(|| panic!("{series}\n{text}"));
+    let value = line.rsplit(' ').next().and_then(|v| v.parse().ok());
+    value.expect("a number")
+}
+
 /// A multipart body of files, and of text fields.
 pub fn multipart(files: &[(&str, &[u8])], fields: &[(&str, &str)]) -> (String, Vec<u8>) {
     let boundary = "a-boundary-that-no-photo-holds";

@@ -104,7 +104,7 @@ mod tests {
         let values: Vec<Vec<f32>> = found
             .tensors()
             .iter()
-            .map(|t| super::super::floats(t).expect("f32"))
+            .map(|t| crate::engine::staging::floats(t).expect("f32"))
             .collect();
         assert_eq!(values, [[3., 1., 1.], [6., 4., 4.]]);
     }
