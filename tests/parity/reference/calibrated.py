@@ -14,7 +14,8 @@ def calibrate(model: nn.Module, spreads: Mapping[str, float], run: Callable[[], 
     """Makes the outputs of each named layer, in order, have a mean of zero in each channel, and that deviation overall.
 
     The layer is a convolution or a linear layer. One that runs several times in `run()`, once a pyramid level or once a
-    word, is scaled for all of them together.
+    word, is scaled for all of them together. One that has a single output (the last, 1 × 1 level of an SSD) has no
+    deviation, and stays as it is.
     """
     for path, spread in spreads.items():
         layer = model.get_submodule(path)
@@ -25,7 +26,10 @@ def calibrate(model: nn.Module, spreads: Mapping[str, float], run: Callable[[], 
                 run()
                 channels = torch.cat([output.transpose(0, 1).flatten(1) for output in outputs], dim=1)
                 mean = channels.mean(dim=1, keepdim=True)
-                gain = spread / (channels - mean).std()
+                deviation = (channels - mean).std()
+                if deviation == 0:
+                    continue
+                gain = spread / deviation
                 layer.weight.mul_(gain)
                 layer.bias.sub_(mean[:, 0]).mul_(gain)
         finally:

@@ -28,12 +28,16 @@ SCORE_SPREAD, BOX_SPREAD = 2.0, 0.25
 
 @dataclass(frozen=True)
 class Detector:
-    """How torchvision builds it, and the layers that end its heads with the spread that each shall have."""
+    """How torchvision builds it, and the layers that end its heads with the spread that each shall have.
+
+    `shifts` are added to the biases of the layers named.
+    """
 
     label: str
     build: Callable[..., nn.Module]
     heads: Mapping[str, float]
     arguments: Mapping[str, int] = field(default_factory=dict)
+    shifts: Mapping[str, float] = field(default_factory=dict)
 
 
 SMALL = {"min_size": HEIGHT}  # torchvision would enlarge the picture to 800 pixels, which costs and shows nothing.
@@ -49,14 +53,18 @@ RCNN_HEADS = {
 }
 RETINANET_HEADS = {"head.classification_head.cls_logits": 1.0, "head.regression_head.bbox_reg": BOX_SPREAD}
 # FCOS reads distances to the four sides, in strides, instead of changes of an anchor.
-FCOS_HEADS = RETINANET_HEADS | {"head.regression_head.bbox_reg": 3.0, "head.regression_head.bbox_ctrness": 1.0}
+FCOS_HEADS = RETINANET_HEADS | {"head.regression_head.bbox_reg": 1.0, "head.regression_head.bbox_ctrness": 1.0}
+# A negative distance becomes zero, and a box of two of them has no area.
+FCOS_SHIFTS = {"head.regression_head.bbox_reg": 4.0}
+# The last norm of each branch of a ResNet-50.
+BRANCH_END = ".bn3"
 DETECTORS = [
     Detector("SSD300", detection.ssd300_vgg16, SSD_HEADS),
     Detector("SSDLite320", detection.ssdlite320_mobilenet_v3_large, SSDLITE_HEADS),
     Detector("RetinaNet", detection.retinanet_resnet50_fpn, RETINANET_HEADS, SMALL),
     Detector("Faster R-CNN", detection.fasterrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
     Detector("Mask R-CNN", detection.maskrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
-    Detector("FCOS", detection.fcos_resnet50_fpn, FCOS_HEADS, SMALL),
+    Detector("FCOS", detection.fcos_resnet50_fpn, FCOS_HEADS, SMALL, FCOS_SHIFTS),
 ]
 
 
@@ -72,8 +80,11 @@ class DetectorSystem(System):
         self._picture = random_picture(HEIGHT, WIDTH, seed=0)
         image = image_of(self._picture)
         build = partial(self._detector.build, weights=None, weights_backbone=None, **self._detector.arguments)
-        self._model = seeded(build, seed=0, example=(2, 3, HEIGHT, WIDTH))
+        self._model = seeded(build, seed=0, example=(2, 3, HEIGHT, WIDTH), branch_end=BRANCH_END)
         calibrate(self._model, self._detector.heads, lambda: self._model([image]))
+        with torch.no_grad():
+            for path, shift in self._detector.shifts.items():
+                self._model.get_submodule(path).bias += shift
         sections = {
             "input": exact_input(HEIGHT, WIDTH) | {"mean": list(NO_MEAN), "std": list(NO_STD)},
             "output": {"format": "torchvision"},
@@ -84,9 +95,20 @@ class DetectorSystem(System):
         """Boxes, labels and scores against the eager detector."""
         with torch.no_grad():
             (output,) = self._model([image_of(self._picture)])
-        expected = Detections(output["boxes"].numpy(), output["labels"].numpy(), output["scores"].numpy())
+        expected = with_area(output)
         objects = client.predict(self.name, self._picture.png, **KEEP_ALL)["objects"]
         yield from detection_rows(self._detector.label, Detections.of_objects(objects), expected)
+
+
+def with_area(output: Mapping[str, Tensor]) -> Detections:
+    """What a detector answers for an image, without boxes that lie outside of it.
+
+    torchvision clips every box to the image, and some of its detectors keep one of which nothing is left; to the
+    server that is no object.
+    """
+    boxes = output["boxes"]
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    return Detections(*(output[key][kept].numpy() for key in ("boxes", "labels", "scores")))
 
 
 def image_of(picture: Picture) -> Tensor:
