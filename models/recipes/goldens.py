@@ -1,4 +1,4 @@
-"""Writes models/<name>/samples/golden.json: what PyTorch answers for the sample pictures, for the server's tests.
+"""Writes tests/golden/<name>/golden.json: what PyTorch answers for the pictures there, for the server's tests.
 
     python models/recipes/goldens.py
 
@@ -134,23 +134,24 @@ ANSWERS: dict[str, Answer] = {
 
 
 @torch.no_grad()
-def write(folder: Path, answer: Answer, parameters: dict) -> None:
-    """The golden.json of one model."""
-    model = torch.jit.load(folder / "model.pt").eval()
-    samples = sorted(path for path in (folder / "samples").glob("*.[pj][np]g") if ".mask." not in path.name)
+def write(file: Path, folder: Path, answer: Answer, parameters: dict) -> None:
+    """The golden.json of the pictures in `folder`, answered by the module in `file`."""
+    model = torch.jit.load(file).eval()
+    samples = sorted(path for path in folder.glob("*.[pj][np]g") if ".mask." not in path.name)
     golden = {"made_with": f"torch {torch.__version__}, torchvision {torchvision.__version__}"}
     if parameters:
         golden["parameters"] = parameters
     golden["images"] = {path.name: answer(model, Image.open(path)) for path in samples}
-    path = folder / "samples" / "golden.json"
+    path = folder / "golden.json"
     path.write_text(json.dumps(golden, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{path}: {len(samples)} pictures")
 
 
 def main() -> None:
-    """Writes them for every model whose model.pt is there."""
+    """Writes them for every model whose model.pt is there; samples.py made the pictures."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--models", type=Path, default=recipe.MODELS_DIR, help="default: %(default)s")
+    arguments.add_argument("--output", type=Path, default=recipe.GOLDEN_DIR, help="default: %(default)s")
     options = arguments.parse_args()
     recipe.make_deterministic(seed=0)
     thresholds = {
@@ -159,8 +160,9 @@ def main() -> None:
         "max_detections": DETECTION.detections,
     }
     for name, answer in ANSWERS.items():
-        if (options.models / name / "model.pt").exists():
-            write(options.models / name, answer, thresholds if name == "nanodet" else {})
+        file = options.models / name / "model.pt"
+        if file.exists():
+            write(file, options.output / name, answer, thresholds if name == "nanodet" else {})
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 
 MODELS_DIR = Path(__file__).resolve().parent.parent
+GOLDEN_DIR = MODELS_DIR.parent / "tests" / "golden"
+"""Where the pictures that models are tried on lie, a folder a model, with PyTorch's answers."""
 
 
 def parser(description: str | None, name: str) -> argparse.ArgumentParser:
@@ -35,6 +37,11 @@ def make_deterministic(seed: int) -> None:
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True)
     torch.manual_seed(seed)
+
+
+def parameters(model: torch.nn.Module) -> int:
+    """How many numbers training could change."""
+    return sum(weight.numel() for weight in model.parameters())
 
 
 class Progress:

@@ -1,4 +1,4 @@
-"""Writes the small pictures that each model is tried on: models/<name>/samples/, with the truth where it is known.
+"""Writes the small pictures that each model is tried on: tests/golden/<name>/, with the truth where it is known.
 
     python models/recipes/samples.py fashion/usr/share/datasets/fashion-mnist --photos folder
 
@@ -50,9 +50,9 @@ def emptied(folder: Path) -> Path:
     return folder
 
 
-def write_photos(photos: Path, models: Path) -> None:
+def write_photos(photos: Path, output: Path) -> None:
     """Photographs for the detector (any size) and for the person mask (256 × 256)."""
-    nanodet, selfie = emptied(models / "nanodet" / "samples"), emptied(models / "selfie" / "samples")
+    nanodet, selfie = emptied(output / "nanodet"), emptied(output / "selfie")
     astronaut, coffee, chelsea = (Image.open(photos / f"{name}.png").convert("RGB") for name in PHOTOS)
     astronaut.resize((400, 400), Image.Resampling.LANCZOS).save(nanodet / "astronaut.jpg", quality=JPEG_QUALITY)
     coffee.resize((480, 320), Image.Resampling.LANCZOS).save(nanodet / "coffee.jpg", quality=JPEG_QUALITY)
@@ -69,19 +69,19 @@ def write_segmented_scenes(split: fashion_mnist.Split, folder: Path) -> None:
 
 
 def main() -> None:
-    """Writes all of them under the folder of models."""
+    """Writes all of them."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("data", type=Path, help="folder of the four Fashion-MNIST files (see fashion_mnist.py)")
     arguments.add_argument("--photos", type=Path, required=True, help="folder of the three PNG photographs")
-    arguments.add_argument("--models", type=Path, default=recipe.MODELS_DIR, help="default: %(default)s")
+    arguments.add_argument("--output", type=Path, default=recipe.GOLDEN_DIR, help="default: %(default)s")
     options = arguments.parse_args()
 
     split = fashion_mnist.load(options.data, "t10k")
-    write_photos(options.photos, options.models)
-    write_segmented_scenes(split, emptied(options.models / "unet" / "samples"))
+    write_photos(options.photos, options.output)
+    write_segmented_scenes(split, emptied(options.output / "unet"))
     composer = captioned_scenes.Composer(split, CAPTIONED_SEED)
-    captioned_scenes.write(composer, SCENES, emptied(options.models / "captioner" / "samples"))
-    vae = emptied(options.models / "vae" / "samples")
+    captioned_scenes.write(composer, SCENES, emptied(options.output / "captioner"))
+    vae = emptied(options.output / "vae")
     for row in VAE_ITEMS:
         name = fashion_mnist.CLASSES[int(split.labels[row])].replace(" ", "_")
         Image.fromarray(split.images[row].numpy()).save(vae / f"{name}.png", optimize=True)
