@@ -17,7 +17,9 @@ Scenes and captions: captioned_scenes.py. Items of Fashion-MNIST's training part
 the test part those to measure on.
 """
 
+from collections import Counter
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -227,20 +229,36 @@ def held_out(data: Path) -> captioned_scenes.Composer:
     return captioned_scenes.Composer(fashion_mnist.load(data, "t10k"), HELD_OUT_SEED)
 
 
+KINDS = {"noun": captioned_scenes.NOUNS, "colour": captioned_scenes.COLORS, "relation": ("left", "above")}
+"""The words of a caption that can be wrong, apart from the grammar."""
+
+
+def confusions(true: list[str], said: list[str]) -> dict[str, list[str]]:
+    """What was taken for what, of each kind: «boot → sneaker»; where a word is missing, «nothing»."""
+    kinds = {}
+    for kind, words in KINDS.items():
+        pairs = zip_longest(*([word for word in caption if word in words] for caption in (true, said)))
+        kinds[kind] = [f"{right or 'nothing'} → {wrong or 'nothing'}" for right, wrong in pairs if right != wrong]
+    return kinds
+
+
 def evaluate(model: torch.jit.ScriptModule, composer: captioned_scenes.Composer) -> None:
-    """Prints how many greedy captions of held-out scenes are right to the last word, and the first wrong ones."""
-    exact, wrong = 0, []
+    """Prints how many greedy captions of held-out scenes are exactly right, and what is wrong in the others."""
+    exact, wrong, nouns = 0, Counter(), Counter()
     for _ in range(HELD_OUT_SCENES // 50):
         batch = [composer.compose() for _ in range(50)]
         tokens, _ = greedy(model, normalised(torch.stack([scene.picture for scene in batch])))
         for scene, row in zip(batch, tokens):
             found = words_of(row)
             exact += found == scene.words
-            if found != scene.words:
-                wrong.append(f"{' '.join(scene.words)} → {' '.join(found)}")
+            kinds = confusions(scene.words, found)
+            wrong.update(kind for kind, pairs in kinds.items() if pairs)
+            nouns.update(kinds["noun"])
+    print(f"parameters: {recipe.parameters(model):,}")
     print(f"held-out scenes: {HELD_OUT_SCENES}")
     print(f"exact captions: {exact / HELD_OUT_SCENES:.1%}")
-    print("\n".join(["the first wrong ones:", *wrong[:10]]))
+    print("captions with a wrong " + ", ".join(f"{kind}: {wrong[kind]}" for kind in KINDS))
+    print("nouns, true → said: " + ", ".join(f"{pair} {count}" for pair, count in nouns.most_common()))
 
 
 def main() -> None:
