@@ -31,6 +31,37 @@ pub fn configure_thread(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
 }
 
+/// A module that can be called: frozen, as predictions use it, or as it was exported, as explanations do.
+pub trait Call {
+    /// Calls `method`.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value>;
+
+    /// Where the weights are.
+    fn device(&self) -> Device;
+}
+
+/// A module as it was exported. Gradients are recorded as the calling thread's grad mode says.
+#[derive(Debug)]
+pub struct Exported {
+    /// Its layers can be captured.
+    pub module: Module,
+    /// Where it is.
+    pub device: Device,
+}
+
+impl Call for Exported {
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        Ok(self.module.call(method, inputs)?)
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+}
+
 /// A module that is ready to predict. Clones share the weights.
 #[derive(Clone)]
 pub struct Session {
@@ -58,26 +89,23 @@ impl Session {
         })
     }
 
-    /// Where the weights are.
-    #[must_use]
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
-    /// Calls `method` without recording gradients.
+    /// `forward` of one batch that answers one tensor.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] with libtorch's words.
-    pub fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+    /// As [`Call::call`]; also when the answer is not a tensor.
+    pub fn forward(&self, batch: Tensor) -> Result<Tensor> {
+        Ok(self.call("forward", &[Value::Tensor(batch)])?.into_tensor()?)
+    }
+}
+
+impl Call for Session {
+    /// Never records gradients.
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
         let _no_grad = tch::no_grad_guard();
         Ok(self.module.call(method, inputs)?)
     }
 
-    /// `forward` of one batch that answers one tensor.
-    ///
-    /// # Errors
-    /// As [`Session::call`]; also when the answer is not a tensor.
-    pub fn forward(&self, batch: Tensor) -> Result<Tensor> {
-        Ok(self.call("forward", &[Value::Tensor(batch)])?.into_tensor()?)
+    fn device(&self) -> Device {
+        self.device
     }
 }

@@ -1,32 +1,160 @@
-//! Class activation maps from an activation `A [1, C, h, w]` and the gradient `∂S/∂A` of a target scalar `S`.
+//! Class activation maps from an activation `A [1, C, h, w]` and the gradient `g = ∂S/∂A` of a target scalar `S`.
+//! Where published implementations differ, pytorch-grad-cam is followed, its epsilons included.
 
 use tch::{Kind, Tensor};
 
-use crate::error::Result;
+use super::Method;
+use crate::error::{Error, Result};
 
-/// Grad-CAM (arXiv 1610.02391, eq. 1 and 2): `ReLU(Σₖ mean_{ij}(∂S/∂Aₖ) · Aₖ)`, shape `[h, w]`.
+/// How the weighted channels become one map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reduction {
+    /// Their sum, as the papers do.
+    Sum,
+    /// Their first principal component (`smooth=eigen`).
+    Eigen,
+}
+
+const SPACE: [i64; 2] = [2, 3];
+
+/// The map `[h, w]` of a method that needs an activation and its gradient, after its ReLU.
 ///
 /// # Errors
-/// [`crate::error::Error::InferenceFailed`] with libtorch's words.
-pub fn grad_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
-    let weights = gradient.f_mean_dim([2i64, 3].as_slice(), true, Kind::Float)?;
-    let weighted = weights.f_mul(activation)?;
-    let sum = weighted.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?;
-    Ok(sum.f_relu()?.f_squeeze_dim(0)?)
+/// [`Error::InferenceFailed`] with libtorch's words.
+pub(super) fn map(
+    method: Method,
+    activation: &Tensor,
+    gradient: &Tensor,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    let weighted = match method {
+        Method::GradCam => gradient
+            .f_mean_dim(SPACE.as_slice(), true, Kind::Float)?
+            .f_mul(activation)?,
+        Method::GradCamPp => grad_cam_pp_weights(activation, gradient)?.f_mul(activation)?,
+        Method::HiresCam => gradient.f_mul(activation)?,
+        Method::LayerCam => gradient.f_relu()?.f_mul(activation)?,
+        Method::XgradCam => xgrad_cam_weights(activation, gradient)?.f_mul(activation)?,
+        other => return Err(Error::Internal(format!("{other:?} is no map of gradients"))),
+    };
+    reduced(&weighted, reduction)
+}
+
+/// The map `[h, w]` of channels `[1, C, h, w]` that are weighed already, after a ReLU.
+pub(super) fn reduced(weighted: &Tensor, reduction: Reduction) -> Result<Tensor> {
+    match reduction {
+        Reduction::Sum => Ok(sum_over_channels(weighted)?.f_relu()?),
+        Reduction::Eigen => first_component(weighted),
+    }
+}
+
+/// `ReLU(Σₖ wₖ Aₖ)`, shape `[h, w]`, for weights `[C]`.
+pub(super) fn weighed(weights: &Tensor, activation: &Tensor, reduction: Reduction) -> Result<Tensor> {
+    reduced(&weights.f_view([1, -1, 1, 1])?.f_mul(activation)?, reduction)
+}
+
+fn sum_over_channels(weighted: &Tensor) -> Result<Tensor> {
+    Ok(weighted
+        .f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?
+        .f_squeeze_dim(0)?)
+}
+
+fn sum_over_space(tensor: &Tensor) -> Result<Tensor> {
+    Ok(tensor.f_sum_dim_intlist(SPACE.as_slice(), true, Kind::Float)?)
+}
+
+/// `wₖ = Σ α·ReLU(g)` with `α = g²/(2g² + (ΣA)·g³ + 1e-6)`, and 0 where g is 0.
+fn grad_cam_pp_weights(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    const EPSILON: f64 = 1e-6;
+    let square = gradient.f_square()?;
+    let cubed = square.f_mul(gradient)?;
+    let denominator = square
+        .f_mul_scalar(2.0)?
+        .f_add(&sum_over_space(activation)?.f_mul(&cubed)?)?
+        .f_add_scalar(EPSILON)?;
+    let alpha = square.f_div(&denominator)?;
+    let alpha = alpha.f_where_self(&gradient.f_ne(0.0)?, &gradient.f_zeros_like()?)?;
+    sum_over_space(&gradient.f_relu()?.f_mul(&alpha)?)
+}
+
+/// `wₖ = Σ(g⊙A)/(ΣA + 1e-7)`.
+fn xgrad_cam_weights(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    const EPSILON: f64 = 1e-7;
+    let total = sum_over_space(activation)?.f_add_scalar(EPSILON)?;
+    sum_over_space(&gradient.f_mul(activation)?.f_div(&total)?)
+}
+
+/// The projection of each cell's channels on their first principal component, after a ReLU: `[h, w]`. The sign, which
+/// is arbitrary, is the one in which the map agrees with the channels' mean.
+fn first_component(channels: &Tensor) -> Result<Tensor> {
+    let (_, c, h, w) = channels.size4()?;
+    let cells = channels.f_view([c, h * w])?.f_transpose(0, 1)?;
+    // Values that are not finite would make the decomposition fail; pytorch-grad-cam does the same.
+    let cells = cells.f_nan_to_num(0.0, None, None)?;
+    let centred = cells.f_sub(&cells.f_mean_dim([0i64].as_slice(), true, Kind::Float)?)?;
+    let (_, _, basis) = centred.f_svd(true, true)?;
+    let projection = centred.f_mv(&basis.f_select(1, 0)?)?;
+    let mean = cells.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
+    let agreement = f64::try_from(projection.f_dot(&mean.f_sub(&mean.f_mean(Kind::Float)?)?)?)?;
+    let sign = if agreement < 0.0 { -1.0 } else { 1.0 };
+    Ok(projection.f_mul_scalar(sign)?.f_relu()?.f_view([h, w])?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn grad_cam_is_its_formula() {
-        // Two channels of 1×2: the weights are the mean gradients 2 and −1.
-        let activation = Tensor::from_slice(&[1f32, 2.0, 3.0, 1.0]).view([1, 2, 1, 2]);
-        let gradient = Tensor::from_slice(&[1f32, 3.0, -2.0, 0.0]).view([1, 2, 1, 2]);
-        let map = grad_cam(&activation, &gradient).expect("rank 4");
+    /// Two channels of 1×2.
+    fn channels(values: [f32; 4]) -> Tensor {
+        Tensor::from_slice(&values).view([1, 2, 1, 2])
+    }
+
+    fn values(map: &Tensor) -> Vec<f32> {
         assert_eq!(map.size(), [1, 2]);
-        let values: Vec<f32> = map.flatten(0, -1).try_into().expect("f32");
-        assert_eq!(values, [0.0, 3.0], "2·1 − 1·3 is below zero; 2·2 − 1·1 = 3");
+        map.flatten(0, -1).try_into().expect("f32")
+    }
+
+    fn of(method: Method) -> Vec<f32> {
+        let (activation, gradient) = (channels([1.0, 2.0, 3.0, 1.0]), channels([1.0, 3.0, -2.0, 0.0]));
+        values(&map(method, &activation, &gradient, Reduction::Sum).expect("rank 4"))
+    }
+
+    fn close(found: &[f32], expected: &[f32]) {
+        let near = found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-5);
+        assert!(
+            near && found.len() == expected.len(),
+            "{found:?}, expected {expected:?}"
+        );
+    }
+
+    #[test]
+    fn methods_are_their_formulas() {
+        // Weights 2 and −1: 2·1 − 1·3 is below zero; 2·2 − 1·1 = 3.
+        close(&of(Method::GradCam), &[0.0, 3.0]);
+        // 1·1 − 2·3 is below zero; 3·2 + 0·1 = 6.
+        close(&of(Method::HiresCam), &[0.0, 6.0]);
+        // Without the negative gradient: 1·1, 3·2.
+        close(&of(Method::LayerCam), &[1.0, 6.0]);
+        // Weights (1·1 + 3·2)/3 and (−2·3)/4: 7/3 − 4.5 < 0; 14/3 − 1.5.
+        close(&of(Method::XgradCam), &[0.0, 14.0 / 3.0 - 1.5]);
+        // Channel 0, ΣA = 3: α = 1/(2+3) and 9/(18+81); weight 1/5 + 3·9/99. Channel 1 has no positive gradient.
+        let weight = 0.2 + 27.0 / 99.0;
+        close(&of(Method::GradCamPp), &[weight, 2.0 * weight]);
+    }
+
+    #[test]
+    fn the_first_component_agrees_with_the_mean_activation() {
+        // Both channels rise to the right: the component does, too, whichever sign the decomposition has.
+        for scale in [1.0, -1.0] {
+            let rising = channels([0.0, 2.0 * scale, 0.0, 4.0 * scale]);
+            let map = values(&reduced(&rising, Reduction::Eigen).expect("finite"));
+            // Centred cells are ∓(1, 2)·scale: their length is √5.
+            let expected = if scale > 0.0 {
+                [0.0, 5f32.sqrt()]
+            } else {
+                [5f32.sqrt(), 0.0]
+            };
+            close(&map, &expected);
+        }
     }
 }

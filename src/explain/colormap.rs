@@ -16,6 +16,8 @@ pub enum Colormap {
     Jet,
     /// From black to white.
     Gray,
+    /// ColorBrewer's RdBu: blue, over white at zero, to red; for maps with values below zero.
+    RedBlue,
 }
 
 impl Colormap {
@@ -31,6 +33,9 @@ impl Colormap {
             Self::Turbo => colorous::TURBO.eval_continuous(f64::from(value)).as_array(),
             Self::Viridis => colorous::VIRIDIS.eval_continuous(f64::from(value)).as_array(),
             Self::Jet => [3.0, 2.0, 1.0].map(|peak| jet_channel(value, peak)),
+            Self::RedBlue => colorous::RED_BLUE
+                .eval_continuous(f64::from(1.0 - value))
+                .as_array(),
             Self::Gray => [(value * 255.0).round() as u8; 3],
         }
     }
@@ -53,6 +58,11 @@ mod tests {
         assert_eq!(Colormap::Jet.color(1.0), [128, 0, 0]);
         assert_eq!(Colormap::Viridis.color(0.0), [68, 1, 84]);
         assert_eq!(Colormap::Viridis.color(1.0), [253, 231, 37]);
+        let [low, middle, high] = [0.0, 0.5, 1.0].map(|value| Colormap::RedBlue.color(value));
+        assert!(
+            low[2] > low[0] && high[0] > high[2] && middle.iter().all(|&v| v > 235),
+            "blue, white, red"
+        );
         assert_eq!(Colormap::Gray.color(2.0), [255; 3], "clamped");
         assert_eq!(Colormap::Gray.color(f32::NAN), [0; 3]);
     }

@@ -1,29 +1,33 @@
 //! Runs explanations on the thread that owns it, on a module of its own that is never frozen.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tch::{Device, Tensor};
-use torch_bridge::{Capture, Module, Tap, Value};
+use torch_bridge::Module;
 
-use super::layers::is_map;
-use super::{Answer, Explanation, Item, LayerMap, Layers, Map, Method, Request, cam};
+use super::objective::Resolved;
+use super::passes::{Pace, Passes};
+use super::study::{Captures, Drawn, Outcome, Study};
+use super::{
+    Answer, Explanation, Family, Item, Layers, Map, Method, Request, channels, gradients, input, listing,
+    perturbation, visualize,
+};
 use crate::engine::Runner;
-use crate::engine::session::configure_thread;
+use crate::engine::session::{Exported, Session, configure_thread};
 use crate::engine::staging::floats;
-use crate::engine::turns::{Class, Turns};
+use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
-use crate::tasks::{self, Subject};
-
-/// Captured graphs that are kept, one a layer; they share the weights, but each has a graph of its own.
-const CAPTURES_KEPT: usize = 32;
+use crate::tasks::Subject;
 
 /// Where an explainer gets its model, and how much of the machine it may use.
 #[derive(Debug, Clone)]
 pub struct Origin {
     /// The artifact.
     pub file: PathBuf,
+    /// The module that predicts.
+    pub session: Session,
     /// Where it computes.
     pub device: Device,
     /// Threads of each pass.
@@ -41,9 +45,9 @@ pub struct Explainer {
 
 /// What there is after the first request.
 struct Opened {
-    module: Module,
+    exported: Exported,
     layers: Layers,
-    captures: HashMap<String, Capture>,
+    captures: Captures,
 }
 
 impl Explainer {
@@ -58,128 +62,148 @@ impl Explainer {
         }
     }
 
-    fn open(&mut self) -> Result<&mut Opened> {
+    fn open(&mut self) -> Result<&Opened> {
         if self.opened.is_none() {
-            let module = Module::load(&self.origin.file, self.origin.device)?;
-            let blank = self.subject.blank(1, self.origin.device)?;
-            let layers = list_layers(&module, &self.subject, &blank)?;
+            let device = self.origin.device;
+            let exported = Exported {
+                module: Module::load(&self.origin.file, device)?,
+                device,
+            };
+            let layers = listing::layers(&exported, &self.subject)?;
             self.opened = Some(Opened {
-                module,
+                exported,
                 layers,
-                captures: HashMap::new(),
+                captures: Captures::default(),
             });
         }
-        Ok(self.opened.as_mut().expect("it was opened just now"))
+        Ok(self.opened.as_ref().expect("it was opened just now"))
     }
 
-    fn explain(&mut self, item: &Item) -> Result<Explanation> {
-        let task = self.subject.manifest.task;
-        if !Method::of_task(task).contains(&item.method) {
-            let text = format!("{:?} does not explain models of the task {task:?}", item.method);
+    fn explain(&mut self, item: &Item) -> Result<Vec<Explanation>> {
+        let started = Instant::now();
+        let (task, method) = (self.subject.manifest.task, item.ask.method);
+        if !Method::of_task(task).contains(&method) {
+            let text = format!("{} does not explain models of the task {task:?}", method.name());
             return Err(Error::UnsupportedForTask(text));
         }
-        let input = self.subject.batch(&[&item.tile], self.origin.device)?;
-        let (subject, turns) = (Arc::clone(&self.subject), Arc::clone(&self.origin.turns));
-        let threads = self.origin.threads;
-        let opened = self.open()?;
-        let layer = opened.layers.choose(item.layer.as_deref())?.path.clone();
-        let capture = opened.capture(&layer)?;
-        let turn = turns.take(Class::Explain, threads);
-        let run = capture.run(&[Value::Tensor(input)])?;
-        let logits = run.output.into_tensor()?;
-        let (scalar, target) = item.target.resolve(&logits, &subject)?;
-        let activation = last_map(run.recorded)
-            .ok_or_else(|| Error::LayerNotFound(format!("layer `{layer}` did not run for this image")))?;
-        let gradient = torch_bridge::grad(&scalar, &[&activation], false)?
-            .pop()
-            .flatten()
-            .map_or_else(|| activation.f_zeros_like(), Ok)?;
-        let map = match item.method {
-            Method::GradCam => cam::grad_cam(&activation.f_detach()?, &gradient)?,
+        self.open()?;
+        let opened = self.opened.as_ref().expect("it was opened just now");
+        let study = Study {
+            exported: &opened.exported,
+            frozen: &self.origin.session,
+            captures: &opened.captures,
+            layers: &opened.layers,
+            subject: &self.subject,
+            input: self.subject.batch(&[&item.tile], self.origin.device)?,
+            placement: item.tile.placement,
+            ask: &item.ask,
+            pace: Pace {
+                turns: &self.origin.turns,
+                threads: self.origin.threads,
+                batch: self.subject.manifest.batching.max_batch_size,
+                patience: &item.patience,
+                started,
+            },
         };
-        drop(turn);
-        let map = to_map(&map)?;
-        let degenerate_reason = map.degeneracy();
-        Ok(Explanation {
-            method: item.method,
-            layer,
-            target,
-            map,
-            degenerate: degenerate_reason.is_some(),
-            degenerate_reason,
-        })
+        let outcome = match method.family() {
+            Family::LayerGradients => gradients::explain(&study),
+            Family::Layer => channels::explain(&study),
+            Family::InputGradients | Family::LayerAndInputGradients => input::explain(&study),
+            Family::Outputs => perturbation::explain(&study),
+            Family::Model => attention(&study),
+        }?;
+        explanations(method, outcome)
     }
-}
 
-impl Opened {
-    fn capture(&mut self, layer: &str) -> Result<&Capture> {
-        if !self.captures.contains_key(layer) {
-            if self.captures.len() >= CAPTURES_KEPT {
-                self.captures.clear();
-            }
-            let capture = self.module.capture("forward", &[Tap::record(layer)])?;
-            self.captures.insert(layer.to_owned(), capture);
-        }
-        Ok(&self.captures[layer])
+    fn abilities(&mut self) -> Result<Vec<Method>> {
+        self.open()?;
+        let opened = self.opened.as_ref().expect("it was opened just now");
+        listing::abilities(&opened.exported, &self.subject, &opened.layers)
+    }
+
+    fn visualize(&mut self, item: &visualize::Item) -> Result<visualize::Visualization> {
+        self.open()?;
+        let opened = self.opened.as_ref().expect("it was opened just now");
+        let painter = visualize::Painter {
+            exported: &opened.exported,
+            captures: &opened.captures,
+            layers: &opened.layers,
+            subject: &self.subject,
+            turns: &self.origin.turns,
+            threads: self.origin.threads,
+        };
+        painter.paint(item)
     }
 }
 
 impl Runner<Request, Answer> for Explainer {
     fn run(&mut self, requests: &[Request]) -> Result<Vec<Result<Answer>>> {
         let answer = |request: &Request| match request {
-            Request::Explain(item) => self.explain(item).map(Answer::Explanation),
+            Request::Explain(item) => self.explain(item).map(Answer::Explanations),
+            Request::Visualize(item) => self
+                .visualize(item)
+                .map(|found| Answer::Visualization(Box::new(found))),
             Request::Layers => self.open().map(|opened| Answer::Layers(opened.layers.clone())),
+            Request::Abilities => self.abilities().map(Answer::Abilities),
         };
         Ok(requests.iter().map(answer).collect())
     }
 }
 
-/// The tensor that the first tap recorded last.
-fn last_map(mut recorded: Vec<Vec<Vec<Tensor>>>) -> Option<Tensor> {
-    let mut executions = if recorded.is_empty() {
-        return None;
-    } else {
-        recorded.swap_remove(0)
+/// Where the model says that it looked.
+fn attention(study: &Study<'_>) -> Result<Outcome> {
+    let (Resolved { objective, targets }, _) = study.look()?;
+    let drawn = |(target, look): (usize, crate::tasks::captioning::Attention)| -> Result<Drawn> {
+        let [rows, columns] = look.shape.map(|side| side as i64);
+        Ok(Drawn {
+            target,
+            layer: None,
+            values: Tensor::from_slice(&look.data).f_view([rows, columns])?,
+            completeness: None,
+        })
     };
-    executions
-        .pop()?
+    Ok(Outcome {
+        drawn: objective
+            .attention()?
+            .into_iter()
+            .enumerate()
+            .map(drawn)
+            .collect::<Result<_>>()?,
+        targets,
+        passes: None,
+    })
+}
+
+fn explanations(method: Method, outcome: Outcome) -> Result<Vec<Explanation>> {
+    let Outcome {
+        targets,
+        drawn,
+        passes,
+    } = outcome;
+    let explanation = |drawn: Drawn| {
+        let map = to_map(&drawn.values)?;
+        let degenerate_reason = map.degeneracy();
+        let target = targets.get(drawn.target).cloned();
+        Ok(Explanation {
+            method,
+            layer: drawn.layer,
+            target: target.ok_or_else(|| Error::Internal("a map of no target".into()))?,
+            map,
+            degenerate: degenerate_reason.is_some(),
+            degenerate_reason,
+            completeness: drawn.completeness,
+            passes,
+            stopped_early: passes.is_some_and(|Passes { done, planned }| done < planned),
+            caution: method.caution(),
+        })
+    };
+    drawn.into_iter().map(explanation).collect()
+}
+
+fn to_map(values: &Tensor) -> Result<Map> {
+    let shape = values
+        .size()
         .into_iter()
-        .find(|tensor| is_map(&tensor.size()))
-}
-
-fn to_map(map: &Tensor) -> Result<Map> {
-    let (height, width) = map.size2()?;
-    let side = |n: i64| usize::try_from(n).unwrap_or(0);
-    Ok(Map::new([side(height), side(width)], floats(map)?))
-}
-
-/// Runs a blank image through a graph with a tap on every layer, to see the shapes.
-fn list_layers(module: &Module, subject: &Subject, blank: &Tensor) -> Result<Layers> {
-    let method = tasks::methods(subject.manifest.task)[0];
-    let found = module.layers(method)?;
-    let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
-    let _no_grad = tch::no_grad_guard();
-    let run = module
-        .capture(method, &taps)?
-        .run(&[tasks::argument(subject, blank)?])?;
-    let mut layers = Layers::default();
-    for (layer, executions) in found.into_iter().zip(run.recorded) {
-        let calls = executions.len();
-        let shape = executions
-            .last()
-            .and_then(|tensors| tensors.first())
-            .map(Tensor::size);
-        match shape.filter(|shape| is_map(shape)) {
-            Some(shape) => layers.with_map.push(LayerMap {
-                path: layer.path,
-                kind: layer.kind,
-                shape,
-                calls,
-            }),
-            None => layers.without_map.push(layer.path),
-        }
-    }
-    let last = layers.with_map.last().map(|layer| layer.path.clone());
-    layers.default = subject.manifest.explain.layer.clone().or(last);
-    Ok(layers)
+        .map(|side| usize::try_from(side).unwrap_or(0));
+    Ok(Map::new(shape.collect(), floats(values)?))
 }

@@ -1,8 +1,11 @@
-//! The layers of a model that a map can be asked for: those with an activation of more than one cell.
+//! The layers of a model that a map can be asked for: those whose output has more than one cell, be it a map
+//! `[B, C, h, w]`, or tokens `[B, N, D]` that stand for the cells of a grid.
 
 use serde::Serialize;
+use tch::Tensor;
 use utoipa::ToSchema;
 
+use super::options::Sides;
 use crate::error::{Error, Result};
 
 /// A layer with a map.
@@ -14,10 +17,13 @@ pub struct LayerMap {
     /// Its class.
     #[schema(example = "Conv2dNormActivation")]
     pub kind: String,
-    /// The shape of its output for one image: `[1, C, h, w]`.
+    /// The shape of its output for one image: `[1, C, h, w]`, or `[1, N, D]` for tokens.
     #[schema(example = json!([1, 1280, 7, 7]))]
     pub shape: Vec<i64>,
-    /// How many times it runs in one pass; the last run is the one that is looked at.
+    /// `[rows, columns]` that tokens are laid out in; those before the last rows · columns are no cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grid: Option<[i64; 2]>,
+    /// How many times it runs in one pass; of several runs the last one that matters is looked at.
     pub calls: usize,
 }
 
@@ -26,76 +32,162 @@ pub struct LayerMap {
 pub struct Layers {
     /// Those with a map.
     pub with_map: Vec<LayerMap>,
-    /// The paths of the others.
-    pub without_map: Vec<String>,
+    /// The others; some of them may have tokens of a grid that must be given.
+    pub without_map: Vec<LayerMap>,
     /// The one that is looked at when none is asked for.
     pub default: Option<String>,
 }
 
 impl Layers {
-    /// The layer to look at: `asked`, else the default.
+    /// The layers to look at: those that are asked for, else the default; tokens may be laid out in `grid`.
     ///
     /// # Errors
     /// [`Error::LayerNotFound`], which names the nearest layers that have a map.
-    pub fn choose(&self, asked: Option<&str>) -> Result<&LayerMap> {
-        let Some(path) = asked.or(self.default.as_deref()) else {
+    pub fn choose(&self, asked: &[&str], grid: Option<Sides>) -> Result<Vec<&LayerMap>> {
+        if !asked.is_empty() {
+            return asked.iter().map(|path| self.find(path, grid)).collect();
+        }
+        let Some(path) = self.default.as_deref() else {
             return Err(Error::LayerNotFound(
                 "no layer of this model has a spatial map".into(),
             ));
         };
-        self.with_map
-            .iter()
-            .find(|layer| layer.path == path)
-            .ok_or_else(|| {
-                let nearest = self.nearest(path);
-                Error::LayerNotFound(if self.without_map.iter().any(|p| p == path) {
-                    format!("layer `{path}` has no spatial map; the nearest that have one: {nearest}")
-                } else {
-                    format!("there is no layer `{path}`; the nearest with a spatial map: {nearest}")
-                })
-            })
+        Ok(vec![self.find(path, grid)?])
+    }
+
+    fn find(&self, path: &str, grid: Option<Sides>) -> Result<&LayerMap> {
+        let of_path = |layers: &'_ [LayerMap]| layers.iter().position(|layer| layer.path == path);
+        if let Some(index) = of_path(&self.with_map) {
+            let layer = &self.with_map[index];
+            return match cells(&layer.shape, grid) {
+                Some(_) => Ok(layer),
+                None => Err(misfit(layer)),
+            };
+        }
+        let nearest = self.nearest(path);
+        let Some(index) = of_path(&self.without_map) else {
+            let text = format!("there is no layer `{path}`; the nearest with a spatial map: {nearest}");
+            return Err(Error::LayerNotFound(text));
+        };
+        let layer = &self.without_map[index];
+        match (&layer.shape[..], grid) {
+            (shape, _) if cells(shape, grid).is_some() => Ok(layer),
+            ([_, _, _], Some(_)) => Err(misfit(layer)),
+            ([_, tokens, _], None) => Err(Error::LayerNotFound(format!(
+                "layer `{path}` gives {tokens} tokens, which are no square; give their grid=rows,columns"
+            ))),
+            _ => Err(Error::LayerNotFound(format!(
+                "layer `{path}` has no spatial map; the nearest that have one: {nearest}"
+            ))),
+        }
     }
 
     fn nearest(&self, path: &str) -> String {
-        let mut scored: Vec<_> = self
-            .with_map
-            .iter()
-            .map(|layer| {
-                (
-                    strsim::normalized_damerau_levenshtein(&layer.path, path),
-                    &layer.path,
-                )
-            })
-            .collect();
-        scored.sort_by(|a, b| b.0.total_cmp(&a.0));
-        let names: Vec<String> = scored
+        let alike = |layer: &LayerMap| strsim::normalized_damerau_levenshtein(&layer.path, path);
+        let mut layers: Vec<&LayerMap> = self.with_map.iter().collect();
+        layers.sort_by(|a, b| alike(b).total_cmp(&alike(a)));
+        let names: Vec<String> = layers
             .iter()
             .take(5)
-            .map(|(_, path)| format!("`{path}`"))
+            .map(|layer| format!("`{}`", layer.path))
             .collect();
         names.join(", ")
     }
 }
 
-/// Whether a `[B, C, h, w]` output is a map: more than one cell.
-pub(super) fn is_map(shape: &[i64]) -> bool {
-    matches!(shape, [_, _, height, width] if height * width > 1)
+fn misfit(layer: &LayerMap) -> Error {
+    let (path, shape) = (&layer.path, &layer.shape);
+    Error::parameter(
+        "grid",
+        format!("does not fit layer `{path}`, whose output is {shape:?}"),
+    )
+}
+
+/// Where the cells of an output are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cells {
+    /// `[B, C, h, w]`
+    Map,
+    /// `[B, N, D]`: rows · columns tokens, after some that are no cells.
+    Tokens { before: i64, rows: i64, columns: i64 },
+}
+
+/// The cells of an output of this shape: more than one, or nothing.
+fn cells(shape: &[i64], grid: Option<Sides>) -> Option<Cells> {
+    match (shape, grid) {
+        (&[_, _, height, width], _) if height * width > 1 => Some(Cells::Map),
+        (&[_, tokens, _], Some(Sides { height, width })) => {
+            let (rows, columns) = (i64::try_from(height).ok()?, i64::try_from(width).ok()?);
+            let before = tokens - rows.checked_mul(columns)?;
+            (before >= 0).then_some(Cells::Tokens {
+                before,
+                rows,
+                columns,
+            })
+        }
+        // A class token, where there is one, comes first.
+        (&[_, tokens, _], None) => [0, 1].into_iter().find_map(|before| {
+            let side = ((tokens - before) as f64).sqrt().round() as i64;
+            let rows = (side > 1 && side * side == tokens - before).then_some(side)?;
+            Some(Cells::Tokens {
+                before,
+                rows,
+                columns: rows,
+            })
+        }),
+        _ => None,
+    }
+}
+
+/// The `[rows, columns]` that the tokens of an output are laid out in.
+pub(super) fn token_grid(shape: &[i64]) -> Option<[i64; 2]> {
+    match cells(shape, None) {
+        Some(Cells::Tokens { rows, columns, .. }) => Some([rows, columns]),
+        _ => None,
+    }
+}
+
+/// Whether an output of this shape has a map.
+pub(super) fn has_map(shape: &[i64]) -> bool {
+    cells(shape, None).is_some()
+}
+
+/// An output as `[B, C, h, w]`; nothing when it has no map.
+pub(super) fn as_channels(output: &Tensor, grid: Option<Sides>) -> Result<Option<Tensor>> {
+    Ok(match cells(&output.size(), grid) {
+        None => None,
+        Some(Cells::Map) => Some(output.shallow_clone()),
+        Some(Cells::Tokens {
+            before,
+            rows,
+            columns,
+        }) => {
+            let (batch, _, channels) = output.size3()?;
+            let tokens = output.f_narrow(1, before, rows * columns)?.f_transpose(1, 2)?;
+            Some(tokens.f_reshape([batch, channels, rows, columns])?)
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn layers() -> Layers {
-        let layer = |path: &str| LayerMap {
+    fn layer(path: &str, shape: &[i64]) -> LayerMap {
+        LayerMap {
             path: path.into(),
             kind: "Conv2d".into(),
-            shape: vec![1, 8, 7, 7],
+            shape: shape.to_vec(),
+            grid: token_grid(shape),
             calls: 1,
-        };
+        }
+    }
+
+    fn layers() -> Layers {
+        let map = |path: &str| layer(path, &[1, 8, 7, 7]);
         Layers {
-            with_map: ["features.0", "features.18", "features.1.conv"].map(layer).into(),
-            without_map: vec!["classifier.1".into()],
+            with_map: ["features.0", "features.18", "features.1.conv"].map(map).into(),
+            without_map: vec![layer("classifier.1", &[1, 10]), layer("mixer", &[1, 12, 8])],
             default: Some("features.18".into()),
         }
     }
@@ -103,29 +195,41 @@ mod tests {
     #[test]
     fn the_default_is_chosen_and_a_wrong_path_names_the_nearest() {
         let layers = layers();
-        assert_eq!(layers.choose(None).expect("default").path, "features.18");
-        assert_eq!(
-            layers.choose(Some("features.0")).expect("there").path,
-            "features.0"
-        );
-        let wrong = layers
-            .choose(Some("feature.18"))
-            .expect_err("misspelt")
-            .to_string();
+        let choose = |asked: &[&str], grid| {
+            let chosen = layers.choose(asked, grid)?;
+            Ok::<_, Error>(chosen.into_iter().map(|l| l.path.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(choose(&[], None), Ok(vec!["features.18".into()]));
+        let two = ["features.0", "features.18"];
+        assert_eq!(choose(&two, None), Ok(two.map(String::from).to_vec()));
+        let refused = |path: &str, grid| choose(&[path], grid).expect_err(path).to_string();
+        let wrong = refused("feature.18", None);
         assert!(
             wrong.contains("no layer `feature.18`") && wrong.contains("map: `features.18`"),
             "{wrong}"
         );
-        let flat = layers
-            .choose(Some("classifier.1"))
-            .expect_err("a linear layer")
-            .to_string();
-        assert!(flat.contains("has no spatial map"), "{flat}");
+        assert!(refused("classifier.1", None).contains("has no spatial map"));
+        assert!(refused("mixer", None).contains("12 tokens"));
+        let grid = |height, width| Some(Sides { height, width });
+        assert_eq!(choose(&["mixer"], grid(3, 4)), Ok(vec!["mixer".into()]));
+        assert!(refused("mixer", grid(5, 4)).contains("does not fit layer `mixer`"));
     }
 
     #[test]
-    fn a_map_has_rank_four_and_more_than_one_cell() {
-        assert!(is_map(&[1, 8, 1, 2]));
-        assert!(!is_map(&[1, 8, 1, 1]) && !is_map(&[1, 1000]) && !is_map(&[1, 7, 7]));
+    fn a_map_has_more_than_one_cell() {
+        assert!(has_map(&[1, 8, 1, 2]) && has_map(&[1, 197, 192]) && has_map(&[1, 49, 192]));
+        assert!(
+            !has_map(&[1, 8, 1, 1]) && !has_map(&[1, 1000]) && !has_map(&[1, 7, 7]) && !has_map(&[1, 2, 8])
+        );
+        assert_eq!(token_grid(&[1, 197, 192]), Some([14, 14]));
+    }
+
+    #[test]
+    fn tokens_become_the_cells_of_their_grid() {
+        // A class token (−1, −1), then four cells of two channels.
+        let tokens = Tensor::from_slice(&[-1f32, -1., 1., 10., 2., 20., 3., 30., 4., 40.]).view([1, 5, 2]);
+        let channels = as_channels(&tokens, None).expect("tokens").expect("a square");
+        let expected = Tensor::from_slice(&[1f32, 2., 3., 4., 10., 20., 30., 40.]).view([1, 2, 2, 2]);
+        assert_eq!(channels, expected);
     }
 }

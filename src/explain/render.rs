@@ -1,30 +1,97 @@
-//! Lays a raw map on the picture that it explains.
+//! Lays raw maps on the picture that they explain.
 
-use super::{Colormap, Map};
+use super::{Colormap, Explanation, Map, Method, Render};
 use crate::error::Result;
-use crate::image::{Picture, Placement, tint};
+use crate::image::{Annotation, Picture, Placement, Rect, annotate, grid, tint};
+
+/// Attributions to single pixels have a few extreme values that would leave the rest without colour: heat is scaled by
+/// the magnitude that this part of the values does not exceed.
+const SHOWN: f64 = 0.99;
 
 /// How an overlay looks.
 #[derive(Debug, Clone, Copy)]
 pub struct Look {
-    /// Its colours.
-    pub colormap: Colormap,
+    /// Its colours; those that fit the method where none are asked for.
+    pub colormap: Option<Colormap>,
     /// How much of it is heat, 0 to 1.
     pub alpha: f32,
+    /// What stands beside or under the heat.
+    pub render: Render,
 }
 
-/// `picture` under the heat of `map`, which covers the model's input. The map is spread to 0..1 between its own
-/// smallest and largest value; what the model did not see keeps its colours.
+/// The picture that shows `explanations`, all of `picture`: one as it is, several in a grid with their targets.
 ///
 /// # Errors
 /// Never for a placement that was made from this picture.
-pub fn overlay(picture: &Picture, map: &Map, placement: &Placement, look: Look) -> Result<Picture> {
+pub fn show(
+    picture: &Picture,
+    explanations: &[&Explanation],
+    placement: &Placement,
+    look: Look,
+) -> Result<Picture> {
+    let shown =
+        |explanation: &&Explanation| one(picture, explanation.method, &explanation.map, placement, look);
+    let pictures = explanations.iter().map(shown).collect::<Result<Vec<_>>>()?;
+    if let [only] = &pictures[..] {
+        return Ok(only.clone());
+    }
+    let labelled = pictures.iter().zip(explanations).map(|(picture, explanation)| {
+        let label = explanation.target.to_string();
+        annotate(picture, &[title(picture, label)])
+    });
+    let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+    grid(&labelled.collect::<Result<Vec<_>>>()?, columns)
+}
+
+/// A label in the upper left corner.
+fn title(picture: &Picture, label: String) -> Annotation {
+    Annotation {
+        bounds: Rect {
+            x_min: 0.0,
+            y_min: 0.0,
+            x_max: picture.width().into(),
+            y_max: picture.height().into(),
+        },
+        label,
+        color: [255; 3],
+    }
+}
+
+fn one(picture: &Picture, method: Method, map: &Map, placement: &Placement, look: Look) -> Result<Picture> {
+    let alpha = if look.render == Render::Heat {
+        1.0
+    } else {
+        look.alpha
+    };
+    let overlay = overlay(picture, method, map, placement, Look { alpha, ..look })?;
+    match look.render {
+        Render::SideBySide => grid(&[picture.clone(), overlay], 2),
+        Render::Overlay | Render::Heat => Ok(overlay),
+    }
+}
+
+/// `picture` under the heat of `map`, which covers the model's input; what the model did not see keeps its colours. A
+/// map is spread over the colours between its own smallest and largest value; a signed one symmetrically around zero.
+fn overlay(
+    picture: &Picture,
+    method: Method,
+    map: &Map,
+    placement: &Placement,
+    look: Look,
+) -> Result<Picture> {
     // Values lie in 0..=1, so that −1 can only mean that the model did not see the pixel.
     const UNSEEN: f32 = -1.0;
-    let spread = normalised(map);
+    let map = map.flat();
+    let signed = method.is_signed() && map.min < 0.0;
+    let colormap = look.colormap.unwrap_or(if signed {
+        Colormap::RedBlue
+    } else {
+        Colormap::Turbo
+    });
+    let spread = spread(&map, signed);
     let heat = placement.project(&spread, map.shape[0], map.shape[1], UNSEEN);
     let table: Vec<[u8; 3]> = (0..=255u8)
-        .map(|v| look.colormap.color(f32::from(v) / 255.0))
+        .map(|v| colormap.color(f32::from(v) / 255.0))
         .collect();
     tint(picture, look.alpha, |index| {
         let value = heat[index];
@@ -32,18 +99,41 @@ pub fn overlay(picture: &Picture, map: &Map, placement: &Placement, look: Look) 
     })
 }
 
-/// The map spread to 0..=1; all zero when it has no spread or is not finite.
-fn normalised(map: &Map) -> Vec<f32> {
-    let spread = map.max - map.min;
-    if !spread.is_finite() || spread <= 0.0 {
-        return vec![0.0; map.data.len()];
-    }
+/// The map spread to 0..=1: a signed one with zero at 0.5; all alike when it has no spread or is not finite.
+fn spread(map: &Map, signed: bool) -> Vec<f32> {
+    let (low, width) = if signed {
+        let reach = map.magnitude(SHOWN);
+        (-reach, 2.0 * reach)
+    } else {
+        // Only where there are many values is a hundredth of them one that can be spared.
+        let high = if map.data.len() > 10_000 {
+            map.magnitude(SHOWN)
+        } else {
+            map.max
+        };
+        (map.min, high - map.min)
+    };
     let unit = |v: &f32| {
-        if v.is_finite() {
-            (v - map.min) / spread
+        let unit = (v - low) / width;
+        if unit.is_finite() {
+            unit.clamp(0.0, 1.0)
         } else {
             0.0
         }
     };
     map.data.iter().map(unit).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signed_map_is_spread_around_zero_and_any_other_between_its_ends() {
+        let map = |data: &[f32]| Map::new(vec![1, data.len()], data.to_vec());
+        assert_eq!(spread(&map(&[-1.0, 0.0, 2.0]), true), [0.25, 0.5, 1.0]);
+        assert_eq!(spread(&map(&[1.0, 2.0, 3.0]), false), [0.0, 0.5, 1.0]);
+        assert_eq!(spread(&map(&[3.0, 3.0]), false), [0.0, 0.0], "no spread, no heat");
+        assert_eq!(spread(&map(&[f32::NAN, f32::NAN]), true), [0.0, 0.0]);
+    }
 }

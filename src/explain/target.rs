@@ -1,91 +1,244 @@
-//! What is explained: the small grammar of `target=`, parsed once, and its meaning for a model's output.
+//! What is explained: the small grammar of `target=`, parsed once for all methods. What it means for a model's output
+//! is the task's matter; see [`super::objective`].
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 use utoipa::ToSchema;
 
 use crate::error::{Error, Result};
-use crate::tasks::{Labels, Subject, classification};
+use crate::tasks::Labels;
+use crate::tasks::detection::Bounds;
 
 /// A parsed `target=`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(from = "String")]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(try_from = "String")]
 pub enum Target {
-    /// The model's own best answer.
+    /// Nothing, or `top` where no label is called so: the model's own best answer.
     #[default]
     Top,
-    /// A class, by id.
-    ClassId(usize),
-    /// A class, by label.
+    /// `all`: everything that the model found, a map each.
+    All,
+    /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
+    /// latent; for a captioner it is a word, by index or text.
+    Class(ClassName),
+    /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
+    Box([f64; 4]),
+    /// `cat@mask`: the class over all of its own pixels.
+    Mask(ClassName),
+    /// `cat@pixel=x,y`: the class at one pixel of the original.
+    Pixel(ClassName, [f64; 2]),
+    /// `word=3`: the word of that index in the caption.
+    Word(usize),
+    /// `caption`: all words together.
+    Caption,
+    /// `mu[3]`: one latent mean.
+    Latent(usize),
+    /// `sum_mu`: all latent means together.
+    SumMu,
+    /// `reconstruction`: how well the input is reconstructed.
+    Reconstruction,
+}
+
+/// A class, or the model's own choice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClassName {
+    /// The one that the model says.
+    Top,
+    /// By id.
+    Id(usize),
+    /// By label.
     Label(String),
 }
 
-impl From<String> for Target {
-    fn from(text: String) -> Self {
-        let text = text.trim();
-        match text.parse() {
-            Ok(id) => Self::ClassId(id),
-            Err(_) if text.is_empty() || text == "top" => Self::Top,
-            Err(_) => Self::Label(text.to_owned()),
+impl From<&str> for ClassName {
+    fn from(text: &str) -> Self {
+        match text.trim().parse() {
+            Ok(id) => Self::Id(id),
+            Err(_) if text.trim().is_empty() => Self::Top,
+            Err(_) => Self::Label(text.trim().to_owned()),
         }
     }
 }
 
-/// What was explained.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct ResolvedTarget {
-    /// The class.
-    pub class_id: usize,
-    /// Its label.
-    #[schema(example = "Egyptian cat")]
-    pub label: String,
-    /// Its score after the model's activation.
-    pub score: f32,
+impl TryFrom<String> for Target {
+    type Error = String;
+
+    fn try_from(text: String) -> std::result::Result<Self, String> {
+        let text = text.trim();
+        let index =
+            |text: &str, expected: &str| text.trim().parse().map_err(|_| format!("expected {expected}"));
+        if let Some(corners) = text.strip_prefix("box=") {
+            let corners = numbers(corners).ok_or("expected box=x0,y0,x1,y1 in pixels of the picture")?;
+            return Ok(Self::Box(corners));
+        }
+        if let Some(word) = text.strip_prefix("word=") {
+            return index(word, "word=N, the index of a word, from 0").map(Self::Word);
+        }
+        if let Some(latent) = text.strip_prefix("mu[").and_then(|t| t.strip_suffix(']')) {
+            return index(latent, "mu[K], the index of a latent, from 0").map(Self::Latent);
+        }
+        if let Some((class, point)) = text.rsplit_once("@pixel=") {
+            let point = numbers(point).ok_or("expected CLASS@pixel=x,y in pixels of the picture")?;
+            return Ok(Self::Pixel(class.into(), point));
+        }
+        if let Some(class) = text.strip_suffix("@mask") {
+            return Ok(Self::Mask(class.into()));
+        }
+        Ok(match text {
+            "" => Self::Top,
+            "all" | "words" => Self::All,
+            "caption" => Self::Caption,
+            "sum_mu" => Self::SumMu,
+            "reconstruction" => Self::Reconstruction,
+            _ => Self::Class(text.into()),
+        })
+    }
 }
 
 impl Target {
-    /// The class among `classes` that is meant; `None` for the best one.
+    /// The same, with `top` understood as nothing unless a label is called so.
+    #[must_use]
+    pub fn among(&self, labels: &Labels) -> Self {
+        match self {
+            Self::Class(ClassName::Label(label)) if label == "top" && labels.find(label).is_none() => {
+                Self::Top
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// Exactly `N` finite numbers with commas between.
+fn numbers<const N: usize>(text: &str) -> Option<[f64; N]> {
+    let numbers: Option<Vec<f64>> = text
+        .split(',')
+        .map(|n| n.trim().parse().ok().filter(|n: &f64| n.is_finite()))
+        .collect();
+    numbers?.try_into().ok()
+}
+
+impl fmt::Display for ClassName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Top => f.write_str("top"),
+            Self::Id(id) => write!(f, "{id}"),
+            Self::Label(label) => f.write_str(label),
+        }
+    }
+}
+
+impl ClassName {
+    /// The class among `classes` that is meant; `None` for the model's own choice.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] when there is no such class; the message names the nearest labels.
-    pub fn class(&self, labels: &Labels, classes: usize) -> Result<Option<usize>> {
+    pub fn find(&self, labels: &Labels, classes: usize) -> Result<Option<usize>> {
         match self {
             Self::Top => Ok(None),
-            Self::ClassId(id) if *id < classes => Ok(Some(*id)),
-            Self::ClassId(id) => {
+            Self::Id(id) if *id < classes => Ok(Some(*id)),
+            Self::Id(id) => {
                 let last = classes.saturating_sub(1);
-                let message = format!("found class {id}, but the model has classes 0 to {last}");
-                Err(Error::parameter("target", message))
+                Err(refused(format!(
+                    "found class {id}, but the model has classes 0 to {last}"
+                )))
             }
             Self::Label(label) => labels.find(label).map(Some).ok_or_else(|| {
                 let cure = match labels.nearest(label, 3).as_slice() {
                     [] => "the model has no labels; give a class id".to_owned(),
                     nearest => format!("the nearest are \"{}\"", nearest.join("\", \"")),
                 };
-                Error::parameter("target", format!("no label \"{label}\"; {cure}"))
+                refused(format!("no label \"{label}\"; {cure}"))
             }),
         }
     }
+}
 
-    /// The scalar to differentiate, a logit of `logits [1, K]` before softmax, and what it is.
-    ///
-    /// # Errors
-    /// As [`Target::class`].
-    pub fn resolve(&self, logits: &Tensor, subject: &Subject) -> Result<(Tensor, ResolvedTarget)> {
-        let row = logits.f_select(0, 0)?;
-        let classes = usize::try_from(row.size1()?).unwrap_or(0);
-        let class_id = match self.class(&subject.labels, classes)? {
-            Some(id) => id,
-            None => usize::try_from(i64::try_from(row.f_argmax(0, false)?)?).unwrap_or(0),
-        };
-        let index = class_id as i64;
-        let scores = classification::scores(&row.f_detach()?, subject.manifest.output.activation)?;
-        let resolved = ResolvedTarget {
-            class_id,
-            label: subject.labels.name(class_id),
-            score: f32::try_from(scores.f_select(0, index)?)?,
-        };
-        Ok((row.f_select(0, index)?, resolved))
+/// A target that cannot be explained, and why.
+pub(super) fn refused(message: impl Into<String>) -> Error {
+    Error::parameter("target", message.into())
+}
+
+/// What was explained.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ResolvedTarget {
+    /// A class of the picture.
+    Class {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "Egyptian cat")]
+        label: String,
+        /// Its score after the model's activation.
+        score: f32,
+    },
+    /// A class over some pixels.
+    Region {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "person")]
+        label: String,
+        /// The pixel `[x, y]` of the original that was asked for; none: the class's own mask.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pixel: Option<[f64; 2]>,
+        /// Cells of the logits' grid whose logits are summed.
+        cells: usize,
+    },
+    /// A detected object.
+    Object {
+        /// Its index in the answer of a prediction.
+        object: usize,
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "cup")]
+        label: String,
+        /// Its score.
+        score: f32,
+        /// Where it is.
+        #[serde(rename = "box")]
+        bounds: Bounds,
+    },
+    /// A word of the caption.
+    Word {
+        /// Its index.
+        word: usize,
+        /// Its text.
+        #[schema(example = "boot")]
+        text: String,
+        /// Its log-probability, given the words before it.
+        log_prob: f32,
+    },
+    /// The whole caption.
+    Caption {
+        /// Its words.
+        text: String,
+        /// The log-probability of all tokens, the end among them.
+        log_prob: f32,
+    },
+    /// What a VAE makes of the picture.
+    Latent {
+        /// `mu[3]`, `sum_mu` or `reconstruction`.
+        #[schema(example = "sum_mu")]
+        latent: String,
+        /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
+        value: f32,
+    },
+}
+
+impl fmt::Display for ResolvedTarget {
+    /// A few words for a picture's label.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class { label, score, .. } | Self::Object { label, score, .. } => {
+                write!(f, "{label} {score:.2}")
+            }
+            Self::Region { label, .. } => f.write_str(label),
+            Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
+            Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
+        }
     }
 }
 
@@ -93,27 +246,59 @@ impl Target {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_grammar_knows_ids_labels_and_nothing() {
-        let parse = |text: &str| Target::from(text.to_owned());
-        assert_eq!(parse("285"), Target::ClassId(285));
-        assert_eq!(parse(" Egyptian cat "), Target::Label("Egyptian cat".into()));
-        assert_eq!((parse(""), parse("top")), (Target::Top, Target::Top));
+    fn parse(text: &str) -> std::result::Result<Target, String> {
+        Target::try_from(text.to_owned())
     }
 
     #[test]
-    fn a_target_that_is_not_there_is_refused_with_the_nearest() {
+    fn the_grammar_is_as_written() {
+        let label = |text: &str| ClassName::Label(text.to_owned());
+        for (text, expected) in [
+            ("", Target::Top),
+            ("285", Target::Class(ClassName::Id(285))),
+            (" Egyptian cat ", Target::Class(label("Egyptian cat"))),
+            ("box=1,2.5, 30,40", Target::Box([1.0, 2.5, 30.0, 40.0])),
+            ("person@pixel=10,20", Target::Pixel(label("person"), [10.0, 20.0])),
+            ("@pixel=10,20", Target::Pixel(ClassName::Top, [10.0, 20.0])),
+            ("15@mask", Target::Mask(ClassName::Id(15))),
+            ("word=3", Target::Word(3)),
+            ("words", Target::All),
+            ("caption", Target::Caption),
+            ("mu[7]", Target::Latent(7)),
+            ("sum_mu", Target::SumMu),
+            ("reconstruction", Target::Reconstruction),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        for (text, cure) in [
+            ("box=1,2,3", "box=x0,y0,x1,y1"),
+            ("box=1,2,3,inf", "box=x0,y0,x1,y1"),
+            ("cat@pixel=1", "CLASS@pixel=x,y"),
+            ("word=first", "word=N"),
+            ("mu[-1]", "mu[K]"),
+        ] {
+            assert!(parse(text).expect_err(text).contains(cure), "{text}");
+        }
+    }
+
+    #[test]
+    fn top_is_the_best_answer_unless_a_label_is_called_so() {
+        let top = parse("top").expect("a target");
+        assert_eq!(top.among(&Labels::default()), Target::Top);
+        let clothes = Labels::new(["bag", "top"].map(String::from));
+        assert_eq!(top.among(&clothes), Target::Class(ClassName::Label("top".into())));
+    }
+
+    #[test]
+    fn a_class_that_is_not_there_is_refused_with_the_nearest() {
         let labels = Labels::new(["tabby", "Egyptian cat"].map(String::from));
-        assert_eq!(Target::Label("TABBY".into()).class(&labels, 2), Ok(Some(0)));
-        let wrong = Target::Label("egypt cat".into())
-            .class(&labels, 2)
-            .expect_err("no such label");
+        let find = |text: &str, labels: &Labels| ClassName::from(text).find(labels, 2);
+        assert_eq!(find("TABBY", &labels), Ok(Some(0)));
+        let wrong = find("egypt cat", &labels).expect_err("no such label");
         assert!(wrong.to_string().contains("\"Egyptian cat\""), "{wrong}");
-        let wrong = Target::ClassId(2).class(&labels, 2).expect_err("two classes");
+        let wrong = find("2", &labels).expect_err("two classes");
         assert!(wrong.to_string().contains("classes 0 to 1"), "{wrong}");
-        let wrong = Target::Label("cat".into())
-            .class(&Labels::default(), 2)
-            .expect_err("no labels");
+        let wrong = find("cat", &Labels::default()).expect_err("no labels");
         assert!(wrong.to_string().contains("give a class id"), "{wrong}");
     }
 }

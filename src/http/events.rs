@@ -1,5 +1,5 @@
-//! A caption as server-sent events: `word` for each word as soon as it is certain, then `caption` with the whole
-//! answer, or `error` with a code.
+//! Answers as server-sent events: what becomes known while the work goes on, then the whole answer, or `error` with a
+//! code. A client that leaves takes its work out of the queue.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -8,18 +8,22 @@ use std::time::Instant;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::App;
 use super::body::Call;
-use super::predict::{Predicted, Predictions, run_images};
+use super::predict::{Predictions, run_images};
 use crate::error::{Error, Result};
+use crate::explain::Listener;
 use crate::repository::Model;
 use crate::tasks::Options;
-use crate::tasks::captioning::Word;
 
-/// Streams the caption of the one image of `call`.
+/// Numbers of progress that wait for a slow client; later ones replace none, but are left out.
+const PROGRESS_KEPT: usize = 16;
+
+/// Streams the caption of the one image of `call`: `word` for each word as soon as it is certain, then `caption`.
 ///
 /// # Errors
 /// None that a client can cause: what fails later is an event.
@@ -42,50 +46,83 @@ pub(super) async fn caption(
     let options = Options::Captioning(options, Some(listener));
     let app = app.clone();
     let started = Instant::now();
-    let work = async move { run_images(&app, model, call, options, started, deadline).await };
-    let work = tokio::spawn(super::within(deadline, work));
-    let streaming = Streaming {
-        words,
-        work: Some(AbortOnDrop(work)),
+    let work = async move {
+        let predicted = run_images(&app, model, call, options, started, deadline).await?;
+        Ok(Predictions::from(predicted))
     };
-    Ok(Sse::new(events(streaming))
-        .keep_alive(KeepAlive::default())
-        .into_response())
+    Ok(respond("word", words, "caption", super::within(deadline, work)))
 }
 
-struct Streaming {
-    words: mpsc::Receiver<Word>,
-    work: Option<AbortOnDrop>,
+/// Streams `progress` while `work` goes on, then what it answers, under the name `last`.
+pub(super) fn progress<T, W>(
+    last: &'static str,
+    deadline: Option<Instant>,
+    work: impl FnOnce(Listener) -> W,
+) -> Response
+where
+    T: Serialize + Send + 'static,
+    W: Future<Output = Result<T>> + Send + 'static,
+{
+    let (listener, passes) = mpsc::channel(PROGRESS_KEPT);
+    respond("progress", passes, last, super::within(deadline, work(listener)))
 }
 
-/// A client that leaves takes its caption out of the queue.
-struct AbortOnDrop(JoinHandle<Result<Predicted>>);
+struct Streaming<P, T> {
+    parts: mpsc::Receiver<P>,
+    work: Option<AbortOnDrop<T>>,
+}
 
-impl Drop for AbortOnDrop {
+struct AbortOnDrop<T>(JoinHandle<Result<T>>);
+
+impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-fn events(streaming: Streaming) -> impl Stream<Item = Result<Event, Infallible>> {
-    stream::unfold(streaming, async |mut streaming| {
-        if let Some(word) = streaming.words.recv().await {
-            return Some((Ok(event("word", &word)), streaming));
+/// Events of the name `part` until their channel closes, then one of the name `last`.
+fn respond<P, T>(
+    part: &'static str,
+    parts: mpsc::Receiver<P>,
+    last: &'static str,
+    work: impl Future<Output = Result<T>> + Send + 'static,
+) -> Response
+where
+    P: Serialize + Send + 'static,
+    T: Serialize + Send + 'static,
+{
+    let streaming = Streaming {
+        parts,
+        work: Some(AbortOnDrop(tokio::spawn(work))),
+    };
+    Sse::new(events(part, last, streaming))
+        .keep_alive(KeepAlive::default())
+        .into_response()
+}
+
+fn events<P: Serialize, T: Serialize>(
+    part: &'static str,
+    last: &'static str,
+    streaming: Streaming<P, T>,
+) -> impl Stream<Item = Result<Event, Infallible>> {
+    stream::unfold(streaming, async move |mut streaming| {
+        if let Some(known) = streaming.parts.recv().await {
+            return Some((Ok(event(part, &known)), streaming));
         }
-        // The channel closed: the caption is done, or it failed.
+        // The channel closed: the work is done, or it failed.
         let mut work = streaming.work.take()?;
         let done = (&mut work.0)
             .await
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())));
         let last = match done {
-            Ok(predicted) => event("caption", &Predictions::from(predicted)),
+            Ok(answer) => event(last, &answer),
             Err(error) => event("error", &super::problem::brief(&error)),
         };
         Some((Ok(last), streaming))
     })
 }
 
-fn event(name: &str, data: &impl serde::Serialize) -> Event {
+fn event(name: &str, data: &impl Serialize) -> Event {
     let event = Event::default().event(name);
     event
         .json_data(data)

@@ -16,6 +16,7 @@ mod problem;
 mod render;
 mod timing;
 mod vae;
+mod visualize;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -127,6 +128,8 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(predict::predict))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::layers))
+        .routes(routes!(explain::explainers))
+        .routes(routes!(visualize::visualize))
         .routes(routes!(vae::encode))
         .routes(routes!(vae::decode))
         .routes(routes!(vae::sample))

@@ -7,8 +7,7 @@ use crate::image::{
 };
 use crate::repository::manifest::TaskKind;
 use crate::tasks::segmentation::{self, Render, UNSEEN};
-use crate::tasks::vae::Frame;
-use crate::tasks::{Options, Prediction, detection, vae};
+use crate::tasks::{Frame, Options, Prediction, detection, vae};
 
 /// The forms in which a prediction of this task can be answered, the default first.
 pub(super) fn forms(task: TaskKind) -> &'static [Form] {

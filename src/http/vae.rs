@@ -20,8 +20,8 @@ use super::{App, render, within};
 use crate::error::{Error, Result};
 use crate::repository::Model;
 use crate::repository::manifest::TaskKind;
-use crate::tasks::vae::{Frame, Operation, Path as LatentPath, Prediction as VaePrediction, draw};
-use crate::tasks::{Input, Item, Options, Prediction};
+use crate::tasks::vae::{Operation, Path as LatentPath, Prediction as VaePrediction, draw};
+use crate::tasks::{Frame, Input, Item, Options, Prediction};
 
 /// Pictures of latents, in their order.
 #[derive(Debug, Serialize, ToSchema)]

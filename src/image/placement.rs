@@ -105,6 +105,21 @@ impl Placement {
         (self.x.input, self.y.input)
     }
 
+    /// The model's input as a picture of its own.
+    #[must_use]
+    pub fn of_input(&self) -> Self {
+        let same = |axis: Axis| Axis {
+            original: axis.input,
+            input: axis.input,
+            scale: 1.0,
+            offset: 0.0,
+        };
+        Self {
+            x: same(self.x),
+            y: same(self.y),
+        }
+    }
+
     /// Input pixels an original pixel, along x and along y.
     #[must_use]
     pub fn scale(&self) -> (f64, f64) {

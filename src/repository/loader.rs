@@ -104,13 +104,14 @@ impl Loader {
             digest::verify(&version.file, sha256)?;
         }
         let opened = open(&version.file, device, &subject).map_err(|e| in_file(&version.file, e))?;
-        let (session, its_subject) = (opened.session, Arc::clone(&subject));
+        let (session, its_subject) = (opened.session.clone(), Arc::clone(&subject));
         let predict = Engine::start(&self.predict_setup(name, manifest, count, threads), move || {
             configure_thread(threads);
             Predictor::new(session.clone(), Arc::clone(&its_subject))
         });
         let origin = Origin {
             file: version.file.clone(),
+            session: opened.session.clone(),
             device,
             threads: device::threads_each(0, 1, cores),
             turns: Arc::clone(&self.turns),

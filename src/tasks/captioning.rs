@@ -15,11 +15,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::beam::{Hypothesis, Next, Rules, Search};
 use super::{Breach, Item, Subject, Task};
-use crate::engine::session::Session;
+use crate::engine::session::{Call, Session};
 use crate::engine::staging::floats;
 use crate::error::{Error, Result};
 use crate::repository::manifest::CaptioningOutput;
-use decoder::Decoder;
+pub(crate) use decoder::Decoder;
 
 /// Parameters of a captioning.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -334,15 +334,15 @@ impl<'a> Running<'a> {
 }
 
 /// The words, and the tokens that are none.
-struct Vocabulary<'a> {
+pub(crate) struct Vocabulary<'a> {
     subject: &'a Subject,
-    keys: &'a CaptioningOutput,
-    start: usize,
-    end: usize,
+    pub(crate) keys: &'a CaptioningOutput,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
 }
 
 impl<'a> Vocabulary<'a> {
-    fn of(subject: &'a Subject) -> Result<Self> {
+    pub(crate) fn of(subject: &'a Subject) -> Result<Self> {
         let keys = subject.manifest.output.captioning.as_ref();
         let keys = keys.ok_or_else(|| Error::Internal("a captioner without its keys".into()))?;
         let find = |key: &str, token: &str| {
@@ -367,13 +367,22 @@ impl<'a> Vocabulary<'a> {
 
     /// What the model looked at when it emitted a token.
     fn attention(&self, hypothesis: &Hypothesis, index: usize, looks: &Looks) -> Option<Attention> {
-        let shape = self.keys.attention_grid?;
-        let cells = shape[0] * shape[1];
+        let [rows, columns] = self.keys.attention_grid?;
+        let cells = rows * columns;
         let row = hypothesis.rows[index];
         let look = looks.get(index)?.as_ref()?;
+        self.attention_map(look.get(row * cells..(row + 1) * cells)?)
+    }
+
+    /// The weights over all cells as a map; nothing where no grid is known.
+    pub(crate) fn attention_map(&self, weights: &[f32]) -> Option<Attention> {
+        let shape = self
+            .keys
+            .attention_grid
+            .filter(|[rows, columns]| rows * columns == weights.len())?;
         Some(Attention {
             shape,
-            data: look.get(row * cells..(row + 1) * cells)?.to_vec(),
+            data: weights.to_vec(),
         })
     }
 }

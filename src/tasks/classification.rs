@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Breach, Item, Labels, Subject, Task};
-use crate::engine::session::Session;
+use crate::engine::session::{Call, Session};
 use crate::error::{Error, Result};
 use crate::repository::manifest::Activation;
 

@@ -7,6 +7,7 @@ mod beam;
 pub mod captioning;
 pub mod classification;
 pub mod detection;
+mod frame;
 mod labels;
 mod nms;
 pub mod rle;
@@ -27,6 +28,7 @@ use crate::engine::session::Session;
 use crate::error::{Error, Result};
 use crate::image::Tile;
 use crate::repository::manifest::TaskKind;
+pub use frame::Frame;
 pub use labels::Labels;
 pub use subject::Subject;
 

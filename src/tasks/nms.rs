@@ -2,14 +2,14 @@
 
 /// A candidate object. The box is `[x0, y0, x1, y1]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Candidate {
-    pub(super) corners: [f32; 4],
-    pub(super) class_id: usize,
-    pub(super) score: f32,
+pub(crate) struct Candidate {
+    pub(crate) corners: [f32; 4],
+    pub(crate) class_id: usize,
+    pub(crate) score: f32,
 }
 
 /// Intersection over union; 0 where neither box has an area.
-pub(super) fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
+pub(crate) fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     let side = |low: usize, high: usize| (a[high].min(b[high]) - a[low].max(b[low])).max(0.0);
     let area = |c: &[f32; 4]| (c[2] - c[0]) * (c[3] - c[1]);
     let intersection = side(0, 2) * side(1, 3);

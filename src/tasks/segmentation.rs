@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::rle::{Rle, encode_all};
 use super::{Breach, Item, Labels, Subject, Task};
-use crate::engine::session::Session;
+use crate::engine::session::{Call, Session};
 use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::repository::manifest::Activation;

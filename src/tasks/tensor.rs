@@ -9,7 +9,7 @@ use torch_bridge::Value;
 use utoipa::ToSchema;
 
 use super::{Breach, Input as TaskInput, Item, Subject, Task};
-use crate::engine::session::Session;
+use crate::engine::session::{Call, Session};
 use crate::error::{Error, Result};
 use crate::repository::manifest::{Dtype, Input, TensorSpec};
 

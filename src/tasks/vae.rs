@@ -3,21 +3,18 @@
 //! Reconstructions decode the mean, never a sample, so that the same picture always gives the same answer. Errors
 //! are of pixel values from 0 to 1.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 use utoipa::ToSchema;
 
+use super::frame::{Frame, finite, pixels};
 use super::{Breach, Input, Item, Subject, Task};
-use crate::engine::session::Session;
-use crate::engine::staging::floats;
+use crate::engine::session::{Call, Session};
 use crate::error::{Error, Result};
-use crate::image::{Picture, encode_gray_png, encode_png};
 
 /// What is asked of a VAE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,46 +84,6 @@ pub struct Divergence {
     /// The divergence of the posterior from N(0, I) in nats: `−½ Σ (1 + log σ² − μ² − σ²)` (Kingma & Welling,
     /// arXiv 1312.6114, appendix B).
     pub kl: f64,
-}
-
-/// A small picture, gray or RGB.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
-#[schema(as = PngFrame)]
-pub struct Frame {
-    /// In pixels.
-    pub width: u32,
-    /// In pixels.
-    pub height: u32,
-    /// 1 (gray) or 3 (RGB).
-    pub channels: usize,
-    /// Row-major, one byte a channel.
-    #[schema(value_type = String, format = "byte", rename = "png_b64")]
-    pub data: Vec<u8>,
-}
-
-impl Frame {
-    /// Its PNG.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] when it cannot be written.
-    pub fn png(&self) -> Result<Vec<u8>> {
-        if self.channels == 1 {
-            return encode_gray_png(self.width, self.height, &self.data);
-        }
-        encode_png(&Picture::new(self.width, self.height, self.data.clone())?)
-    }
-}
-
-impl Serialize for Frame {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::{Error as _, SerializeStruct};
-        let png = self.png().map_err(S::Error::custom)?;
-        let mut fields = serializer.serialize_struct("Frame", 3)?;
-        fields.serialize_field("width", &self.width)?;
-        fields.serialize_field("height", &self.height)?;
-        fields.serialize_field("png_b64", &BASE64_STANDARD.encode(png))?;
-        fields.end()
-    }
 }
 
 /// `n` latents of `size` values from N(0, temperature²); the same seed gives the same latents.
@@ -257,7 +214,7 @@ fn of_images<'a>(
         match &decoded {
             Some(decoded) if !is_encoding(item) => {
                 let error = divergence(subject, &row(&input)?, &row(decoded)?, &latent)?;
-                let reconstruction = frame(subject, &row(decoded)?)?;
+                let reconstruction = Frame::of(subject, &row(decoded)?)?;
                 Ok(Prediction::Reconstruction(Box::new(Reconstruction {
                     latent,
                     reconstruction,
@@ -294,7 +251,8 @@ fn of_latents<'a>(
         .f_view(shape.as_slice())?
         .f_to_device(session.device())?;
     let decoded = decode(session, latents)?;
-    let one = |row: Tensor| frame(subject, &row).map(|decoded| Prediction::Decoding(Decoding { decoded }));
+    let one =
+        |row: Tensor| Frame::of(subject, &row).map(|decoded| Prediction::Decoding(Decoding { decoded }));
     Ok(decoded.f_unbind(0)?.into_iter().map(one).collect())
 }
 
@@ -309,34 +267,9 @@ fn encode(session: &Session, input: Tensor) -> Result<(Tensor, Tensor)> {
     }
 }
 
-fn decode(session: &Session, latents: Tensor) -> Result<Tensor> {
-    Ok(session.call("decode", &[Value::Tensor(latents)])?.into_tensor()?)
-}
-
-fn finite(tensor: &Tensor) -> Result<Vec<f32>> {
-    let values = floats(tensor)?;
-    if values.iter().all(|v| v.is_finite()) {
-        return Ok(values);
-    }
-    Err(Error::InferenceFailed(
-        "the model answered NaN or infinity".into(),
-    ))
-}
-
-/// Undoes the normalisation: `[C, H, W]` as the model sees it, to values from 0 to 1 in `[H, W, C]`.
-fn pixels(subject: &Subject, picture: &Tensor) -> Result<Tensor> {
-    let input = subject.manifest.image_input()?;
-    let column = |values: &[f64]| {
-        let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-        Tensor::from_slice(&values)
-            .f_view([-1, 1, 1])?
-            .f_to_device(picture.device())
-    };
-    let bytes = picture
-        .f_to_kind(Kind::Float)?
-        .f_mul(&column(&input.std)?)?
-        .f_add(&column(&input.mean)?)?;
-    Ok(bytes.f_div_scalar(input.scale * 255.0)?.f_permute([1, 2, 0])?)
+/// The pictures `[B, C, H, W]` of latents `[B, D…]`, as the model's input is normalised.
+pub(crate) fn decode(module: &dyn Call, latents: Tensor) -> Result<Tensor> {
+    Ok(module.call("decode", &[Value::Tensor(latents)])?.into_tensor()?)
 }
 
 fn divergence(subject: &Subject, input: &Tensor, decoded: &Tensor, latent: &Latent) -> Result<Divergence> {
@@ -351,26 +284,6 @@ fn divergence(subject: &Subject, input: &Tensor, decoded: &Tensor, latent: &Late
         psnr_db: (mse > 0.0).then(|| -10.0 * mse.log10()),
         kl: latent.mu.iter().zip(&latent.logvar).map(term).sum(),
     })
-}
-
-fn frame(subject: &Subject, decoded: &Tensor) -> Result<Frame> {
-    let pixels = pixels(subject, decoded)?;
-    let size = pixels.size();
-    let bytes = finite(&pixels)?
-        .into_iter()
-        .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
-        .collect();
-    let side = |axis: usize| u32::try_from(size[axis]).unwrap_or(0);
-    let mut frame = Frame {
-        width: side(1),
-        height: side(0),
-        channels: usize::try_from(size[2]).unwrap_or(1),
-        data: bytes,
-    };
-    if subject.manifest.image_input()?.fit.color == crate::image::Color::Bgr {
-        frame.data.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
-    }
-    Ok(frame)
 }
 
 #[cfg(test)]

@@ -159,6 +159,13 @@ bridge::Error bridge_capture_run(
     const bridge::Capture* capture, const c10::IValue* inputs, const c10::IValue* given, c10::IValue** output,
     c10::IValue** recorded);
 
+// Random numbers.
+bridge::Error bridge_generator_new(uint64_t seed, at::Generator** out);
+void bridge_generator_free(at::Generator* generator);
+/// Numbers of shape `size`: normal ones (mean 0, deviation 1), or uniform ones from 0 to 1.
+bridge::Error bridge_generator_draw(
+    at::Generator* generator, const int64_t* size, size_t dimensions, bool normal, at::Tensor** out);
+
 /// Gradients of the scalar `target`; `gradients[i]` is null where `inputs[i]` did not contribute.
 bridge::Error bridge_grad(
     const at::Tensor* target, const at::Tensor* const* inputs, size_t count, bool keep_graph,

@@ -35,6 +35,13 @@ pub(crate) struct RawCapture {
     marker: PhantomData<*mut u8>,
 }
 
+/// `at::Generator`
+#[repr(C)]
+pub(crate) struct RawGenerator {
+    opaque: [u8; 0],
+    marker: PhantomData<*mut u8>,
+}
+
 /// An error text owned by the callee's caller, or null.
 pub(crate) type ErrorText = *mut c_char;
 
@@ -126,6 +133,16 @@ unsafe extern "C" {
         given: *const RawValue,
         output: *mut *mut RawValue,
         recorded: *mut *mut RawValue,
+    ) -> ErrorText;
+
+    pub(crate) fn bridge_generator_new(seed: u64, out: *mut *mut RawGenerator) -> ErrorText;
+    pub(crate) fn bridge_generator_free(generator: *mut RawGenerator);
+    pub(crate) fn bridge_generator_draw(
+        generator: *mut RawGenerator,
+        size: *const i64,
+        dimensions: usize,
+        normal: bool,
+        out: *mut *mut C_tensor,
     ) -> ErrorText;
 
     pub(crate) fn bridge_grad(

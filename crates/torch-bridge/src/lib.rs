@@ -4,6 +4,7 @@
 //! * [`Module::layers`] and [`Module::capture`]: the layers of a model, and a copy of its graph that records what they
 //!   compute, without any change to the file;
 //! * [`grad()`]: gradients with respect to what was recorded;
+//! * [`Generator`]: random numbers as `torch.Generator` gives them;
 //! * the operators that torchvision's scripted detectors need (`nms`, `roi_align`), registered at the first load.
 //!
 //! This crate holds the only C++ and the only `unsafe` of the project. No C++ exception crosses the boundary and
@@ -29,6 +30,7 @@ mod ffi;
 mod grad;
 mod memory;
 mod module;
+mod random;
 mod value;
 
 pub use capture::{Capture, Given, Run, Tap};
@@ -37,4 +39,5 @@ pub use error::{BridgeError, Result};
 pub use grad::grad;
 pub use memory::share_heaps;
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
+pub use random::Generator;
 pub use value::Value;

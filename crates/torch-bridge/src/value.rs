@@ -94,6 +94,26 @@ impl Value {
         Some(entries.remove(index).1)
     }
 
+    /// The same value; tensors share their storage, and their place in the autograd graph.
+    #[must_use]
+    pub fn shallow_clone(&self) -> Self {
+        let all = |elements: &[Self]| elements.iter().map(Self::shallow_clone).collect();
+        match self {
+            Self::None => Self::None,
+            Self::Tensor(tensor) => Self::Tensor(tensor.shallow_clone()),
+            Self::Int(number) => Self::Int(*number),
+            Self::Double(number) => Self::Double(*number),
+            Self::Bool(flag) => Self::Bool(*flag),
+            Self::String(text) => Self::String(text.clone()),
+            Self::List(elements) => Self::List(all(elements)),
+            Self::Tuple(elements) => Self::Tuple(all(elements)),
+            Self::Dict(entries) => {
+                let entry = |(key, value): &(Self, Self)| (key.shallow_clone(), value.shallow_clone());
+                Self::Dict(entries.iter().map(entry).collect())
+            }
+        }
+    }
+
     /// Every tensor in it, depth first; of a dict the values, in order.
     #[must_use]
     pub fn tensors(&self) -> Vec<&Tensor> {

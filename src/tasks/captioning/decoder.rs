@@ -3,33 +3,35 @@
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use crate::engine::session::Session;
+use crate::engine::session::Call;
 use crate::error::{Error, Result};
 
 /// The module between two steps.
-pub(super) struct Decoder<'a> {
-    session: &'a Session,
+pub(crate) struct Decoder<'a> {
+    module: &'a dyn Call,
     memory: Value,
     state: Value,
 }
 
 /// What a step answers, for each row.
-pub(super) struct Step {
+pub(crate) struct Step {
     /// `[N, V]`
-    pub(super) log_probs: Tensor,
+    pub(crate) log_probs: Tensor,
     /// `[N, P]`, if the model has any.
-    pub(super) attention: Option<Tensor>,
+    pub(crate) attention: Option<Tensor>,
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn start(session: &'a Session, batch: Tensor) -> Result<Self> {
-        let mut parts = session
-            .call("start", &[Value::Tensor(batch)])?
-            .into_elements()?
-            .into_iter();
+    pub(super) fn start(module: &'a dyn Call, batch: Tensor) -> Result<Self> {
+        Self::resume(module, module.call("start", &[Value::Tensor(batch)])?)
+    }
+
+    /// Goes on from what `start` gave.
+    pub(crate) fn resume(module: &'a dyn Call, started: Value) -> Result<Self> {
+        let mut parts = started.into_elements()?.into_iter();
         match (parts.next(), parts.next()) {
             (Some(memory), Some(state)) => Ok(Self {
-                session,
+                module,
                 memory,
                 state,
             }),
@@ -37,14 +39,22 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    pub(super) fn step(&mut self, tokens: &[usize]) -> Result<Step> {
+    /// How many captions are under way.
+    pub(crate) fn rows(&self) -> Result<usize> {
+        let tensors = self.state.tensors().into_iter().chain(self.memory.tensors());
+        let rows = tensors.filter_map(|tensor| tensor.size().first().copied()).next();
+        rows.and_then(|rows| usize::try_from(rows).ok())
+            .ok_or_else(|| Error::InferenceFailed("start must answer tensors as memory or state".into()))
+    }
+
+    pub(crate) fn step(&mut self, tokens: &[usize]) -> Result<Step> {
         let ids: Vec<i64> = tokens.iter().map(|&token| token as i64).collect();
-        let token = Tensor::from_slice(&ids).f_to_device(self.session.device())?;
+        let token = Tensor::from_slice(&ids).f_to_device(self.module.device())?;
         let nothing = || Value::None;
         let memory = std::mem::replace(&mut self.memory, nothing());
         let state = std::mem::replace(&mut self.state, nothing());
         let inputs = [Value::Tensor(token), memory, state];
-        let mut parts = self.session.call("step", &inputs)?.into_elements()?.into_iter();
+        let mut parts = self.module.call("step", &inputs)?.into_elements()?.into_iter();
         let [_, memory, _] = inputs;
         self.memory = memory;
         let (Some(logits), Some(state)) = (parts.next(), parts.next()) else {
@@ -65,7 +75,7 @@ impl<'a> Decoder<'a> {
 
     /// Goes on with these rows.
     pub(super) fn pick(&mut self, rows: &[i64]) -> Result<()> {
-        let rows = Tensor::from_slice(rows).f_to_device(self.session.device())?;
+        let rows = Tensor::from_slice(rows).f_to_device(self.module.device())?;
         for value in [&mut self.memory, &mut self.state] {
             *value = picked(value, &rows)?;
         }

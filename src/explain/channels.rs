@@ -1,0 +1,190 @@
+//! CAMs that need no gradients: `eigen_cam`, `score_cam`, `ablation_cam`.
+
+use tch::{Kind, Tensor};
+use torch_bridge::{Given, Tap, Value};
+
+use super::layers::as_channels;
+use super::objective::Objective;
+use super::passes::Passes;
+use super::smooth::{self, Maps};
+use super::study::{Outcome, Study};
+use super::{LayerMap, Method, cam};
+use crate::error::{Error, Result};
+
+/// The maps of every target at every layer; of `eigen_cam` one a layer, since it ignores the target.
+pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
+    let _no_grad = tch::no_grad_guard();
+    let layers = study.asked_layers()?;
+    let (mut resolved, _) = study.look()?;
+    if study.ask.method == Method::EigenCam {
+        resolved.targets.truncate(1);
+    }
+    let mut passes = None;
+    let mut all = |input: &Tensor, objective: &dyn Objective| {
+        let by_layer = layers
+            .iter()
+            .map(|layer| {
+                let (maps, made) = of_layer(study, layer, input, objective)?;
+                passes = add(passes, made);
+                Ok(maps)
+            })
+            .collect::<Result<Vec<_>>>()?;
+        Ok(transposed(by_layer))
+    };
+    let maps = all(&study.input, &*resolved.objective)?;
+    let drawn = smooth::draw(study, &layers, maps, &*resolved.objective, &mut all)?;
+    Ok(Outcome {
+        targets: resolved.targets,
+        drawn,
+        passes,
+    })
+}
+
+fn add(sum: Option<Passes>, made: Option<Passes>) -> Option<Passes> {
+    match (sum, made) {
+        (Some(a), Some(b)) => Some(Passes {
+            done: a.done + b.done,
+            planned: a.planned + b.planned,
+        }),
+        (a, b) => a.or(b),
+    }
+}
+
+/// `[layer][target]` as `[target][layer]`.
+fn transposed(by_layer: Vec<Vec<Tensor>>) -> Maps {
+    let targets = by_layer.first().map_or(0, Vec::len);
+    let mut by_target: Maps = (0..targets).map(|_| Vec::new()).collect();
+    for maps in by_layer {
+        by_target
+            .iter_mut()
+            .zip(maps)
+            .for_each(|(target, map)| target.push(map));
+    }
+    by_target
+}
+
+/// What a layer gave: `[execution][tensor]`, and its last map as `[1, C, h, w]`.
+struct Recorded {
+    executions: Vec<Vec<Tensor>>,
+    activation: Tensor,
+}
+
+fn record(study: &Study<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorded> {
+    let capture = study.capture(&[Tap::record(&layer.path)])?;
+    let _turn = study.pace.turn();
+    let mut run = capture.run(&[study.argument(input)?])?;
+    let executions = run.recorded.pop().unwrap_or_default();
+    let last = executions.last().into_iter().flatten();
+    let mut maps = last.filter_map(|tensor| as_channels(tensor, study.ask.grid).transpose());
+    let missing = || Error::LayerNotFound(format!("layer `{}` gave no map for this image", layer.path));
+    let activation = maps.next().ok_or_else(missing)??;
+    drop(maps);
+    Ok(Recorded {
+        executions,
+        activation,
+    })
+}
+
+/// A map for each target.
+fn of_layer(
+    study: &Study<'_>,
+    layer: &LayerMap,
+    input: &Tensor,
+    objective: &dyn Objective,
+) -> Result<(Vec<Tensor>, Option<Passes>)> {
+    let recorded = record(study, layer, input)?;
+    let (weights, passes) = match study.ask.method {
+        Method::ScoreCam => score_weights(study, &recorded.activation, input, objective)?,
+        Method::AblationCam => ablation_weights(study, layer, &recorded, input, objective)?,
+        Method::EigenCam => {
+            let map = cam::reduced(&recorded.activation, cam::Reduction::Eigen)?;
+            return Ok((vec![map], None));
+        }
+        other => return Err(Error::Internal(format!("{other:?} needs more than a layer"))),
+    };
+    // With a budget, the channels that were not reached have no part in the map.
+    let reached = recorded.activation.f_narrow(1, 0, weights.size()[0])?;
+    let reduction = smooth::reduction(study.ask);
+    let map = |target| cam::weighed(&weights.f_select(1, target)?, &reached, reduction);
+    let maps = (0..weights.size()[1]).map(map).collect::<Result<Vec<_>>>()?;
+    Ok((maps, Some(passes)))
+}
+
+/// Score-CAM: each channel, stretched to the input and to 0..=1, masks the picture; a softmax over what the target
+/// then scores are the weights `[channels, T]`.
+fn score_weights(
+    study: &Study<'_>,
+    activation: &Tensor,
+    input: &Tensor,
+    objective: &dyn Objective,
+) -> Result<(Tensor, Passes)> {
+    const EPSILON: f64 = 1e-8;
+    let (height, width) = study.size();
+    let channels = activation.f_transpose(0, 1)?;
+    let mut scores = Vec::new();
+    let total = usize::try_from(channels.size()[0]).unwrap_or(0);
+    let passes = study.pace.batches(total, study.pace.batch, |range| {
+        let some = channels.f_narrow(0, range.start as i64, range.len() as i64)?;
+        // Corners on corners, as pytorch-grad-cam stretches them here.
+        let masks = some.f_upsample_bilinear2d([height, width], true, None, None)?;
+        let (low, high) = (
+            masks.f_amin([2i64, 3].as_slice(), true)?,
+            masks.f_amax([2i64, 3].as_slice(), true)?,
+        );
+        let masks = masks
+            .f_sub(&low)?
+            .f_div(&high.f_sub(&low)?.f_add_scalar(EPSILON)?)?;
+        scores.push(study.scores(objective, &input.f_mul(&masks)?)?);
+        Ok(())
+    })?;
+    Ok((Tensor::f_cat(&scores, 0)?.f_softmax(0, Kind::Float)?, passes))
+}
+
+/// Ablation-CAM: what part of the score is lost without each channel, `[channels, T]`. The network runs on from the
+/// layer alone.
+fn ablation_weights(
+    study: &Study<'_>,
+    layer: &LayerMap,
+    recorded: &Recorded,
+    input: &Tensor,
+    objective: &dyn Objective,
+) -> Result<(Tensor, Passes)> {
+    if recorded
+        .executions
+        .iter()
+        .flatten()
+        .any(|tensor| tensor.size().first() != Some(&1))
+    {
+        return Err(Error::UnsupportedForTask(format!(
+            "ablation_cam cannot run on from layer `{}`, whose output has no image in its first dimension",
+            layer.path
+        )));
+    }
+    let capture = study.capture(&[Tap::replay(&layer.path), Tap::zero_channel(&layer.path)])?;
+    let run = |channels: Vec<i64>| -> Result<Tensor> {
+        let copies = channels.len() as i64;
+        let repeat = |tensor: &Tensor| -> Result<Tensor> {
+            let mut size = tensor.size();
+            size[0] = copies;
+            Ok(tensor.f_expand(size.as_slice(), false)?)
+        };
+        let executions = recorded.executions.iter().map(|e| e.iter().map(repeat).collect());
+        let given = vec![
+            Given::Activations(executions.collect::<Result<_>>()?),
+            Given::Channels(channels),
+        ];
+        let batch: Value = study.argument(&repeat(input)?)?;
+        let run = capture.run_with(&[batch], given)?;
+        objective.scores(study.exported, &run.output)
+    };
+    // No channel is −1: the score with all of them, by the same graph.
+    let whole = run(vec![-1])?;
+    let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
+    let mut scores = Vec::new();
+    let passes = study.pace.batches(total, study.pace.batch, |range| {
+        scores.push(run(range.map(|channel| channel as i64).collect())?);
+        Ok(())
+    })?;
+    let without = Tensor::f_cat(&scores, 0)?;
+    Ok((whole.f_sub(&without)?.f_div(&whole)?, passes))
+}

@@ -1,0 +1,167 @@
+//! CAMs of a layer's activation and gradient: `grad_cam`, `grad_cam_pp`, `hires_cam`, `layer_cam`, `xgrad_cam`.
+
+use tch::Tensor;
+use torch_bridge::Tap;
+
+use super::cam;
+use super::layers::as_channels;
+use super::objective::{Objective, Resolved};
+use super::smooth::{self, Maps};
+use super::study::{Outcome, Study};
+use super::{LayerMap, Method};
+use crate::error::{Error, Result};
+
+/// The maps of every target at every layer.
+pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
+    let layers = study.asked_layers()?;
+    let (maps, resolved) = first_maps(study, &layers, study.ask.method)?;
+    let again = |input: &Tensor, objective: &dyn Objective| {
+        let looks = look(study, &layers, input, |scene| scene.scores_of(objective))?;
+        to_maps(study, &looks, study.ask.method)
+    };
+    let drawn = smooth::draw(study, &layers, maps, &*resolved.objective, again)?;
+    Ok(Outcome {
+        targets: resolved.targets,
+        drawn,
+        passes: None,
+    })
+}
+
+/// `[target][layer]`: the maps of the untouched image, and what its targets are.
+pub(super) fn first_maps(
+    study: &Study<'_>,
+    layers: &[&LayerMap],
+    method: Method,
+) -> Result<(Maps, Resolved)> {
+    let mut resolved = None;
+    let looks = look(study, layers, &study.input, |run| {
+        let found = study.resolve(study.exported, &run.output)?;
+        let scores = run.scores_of(&*found.objective)?;
+        resolved = Some(found);
+        Ok(scores)
+    })?;
+    let resolved = resolved.ok_or_else(|| Error::Internal("a target that nobody resolved".into()))?;
+    Ok((to_maps(study, &looks, method)?, resolved))
+}
+
+fn to_maps(study: &Study<'_>, looks: &[Vec<Look>], method: Method) -> Result<Maps> {
+    let reduction = smooth::reduction(study.ask);
+    let of_layer = |look: &Look| cam::map(method, &look.activation, &look.gradient, reduction);
+    let of_target = |looks: &Vec<Look>| looks.iter().map(of_layer).collect();
+    looks.iter().map(of_target).collect()
+}
+
+/// What one layer gave, and what it meant for one target: both `[1, C, h, w]`.
+struct Look {
+    activation: Tensor,
+    gradient: Tensor,
+}
+
+/// A pass with taps, whose scores are asked for.
+struct Pass<'a> {
+    study: &'a Study<'a>,
+    output: torch_bridge::Value,
+}
+
+impl Pass<'_> {
+    fn scores_of(&self, objective: &dyn Objective) -> Result<Tensor> {
+        objective.scores(self.study.exported, &self.output)
+    }
+}
+
+/// `[target][layer]` for one image `[1, C, H, W]`.
+fn look(
+    study: &Study<'_>,
+    layers: &[&LayerMap],
+    input: &Tensor,
+    scores: impl FnOnce(&Pass<'_>) -> Result<Tensor>,
+) -> Result<Vec<Vec<Look>>> {
+    let taps: Vec<Tap> = layers.iter().map(|layer| Tap::record(&layer.path)).collect();
+    let capture = study.capture(&taps)?;
+    let _turn = study.pace.turn();
+    let run = capture.run(&[study.argument(input)?])?;
+    let pass = Pass {
+        study,
+        output: run.output,
+    };
+    let row = scores(&pass)?.f_select(0, 0)?;
+    let candidates: Vec<Vec<Tensor>> = run
+        .recorded
+        .into_iter()
+        .map(|executions| {
+            let tensors = executions.into_iter().flatten();
+            tensors
+                .filter(|tensor| as_channels(tensor, study.ask.grid).is_ok_and(|c| c.is_some()))
+                .collect()
+        })
+        .collect();
+    if let Some((layer, _)) = layers
+        .iter()
+        .zip(&candidates)
+        .find(|(_, candidates)| candidates.is_empty())
+    {
+        return Err(Error::LayerNotFound(format!(
+            "layer `{}` gave no map for this image",
+            layer.path
+        )));
+    }
+    let targets = row.size1()?;
+    (0..targets)
+        .map(|target| {
+            of_target(
+                study,
+                &row.f_select(0, target)?,
+                &candidates,
+                target + 1 < targets,
+            )
+        })
+        .collect()
+}
+
+/// What each layer meant for one target.
+fn of_target(
+    study: &Study<'_>,
+    scalar: &Tensor,
+    candidates: &[Vec<Tensor>],
+    keep: bool,
+) -> Result<Vec<Look>> {
+    let flat: Vec<&Tensor> = candidates.iter().flatten().collect();
+    // A score that hangs on nothing, such as that of a box that is not there, has no gradient.
+    let mut gradients = if scalar.requires_grad() {
+        torch_bridge::grad(scalar, &flat, keep)?.into_iter()
+    } else {
+        flat.iter().map(|_| None).collect::<Vec<_>>().into_iter()
+    };
+    candidates
+        .iter()
+        .map(|tensors| {
+            let of_layer: Vec<Option<Tensor>> = gradients.by_ref().take(tensors.len()).collect();
+            choose(study, tensors, of_layer)
+        })
+        .collect()
+}
+
+/// Of all that a layer gave, the last tensor on which the target hangs: the last call of a layer that is called
+/// several times, the level of a pyramid that made the box.
+fn choose(study: &Study<'_>, tensors: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<Look> {
+    let mut last = None;
+    for (tensor, gradient) in tensors.iter().zip(gradients).rev() {
+        if let Some(gradient) = gradient
+            && f64::try_from(gradient.f_abs()?.f_max()?)? > 0.0
+        {
+            return channels(study, tensor, &gradient);
+        }
+        last = last.or(Some(tensor));
+    }
+    let tensor = last.ok_or_else(|| Error::Internal("a layer without a tensor".into()))?;
+    channels(study, tensor, &tensor.f_zeros_like()?)
+}
+
+fn channels(study: &Study<'_>, activation: &Tensor, gradient: &Tensor) -> Result<Look> {
+    let missing = || Error::Internal("a map that is none".into());
+    let as_map = |tensor: &Tensor| as_channels(tensor, study.ask.grid)?.ok_or_else(missing);
+    Ok(Look {
+        activation: as_map(&activation.f_detach()?)?,
+        gradient: as_map(gradient)?,
+    })
+}

@@ -1,0 +1,54 @@
+//! A class: its logit, before softmax.
+
+use tch::Tensor;
+use torch_bridge::Value;
+
+use super::{Objective, Resolved, Scene, tensor};
+use crate::engine::session::Call;
+use crate::error::Result;
+use crate::explain::target::{ResolvedTarget, Target, refused};
+use crate::repository::manifest::Activation;
+use crate::tasks::classification::scores;
+
+struct OfClass {
+    class_id: i64,
+    activation: Activation,
+}
+
+impl Objective for OfClass {
+    fn scores(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
+        Ok(tensor(output)?.f_narrow(1, self.class_id, 1)?)
+    }
+
+    fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
+        Ok(scores(&tensor(output)?, self.activation)?.f_narrow(1, self.class_id, 1)?)
+    }
+}
+
+pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+    let logits = tensor(output)?.f_select(0, 0)?;
+    let classes = usize::try_from(logits.size1()?).unwrap_or(0);
+    let asked = match target {
+        Target::Top => None,
+        Target::Class(class) => class.find(&scene.subject.labels, classes)?,
+        _ => return Err(refused("a classifier explains a class: give its id or its label")),
+    };
+    let class_id = match asked {
+        Some(class_id) => class_id,
+        None => usize::try_from(i64::try_from(logits.f_argmax(0, false)?)?).unwrap_or(0),
+    };
+    let activation = scene.subject.manifest.output.activation;
+    let score = f32::try_from(scores(&logits, activation)?.f_select(0, class_id as i64)?)?;
+    let target = ResolvedTarget::Class {
+        class_id,
+        label: scene.subject.labels.name(class_id),
+        score,
+    };
+    Ok(Resolved {
+        objective: Box::new(OfClass {
+            class_id: class_id as i64,
+            activation,
+        }),
+        targets: vec![target],
+    })
+}

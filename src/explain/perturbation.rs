@@ -1,0 +1,122 @@
+//! Maps from outputs alone: what the score becomes when parts of the picture are covered. `occlusion`, `rise`,
+//! `d_rise`.
+
+use tch::{Kind, Tensor};
+
+use super::Method;
+use super::masks::{Rise, Window, windows};
+use super::study::{Drawn, Outcome, Study};
+use crate::engine::staging::floats;
+use crate::error::Result;
+
+/// The maps of every target, at the input's size.
+pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
+    let _no_grad = tch::no_grad_guard();
+    match study.ask.method {
+        Method::Occlusion => occlusion(study),
+        _ => rise(study),
+    }
+}
+
+fn drawn(maps: Vec<Tensor>) -> Vec<Drawn> {
+    let drawn = |(target, values)| Drawn {
+        target,
+        layer: None,
+        values,
+        completeness: None,
+    };
+    maps.into_iter().enumerate().map(drawn).collect()
+}
+
+/// What the score loses when a window is covered; where windows overlap, their mean (Zeiler and Fergus, section 4.2;
+/// positions and weights are captum's).
+fn occlusion(study: &Study<'_>) -> Result<Outcome> {
+    let (resolved, output) = study.look()?;
+    let whole = floats(&resolved.objective.scores(study.frozen, &output)?)?;
+    let (height, width) = study.size();
+    let (height, width) = (height as usize, width as usize);
+    let windows = windows((height, width), study.ask.window, study.ask.stride);
+    let mut lost = vec![vec![0f64; height * width]; whole.len()];
+    let mut covered = vec![0u32; height * width];
+    let passes = study.pace.batches(windows.len(), study.pace.batch, |range| {
+        let some = &windows[range];
+        let copies = study.input.f_repeat([some.len() as i64, 1, 1, 1])?;
+        for (copy, window) in some.iter().enumerate() {
+            cover(&copies.f_select(0, copy as i64)?, window, study.ask.baseline)?;
+        }
+        let scores = floats(&study.scores(&*resolved.objective, &copies)?)?;
+        for (window, scores) in some.iter().zip(scores.chunks_exact(whole.len().max(1))) {
+            for row in window.top..window.bottom {
+                let cells = row * width + window.left..row * width + window.right;
+                covered[cells.clone()].iter_mut().for_each(|n| *n += 1);
+                for ((lost, score), whole) in lost.iter_mut().zip(scores).zip(&whole) {
+                    let difference = f64::from(whole - score);
+                    lost[cells.clone()].iter_mut().for_each(|sum| *sum += difference);
+                }
+            }
+        }
+        Ok(())
+    })?;
+    let map = |lost: Vec<f64>| -> Result<Tensor> {
+        let mean = lost
+            .iter()
+            .zip(&covered)
+            .map(|(sum, n)| (sum / f64::from((*n).max(1))) as f32);
+        let mean: Vec<f32> = mean.collect();
+        Ok(Tensor::from_slice(&mean).f_view([height as i64, width as i64])?)
+    };
+    Ok(Outcome {
+        targets: resolved.targets,
+        drawn: drawn(lost.into_iter().map(map).collect::<Result<_>>()?),
+        passes: Some(passes),
+    })
+}
+
+/// Fills the window of `image [C, H, W]`.
+fn cover(image: &Tensor, window: &Window, value: f64) -> Result<()> {
+    let part = image
+        .f_narrow(1, window.top as i64, (window.bottom - window.top) as i64)?
+        .f_narrow(2, window.left as i64, (window.right - window.left) as i64)?
+        .f_fill_(value)?;
+    drop(part);
+    Ok(())
+}
+
+/// Random masks, weighed by the score that each leaves: `Σ S(M ⊙ x) M / (N p)` (RISE, eq. 6). D-RISE weighs by how like
+/// the object's the best box is that each mask leaves.
+fn rise(study: &Study<'_>) -> Result<Outcome> {
+    let (resolved, _) = study.look()?;
+    let (height, width) = study.size();
+    let masks = Rise::new(study.ask, (height, width))?;
+    let device = study.input.device();
+    let baseline = study.input.f_full_like(study.ask.baseline)?;
+    let mut sum: Option<Tensor> = None;
+    let passes = study.pace.batches(study.ask.n_masks, study.pace.batch, |range| {
+        let masks = masks.some(range)?.f_to_device(device)?;
+        // x′ + M (x − x′): the baseline is 0 in RISE.
+        let batch = baseline.f_add(&study.input.f_sub(&baseline)?.f_mul(&masks)?)?;
+        let output = study.forward(&batch)?;
+        let weights = match study.ask.method {
+            Method::DRise => resolved.objective.similarities(&output)?,
+            _ => resolved.objective.confidences(study.frozen, &output)?,
+        };
+        let part = weights
+            .f_transpose(0, 1)?
+            .f_to_kind(Kind::Float)?
+            .f_mm(&masks.f_flatten(1, -1)?)?;
+        sum = Some(match &sum {
+            Some(sum) => sum.f_add(&part)?,
+            None => part,
+        });
+        Ok(())
+    })?;
+    let scale = passes.done as f64 * study.ask.p;
+    let maps = sum
+        .map(|sum| sum.f_div_scalar(scale)?.f_view([-1, height, width])?.f_unbind(0))
+        .transpose()?;
+    Ok(Outcome {
+        targets: resolved.targets,
+        drawn: drawn(maps.unwrap_or_default()),
+        passes: Some(passes),
+    })
+}

@@ -1,0 +1,152 @@
+//! One image to explain, with all that a method needs for it, and what a method answers.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tch::Tensor;
+use torch_bridge::{Capture, Module, Tap, Value};
+use utoipa::ToSchema;
+
+use super::objective::{Objective, Resolved, Scene};
+use super::passes::{Pace, Passes};
+use super::target::ResolvedTarget;
+use super::{LayerMap, Layers, Options};
+use crate::engine::session::{Call, Exported, Session};
+use crate::error::Result;
+use crate::image::Placement;
+use crate::tasks::{self, Subject};
+
+/// Captured graphs that are kept; they share the weights, but each has a graph of its own.
+const CAPTURES_KEPT: usize = 32;
+
+/// Images of a pass that keeps what its gradients need.
+const GRADIENT_BATCH: usize = 8;
+
+/// Captured graphs by their taps.
+#[derive(Default)]
+pub(super) struct Captures(RefCell<Vec<(Vec<Tap>, Rc<Capture>)>>);
+
+impl Captures {
+    /// The graph of `method` with `taps`, made if need be.
+    pub(super) fn get(&self, module: &Module, method: &str, taps: &[Tap]) -> Result<Rc<Capture>> {
+        let mut kept = self.0.borrow_mut();
+        if let Some((_, capture)) = kept.iter().find(|(known, _)| known == taps) {
+            return Ok(Rc::clone(capture));
+        }
+        if kept.len() >= CAPTURES_KEPT {
+            kept.remove(0);
+        }
+        let capture = Rc::new(module.capture(method, taps)?);
+        kept.push((taps.to_vec(), Rc::clone(&capture)));
+        Ok(capture)
+    }
+}
+
+/// See the module's text.
+pub(super) struct Study<'a> {
+    /// The module as it was exported: layers can be captured, gradients taken.
+    pub(super) exported: &'a Exported,
+    /// The module that predicts: many passes are cheaper with it.
+    pub(super) frozen: &'a Session,
+    pub(super) captures: &'a Captures,
+    pub(super) layers: &'a Layers,
+    pub(super) subject: &'a Arc<Subject>,
+    /// `[1, C, H, W]`
+    pub(super) input: Tensor,
+    pub(super) placement: Placement,
+    pub(super) ask: &'a Options,
+    pub(super) pace: Pace<'a>,
+}
+
+/// What a method answers.
+pub(super) struct Outcome {
+    pub(super) targets: Vec<ResolvedTarget>,
+    pub(super) drawn: Vec<Drawn>,
+    /// For methods of many passes.
+    pub(super) passes: Option<Passes>,
+}
+
+/// One map.
+pub(super) struct Drawn {
+    /// Index of the target.
+    pub(super) target: usize,
+    /// The layer or layers, where the method looks at one.
+    pub(super) layer: Option<String>,
+    /// `[h, w]`, or `[C, H, W]`.
+    pub(super) values: Tensor,
+    pub(super) completeness: Option<Completeness>,
+}
+
+/// Whether an attribution adds up to what it explains (integrated gradients).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+pub struct Completeness {
+    /// The sum of the attribution.
+    pub sum: f64,
+    /// The score of the image minus that of the baseline.
+    pub difference: f64,
+    /// How far they are apart, relative to the difference.
+    pub error: f64,
+}
+
+impl Study<'_> {
+    /// The method of the module that sees the picture.
+    pub(super) fn method(&self) -> &'static str {
+        tasks::methods(self.subject.manifest.task)[0]
+    }
+
+    /// What that method is given for a batch.
+    pub(super) fn argument(&self, batch: &Tensor) -> Result<Value> {
+        tasks::argument(self.subject, batch)
+    }
+
+    /// Images of a pass with gradients.
+    pub(super) fn gradient_batch(&self) -> usize {
+        self.pace.batch.min(GRADIENT_BATCH)
+    }
+
+    pub(super) fn capture(&self, taps: &[Tap]) -> Result<Rc<Capture>> {
+        self.captures.get(&self.exported.module, self.method(), taps)
+    }
+
+    /// The layers that were asked for.
+    pub(super) fn asked_layers(&self) -> Result<Vec<&LayerMap>> {
+        self.layers.choose(&self.ask.layers(), self.ask.grid)
+    }
+
+    /// What the target means, given the untouched image's output.
+    pub(super) fn resolve(&self, net: &dyn Call, output: &Value) -> Result<Resolved> {
+        let scene = Scene {
+            net,
+            subject: self.subject,
+            input: &self.input,
+            placement: &self.placement,
+        };
+        scene.resolve(&self.ask.target, output)
+    }
+
+    /// A pass of the module that predicts; without gradients.
+    pub(super) fn forward(&self, batch: &Tensor) -> Result<Value> {
+        self.frozen.call(self.method(), &[self.argument(batch)?])
+    }
+
+    /// What is explained, found by a pass of its own.
+    pub(super) fn look(&self) -> Result<(Resolved, Value)> {
+        let _turn = self.pace.turn();
+        let output = self.forward(&self.input)?;
+        Ok((self.resolve(self.frozen, &output)?, output))
+    }
+
+    /// `[n, T]`: the scores of `batch` by the module that predicts.
+    pub(super) fn scores(&self, objective: &dyn Objective, batch: &Tensor) -> Result<Tensor> {
+        let _no_grad = tch::no_grad_guard();
+        objective.scores(self.frozen, &self.forward(batch)?)
+    }
+
+    /// (height, width) of the input.
+    pub(super) fn size(&self) -> (i64, i64) {
+        let size = self.input.size();
+        (size[2], size[3])
+    }
+}

@@ -1,0 +1,103 @@
+//! Small pictures that models make, from their normalised form back to bytes.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::{Serialize, Serializer};
+use tch::{Kind, Tensor};
+use utoipa::ToSchema;
+
+use super::Subject;
+use crate::engine::staging::floats;
+use crate::error::{Error, Result};
+use crate::image::{Picture, encode_gray_png, encode_png};
+
+/// A small picture, gray or RGB.
+#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
+#[schema(as = PngFrame)]
+pub struct Frame {
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// 1 (gray) or 3 (RGB).
+    pub channels: usize,
+    /// Row-major, one byte a channel.
+    #[schema(value_type = String, format = "byte", rename = "png_b64")]
+    pub data: Vec<u8>,
+}
+
+impl Frame {
+    /// The picture that `normalised [C, H, W]`, as a model's input, shows.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] when it has values that are not finite.
+    pub(crate) fn of(subject: &Subject, normalised: &Tensor) -> Result<Self> {
+        let pixels = pixels(subject, normalised)?;
+        let size = pixels.size();
+        let bytes = finite(&pixels)?
+            .into_iter()
+            .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
+            .collect();
+        let side = |axis: usize| u32::try_from(size[axis]).unwrap_or(0);
+        let mut frame = Self {
+            width: side(1),
+            height: side(0),
+            channels: usize::try_from(size[2]).unwrap_or(1),
+            data: bytes,
+        };
+        if subject.manifest.image_input()?.fit.color == crate::image::Color::Bgr {
+            frame.data.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+        }
+        Ok(frame)
+    }
+
+    /// Its PNG.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be written.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        if self.channels == 1 {
+            return encode_gray_png(self.width, self.height, &self.data);
+        }
+        encode_png(&Picture::new(self.width, self.height, self.data.clone())?)
+    }
+}
+
+impl Serialize for Frame {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error as _, SerializeStruct};
+        let png = self.png().map_err(S::Error::custom)?;
+        let mut fields = serializer.serialize_struct("Frame", 3)?;
+        fields.serialize_field("width", &self.width)?;
+        fields.serialize_field("height", &self.height)?;
+        fields.serialize_field("png_b64", &BASE64_STANDARD.encode(png))?;
+        fields.end()
+    }
+}
+
+/// Its values, which must be finite.
+pub(super) fn finite(tensor: &Tensor) -> Result<Vec<f32>> {
+    let values = floats(tensor)?;
+    if values.iter().all(|v| v.is_finite()) {
+        return Ok(values);
+    }
+    Err(Error::InferenceFailed(
+        "the model answered NaN or infinity".into(),
+    ))
+}
+
+/// Undoes the normalisation: `[C, H, W]` as the model sees it, to values from 0 to 1 in `[H, W, C]`.
+pub(super) fn pixels(subject: &Subject, picture: &Tensor) -> Result<Tensor> {
+    let input = subject.manifest.image_input()?;
+    let column = |values: &[f64]| {
+        let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
+        Tensor::from_slice(&values)
+            .f_view([-1, 1, 1])?
+            .f_to_device(picture.device())
+    };
+    let bytes = picture
+        .f_to_kind(Kind::Float)?
+        .f_mul(&column(&input.std)?)?
+        .f_add(&column(&input.mean)?)?;
+    Ok(bytes.f_div_scalar(input.scale * 255.0)?.f_permute([1, 2, 0])?)
+}
