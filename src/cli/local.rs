@@ -15,7 +15,7 @@ use crate::repository::Registry;
 
 /// What both commands need.
 #[derive(Debug, Args)]
-struct Target {
+struct Question {
     /// The model: a name in the folder of models, or a path to a model's folder
     model: String,
     /// An image file
@@ -32,31 +32,31 @@ struct Target {
 #[derive(Debug, Args)]
 pub(super) struct Predict {
     #[command(flatten)]
-    target: Target,
+    question: Question,
 }
 
 /// `lucarne explain`
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     #[command(flatten)]
-    target: Target,
+    question: Question,
     /// Where to write; the ending picks the form: .png (overlay), .npy (raw map), .json
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// How the map is made
     #[arg(long, default_value = "grad_cam")]
     method: String,
-    /// A layer path; `lucarne inspect` lists them
+    /// A layer path, or several with commas between; `lucarne inspect` lists them
     #[arg(long)]
     layer: Option<String>,
-    /// A class id or a label
-    #[arg(long)]
-    class: Option<String>,
+    /// What is explained: a class id or a label, `box=x0,y0,x1,y1`, `word=3`, `mu[3]` …; see the README
+    #[arg(long, alias = "class")]
+    target: Option<String>,
 }
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let body = self.target.ask("predict", Vec::new(), "application/json")?;
+        let body = self.question.ask("predict", Vec::new(), "application/json")?;
         super::print(&String::from_utf8_lossy(&body))
     }
 }
@@ -76,18 +76,18 @@ impl Explain {
         let named = [
             ("method", Some(&self.method)),
             ("layer", self.layer.as_ref()),
-            ("target", self.class.as_ref()),
+            ("target", self.target.as_ref()),
         ];
         let params = named
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
-        let body = self.target.ask("explain", params.collect(), accept)?;
+        let body = self.question.ask("explain", params.collect(), accept)?;
         std::fs::write(&self.output, &body)
             .map_err(|e| Error::InvalidSettings(format!("--output {}: {e}", self.output.display())))
     }
 }
 
-impl Target {
+impl Question {
     fn folder(&self) -> PathBuf {
         let as_path = Path::new(&self.model);
         let is_folder = as_path.join("model.toml").is_file();

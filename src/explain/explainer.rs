@@ -111,8 +111,13 @@ impl Explainer {
             Family::InputGradients | Family::LayerAndInputGradients => input::explain(&study),
             Family::Outputs => perturbation::explain(&study),
             Family::Model => attention(&study),
-        }?;
-        explanations(method, outcome)
+        };
+        let answer = explanations(method, outcome?);
+        if method.family() != Family::LayerGradients {
+            // Many passes, or gradients down to the input, take far more than predictions do.
+            torch_bridge::release_unused();
+        }
+        answer
     }
 
     fn abilities(&mut self) -> Result<Vec<Method>> {

@@ -22,7 +22,7 @@ use crate::tasks::{self, Subject};
 const CAPTURES_KEPT: usize = 32;
 
 /// Images of a pass that keeps what its gradients need.
-const GRADIENT_BATCH: usize = 8;
+const GRADIENT_BATCH: usize = 4;
 
 /// Captured graphs by their taps.
 #[derive(Default)]

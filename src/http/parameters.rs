@@ -123,7 +123,10 @@ mod tests {
         let options: explain::Options =
             read("layer=1.0&target=285&alpha=0.25&overlay=true&colormap=jet").expect("right");
         assert_eq!(options.layer.as_deref(), Some("1.0"));
-        assert_eq!(options.target, explain::Target::try_from("285".to_owned()).expect("a class"));
+        assert_eq!(
+            options.target,
+            explain::Target::try_from("285".to_owned()).expect("a class")
+        );
         assert!(options.overlay && options.alpha == 0.25);
     }
 

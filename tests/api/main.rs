@@ -4,8 +4,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod closed_forms;
 mod errors;
 mod explain;
 mod operations;
 mod predict;
+mod saliency;
 mod tasks;

@@ -194,7 +194,7 @@ async fn what_a_task_cannot_do_is_said() {
             "unsupported_for_task",
         ),
         (
-            "/v1/models/selfie/explain",
+            "/v1/models/selfie/explain?method=attention",
             &[],
             photo("coffee.jpg"),
             422,

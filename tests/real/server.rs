@@ -31,6 +31,9 @@ impl Server {
                 "0",
                 "--log",
                 "error",
+                // A loaded machine may take its time; what a test says of deadlines it sets itself.
+                "--request-timeout-ms",
+                "600000",
                 "--models",
             ])
             .arg(models.path())

@@ -1,6 +1,17 @@
 //! How much memory a process keeps that computes on many threads.
 #![expect(unsafe_code, reason = "the allocator's settings are a C function")]
 
+/// Gives back what the allocator keeps and nobody uses; call it after work that took much more than usual.
+///
+/// Elsewhere than on glibc this does nothing.
+pub fn release_unused() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: malloc_trim may be called at any time, from any thread; it moves nothing that is in use.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 /// Keeps glibc to two heaps; call it before the first thread.
 ///
 /// By default each thread gets a heap of its own, and each keeps what its largest batch once took: with five models

@@ -166,6 +166,6 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
 pub(super) fn explain(s: &mut Section<'_>) -> Explain {
     Explain {
         layer: s.optional("layer", "a layer path such as \"features.18\""),
-        queue_capacity: s.at_least_one("queue_capacity", 16),
+        queue_capacity: s.at_least_one("queue_capacity", 64),
     }
 }

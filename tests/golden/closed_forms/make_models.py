@@ -1,0 +1,60 @@
+"""Writes linear.pt and pooled.pt: models so small that their explanations can be written down (tests/api/closed_forms.rs).
+
+    python tests/golden/closed_forms/make_models.py
+
+Pictures are [B, 3, 6, 8]; there are 3 classes. Weights follow a formula, which the tests repeat:
+weight(row, column) = ((7 * column + 13 * row) mod 11 - 5) / 10.
+
+- linear.pt: logits = W · flatten(x), W [3, 144].
+- pooled.pt: A = ReLU(V · x) at each pixel, V [4, 3] (`features`); logits = W · mean(A), W [3, 4].
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+CLASSES, CHANNELS, HEIGHT, WIDTH, FEATURES = 3, 3, 6, 8, 4
+
+
+def formula(rows: int, columns: int) -> nn.Parameter:
+    """[rows, columns] of the formula's weights."""
+    row, column = torch.arange(rows).reshape(-1, 1), torch.arange(columns).reshape(1, -1)
+    return nn.Parameter((torch.remainder(7 * column + 13 * row, 11) - 5) / 10)
+
+
+class Linear(nn.Module):
+    """One matrix."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(CHANNELS * HEIGHT * WIDTH, CLASSES, bias=False)
+        self.linear.weight = formula(CLASSES, CHANNELS * HEIGHT * WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x.flatten(1))
+
+
+class Pooled(nn.Module):
+    """A network with global average pooling and one matrix, whose class activation map is known (arXiv 1512.04150)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(CHANNELS, FEATURES, 1, bias=False), nn.ReLU())
+        self.features[0].weight = nn.Parameter(formula(FEATURES, CHANNELS).reshape(FEATURES, CHANNELS, 1, 1))
+        self.linear = nn.Linear(FEATURES, CLASSES, bias=False)
+        self.linear.weight = formula(CLASSES, FEATURES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(self.features(x).mean(dim=(2, 3)))
+
+
+def main() -> None:
+    """Scripts both into this folder."""
+    folder = Path(__file__).resolve().parent
+    for name, module in (("linear", Linear()), ("pooled", Pooled())):
+        torch.jit.script(module.eval()).save(folder / f"{name}.pt")
+
+
+if __name__ == "__main__":
+    main()
