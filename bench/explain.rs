@@ -222,7 +222,8 @@ async fn sameness(asker: &Asker) {
     let asked = targets.iter().map(|target| asker.post(target));
     for (found, alone) in futures_util::future::join_all(asked).await.iter().zip(&alone) {
         let most = alone.iter().fold(f64::MIN_POSITIVE, |most, v| most.max(v.abs()));
-        let differs = data(found).iter().zip(alone).map(|(a, b)| (a - b).abs() / most);
+        let found = data(found);
+        let differs = found.iter().zip(alone).map(|(a, b)| (a - b).abs() / most);
         worst = differs.fold(worst, f64::max);
     }
     println!(

@@ -77,6 +77,8 @@ impl Loader {
         let labels = labels(dir, &manifest, &version)?;
         let subject = Arc::new(Subject::new(manifest, labels));
         let model = self.start(&name, subject, &version, &versions)?;
+        // Freezing and checking took more than serving will.
+        torch_bridge::release_unused();
         let load_ms = started.elapsed().as_millis();
         tracing::info!(
             model = name,

@@ -386,3 +386,6 @@ impl<'a> Vocabulary<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
