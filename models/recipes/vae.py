@@ -34,7 +34,7 @@ LATENTS = 64
 HIDDEN = 256
 SIGMA = 0.075
 FLOW_LAYERS = 8
-FLOW_EPOCHS = 16
+FLOW_EPOCHS = 40
 BATCH = 128
 FLOW_BATCH = 256
 PEAK_LEARNING_RATE = 2e-3
@@ -137,7 +137,7 @@ def negative_elbo(model: VariationalAutoencoder, x: Tensor) -> Tensor:
 
 
 def flow_loss(model: VariationalAutoencoder, hidden: Tensor) -> Tensor:
-    """Stage 2's loss: the flow's likelihood of samples u, and that of their z under N(mu, exp(logvar)), both in nats."""
+    """Stage 2's loss: the flow's likelihood of samples u, and that of their z under N(mu, exp(logvar)), in nats."""
     with torch.no_grad():
         mu, logvar = model.mean(hidden), model.inner_logvar(hidden)
         u = sampled(mu, logvar)
@@ -202,6 +202,7 @@ def evaluate(model: torch.jit.ScriptModule, images: Tensor) -> None:
         sampled_errors.append((model.decode(sampled(mu, logvar)) - x).square().mean(dim=(1, 2, 3)))
         divergences.append(divergence(mu, logvar).sum(dim=1))
     mse = torch.cat(errors)
+    print(f"parameters: {recipe.parameters(model):,}")
     print(f"images: {len(mse)}")
     print(f"PSNR of the mean squared error: {-10 * math.log10(mse.mean()):.2f} dB")
     print(f"mean of the images' PSNR: {(-10 * mse.log10()).mean():.2f} dB")
@@ -216,7 +217,7 @@ def in_unit_range(split: fashion_mnist.Split) -> Tensor:
 
 def main() -> None:
     """Trains and saves, unless `--evaluate`; then measures on the 10,000 test images."""
-    options = recipe.training_parser(__doc__, "vae", epochs=12).parse_args()
+    options = recipe.training_parser(__doc__, "vae", epochs=24).parse_args()
     recipe.make_deterministic(options.seed)
     path = options.output / "model.pt"
     if not options.evaluate:
