@@ -9,6 +9,7 @@ use crate::support::{Answer, get, path, photo, post};
 fn picture(model: &str) -> Vec<u8> {
     match model {
         "captioner" => std::fs::read(path("tests/golden/captioner/scene_0.png")).expect("a scene"),
+        "unet" => std::fs::read(path("tests/golden/unet/scene_0.png")).expect("a scene"),
         "vae" => std::fs::read(path("tests/golden/vae/bag.png")).expect("a bag"),
         "nanodet" | "selfie" => photo("astronaut.jpg"),
         _ => photo("chelsea.png"),
@@ -52,7 +53,7 @@ fn short(method: &str) -> &'static str {
 
 #[tokio::test]
 async fn every_listed_method_makes_a_map_that_says_something() {
-    for model in ["mobilenet_v2", "nanodet", "selfie", "captioner", "vae"] {
+    for model in ["mobilenet_v2", "nanodet", "selfie", "unet", "captioner", "vae"] {
         let listed = get(&format!("/v1/models/{model}/explainers")).await.json();
         let explainers = listed["explainers"].as_array().expect("a list");
         assert!(explainers.len() >= 14, "{model}: {listed}");

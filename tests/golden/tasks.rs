@@ -4,6 +4,7 @@
 //! box by less than 1 px; where the picture has the model's size already, both see the same numbers: 1e-4.
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use crate::support::{path, post};
 
@@ -92,6 +93,37 @@ async fn selfie_covers_as_much_as_in_pytorch() {
             found["mask"]["rle"].as_array().map(Vec::len),
             found["classes"].as_array().map(Vec::len)
         );
+    }
+}
+
+/// The scenes have the model's own size, so that both sides see the same numbers.
+#[tokio::test]
+async fn scenes_of_clothes_have_the_masks_of_pytorch() {
+    let golden = golden("unet");
+    for (file, expected) in golden["images"].as_object().expect("images") {
+        let picture = std::fs::read(path("tests/golden/unet").join(file)).expect("a golden picture");
+        let answer = post(
+            "/v1/models/unet/predict",
+            &[("accept", "application/x-npy")],
+            picture,
+        )
+        .await;
+        let npy = npyz::NpyFile::new(answer.body.as_slice()).expect("an NPY file");
+        assert_eq!(npy.shape(), [96, 96]);
+        let mask: Vec<u8> = npy.into_vec().expect("class ids");
+        let pixels = expected["pixels"].as_array().expect("pixels");
+        let mut others = 0.0;
+        for (class, expected) in pixels.iter().enumerate() {
+            let found = mask.iter().filter(|&&id| usize::from(id) == class).count();
+            others += (number(expected) - found as f64).abs();
+        }
+        // A pixel whose two best logits are all but equal may go either way; it then counts twice.
+        assert!(others <= 2.0 * number(&expected["undecided"]), "{file}: {others}");
+        if expected["undecided"] == 0 {
+            let digest = Sha256::digest(&mask);
+            let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(expected["mask_sha256"], hex, "{file}");
+        }
     }
 }
 
