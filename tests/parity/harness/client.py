@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,6 +11,8 @@ from urllib.parse import quote, urlencode
 import numpy as np
 
 TIMEOUT_S = 300.0
+# No picture is known to have this in it.
+BOUNDARY = "lucarne-0f8b2c71d94e4a6db1c5"
 
 
 class Refused(RuntimeError):
@@ -41,6 +44,14 @@ class Client:
         (prediction,) = self._json(f"/v1/models/{quote(model)}/predict", png, parameters)["predictions"]
         return prediction
 
+    def predict_all(self, model: str, pngs: Sequence[bytes], **parameters: Any) -> list[dict[str, Any]]:
+        """The predictions of several pictures, by one request."""
+        parts = [_part(f"picture{number}", png) for number, png in enumerate(pngs)]
+        body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+        path = _with(f"/v1/models/{quote(model)}/predict", parameters)
+        answer = self._call("POST", path, body, "application/json", f"multipart/form-data; boundary={BOUNDARY}")
+        return json.loads(answer)["predictions"]
+
     def scores(self, model: str, png: bytes, classes: int) -> np.ndarray:
         """[classes] scores in the order of the class ids."""
         found = self.predict(model, png, top_k=classes)["classes"]
@@ -65,6 +76,14 @@ class Client:
         """The explanation of one picture: the one entry of `explanations`."""
         (explanation,) = self._json(f"/v1/models/{quote(model)}/explain", png, parameters)["explanations"]
         return explanation
+
+    def explain_all(self, model: str, png: bytes, **parameters: Any) -> list[dict[str, Any]]:
+        """All explanations of one picture: one a target and layer."""
+        return self._json(f"/v1/models/{quote(model)}/explain", png, parameters)["explanations"]
+
+    def drawn(self, model: str, action: str, body: bytes | None, **parameters: Any) -> bytes:
+        """A picture by `Accept: image/png`; `action` is the last part of the path."""
+        return self._call("POST", _with(f"/v1/models/{quote(model)}/{action}", parameters), body, "image/png")
 
     def explain_npy(self, model: str, png: bytes, **parameters: Any) -> np.ndarray:
         """The raw map of one picture by `Accept: application/x-npy`."""
@@ -94,6 +113,11 @@ def map_of(explanation: dict[str, Any]) -> np.ndarray:
     """The raw map of an explanation, [h, w]."""
     found = explanation["map"]
     return np.array(found["data"], dtype=np.float32).reshape(found["shape"])
+
+
+def _part(name: str, png: bytes) -> bytes:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}.png"\r\n'
+    return f"{head}Content-Type: image/png\r\n\r\n".encode() + png + b"\r\n"
 
 
 def _with(path: str, parameters: dict[str, Any]) -> str:

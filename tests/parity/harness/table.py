@@ -43,10 +43,14 @@ def relative_difference(found: np.ndarray, expected: np.ndarray) -> float:
 
 def render(rows: Sequence[Row]) -> str:
     """All rows as a Markdown table with aligned columns, and the notes of those that failed below it."""
-    cells = [HEADER, *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEADER))]
-    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in cells]
-    lines = [f"| {' | '.join(line)} |" for line in padded]
-    lines.insert(1, "|-" + "-|-".join("-" * width for width in widths) + "-|")
     notes = [f"{row.system}, {row.quantity}: {row.note}" for row in rows if row.note and not row.passed]
-    return "\n".join([*lines, *notes])
+    return "\n".join([aligned([HEADER, *(row.cells() for row in rows)]), *notes])
+
+
+def aligned(lines: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table with aligned columns; the first line is its header."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    table = [f"| {' | '.join(line)} |" for line in padded]
+    table.insert(1, "|-" + "-|-".join("-" * width for width in widths) + "-|")
+    return "\n".join(table)
