@@ -12,6 +12,7 @@ help:
 	@echo 'make test         run every test, and say how many ran'
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
+	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make build        build the program, target/release/lucarne'
 	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
@@ -39,10 +40,16 @@ parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)"
 
+# FASHION_MNIST=DIR, the folder of its four files, adds the experiment that needs scenes of clothes.
+saliency: build
+	scripts/python-environment tests/parity/requirements.txt .cache/venv
+	.cache/venv/bin/python tests/saliency/run.py --binary "$(PROGRAM)" \
+		$(if $(FASHION_MNIST),--fashion-mnist $(FASHION_MNIST)) $(if $(PHOTOS),--photos $(PHOTOS))
+
 image:
 	@scripts/image $(TAG)
 
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity image clean-cache
+.PHONY: help serve setup build test lint parity saliency image clean-cache

@@ -96,122 +96,166 @@ fn cost(method: Method, size: (usize, usize), layers: &Layers) -> Cost {
 }
 
 fn parameters(method: Method, task: TaskKind, layers: &Layers) -> Vec<Parameter> {
-    let defaults = Options::default();
-    let parameter = |name, kind, default, description| Parameter {
-        name,
-        kind,
-        default,
-        description,
+    let target = Parameter {
+        name: "target",
+        kind: "string",
+        default: Value::Null,
+        description: targets(task),
     };
-    let mut all = vec![parameter("target", "string", Value::Null, targets(task))];
-    if method.family().has_layer() {
-        let of_layers = [
-            (
-                "layer",
-                "string",
-                json!(layers.default),
-                "a path of /layers, or several with commas between",
-            ),
-            (
-                "grid",
-                "string",
-                Value::Null,
-                "rows,columns of tokens; by themselves where they are a square",
-            ),
-        ];
-        all.extend(of_layers.map(|(n, k, d, t)| parameter(n, k, d, t)));
-    }
-    if matches!(method.family(), Family::LayerGradients | Family::Layer) {
-        let smooth = "aug: the mean over six variants of the picture; eigen: the first principal component";
-        all.push(parameter("smooth", "string", Value::Null, smooth));
-        all.push(parameter(
-            "fuse",
-            "boolean",
-            json!(defaults.fuse),
-            "one map of several layers",
-        ));
-    }
-    if matches!(
-        method.family(),
-        Family::InputGradients | Family::LayerAndInputGradients
-    ) {
-        let usual = if method == Method::Saliency {
-            "max_abs"
-        } else {
-            "sum"
-        };
-        let text = "how channels become a map: sum, max_abs or keep";
-        all.push(parameter("channels", "string", json!(usual), text));
-    }
-    let baseline = "what covers or replaces the picture, in the model's normalised units";
-    let baseline = parameter("baseline", "number", json!(defaults.baseline), baseline);
-    let seed = parameter(
-        "seed",
-        "integer",
-        json!(defaults.seed),
-        "the same one gives the same map",
-    );
-    let budget = "stop after so many milliseconds, and say how far it came";
-    let budget = parameter("budget_ms", "integer", Value::Null, budget);
-    match method {
-        Method::SmoothGrad => {
-            let sigma =
-                "the noise's standard deviation, in the model's normalised units; 0.15 of the input's range";
-            all.push(parameter(
-                "n_samples",
-                "integer",
-                json!(defaults.n_samples),
-                "noisy copies",
-            ));
-            all.push(parameter("sigma", "number", Value::Null, sigma));
-            all.extend([seed, budget]);
-        }
-        Method::IntegratedGradients => {
-            all.push(parameter(
-                "n_steps",
-                "integer",
-                json!(defaults.n_steps),
-                "points of the quadrature",
-            ));
-            all.push(baseline);
-        }
-        Method::Occlusion => {
-            let window =
-                "the window's side, or height,width, in pixels of the input; a seventh of the shorter side";
-            all.push(parameter("window", "string", Value::Null, window));
-            all.push(parameter(
-                "stride",
-                "string",
-                Value::Null,
-                "from one window to the next; half a window",
-            ));
-            all.extend([baseline, budget]);
-        }
-        Method::Rise | Method::DRise => {
-            all.push(parameter(
-                "n_masks",
-                "integer",
-                json!(defaults.n_masks),
-                "how many masks",
-            ));
-            all.push(parameter(
-                "p",
-                "number",
-                json!(defaults.p),
-                "the part of a mask's cells that is kept",
-            ));
-            all.push(parameter(
-                "cell",
-                "integer",
-                json!(defaults.cell),
-                "a mask's cells on a side",
-            ));
-            all.extend([baseline, seed, budget]);
-        }
-        Method::ScoreCam | Method::AblationCam => all.push(budget),
-        _ => {}
-    }
-    all
+    let used = KNOWN
+        .iter()
+        .filter(|known| (known.used_by)(method))
+        .map(|known| Parameter {
+            name: known.name,
+            kind: known.kind,
+            default: match known.name {
+                "layer" => json!(layers.default),
+                "channels" if method == Method::Saliency => json!("max_abs"),
+                _ => (known.default)(&Options::default()),
+            },
+            description: known.description,
+        });
+    std::iter::once(target).chain(used).collect()
+}
+
+/// A parameter, and which methods it is for.
+struct Known {
+    name: &'static str,
+    kind: &'static str,
+    default: fn(&Options) -> Value,
+    description: &'static str,
+    used_by: fn(Method) -> bool,
+}
+
+const KNOWN: [Known; 16] = [
+    Known {
+        name: "layer",
+        kind: "string",
+        default: |_| Value::Null,
+        description: "a path of /layers, or several with commas between",
+        used_by: |method| method.family().has_layer(),
+    },
+    Known {
+        name: "grid",
+        kind: "string",
+        default: |_| Value::Null,
+        description: "rows,columns of tokens; found by itself where they are a square",
+        used_by: |method| method.family().has_layer(),
+    },
+    Known {
+        name: "smooth",
+        kind: "string",
+        default: |_| Value::Null,
+        description: "aug: the mean over six variants of the picture; eigen: the first principal component",
+        used_by: is_cam,
+    },
+    Known {
+        name: "fuse",
+        kind: "boolean",
+        default: |options| json!(options.fuse),
+        description: "one map of several layers",
+        used_by: is_cam,
+    },
+    Known {
+        name: "channels",
+        kind: "string",
+        default: |_| json!("sum"),
+        description: "how channels become a map: sum, max_abs or keep",
+        used_by: |method| {
+            matches!(
+                method.family(),
+                Family::InputGradients | Family::LayerAndInputGradients
+            )
+        },
+    },
+    Known {
+        name: "n_samples",
+        kind: "integer",
+        default: |options| json!(options.n_samples),
+        description: "noisy copies",
+        used_by: |method| method == Method::SmoothGrad,
+    },
+    Known {
+        name: "sigma",
+        kind: "number",
+        default: |_| Value::Null,
+        description: "the noise's standard deviation, in the model's normalised units; 0.15 of the input's range",
+        used_by: |method| method == Method::SmoothGrad,
+    },
+    Known {
+        name: "n_steps",
+        kind: "integer",
+        default: |options| json!(options.n_steps),
+        description: "points of the quadrature",
+        used_by: |method| method == Method::IntegratedGradients,
+    },
+    Known {
+        name: "window",
+        kind: "string",
+        default: |_| Value::Null,
+        description: "the window's side, or height,width, in pixels of the input; a seventh of the shorter side",
+        used_by: |method| method == Method::Occlusion,
+    },
+    Known {
+        name: "stride",
+        kind: "string",
+        default: |_| Value::Null,
+        description: "from one window to the next; half a window",
+        used_by: |method| method == Method::Occlusion,
+    },
+    Known {
+        name: "n_masks",
+        kind: "integer",
+        default: |options| json!(options.n_masks),
+        description: "how many masks",
+        used_by: is_rise,
+    },
+    Known {
+        name: "p",
+        kind: "number",
+        default: |options| json!(options.p),
+        description: "the part of a mask's cells that is kept",
+        used_by: is_rise,
+    },
+    Known {
+        name: "cell",
+        kind: "integer",
+        default: |options| json!(options.cell),
+        description: "a mask's cells on a side",
+        used_by: is_rise,
+    },
+    Known {
+        name: "baseline",
+        kind: "number",
+        default: |options| json!(options.baseline),
+        description: "what covers or replaces the picture, in the model's normalised units",
+        used_by: |method| method.family() == Family::Outputs || method == Method::IntegratedGradients,
+    },
+    Known {
+        name: "seed",
+        kind: "integer",
+        default: |options| json!(options.seed),
+        description: "the same one gives the same map",
+        used_by: |method| is_rise(method) || method == Method::SmoothGrad,
+    },
+    Known {
+        name: "budget_ms",
+        kind: "integer",
+        default: |_| Value::Null,
+        description: "stop after so many milliseconds, and say how far it came",
+        used_by: |method| {
+            let by_channel = matches!(method, Method::ScoreCam | Method::AblationCam);
+            by_channel || method.family() == Family::Outputs || method == Method::SmoothGrad
+        },
+    },
+];
+
+fn is_cam(method: Method) -> bool {
+    matches!(method.family(), Family::LayerGradients | Family::Layer)
+}
+
+fn is_rise(method: Method) -> bool {
+    matches!(method, Method::Rise | Method::DRise)
 }
 
 fn targets(task: TaskKind) -> &'static str {
@@ -224,5 +268,41 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::Captioning => "word=N, a word, words, caption; every word",
         TaskKind::Vae => "mu[K], sum_mu, reconstruction; sum_mu",
         TaskKind::Tensor => "none",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_told_with_its_own_parameters_and_cost() {
+        let names = |method| -> Vec<&str> {
+            let parameters =
+                manual(method, TaskKind::Classification, (224, 224), &Layers::default()).parameters;
+            parameters.into_iter().map(|parameter| parameter.name).collect()
+        };
+        assert_eq!(
+            names(Method::GradCam),
+            ["target", "layer", "grid", "smooth", "fuse"]
+        );
+        assert_eq!(
+            names(Method::Rise),
+            ["target", "n_masks", "p", "cell", "baseline", "seed", "budget_ms"]
+        );
+        assert_eq!(names(Method::Saliency), ["target", "channels"]);
+        let occlusion = manual(
+            Method::Occlusion,
+            TaskKind::Classification,
+            (224, 224),
+            &Layers::default(),
+        );
+        assert_eq!(
+            occlusion.passes,
+            Cost {
+                forward: 170,
+                backward: 0
+            }
+        );
     }
 }
