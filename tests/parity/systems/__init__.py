@@ -12,11 +12,29 @@ from . import (
     detectors,
     mlp,
     mobilenet_v2,
+    saliency_classifiers,
+    saliency_detectors,
+    saliency_segmenters,
+    saliency_sequences,
     segmenters,
     vae,
 )
 
-_MODULES = [mobilenet_v2, beside_explanations, classifiers, segmenters, detectors, cell_detectors, captioners, vae, mlp]
+_MODULES = [
+    mobilenet_v2,
+    beside_explanations,
+    classifiers,
+    segmenters,
+    detectors,
+    cell_detectors,
+    captioners,
+    vae,
+    mlp,
+    saliency_classifiers,
+    saliency_segmenters,
+    saliency_detectors,
+    saliency_sequences,
+]
 
 
 def all_systems() -> list[Callable[[], System]]:

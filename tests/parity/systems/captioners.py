@@ -13,7 +13,7 @@ from harness.model_folder import ModelFolder, exact_input
 from harness.pictures import random_picture
 from harness.system import System
 from harness.table import Row
-from networks.captioners import GruCaptioner, LstmCaptioner, TransformerCaptioner
+from networks.captioners import GRID, GruCaptioner, LstmCaptioner, TransformerCaptioner
 from reference.calibrated import calibrate
 from reference.captions import Hypothesis, Search
 from reference.seeded import seeded
@@ -38,11 +38,12 @@ class Captioner:
     label: str
     build: Callable[[int], nn.Module]
     end_bias: float
+    has_attention: bool = True
 
 
 CAPTIONERS = [
     Captioner("LSTM + attention", LstmCaptioner, 4.0),
-    Captioner("GRU", GruCaptioner, 8.0),
+    Captioner("GRU", GruCaptioner, 8.0, has_attention=False),
     Captioner("Transformer decoder", TransformerCaptioner, 0.0),
 ]
 
@@ -63,7 +64,10 @@ class CaptionerSystem(System):
         calibrate(self._model, {"word": WORD_SPREAD}, lambda: search.run(self._model, self._pictures[0].tensor()))
         with torch.no_grad():
             self._model.word.bias[END] += self._captioner.end_bias
-        sections = {"input": exact_input(SIDE, SIDE), "output": {"labels": "labels.txt"}}
+        output = {"labels": "labels.txt", "max_length": MAX_LENGTH}
+        if self._captioner.has_attention:
+            output["attention_grid"] = [GRID, GRID]
+        sections = {"input": exact_input(SIDE, SIDE), "output": output}
         folder = ModelFolder("captioning", sections, labels=VOCABULARY)
         folder.write(models, self.name, torch.jit.script(self._model))
 

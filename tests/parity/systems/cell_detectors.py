@@ -18,6 +18,7 @@ from harness.system import System
 from harness.table import Row
 from networks.yolo import STRIDES, Dense, Yolo
 from reference.calibrated import calibrate
+from reference.scores import cells_of
 from reference.seeded import seeded
 
 SIDE = 256
@@ -44,6 +45,8 @@ CELL_DETECTORS = [
 class CellDetectorSystem(System):
     """One contract in both conversions."""
 
+    score_spread = 1.0
+
     def __init__(self, detector: CellDetector) -> None:
         self._detector = detector
         self.name = f"{detector.output_format}_head"
@@ -54,7 +57,7 @@ class CellDetectorSystem(System):
         example = self._picture.tensor()
         self._model = seeded(self._detector.build, seed=0, example=(4, 3, SIDE, SIDE))
         heads = [f"{self._detector.prefix}heads.{level}" for level in range(len(STRIDES))]
-        spreads = {f"{head}.score": 1.0 for head in heads} | {f"{head}.box": 0.5 for head in heads}
+        spreads = {f"{head}.score": self.score_spread for head in heads} | {f"{head}.box": 0.5 for head in heads}
         calibrate(self._model, spreads, lambda: self._model(example))
         output = {"format": self._detector.output_format}
         for conversion, convert in CONVERSIONS.items():
@@ -81,9 +84,8 @@ def boxes_and_scores(output: Tensor | tuple[Tensor, Tensor]) -> tuple[Tensor, Te
     """Corners [N, 4] and scores [N, K] of the one image, whatever the contract."""
     if isinstance(output, tuple):
         return output[0][0], output[1][0]
-    rows = output[0].T
-    half = rows[:, 2:4] / 2
-    return torch.cat([rows[:, :2] - half, rows[:, :2] + half], dim=1), rows[:, 4:]
+    boxes, scores = cells_of(output)
+    return boxes[0], scores[0]
 
 
 def suppress(boxes: Tensor, scores: Tensor) -> Detections:

@@ -19,6 +19,7 @@ from harness.table import Row, largest_difference
 from networks.segnet import SegNet
 from networks.unet import UNet
 from reference.calibrated import calibrate
+from reference.scores import logits_of
 from reference.seeded import seeded
 
 HEIGHT, WIDTH = 128, 160
@@ -84,11 +85,6 @@ class SegmenterSystem(System):
             found = {entry["class_id"]: entry["pixels"] for entry in classes}
             pixels = np.array([found.get(class_id, 0) for class_id in range(len(counts))])
             yield Row(label, "pixels of a class", largest_difference(pixels, counts), float((~certain).sum()))
-
-
-def logits_of(output: Tensor | dict[str, Tensor]) -> Tensor:
-    """[B, K, H, W], out of torchvision's dict where there is one."""
-    return output["out"] if isinstance(output, dict) else output
 
 
 def argmax_and_certainty(logits: Tensor) -> tuple[np.ndarray, np.ndarray]:
