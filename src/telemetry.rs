@@ -1,5 +1,6 @@
 //! Logs, and the names, units and buckets of the metrics.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Colours are for people: a file or a log collector gets none.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
