@@ -79,7 +79,10 @@ fn look(
     let taps: Vec<Tap> = layers.iter().map(|layer| Tap::record(&layer.path)).collect();
     let capture = study.capture(&taps)?;
     let _turn = study.pace.turn();
-    let run = capture.run(&[study.argument(input)?])?;
+    // The graph begins at the input even where weights were frozen before export: of a layer that gives several
+    // tensors, the later ones may hang on the earlier.
+    let x = input.f_detach()?.f_set_requires_grad(true)?;
+    let run = capture.run(&[study.argument(&x)?])?;
     let pass = Pass {
         study,
         output: run.output,

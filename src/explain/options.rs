@@ -151,7 +151,7 @@ pub struct Options {
     /// The colours. Default: `turbo`; for maps with values below zero `red_blue`, white at zero.
     #[param(inline, required = false)]
     pub colormap: Option<Colormap>,
-    /// How much of the overlay is heat, 0 to 1.
+    /// How much of the overlay is heat, 0 to 1; where a signed map says little, less.
     #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
     pub alpha: f32,
 }

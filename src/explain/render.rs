@@ -93,9 +93,16 @@ fn overlay(
     let table: Vec<[u8; 3]> = (0..=255u8)
         .map(|v| colormap.color(f32::from(v) / 255.0))
         .collect();
-    tint(picture, look.alpha, |index| {
+    // White at zero would wash the picture out: where a signed map says little, the picture shows.
+    let fades = signed && look.colormap.is_none() && look.render != Render::Heat;
+    tint(picture, |index| {
         let value = heat[index];
-        (value >= 0.0).then(|| table[usize::from((value.min(1.0) * 255.0).round() as u8)])
+        let alpha = if fades {
+            (2.0 * look.alpha * (2.0 * value - 1.0).abs()).min(1.0)
+        } else {
+            look.alpha
+        };
+        (value >= 0.0).then(|| (table[usize::from((value.min(1.0) * 255.0).round() as u8)], alpha))
     })
 }
 

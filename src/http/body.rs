@@ -306,11 +306,12 @@ fn from_json(bytes: &[u8], parameters: &mut Parameters) -> Result<Vec<Bytes>> {
 }
 
 async fn from_multipart(content_type: &str, bytes: Bytes, parameters: &mut Parameters) -> Result<Vec<Bytes>> {
-    let request = Request::builder()
+    let mut request = Request::builder()
         .header(header::CONTENT_TYPE, content_type)
-        .extension(axum::extract::DefaultBodyLimit::disable())
         .body(Body::from(bytes))
         .map_err(|e| Error::InvalidBody(e.to_string()))?;
+    // The body was held against our own limit while it was read.
+    axum::extract::DefaultBodyLimit::disable().apply(&mut request);
     let wrong = |e: axum::extract::multipart::MultipartError| Error::InvalidBody(e.body_text());
     let mut multipart = Multipart::from_request(request, &())
         .await

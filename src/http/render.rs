@@ -56,9 +56,9 @@ fn segments(
         Render::Overlay => {
             let color = |index: usize| match found.class_ids[index] {
                 0 | UNSEEN => None,
-                class_id => Some(class_color(class_id.into())),
+                class_id => Some((class_color(class_id.into()), options.alpha)),
             };
-            encode_png(&tint(picture, options.alpha, color)?)
+            encode_png(&tint(picture, color)?)
         }
     }
 }

@@ -53,14 +53,14 @@ pub fn annotate(picture: &Picture, annotations: &[Annotation]) -> Result<Picture
     Picture::new(canvas.width, canvas.height, canvas.data)
 }
 
-/// The picture under a tint: where `tint` has a colour, `alpha` (0 to 1) of it.
+/// The picture under a tint: where `tint` has a colour, so much of it, 0 to 1.
 ///
 /// # Errors
 /// Never for a whole picture.
-pub fn tint(picture: &Picture, alpha: f32, tint: impl Fn(usize) -> Option<[u8; 3]>) -> Result<Picture> {
+pub fn tint(picture: &Picture, tint: impl Fn(usize) -> Option<([u8; 3], f32)>) -> Result<Picture> {
     let mut data = picture.data().to_vec();
     for (index, pixel) in data.chunks_exact_mut(3).enumerate() {
-        if let Some(color) = tint(index) {
+        if let Some((color, alpha)) = tint(index) {
             for (channel, warm) in pixel.iter_mut().zip(color) {
                 let mixed = f32::from(*channel) * (1.0 - alpha) + f32::from(warm) * alpha;
                 *channel = mixed.round() as u8;
@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn a_tint_covers_only_what_has_a_colour() {
         let white = Picture::new(2, 1, vec![255; 6]).expect("a picture");
-        let drawn = tint(&white, 0.5, |index| (index == 1).then_some([0, 0, 255])).expect("tinted");
+        let drawn = tint(&white, |index| (index == 1).then_some(([0, 0, 255], 0.5))).expect("tinted");
         assert_eq!(drawn.data(), [255, 255, 255, 128, 128, 255]);
     }
 }

@@ -54,6 +54,27 @@ async fn a_raw_image_is_predicted_whatever_its_content_type_says() {
 }
 
 #[tokio::test]
+async fn a_multipart_may_be_as_large_as_any_body() {
+    let chelsea = photo("chelsea.png");
+    let files: Vec<(&str, &[u8])> = (0..16).map(|_| ("cat.png", chelsea.as_slice())).collect();
+    let (content_type, body) = multipart(&files, &[("top_k", "1")]);
+    assert!(
+        body.len() > 3 << 20,
+        "more than axum allows by itself: {}",
+        body.len()
+    );
+    let answer = post(PREDICT, &[("content-type", &content_type)], body).await;
+    assert_eq!(
+        answer.status,
+        StatusCode::OK,
+        "{}",
+        String::from_utf8_lossy(&answer.body)
+    );
+    let predictions = answer.json()["predictions"].as_array().map(Vec::len);
+    assert_eq!(predictions, Some(16));
+}
+
+#[tokio::test]
 async fn two_files_in_one_multipart_give_two_predictions_in_order() {
     let (coffee, chelsea) = (photo("coffee.jpg"), photo("chelsea.png"));
     let (content_type, body) = multipart(&[("a.jpg", &coffee), ("b.png", &chelsea)], &[("top_k", "2")]);

@@ -57,11 +57,6 @@ Error bridge_module_load(const char* path, const char* device, torch::jit::Modul
     register_torchvision_operators();
     auto module = torch::jit::load(path, c10::Device(std::string(device)));
     module.eval();
-    // Gradients are taken of inputs and of what taps record, never of weights: so a graph begins at the tap, and what
-    // comes before it costs no more than a prediction.
-    for (at::Tensor parameter : module.parameters()) {
-      parameter.requires_grad_(false);
-    }
     settle_schemas(module);
     *out = new torch::jit::Module(std::move(module));
   });
