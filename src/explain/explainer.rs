@@ -21,6 +21,9 @@ use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
 use crate::tasks::Subject;
 
+/// Images of a pass at most: as fast an image as larger ones, and a prediction that comes meanwhile waits less long.
+const LARGEST_PASS: usize = 8;
+
 /// Where an explainer gets its model, and how much of the machine it may use.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -100,7 +103,7 @@ impl Explainer {
             pace: Pace {
                 turns: &self.origin.turns,
                 threads: self.origin.threads,
-                batch: self.subject.manifest.batching.max_batch_size,
+                batch: self.subject.manifest.batching.max_batch_size.min(LARGEST_PASS),
                 patience: &item.patience,
                 started,
             },
