@@ -43,6 +43,23 @@ pub trait Call {
     fn device(&self) -> Device;
 }
 
+/// A tensor, or the first of a tuple: networks with auxiliary heads, such as torchvision's scripted GoogLeNet, answer
+/// `(logits, None, None)`.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] when there is no tensor at that place.
+pub fn first_tensor(output: Value) -> Result<Tensor> {
+    match output {
+        Value::Tuple(parts) => match parts.into_iter().next() {
+            Some(Value::Tensor(first)) => Ok(first),
+            _ => Err(Error::InferenceFailed(
+                "the answer is a tuple that begins with no tensor".into(),
+            )),
+        },
+        other => Ok(other.into_tensor()?),
+    }
+}
+
 /// A module as it was exported. Gradients are recorded as the calling thread's grad mode says.
 #[derive(Debug)]
 pub struct Exported {
@@ -89,12 +106,12 @@ impl Session {
         })
     }
 
-    /// `forward` of one batch that answers one tensor.
+    /// `forward` of one batch that answers one tensor, or a tuple that begins with it.
     ///
     /// # Errors
-    /// As [`Call::call`]; also when the answer is not a tensor.
+    /// As [`Call::call`]; also when the answer is neither.
     pub fn forward(&self, batch: Tensor) -> Result<Tensor> {
-        Ok(self.call("forward", &[Value::Tensor(batch)])?.into_tensor()?)
+        first_tensor(self.call("forward", &[Value::Tensor(batch)])?)
     }
 }
 

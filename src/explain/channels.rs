@@ -1,7 +1,7 @@
 //! CAMs that need no gradients: `eigen_cam`, `score_cam`, `ablation_cam`.
 
 use tch::{Kind, Tensor};
-use torch_bridge::{Given, Tap, Value};
+use torch_bridge::{Given, Tap};
 
 use super::layers::as_channels;
 use super::objective::Objective;
@@ -10,6 +10,7 @@ use super::smooth::{self, Maps};
 use super::study::{Outcome, Study};
 use super::{LayerMap, Method, cam};
 use crate::error::{Error, Result};
+use crate::repository::manifest::TaskKind;
 
 /// The maps of every target at every layer; of `eigen_cam` one a layer, since it ignores the target.
 pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
@@ -140,8 +141,9 @@ fn score_weights(
     Ok((Tensor::f_cat(&scores, 0)?.f_softmax(0, Kind::Float)?, passes))
 }
 
-/// Ablation-CAM: what part of the score is lost without each channel, `[channels, T]`. The network runs on from the
-/// layer alone.
+/// Ablation-CAM: what part of the score is lost without each channel, `[channels, T]`. The network runs on from the layer
+/// alone. Of words the probability is the score: a part of a log-probability, which is below zero, would turn the map
+/// into its opposite.
 fn ablation_weights(
     study: &Study<'_>,
     layer: &LayerMap,
@@ -160,31 +162,50 @@ fn ablation_weights(
             layer.path
         )));
     }
-    let capture = study.capture(&[Tap::replay(&layer.path), Tap::zero_channel(&layer.path)])?;
-    let run = |channels: Vec<i64>| -> Result<Tensor> {
-        let copies = channels.len() as i64;
-        let repeat = |tensor: &Tensor| -> Result<Tensor> {
-            let mut size = tensor.size();
-            size[0] = copies;
-            Ok(tensor.f_expand(size.as_slice(), false)?)
-        };
-        let executions = recorded.executions.iter().map(|e| e.iter().map(repeat).collect());
-        let given = vec![
-            Given::Activations(executions.collect::<Result<_>>()?),
-            Given::Channels(channels),
-        ];
-        let batch: Value = study.argument(&repeat(input)?)?;
+    let capture = study.capture(&[Tap::replay(&layer.path)])?;
+    let run = |channels: &[i64]| -> Result<Tensor> {
+        let ablated = |tensor: &Tensor| without_channels(tensor, channels);
+        let executions = recorded
+            .executions
+            .iter()
+            .map(|tensors| tensors.iter().map(ablated).collect());
+        let given = vec![Given::Activations(executions.collect::<Result<_>>()?)];
+        let batch = study.argument(&repeated(input, channels.len())?)?;
         let run = capture.run_with(&[batch], given)?;
-        objective.scores(study.exported, &run.output)
+        match study.subject.manifest.task {
+            TaskKind::Captioning => objective.confidences(study.exported, &run.output),
+            _ => objective.scores(study.exported, &run.output),
+        }
     };
     // No channel is −1: the score with all of them, by the same graph.
-    let whole = run(vec![-1])?;
+    let whole = run(&[-1])?;
     let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
     let mut scores = Vec::new();
     let passes = study.pace.batches(total, study.pace.batch, |range| {
-        scores.push(run(range.map(|channel| channel as i64).collect())?);
+        scores.push(run(&range.map(|channel| channel as i64).collect::<Vec<_>>())?);
         Ok(())
     })?;
     let without = Tensor::f_cat(&scores, 0)?;
     Ok((whole.f_sub(&without)?.f_div(&whole)?, passes))
+}
+
+/// `[1, …]` as `[copies, …]`.
+fn repeated(tensor: &Tensor, copies: usize) -> Result<Tensor> {
+    let mut size = tensor.size();
+    size[0] = copies as i64;
+    Ok(tensor.f_expand(size.as_slice(), false)?)
+}
+
+/// Copies of what a layer gave, `[1, C, …]` or tokens `[1, N, C]`, each without one channel; −1 leaves a copy whole.
+fn without_channels(tensor: &Tensor, channels: &[i64]) -> Result<Tensor> {
+    // A copy of its own: expanded tensors share their memory.
+    let copies = repeated(tensor, channels.len())?.f_add_scalar(0.0)?;
+    let axis = if tensor.dim() == 3 { 1 } else { 0 };
+    for (copy, &channel) in channels.iter().enumerate() {
+        let copy = copies.f_select(0, copy as i64)?;
+        if (0..copy.size().get(axis).copied().unwrap_or(0)).contains(&channel) {
+            let _zeroed = copy.f_select(axis as i64, channel)?.f_zero_()?;
+        }
+    }
+    Ok(copies)
 }

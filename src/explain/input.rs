@@ -1,7 +1,7 @@
 //! Attributions to the pixels of the model's input, by gradients: `saliency`, `input_x_gradient`, `smooth_grad`,
 //! `integrated_gradients`, `guided_backprop`, `guided_grad_cam`. Definitions are captum's.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_bridge::{Generator, Tap, Value};
 
 use super::Method;
@@ -11,6 +11,7 @@ use super::options::Channels;
 use super::passes::Passes;
 use super::quadrature::gauss_legendre;
 use super::study::{Completeness, Drawn, Outcome, Study};
+use crate::engine::session::Call;
 use crate::error::{Error, Result};
 
 /// The part of the input's range that is SmoothGrad's noise where none is asked for (the paper: 10 to 20 %).
@@ -47,6 +48,32 @@ pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
     })
 }
 
+/// The module with guided ReLUs in each of its methods: what an objective runs on from the output, such as a VAE's
+/// decoder, must be guided as well.
+struct Guided<'a>(&'a Study<'a>);
+
+impl Call for Guided<'_> {
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        let capture = self
+            .0
+            .captures
+            .get(&self.0.exported.module, method, &[Tap::GuidedRelu])?;
+        Ok(capture.run(inputs)?.output)
+    }
+
+    fn device(&self) -> Device {
+        self.0.exported.device
+    }
+}
+
+/// The module that scores what is differentiated.
+fn scored(study: &Study<'_>, objective: &dyn Objective, output: &Value) -> Result<Tensor> {
+    if study.ask.method.is_guided() {
+        return objective.scores(&Guided(study), output);
+    }
+    objective.scores(study.exported, output)
+}
+
 type Attributed = (Resolved, Vec<Attribution>, Option<Passes>);
 
 /// `[C, H, W]` to what is answered.
@@ -66,7 +93,7 @@ fn one_pass(study: &Study<'_>) -> Result<Attributed> {
     let mut resolved = None;
     let gradients = differentiate(study, &study.input, |output| {
         let found = study.resolve(study.exported, output)?;
-        let scores = found.objective.scores(study.exported, output)?;
+        let scores = scored(study, &*found.objective, output)?;
         resolved = Some(found);
         Ok(scores)
     })?;
@@ -169,7 +196,7 @@ fn smooth_grad(study: &Study<'_>) -> Result<Attributed> {
 }
 
 fn differentiate_for(study: &Study<'_>, batch: &Tensor, objective: &dyn Objective) -> Result<Vec<Tensor>> {
-    differentiate(study, batch, |output| objective.scores(study.exported, output))
+    differentiate(study, batch, |output| scored(study, objective, output))
 }
 
 /// `(x − x′) ⊙ ∫ ∂S/∂x (x′ + α(x − x′)) dα`, by Gauss–Legendre quadrature as captum does it.

@@ -16,7 +16,7 @@ use tch::Tensor;
 use torch_bridge::Value;
 
 use super::target::{ResolvedTarget, Target};
-use crate::engine::session::Call;
+use crate::engine::session::{Call, first_tensor};
 use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::repository::manifest::TaskKind;
@@ -90,7 +90,7 @@ impl Scene<'_> {
     }
 }
 
-/// The one tensor of an output.
+/// The tensor of an output.
 fn tensor(output: &Value) -> Result<Tensor> {
-    Ok(output.shallow_clone().into_tensor()?)
+    first_tensor(output.shallow_clone())
 }

@@ -24,22 +24,26 @@ const CAPTURES_KEPT: usize = 32;
 /// Images of a pass that keeps what its gradients need.
 const GRADIENT_BATCH: usize = 4;
 
-/// Captured graphs by their taps.
+/// Captured graphs by their methods and taps.
 #[derive(Default)]
-pub(super) struct Captures(RefCell<Vec<(Vec<Tap>, Rc<Capture>)>>);
+pub(super) struct Captures(RefCell<Vec<Kept>>);
+
+/// A method, its taps, and the graph.
+type Kept = (String, Vec<Tap>, Rc<Capture>);
 
 impl Captures {
     /// The graph of `method` with `taps`, made if need be.
     pub(super) fn get(&self, module: &Module, method: &str, taps: &[Tap]) -> Result<Rc<Capture>> {
         let mut kept = self.0.borrow_mut();
-        if let Some((_, capture)) = kept.iter().find(|(known, _)| known == taps) {
+        let same = |(known, its_taps, _): &&Kept| known == method && its_taps == taps;
+        if let Some((.., capture)) = kept.iter().find(same) {
             return Ok(Rc::clone(capture));
         }
         if kept.len() >= CAPTURES_KEPT {
             kept.remove(0);
         }
         let capture = Rc::new(module.capture(method, taps)?);
-        kept.push((taps.to_vec(), Rc::clone(&capture)));
+        kept.push((method.to_owned(), taps.to_vec(), Rc::clone(&capture)));
         Ok(capture)
     }
 }

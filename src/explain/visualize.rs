@@ -15,7 +15,7 @@ use super::passes::{Pace, Passes, Patience};
 use super::study::Captures;
 use super::target::{Target, refused};
 use super::{Layers, ResolvedTarget};
-use crate::engine::session::Exported;
+use crate::engine::session::{Exported, first_tensor};
 use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
 use crate::repository::manifest::TaskKind;
@@ -246,7 +246,7 @@ impl Painter<'_> {
         let run = self
             .capture(&[])?
             .run(&[tasks::argument(self.subject, picture)?])?;
-        Ok(run.output.into_tensor()?.f_select(0, 0)?)
+        Ok(first_tensor(run.output)?.f_select(0, 0)?)
     }
 
     fn class(&self, class_id: usize, picture: &Tensor) -> Result<ResolvedTarget> {
@@ -273,9 +273,7 @@ impl Painter<'_> {
         match aim {
             Aim::Class(class_id) => {
                 let run = self.capture(&[])?.run(&[argument])?;
-                Ok(run
-                    .output
-                    .into_tensor()?
+                Ok(first_tensor(run.output)?
                     .f_select(0, 0)?
                     .f_select(0, *class_id as i64)?)
             }
