@@ -1,0 +1,1 @@
+"""Subjects, servers, load and table of the benchmark against peers."""
