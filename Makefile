@@ -13,6 +13,7 @@ help:
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
+	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make build        build the program, target/release/lucarne'
 	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
@@ -46,10 +47,15 @@ saliency: build
 	.cache/venv/bin/python tests/saliency/run.py --binary "$(PROGRAM)" \
 		$(if $(FASHION_MNIST),--fashion-mnist $(FASHION_MNIST)) $(if $(PHOTOS),--photos $(PHOTOS))
 
+bench: build
+	cargo build --release --examples
+	scripts/python-environment bench/requirements.txt .cache/bench-venv
+	.cache/bench-venv/bin/python bench/run.py --output .cache/bench.md $(BENCH)
+
 image:
 	@scripts/image $(TAG)
 
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency image clean-cache
+.PHONY: help serve setup build test lint parity saliency bench image clean-cache

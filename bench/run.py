@@ -140,9 +140,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, metavar="MODEL", help="of %(choices)s")
     parser.add_argument("--peers", nargs="*", choices=["litserve", "torchserve"], default=["litserve", "torchserve"])
     parser.add_argument("--cores", type=int, default=2, help="for a server and its load (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="medians are of these (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement (default: %(default)s)")
-    parser.add_argument("--warmup", type=float, default=3.0, help="seconds before each one (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="medians are of these (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=12.0, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--warmup", type=float, default=4.0, help="seconds before each one (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help=f"one round, {QUICK.seconds:.0f} s a measurement")
     parser.add_argument("--output", type=Path, help="a markdown file for the table")
     return parser.parse_args()
@@ -166,7 +166,7 @@ def main() -> None:
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
             bench.round(subjects)
-    setting = f"{processor()}, {cores} cores, {rounds} rounds of {timing.seconds:g} s after {timing.warmup:g} s, medians"
+    setting = f"{processor()}, {cores} cores, {'1 round' if rounds == 1 else f'{rounds} rounds'} of {timing.seconds:g} s after {timing.warmup:g} s, medians"
     table = markdown(bench.results, [server.name for server in servers[1:]], ENERGY_OF)
     text = f"{setting}\n\n{table}\n"
     print(text)

@@ -45,11 +45,12 @@ class Server:
 
 
 def lucarne(binary: Path) -> Server:
-    """With its defaults."""
+    """With its defaults, but as quiet as the peers."""
 
     def launch(subject: Subject, scratch: Path) -> Launch:
         [port] = free_ports(1)
         command = [str(binary), "serve", "--models", str(subject.models), "--host", "127.0.0.1", "--port", str(port)]
+        command += ["--log", "warn"]
         return Launch(command, port, f"/v1/models/{subject.model}/{subject.operation}", scratch)
 
     return Server("Lucarne", launch)

@@ -91,7 +91,7 @@ class GradCam(litserve.LitAPI):
     def predict(self, image: Tensor) -> list[list[float]]:
         # Without targets it explains the best class. Its map has the input's size; every 32nd value, one of each cell
         # of the layer, keeps the answer as short as Lucarne's.
-        return self._method(input_tensor=image)[0][16::32, 16::32].tolist()
+        return self._method(input_tensor=image, targets=None)[0][16::32, 16::32].tolist()
 
     def encode_response(self, output: list[list[float]]) -> dict[str, Any]:
         data = [value for row in output for value in row]
