@@ -28,6 +28,7 @@ from harness.table import markdown
 CLIENTS = [1, 8, 32, 128]
 TINY_CLIENTS = 32
 EXPLAIN_CLIENTS = 8
+KINDS = ["classification", "tensors", "grad_cam"]
 SUBJECTS = ["MobileNetV2", "ResNet-18", "VAE decode", "Grad-CAM"]
 WEIGHED = "MobileNetV2"
 """The subject with which start-up and memory are told."""
@@ -102,12 +103,15 @@ def workloads_of(subject: Subject, bodies: Path) -> Iterator[Workload]:
 def servers_of(binary: Path, peers: Sequence[str], cores: int) -> list[Server]:
     """Lucarne, and the peers that can run here."""
     servers = [lucarne(binary)]
+    # bench/README.md has the figures that these were chosen by.
+    a_worker_a_core = Settings(workers=cores, threads=1, batch=8, batch_delay_s=0.001)
+    one_worker = Settings(workers=1, threads=1, batch=32, batch_delay_s=0.001)
     if "litserve" in peers:
-        servers.append(litserve(Settings(workers=1, threads=cores, batch=8, batch_delay_s=0.005)))
+        servers.append(litserve({**dict.fromkeys(KINDS, a_worker_a_core), "tensors": one_worker}))
     if "torchserve" in peers:
         problem = java_problem()
         if problem is None:
-            servers.append(torchserve(Settings(workers=1, threads=cores, batch=8, batch_delay_s=0.005)))
+            servers.append(torchserve(dict.fromkeys(KINDS, a_worker_a_core)))
         else:
             print(f"TorchServe is left out: {problem}.", file=sys.stderr)
     return servers

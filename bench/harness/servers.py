@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +56,11 @@ def lucarne(binary: Path) -> Server:
     return Server("Lucarne", launch)
 
 
-def litserve(settings: Settings) -> Server:
-    """bench/peers/litserve_server.py."""
+def litserve(settings_of: Mapping[str, Settings]) -> Server:
+    """bench/peers/litserve_server.py, with settings for each kind of subject."""
 
     def launch(subject: Subject, scratch: Path) -> Launch:
+        settings = settings_of[subject.kind]
         [port] = free_ports(1)
         command = [sys.executable, str(PEERS / "litserve_server.py"), subject.kind, str(subject.folder)]
         command += ["--port", str(port), "--workers", str(settings.workers), "--threads", str(settings.threads)]
@@ -69,11 +70,11 @@ def litserve(settings: Settings) -> Server:
     return Server("LitServe", launch)
 
 
-def torchserve(settings: Settings) -> Server:
-    """An archive with bench/peers/torchserve_handler.py."""
+def torchserve(settings_of: Mapping[str, Settings]) -> Server:
+    """An archive with bench/peers/torchserve_handler.py, with settings for each kind of subject."""
 
     def launch(subject: Subject, scratch: Path) -> Launch:
-        _archive(subject, settings, scratch)
+        _archive(subject, settings_of[subject.kind], scratch)
         ports = free_ports(TORCHSERVE_PORTS)
         (scratch / "log4j2.xml").write_text(LOG4J)
         (scratch / "config.properties").write_text(_torchserve_config(scratch, ports))

@@ -105,10 +105,9 @@ def main() -> None:
     arguments.add_argument("folder", type=Path, help="has model.pt and, where there are any, labels.txt")
     arguments.add_argument("--port", type=int, required=True)
     arguments.add_argument("--workers", type=int, default=1)
-    arguments.add_argument("--threads", type=int, default=2, help="intra-op threads a worker")
+    arguments.add_argument("--threads", type=int, default=1, help="intra-op threads a worker")
     arguments.add_argument("--batch", type=int, default=8)
-    arguments.add_argument("--batch-timeout", type=float, default=0.005, help="seconds")
-    arguments.add_argument("--fast-queue", action="store_true")
+    arguments.add_argument("--batch-timeout", type=float, default=0.001, help="seconds")
     options = arguments.parse_args()
 
     batching = {"max_batch_size": options.batch, "batch_timeout": options.batch_timeout}
@@ -123,7 +122,6 @@ def main() -> None:
         workers_per_device=options.workers,
         # Requests wait as long as they must: nobody's answers are lost to a timeout.
         timeout=120,
-        fast_queue=options.fast_queue,
     )
     server.run(host="127.0.0.1", port=options.port, log_level="warning", access_log=False, generate_client_file=False)
 
