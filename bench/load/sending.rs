@@ -100,10 +100,12 @@ pub(crate) async fn run(asker: &Asker, load: &Load) -> Summary {
         begin,
         end: begin + Duration::from_secs_f64(load.seconds),
     };
-    match load.rate {
+    let mut summary = match load.rate {
         Some(rate) => open_loop(asker, window, rate, load.requests).await,
         None => closed_loop(asker, window, load.clients, load.requests).await,
-    }
+    };
+    summary.close();
+    summary
 }
 
 async fn closed_loop(asker: &Asker, window: Window, clients: usize, requests: u64) -> Summary {

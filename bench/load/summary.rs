@@ -23,7 +23,6 @@ pub(crate) struct Answer {
 /// Counts and latencies. Throughput is of successes alone: what was refused or failed is counted by its status.
 pub(crate) struct Summary {
     window: Window,
-    last: Instant,
     latencies_ms: BTreeMap<u16, Vec<f64>>,
     broken: u64,
     largest_difference: f64,
@@ -37,7 +36,6 @@ impl Summary {
     pub(crate) fn new(window: Window) -> Self {
         Self {
             window,
-            last: window.begin,
             latencies_ms: BTreeMap::new(),
             broken: 0,
             largest_difference: 0.0,
@@ -52,7 +50,6 @@ impl Summary {
         if answer.finished < self.window.begin || answer.finished > self.window.end {
             return;
         }
-        self.last = self.last.max(answer.finished);
         let Some(status) = answer.status else {
             self.broken += 1;
             return;
@@ -62,6 +59,11 @@ impl Summary {
             .entry(status)
             .or_default()
             .push(took.as_secs_f64() * 1e3);
+    }
+
+    /// The last answer has come. Where `--requests` ended the load before its time, the window ends here.
+    pub(crate) fn close(&mut self) {
+        self.window.end = self.window.end.min(Instant::now()).max(self.window.begin);
     }
 
     /// One line for programs.
@@ -104,10 +106,10 @@ impl Summary {
         self.latencies_ms.iter().map(count).collect()
     }
 
-    /// Successes a second, over the window or, where --requests ended the load sooner, up to the last answer.
+    /// Successes a second over the whole window: up to its last answer would flatter a server that answers in waves.
     fn per_second(&self) -> f64 {
         let successes = self.sorted(|status| (200..300).contains(&status)).len();
-        let took = self.last - self.window.begin;
+        let took = self.window.end - self.window.begin;
         successes as f64 / took.as_secs_f64().max(f64::MIN_POSITIVE)
     }
 
