@@ -8,7 +8,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use lucarne::error::Error;
-use lucarne::image::{Color, Fit, Interpolation, Limits, Picture, ResizeMode, decode, fit};
+use lucarne::image::{
+    Color, Decoding, Fit, Interpolation, Limits, Picture, ResizeMode, decode, fit, picture_and_tile, tile,
+};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -95,6 +97,7 @@ fn tiles_are_within_one_of_torchvision() {
             interpolation: case.interpolation,
             color: case.color,
             letterbox_fill: Fit::LETTERBOX_FILL,
+            decoding: Decoding::Exact,
         };
         let tile = fit(&picture(&format!("tiles/{}", case.source)), &spec).expect("a tile");
         assert_eq!((tile.height, tile.width), case.size, "{}", case.golden);
@@ -282,6 +285,50 @@ fn damaged_files_get_an_answer() {
                 ) => {}
                 Err(other) => panic!("{}: {other:?}", entry.file),
             }
+        }
+    }
+}
+
+#[test]
+fn decoding_smaller_keeps_what_the_model_sees() {
+    let photos = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/photos");
+    for name in ["astronaut.jpg", "coffee.jpg", "rocket.jpg"] {
+        let bytes = fs::read(photos.join(name)).expect("a photo");
+        // A shorter side of 280 to 559 is reduced by 2, 4 and 8.
+        for side in [140, 70, 35] {
+            let exact = Fit {
+                size: (side, side),
+                mode: ResizeMode::ShorterSide,
+                resize_to: Some(side),
+                interpolation: Interpolation::Bilinear,
+                color: Color::Rgb,
+                letterbox_fill: Fit::LETTERBOX_FILL,
+                decoding: Decoding::Exact,
+            };
+            let scaled = Fit {
+                decoding: Decoding::Scaled,
+                ..exact.clone()
+            };
+            let limits = Limits::default();
+            let (whole, of_whole) = picture_and_tile(&bytes, &limits, &exact).expect("a tile");
+            assert_eq!(of_whole, fit(&whole, &exact).expect("a tile"));
+            assert_eq!(of_whole, tile(&bytes, &limits, &exact).expect("a tile"));
+            let reduced = tile(&bytes, &limits, &scaled).expect("a tile");
+            assert_eq!(
+                reduced,
+                picture_and_tile(&bytes, &limits, &scaled).expect("a tile").1
+            );
+            assert_eq!(reduced.placement, of_whole.placement, "{name} to {side}");
+            assert_ne!(reduced.data, of_whole.data, "{name} to {side} was not reduced");
+            let difference: u64 = reduced
+                .data
+                .iter()
+                .zip(&of_whole.data)
+                .map(|(a, b)| u64::from(a.abs_diff(*b)))
+                .sum();
+            let mean = difference as f64 / reduced.data.len() as f64;
+            println!("{name} to {side}: {mean:.2} of 255 on average");
+            assert!(mean < 4.0, "{name} to {side}: {mean:.2} of 255 on average");
         }
     }
 }

@@ -11,10 +11,19 @@ use super::App;
 use crate::error::{Error, Result};
 use crate::image::{self, Fit, Limits, Picture, Tile};
 
+/// What is needed of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Needed {
+    /// What the model sees; a large JPEG is then not decoded to its last pixel.
+    Tile,
+    /// The original as well, to draw on.
+    PictureToo,
+}
+
 /// One image, ready for its model.
 pub(super) struct Decoded {
-    /// The upright original.
-    pub(super) picture: Picture,
+    /// The upright original, where it is needed.
+    pub(super) picture: Option<Picture>,
     /// What the model sees.
     pub(super) tile: Tile,
 }
@@ -50,7 +59,7 @@ pub(super) async fn on_pool<T: Send + 'static>(
 ///
 /// # Errors
 /// The first image's that cannot be read, with its index when there are several.
-pub(super) async fn decode(app: &App, images: Vec<Bytes>, fit: &Fit) -> Result<Batch> {
+pub(super) async fn decode(app: &App, images: Vec<Bytes>, fit: &Fit, needed: Needed) -> Result<Batch> {
     let started = Instant::now();
     let several = images.len() > 1;
     let limits = app.limits;
@@ -60,7 +69,7 @@ pub(super) async fn decode(app: &App, images: Vec<Bytes>, fit: &Fit) -> Result<B
             let (fit, metrics) = (fit.clone(), Arc::clone(&app.metrics));
             on_pool(app, move || {
                 let started = Instant::now();
-                let decoded = decode_one(&bytes, &limits, &fit)?;
+                let decoded = decode_one(&bytes, &limits, &fit, needed)?;
                 metrics.decoded(started.elapsed());
                 Ok(decoded)
             })
@@ -80,9 +89,14 @@ pub(super) async fn decode(app: &App, images: Vec<Bytes>, fit: &Fit) -> Result<B
     })
 }
 
-fn decode_one(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<Decoded> {
-    let picture = image::decode(bytes, limits)?;
-    let tile = image::fit(&picture, fit)?;
+fn decode_one(bytes: &[u8], limits: &Limits, fit: &Fit, needed: Needed) -> Result<Decoded> {
+    let (picture, tile) = match needed {
+        Needed::Tile => (None, image::tile(bytes, limits, fit)?),
+        Needed::PictureToo => {
+            let (picture, tile) = image::picture_and_tile(bytes, limits, fit)?;
+            (Some(picture), tile)
+        }
+    };
     Ok(Decoded { picture, tile })
 }
 

@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::body::Call;
-use super::predict::{Predictions, run_images};
+use super::decode::Needed;
+use super::predict::{Clock, Predictions, run_images};
 use crate::error::{Error, Result};
 use crate::explain::Listener;
 use crate::repository::Model;
@@ -47,7 +48,15 @@ pub(super) async fn caption(
     let app = app.clone();
     let started = Instant::now();
     let work = async move {
-        let predicted = run_images(&app, model, call, options, started, deadline).await?;
+        let predicted = run_images(
+            &app,
+            model,
+            call,
+            options,
+            Needed::Tile,
+            Clock { started, deadline },
+        )
+        .await?;
         Ok(Predictions::from(predicted))
     };
     Ok(respond("word", words, "caption", super::within(deadline, work)))

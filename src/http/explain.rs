@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline};
-use super::decode::on_pool;
+use super::decode::{Needed, on_pool};
 use super::npy::npy;
 use super::openapi::Problems;
 use super::predict::ImageSize;
@@ -75,7 +75,7 @@ pub(super) struct ExplainerList {
 
 /// One image with all its maps.
 struct Explained {
-    picture: Picture,
+    picture: Option<Picture>,
     placement: Placement,
     explanations: Vec<Explanation>,
 }
@@ -130,10 +130,12 @@ pub(super) async fn explain(
         let options: Options = call.parameters.read()?;
         options.validate()?;
         form.holds(call.images.len())?;
+        let drawn = form == Form::Png || options.overlay;
         let asked = Asked {
             app: app.clone(),
             model,
             options,
+            needed: if drawn { Needed::PictureToo } else { Needed::Tile },
             started,
             deadline,
         };
@@ -155,6 +157,7 @@ struct Asked {
     app: App,
     model: Arc<Model>,
     options: Options,
+    needed: Needed,
     started: Instant,
     deadline: Option<Instant>,
 }
@@ -167,6 +170,7 @@ impl Asked {
             &self.app,
             call.images,
             &self.model.subject.manifest.image_input()?.fit,
+            self.needed,
         )
         .await?;
         drop(call.held);
@@ -228,7 +232,9 @@ impl Explained {
             alpha: options.alpha,
             render: options.render,
         };
-        image::encode_png(&show(&self.picture, explanations, &self.placement, look)?)
+        let picture = self.picture.as_ref();
+        let picture = picture.ok_or_else(|| Error::Internal("an overlay without its picture".into()))?;
+        image::encode_png(&show(picture, explanations, &self.placement, look)?)
     }
 }
 
@@ -273,7 +279,7 @@ impl Done {
                     .transpose()?;
                 explanations.push(ImageExplanation {
                     image_index,
-                    image: (&image.picture).into(),
+                    image: (&image.placement).into(),
                     explanation: image.presented(explanation, options),
                     overlay_png_b64: png.map(|png| BASE64_STANDARD.encode(png)),
                 });

@@ -12,14 +12,14 @@ use utoipa::ToSchema;
 
 use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline, read_json};
-use super::decode::on_pool;
+use super::decode::{Needed, on_pool};
 use super::openapi::Problems;
 use super::parameters::Parameters;
 use super::timing::TimingMs;
 use super::{App, decode, events, render, within};
 use crate::engine::Completed;
 use crate::error::{Error, Result};
-use crate::image::{Picture, Tile};
+use crate::image::{Picture, Placement};
 use crate::repository::Model;
 use crate::repository::manifest::TaskKind;
 use crate::tasks::{
@@ -65,10 +65,20 @@ pub(super) struct TensorCall {
     inputs: Vec<tensor::NamedTensor>,
 }
 
+/// When a request came, and when nobody wants its answer any more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Clock {
+    pub(super) started: Instant,
+    pub(super) deadline: Option<Instant>,
+}
+
 /// What is left of a request when its images are computed.
 pub(super) struct Predicted {
     pub(super) model: Arc<Model>,
     pub(super) options: Options,
+    /// Of each input that is a picture.
+    pub(super) sizes: Vec<ImageSize>,
+    /// The originals, where they are needed.
     pub(super) pictures: Vec<Picture>,
     pub(super) completed: Vec<Completed<Prediction>>,
     pub(super) started: Instant,
@@ -125,7 +135,12 @@ pub(super) async fn predict(
         if form == Form::Events {
             return events::caption(&app, model, call, options, deadline).await;
         }
-        let predicted = run_images(&app, model, call, options, started, deadline).await?;
+        let needed = if form == Form::Json {
+            Needed::Tile
+        } else {
+            Needed::PictureToo
+        };
+        let predicted = run_images(&app, model, call, options, needed, Clock { started, deadline }).await?;
         answer(&app, predicted, form).await
     })
     .await
@@ -137,39 +152,34 @@ pub(super) async fn run_images(
     model: Arc<Model>,
     call: Call,
     options: Options,
-    started: Instant,
-    deadline: Option<Instant>,
+    needed: Needed,
+    clock: Clock,
 ) -> Result<Predicted> {
     let permit = model.predict.admit(call.images.len())?;
-    let (pictures, tiles, took) = decoded(app, &model, call).await?;
-    let item = |tile| Item {
-        input: Input::Image(Box::new(tile)),
-        options: options.clone(),
-    };
-    let items = tiles.into_iter().map(item).collect();
+    let fit = &model.subject.manifest.image_input()?.fit;
+    let batch = decode::decode(app, call.images, fit, needed).await?;
+    drop(call.held);
+    let (mut items, mut sizes, mut pictures) = (Vec::new(), Vec::new(), Vec::new());
+    for image in batch.images {
+        sizes.push(ImageSize::from(&image.tile.placement));
+        pictures.extend(image.picture);
+        items.push(Item {
+            input: Input::Image(Box::new(image.tile)),
+            options: options.clone(),
+        });
+    }
     // Whoever listens for words hears the end when the last sender is gone: only the items keep one.
     let options = options.without_listener();
-    let completed = model.predict.submit(permit, items, deadline).await?;
+    let completed = model.predict.submit(permit, items, clock.deadline).await?;
     Ok(Predicted {
         model,
         options,
+        sizes,
         pictures,
         completed,
-        started,
-        decode: took,
+        started: clock.started,
+        decode: batch.took,
     })
-}
-
-/// The pictures of `call`, what the model sees of each, and how long that took.
-async fn decoded(app: &App, model: &Model, call: Call) -> Result<(Vec<Picture>, Vec<Tile>, Duration)> {
-    let batch = decode::decode(app, call.images, &model.subject.manifest.image_input()?.fit).await?;
-    drop(call.held);
-    let (pictures, tiles) = batch
-        .images
-        .into_iter()
-        .map(|image| (image.picture, image.tile))
-        .unzip();
-    Ok((pictures, tiles, batch.took))
 }
 
 async fn run_tensors(
@@ -191,6 +201,7 @@ async fn run_tensors(
     Ok(Predicted {
         model,
         options: Options::Tensor,
+        sizes: Vec::new(),
         pictures: Vec::new(),
         completed,
         started,
@@ -220,7 +231,7 @@ async fn answer(app: &App, predicted: Predicted, form: Form) -> Result<Response>
 impl From<Predicted> for Predictions {
     fn from(predicted: Predicted) -> Self {
         let timing_ms = TimingMs::new(predicted.started, predicted.decode, &predicted.completed);
-        let mut sizes = predicted.pictures.iter().map(ImageSize::from);
+        let mut sizes = predicted.sizes.into_iter();
         let prediction = |done: Completed<Prediction>| ImagePrediction {
             image: sizes.next(),
             prediction: done.output,
@@ -268,11 +279,9 @@ fn options(task: TaskKind, parameters: &Parameters) -> Result<Options> {
     })
 }
 
-impl From<&Picture> for ImageSize {
-    fn from(picture: &Picture) -> Self {
-        Self {
-            width: picture.width(),
-            height: picture.height(),
-        }
+impl From<&Placement> for ImageSize {
+    fn from(placement: &Placement) -> Self {
+        let (width, height) = placement.original();
+        Self { width, height }
     }
 }

@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline, read_latents};
-use super::decode::on_pool;
+use super::decode::{Needed, on_pool};
 use super::openapi::Problems;
-use super::predict::{Predictions, run_images};
+use super::predict::{Clock, Predictions, run_images};
 use super::timing::TimingMs;
 use super::{App, render, within};
 use crate::error::{Error, Result};
@@ -122,7 +122,15 @@ pub(super) async fn encode(
         let call = Call::read(&app, request).await?;
         call.parameters.none()?;
         let options = Options::Vae(Operation::Encode);
-        let predicted = run_images(&app, model, call, options, started, deadline).await?;
+        let predicted = run_images(
+            &app,
+            model,
+            call,
+            options,
+            Needed::Tile,
+            Clock { started, deadline },
+        )
+        .await?;
         Ok(Json(predicted.into()))
     })
     .await
@@ -271,11 +279,18 @@ impl Asked {
         })
     }
 
+    fn clock(&self) -> Clock {
+        Clock {
+            started: self.started,
+            deadline: self.deadline,
+        }
+    }
+
     /// The means of two images.
     async fn means(&self, app: &App, call: Call) -> Result<[Vec<f32>; 2]> {
         let options = Options::Vae(Operation::Encode);
         let model = Arc::clone(&self.model);
-        let predicted = run_images(app, model, call, options, self.started, self.deadline).await?;
+        let predicted = run_images(app, model, call, options, Needed::Tile, self.clock()).await?;
         let mean = |prediction| match prediction {
             Prediction::Vae(VaePrediction::Encoding(found)) => Ok(found.latent.mu),
             _ => Err(Error::Internal("an encoding was expected".into())),

@@ -63,6 +63,18 @@ impl Color {
     }
 }
 
+/// How a JPEG's pixels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// At 1/2, 1/4 or 1/8 of its size where that is still no smaller than what it is resized to: the decoder then
+    /// leaves out the frequencies that resizing would.
+    #[default]
+    Scaled,
+    /// Every pixel, as Pillow decodes it.
+    Exact,
+}
+
 /// How a picture becomes a model's input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fit {
@@ -78,6 +90,8 @@ pub struct Fit {
     pub color: Color,
     /// `Letterbox` only: the value of every channel of the border. Ultralytics fills with [`Fit::LETTERBOX_FILL`].
     pub letterbox_fill: u8,
+    /// Whether a JPEG may be decoded smaller than it is.
+    pub decoding: Decoding,
 }
 
 impl Fit {
@@ -106,13 +120,12 @@ pub struct Tile {
 /// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size, and when
 /// the input has no pixels.
 pub fn fit(picture: &Picture, fit: &Fit) -> Result<Tile> {
-    if fit.size.0 == 0 || fit.size.1 == 0 {
-        return Err(Error::InvalidImage(format!(
-            "an input of {}×{} has no pixels",
-            fit.size.1, fit.size.0
-        )));
-    }
-    let layout = Layout::new(picture, fit)?;
+    fit_reduced(picture, (picture.width(), picture.height()), fit)
+}
+
+/// [`fit`] of an original of `original` (width, height) that was decoded smaller, as `picture`.
+pub(super) fn fit_reduced(picture: &Picture, original: (u32, u32), fit: &Fit) -> Result<Tile> {
+    let layout = Layout::new(original, fit)?;
     let (height, width) = fit.size;
     let mut data = layout.render(picture, fit)?;
     if fit.color == Color::Bgr {
@@ -123,8 +136,28 @@ pub fn fit(picture: &Picture, fit: &Fit) -> Result<Tile> {
         width,
         channels: fit.color.channels(),
         data,
-        placement: layout.placement(picture, fit),
+        placement: layout.placement(original, fit),
     })
+}
+
+/// How many times smaller (1, 2, 4 or 8) an original of `original` (width, height) may be decoded for `fit`: never
+/// smaller than it is resized to, so that no pixel is made up.
+pub(super) fn reduction(original: (u32, u32), fit: &Fit) -> u32 {
+    let resampled = matches!(
+        fit.interpolation,
+        Interpolation::Bilinear | Interpolation::Bicubic
+    );
+    if fit.decoding == Decoding::Exact || !resampled || fit.mode == ResizeMode::None {
+        return 1;
+    }
+    let Ok(layout) = Layout::new(original, fit) else {
+        return 1;
+    };
+    let holds = |by: &u32| {
+        let (width, height) = (u64::from(original.0 / by), u64::from(original.1 / by));
+        width >= layout.resized.0 && height >= layout.resized.1
+    };
+    [8, 4, 2].into_iter().find(holds).unwrap_or(1)
 }
 
 /// A picture resized to `resized`, of which the input shows the part that begins at `corner`.
@@ -138,9 +171,15 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(picture: &Picture, fit: &Fit) -> Result<Self> {
+    fn new(original: (u32, u32), fit: &Fit) -> Result<Self> {
+        if fit.size.0 == 0 || fit.size.1 == 0 {
+            return Err(Error::InvalidImage(format!(
+                "an input of {}×{} has no pixels",
+                fit.size.1, fit.size.0
+            )));
+        }
         let (height, width) = (u64::from(fit.size.0), u64::from(fit.size.1));
-        let (own_width, own_height) = (u64::from(picture.width()), u64::from(picture.height()));
+        let (own_width, own_height) = (u64::from(original.0), u64::from(original.1));
         match fit.mode {
             ResizeMode::ShorterSide => {
                 let shorter = fit.resize_to.map_or(width.min(height), u64::from).max(1);
@@ -219,7 +258,7 @@ impl Layout {
         Ok(tile)
     }
 
-    fn placement(&self, picture: &Picture, fit: &Fit) -> Placement {
+    fn placement(&self, original: (u32, u32), fit: &Fit) -> Placement {
         let axis = |original: u32, input: u32, resized: u64, corner: i64| Axis {
             original,
             input,
@@ -228,8 +267,8 @@ impl Layout {
         };
         let (height, width) = fit.size;
         Placement {
-            x: axis(picture.width(), width, self.resized.0, self.corner.0),
-            y: axis(picture.height(), height, self.resized.1, self.corner.1),
+            x: axis(original.0, width, self.resized.0, self.corner.0),
+            y: axis(original.1, height, self.resized.1, self.corner.1),
         }
     }
 }

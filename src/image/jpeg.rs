@@ -1,13 +1,15 @@
 //! JPEG through libjpeg-turbo, set as Pillow sets it: accurate integer DCT (ISLOW), smooth chroma upsampling.
-//! Baseline files give Pillow's pixels exactly.
+//! Baseline files give Pillow's pixels exactly, unless they are decoded at 1/2, 1/4 or 1/8 of their size: then each
+//! block of 8×8 pixels becomes 4×4, 2×2 or 1×1 by an inverse DCT of its low frequencies alone.
 //!
 //! libjpeg warns where it should refuse: a file that was cut is filled up with grey. Here every warning is an error
 //! but those of [`HARMLESS`]; what was asked is answered about the whole picture or not at all.
 
 use std::borrow::Cow;
 
-use turbojpeg::{Decompressor, Image, PixelFormat};
+use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
+use super::Decoded;
 use super::jpeg_header::{Header, invalid};
 use super::limits::Limits;
 use super::orientation::Orientation;
@@ -23,8 +25,13 @@ const HARMLESS: [&str; 5] = [
     "Invalid SOS parameters for sequential JPEG",
 ];
 
-/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and turns it upright.
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and turns it upright, as many times
+/// smaller (1, 2, 4 or 8) as `reduction` says of its upright width and height.
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    reduction: &dyn Fn((u32, u32)) -> u32,
+) -> Result<Decoded> {
     let header = Header::read(bytes)?;
     let orientation = header.orientation();
     let cost = bytes_per_pixel(&header, orientation);
@@ -35,17 +42,21 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
     let mut decompressor = Decompressor::new().map_err(invalid)?;
     decompressor.set_scan_limit(max_scans(&header)).map_err(invalid)?;
     let bytes = without_header_warnings(&mut decompressor, bytes, &header)?;
+    let original = orientation.upright(header.frame.width, header.frame.height);
+    let by = ScalingFactor::new(1, reduction(original) as usize);
+    decompressor.set_scaling_factor(by).map_err(invalid)?;
+    let size = [header.frame.width, header.frame.height].map(|side| by.scale(side as usize));
     let stored = match header.frame.components {
-        1 | 3 => decompress(&mut decompressor, &bytes, &header, PixelFormat::RGB)?,
-        4 => cmyk_to_rgb(&decompress(
-            &mut decompressor,
-            &bytes,
-            &header,
-            PixelFormat::CMYK,
-        )?),
+        1 | 3 => decompress(&mut decompressor, &bytes, size, PixelFormat::RGB)?,
+        4 => cmyk_to_rgb(&decompress(&mut decompressor, &bytes, size, PixelFormat::CMYK)?),
         other => return Err(invalid(format!("it has {other} components, not 1, 3 or 4"))),
     };
-    orientation.apply(Picture::new(header.frame.width, header.frame.height, stored)?)
+    let [width, height] = size.map(|side| side as u32);
+    Ok(Decoded {
+        picture: orientation.apply(Picture::new(width, height, stored)?)?,
+        original,
+        reducible: true,
+    })
 }
 
 /// How many scans a progressive file may have. Encoders write ten or so; each costs a pass over all coefficients, so
@@ -94,10 +105,9 @@ fn without_header_warnings<'a>(
 fn decompress(
     decompressor: &mut Decompressor,
     bytes: &[u8],
-    header: &Header<'_>,
+    [width, height]: [usize; 2],
     format: PixelFormat,
 ) -> Result<Vec<u8>> {
-    let (width, height) = (header.frame.width as usize, header.frame.height as usize);
     let pitch = width * format.size();
     let mut pixels = vec![0; pitch * height];
     let output = Image {

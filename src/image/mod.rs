@@ -27,7 +27,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use annotate::{Annotation, annotate, class_color, grid, tint};
 pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
-pub use fit::{Color, Fit, Interpolation, ResizeMode, Tile, fit};
+pub use fit::{Color, Decoding, Fit, Interpolation, ResizeMode, Tile, fit};
 pub use limits::Limits;
 pub use picture::Picture;
 pub use placement::{Placement, Rect};
@@ -44,15 +44,63 @@ use sniff::Format;
 /// - [`Error::ImageTooLarge`]: the header claims more than `limits` allow; nothing was allocated.
 /// - [`Error::InvalidImage`]: the bytes are truncated or corrupt.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+    Ok(decode_reduced(bytes, limits, &|_| 1)?.picture)
+}
+
+/// What a model sees of the image in `bytes`: [`decode`] and [`fit`] in one, without the pixels that only a viewer of
+/// the original would miss (see [`Decoding`]).
+///
+/// # Errors
+/// As [`decode`] and [`fit`].
+pub fn tile(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<Tile> {
+    let decoded = decode_reduced(bytes, limits, &|original| fit::reduction(original, fit))?;
+    fit::fit_reduced(&decoded.picture, decoded.original, fit)
+}
+
+/// [`decode`] and [`tile`] for whoever needs both: the same two results, at the lesser cost where they share work.
+///
+/// # Errors
+/// As [`decode`] and [`fit`].
+pub fn picture_and_tile(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<(Picture, Tile)> {
+    let decoded = decode_reduced(bytes, limits, &|_| 1)?;
+    let tile = if decoded.reducible && fit::reduction(decoded.original, fit) > 1 {
+        tile(bytes, limits, fit)?
+    } else {
+        self::fit(&decoded.picture, fit)?
+    };
+    Ok((decoded.picture, tile))
+}
+
+/// An upright picture, and what is known of where it came from.
+struct Decoded {
+    picture: Picture,
+    /// (width, height) of the upright original.
+    original: (u32, u32),
+    /// Whether the format can be decoded smaller than it is.
+    reducible: bool,
+}
+
+impl From<Picture> for Decoded {
+    fn from(picture: Picture) -> Self {
+        Self {
+            original: (picture.width(), picture.height()),
+            picture,
+            reducible: false,
+        }
+    }
+}
+
+/// Decodes `bytes`, a JPEG as many times smaller as `reduction` says of its upright size.
+fn decode_reduced(bytes: &[u8], limits: &Limits, reduction: &dyn Fn((u32, u32)) -> u32) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
     // The decoders are foreign code on foreign bytes: a panic in one is an answer about this image, no more.
     catch_unwind(AssertUnwindSafe(|| match format {
-        Format::Jpeg => jpeg::decode(bytes, limits),
-        Format::Png => raster::decode_png(bytes, limits),
-        Format::WebP => raster::decode_webp(bytes, limits),
-        Format::Gif => raster::decode_gif(bytes, limits),
-        Format::Bmp => raster::decode_bmp(bytes, limits),
-        Format::Tiff => raster::decode_tiff(bytes, limits),
+        Format::Jpeg => jpeg::decode(bytes, limits, reduction),
+        Format::Png => raster::decode_png(bytes, limits).map(Decoded::from),
+        Format::WebP => raster::decode_webp(bytes, limits).map(Decoded::from),
+        Format::Gif => raster::decode_gif(bytes, limits).map(Decoded::from),
+        Format::Bmp => raster::decode_bmp(bytes, limits).map(Decoded::from),
+        Format::Tiff => raster::decode_tiff(bytes, limits).map(Decoded::from),
     }))
     .unwrap_or_else(|_| {
         Err(Error::InvalidImage(format!(

@@ -59,16 +59,21 @@ impl Orientation {
         )
     }
 
+    /// Width and height of the upright picture that is stored as `width`×`height`.
+    pub(super) fn upright(self, width: u32, height: u32) -> (u32, u32) {
+        if self.swaps_sides() {
+            (height, width)
+        } else {
+            (width, height)
+        }
+    }
+
     /// Turns `stored` upright.
     pub(super) fn apply(self, stored: Picture) -> Result<Picture> {
         if !self.moves_pixels() {
             return Ok(stored);
         }
-        let (width, height) = if self.swaps_sides() {
-            (stored.height(), stored.width())
-        } else {
-            (stored.width(), stored.height())
-        };
+        let (width, height) = self.upright(stored.width(), stored.height());
         let walk = self.walk(stored.width() as isize, stored.height() as isize);
         let data = walk.gather(stored.data(), width as usize, height as usize);
         Picture::new(width, height, data)

@@ -298,7 +298,7 @@ fn prediction(class_ids: Vec<u8>, placement: &Placement, labels: &Labels) -> Pre
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Color, Fit, Interpolation, Picture, ResizeMode, fit};
+    use crate::image::{Color, Decoding, Fit, Interpolation, Picture, ResizeMode, fit};
 
     fn placement(width: u32, height: u32, size: (u32, u32), mode: ResizeMode) -> Placement {
         let picture = Picture::new(width, height, vec![0; (width * height * 3) as usize]).expect("a picture");
@@ -309,6 +309,7 @@ mod tests {
             interpolation: Interpolation::Bilinear,
             color: Color::Rgb,
             letterbox_fill: 114,
+            decoding: Decoding::Exact,
         };
         fit(&picture, &spec).expect("it fits").placement
     }

@@ -37,7 +37,7 @@ pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::load_cuda;
 pub use error::{BridgeError, Result};
 pub use grad::grad;
-pub use memory::{release_unused, share_heaps};
+pub use memory::{keep_large_blocks, release_unused, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use random::Generator;
 pub use value::Value;

@@ -10,6 +10,7 @@ fn spec(mode: ResizeMode, size: (u32, u32)) -> Fit {
         interpolation: Interpolation::Bilinear,
         color: Color::Rgb,
         letterbox_fill: Fit::LETTERBOX_FILL,
+        decoding: Decoding::Exact,
     }
 }
 
@@ -136,4 +137,50 @@ fn names_are_those_of_the_manifest() {
         "\"bicubic\""
     );
     assert_eq!(serde_json::to_string(&Color::Bgr).expect("a name"), "\"bgr\"");
+}
+
+#[test]
+fn a_picture_is_reduced_no_further_than_it_is_resized() {
+    let scaled = Fit {
+        decoding: Decoding::Scaled,
+        resize_to: Some(256),
+        ..spec(ResizeMode::ShorterSide, (224, 224))
+    };
+    for (original, by) in [
+        ((511, 600), 1),
+        ((512, 600), 2),
+        ((1023, 1500), 2),
+        ((2560, 1710), 4),
+        ((4096, 2048), 8),
+        ((9000, 9000), 8),
+    ] {
+        assert_eq!(reduction(original, &scaled), by, "{original:?}");
+    }
+    let original = (4096, 4096);
+    let whole = [
+        Fit {
+            decoding: Decoding::Exact,
+            ..scaled.clone()
+        },
+        Fit {
+            interpolation: Interpolation::Nearest,
+            ..scaled.clone()
+        },
+        Fit {
+            mode: ResizeMode::None,
+            ..scaled
+        },
+    ];
+    for fit in whole {
+        assert_eq!(reduction(original, &fit), 1, "{fit:?}");
+    }
+}
+
+#[test]
+fn a_reduced_picture_is_placed_as_its_original() {
+    let fit = spec(ResizeMode::Letterbox, (64, 64));
+    let original = (1001, 501);
+    let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a tile");
+    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a tile");
+    assert_eq!(whole, reduced);
 }

@@ -49,6 +49,9 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
         .optional("letterbox_fill", "a gray value from 0 to 255")
         .unwrap_or(114);
     let channels = if color == Color::Gray { 1 } else { 3 };
+    let decoding = s
+        .optional("decoding", "\"scaled\" or \"exact\"")
+        .unwrap_or_default();
     let per_channel = format!("a list of {channels} numbers, one a channel");
     let scale = s
         .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
@@ -82,6 +85,7 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
         interpolation: interpolation.unwrap_or(Interpolation::Bilinear),
         color,
         letterbox_fill,
+        decoding,
     };
     Some(ImageInput {
         fit,
