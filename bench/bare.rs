@@ -1,0 +1,128 @@
+//! The bare loop: decode, resize and forward in one process, with no server around them. It is the limit that a server
+//! on the same cores can come near. Tries plans (instances × threads, batch size) for a moment each, then measures the
+//! best, and prints one line of JSON.
+//!
+//! `cargo run --release --example bare -- --model models/mobilenet_v2 --seconds 10 tests/golden/photos/coffee.jpg`
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use lucarne::engine::session::{Session, configure_process, configure_thread};
+use lucarne::image::{Limits, tile};
+use lucarne::repository::manifest::Manifest;
+use lucarne::tasks::{Labels, Subject, methods};
+use rayon::prelude::*;
+use serde_json::json;
+use tch::Device;
+use torch_bridge::Module;
+
+/// See the module's text.
+#[derive(Debug, Parser)]
+struct Bare {
+    /// A model's folder, of a task whose module has `forward`
+    #[arg(long)]
+    model: PathBuf,
+    /// How long the best plan is measured
+    #[arg(long, default_value_t = 10.0)]
+    seconds: f64,
+    /// How long each plan is tried
+    #[arg(long, default_value_t = 2.0)]
+    trial: f64,
+    /// What is decoded, in turn
+    #[arg(required = true)]
+    photos: Vec<PathBuf>,
+}
+
+/// One way to share the cores.
+#[derive(Debug, Clone, Copy)]
+struct Plan {
+    instances: usize,
+    threads: usize,
+    batch: usize,
+}
+
+struct Work {
+    session: Session,
+    subject: Subject,
+    photos: Vec<Vec<u8>>,
+}
+
+fn main() {
+    let bare = Bare::parse();
+    configure_process();
+    let work = Work::read(&bare);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut splits = vec![(cores, 1), (1, cores)];
+    splits.dedup();
+    let plans = splits.into_iter().flat_map(|(instances, threads)| {
+        [1, 2, 4, 8, 16].map(|batch| Plan {
+            instances,
+            threads,
+            batch,
+        })
+    });
+    let rated = plans.map(|plan| (work.rate(plan, bare.trial), plan));
+    let (_, best) = rated.max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are plans");
+    let line = json!({
+        "images_per_second": work.rate(best, bare.seconds),
+        "plan": format!("{} × {} threads, batch {}", best.instances, best.threads, best.batch),
+    });
+    println!("{line}");
+}
+
+impl Work {
+    fn read(bare: &Bare) -> Self {
+        let manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
+        let module = Module::load(&bare.model.join(&manifest.artifact.file), Device::Cpu)
+            .unwrap_or_else(|e| panic!("{e}"));
+        let session =
+            Session::prepare(&module, Device::Cpu, methods(manifest.task)).unwrap_or_else(|e| panic!("{e}"));
+        let read =
+            |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
+        Self {
+            session,
+            subject: Subject::new(manifest, Labels::default()),
+            photos: bare.photos.iter().map(read).collect(),
+        }
+    }
+
+    /// Images a second of `plan`, over `seconds` after a first batch.
+    fn rate(&self, plan: Plan, seconds: f64) -> f64 {
+        let instance = || {
+            configure_thread(plan.threads);
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(plan.threads)
+                .build()
+                .expect("threads");
+            self.batch(&pool, plan.batch);
+            let (started, mut batches) = (Instant::now(), 0);
+            while started.elapsed() < Duration::from_secs_f64(seconds) {
+                self.batch(&pool, plan.batch);
+                batches += 1;
+            }
+            (batches * plan.batch) as f64 / started.elapsed().as_secs_f64()
+        };
+        std::thread::scope(|scope| {
+            let instances: Vec<_> = (0..plan.instances).map(|_| scope.spawn(instance)).collect();
+            instances.into_iter().map(|i| i.join().expect("it ends")).sum()
+        })
+    }
+
+    fn batch(&self, pool: &rayon::ThreadPool, size: usize) {
+        let fit = &self.subject.manifest.image_input().expect("pictures").fit;
+        let see =
+            |n: usize| tile(&self.photos[n % self.photos.len()], &Limits::default(), fit).expect("a photo");
+        let tiles: Vec<_> = if pool.current_num_threads() == 1 {
+            (0..size).map(see).collect()
+        } else {
+            pool.install(|| (0..size).into_par_iter().map(see).collect())
+        };
+        let batch = self
+            .subject
+            .batch(&tiles.iter().collect::<Vec<_>>(), Device::Cpu)
+            .expect("a batch");
+        drop(self.session.forward(batch).expect("an answer"));
+    }
+}
