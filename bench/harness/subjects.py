@@ -35,12 +35,15 @@ dtype = "f32"
 shape = [-1, 1, 28, 28]
 """
 
-# The defaults, written out.
+# As models/mobilenet_v2 has it: a worker a core of two, like the peers.
 BATCHING = """
 [batching]
-max_batch_size = 16
+max_batch_size = 8
 max_delay_ms   = 0
 queue_capacity = 256
+
+[instances]
+count = 2
 """
 
 
