@@ -114,11 +114,7 @@ impl Work {
         let fit = &self.subject.manifest.image_input().expect("pictures").fit;
         let see =
             |n: usize| tile(&self.photos[n % self.photos.len()], &Limits::default(), fit).expect("a photo");
-        let tiles: Vec<_> = if pool.current_num_threads() == 1 {
-            (0..size).map(see).collect()
-        } else {
-            pool.install(|| (0..size).into_par_iter().map(see).collect())
-        };
+        let tiles: Vec<_> = pool.install(|| (0..size).into_par_iter().map(see).collect());
         let batch = self
             .subject
             .batch(&tiles.iter().collect::<Vec<_>>(), Device::Cpu)

@@ -16,7 +16,7 @@ PER_JOULE: Callable[[Measurement], float | None] = lambda one: ratio(one.per_sec
 
 def markdown(results: Results, peers: Sequence[str], energy_of: str) -> str:
     """`energy_of`: the workload whose energy is told."""
-    header = ["", *(name for name in (OWN, *peers)), *(f"{OWN} / {peer}" for peer in peers), f"{OWN} / bare loop"]
+    header = ["", OWN, *peers, *(f"{OWN} / {peer}" for peer in peers), f"{OWN} / bare loop"]
     header += [f"p50 · p99 of {name}, ms" for name in (OWN, *peers)]
     header += [f"p99 of {OWN} / p50 of {peer}" for peer in peers]
     header += ["refused or failed"]

@@ -14,8 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::App;
 use super::body::Call;
-use super::decode::Needed;
-use super::predict::{Clock, Predictions, run_images};
+use super::predict::{Clock, Predictions, run_undrawn};
 use crate::error::{Error, Result};
 use crate::explain::Listener;
 use crate::repository::Model;
@@ -48,16 +47,10 @@ pub(super) async fn caption(
     let app = app.clone();
     let started = Instant::now();
     let work = async move {
-        let predicted = run_images(
-            &app,
-            model,
-            call,
-            options,
-            Needed::Tile,
-            Clock { started, deadline },
-        )
-        .await?;
-        Ok(Predictions::from(predicted))
+        let clock = Clock { started, deadline };
+        Ok(Predictions::from(
+            run_undrawn(&app, model, call, options, clock).await?,
+        ))
     };
     Ok(respond("word", words, "caption", super::within(deadline, work)))
 }

@@ -147,7 +147,7 @@ pub(super) async fn predict(
 }
 
 /// Decodes the images of `call` and computes them.
-pub(super) async fn run_images(
+async fn run_images(
     app: &App,
     model: Arc<Model>,
     call: Call,
@@ -180,6 +180,17 @@ pub(super) async fn run_images(
         started: clock.started,
         decode: batch.took,
     })
+}
+
+/// [`run_images`] for an answer that draws nothing on the originals.
+pub(super) async fn run_undrawn(
+    app: &App,
+    model: Arc<Model>,
+    call: Call,
+    options: Options,
+    clock: Clock,
+) -> Result<Predicted> {
+    run_images(app, model, call, options, Needed::Tile, clock).await
 }
 
 async fn run_tensors(

@@ -12,9 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::accept::{self, Form};
 use super::body::{Call, JsonCall, MultipartCall, deadline, read_latents};
-use super::decode::{Needed, on_pool};
+use super::decode::on_pool;
 use super::openapi::Problems;
-use super::predict::{Clock, Predictions, run_images};
+use super::predict::{Clock, Predictions, run_undrawn};
 use super::timing::TimingMs;
 use super::{App, render, within};
 use crate::error::{Error, Result};
@@ -122,16 +122,8 @@ pub(super) async fn encode(
         let call = Call::read(&app, request).await?;
         call.parameters.none()?;
         let options = Options::Vae(Operation::Encode);
-        let predicted = run_images(
-            &app,
-            model,
-            call,
-            options,
-            Needed::Tile,
-            Clock { started, deadline },
-        )
-        .await?;
-        Ok(Json(predicted.into()))
+        let clock = Clock { started, deadline };
+        Ok(Json(run_undrawn(&app, model, call, options, clock).await?.into()))
     })
     .await
 }
@@ -156,7 +148,7 @@ pub(super) async fn decode(
     request: Request,
 ) -> Result<Response> {
     let asked = Asked::new(&app, &name, &request)?;
-    within(asked.deadline, async {
+    within(asked.clock.deadline, async {
         let latents = read_latents(&app, request).await?;
         asked.answer(&app, latents, false).await
     })
@@ -195,7 +187,7 @@ pub(super) async fn sample(
             format!("found {found}, expected 0 to 10"),
         ));
     }
-    within(asked.deadline, async {
+    within(asked.clock.deadline, async {
         let size = asked.model.subject.latent_size();
         let latents = draw(options.n, size, options.seed, options.temperature);
         asked.answer(&app, latents, false).await
@@ -224,7 +216,7 @@ pub(super) async fn interpolate(
     request: Request,
 ) -> Result<Response> {
     let asked = Asked::new(&app, &name, &request)?;
-    within(asked.deadline, async {
+    within(asked.clock.deadline, async {
         let call = Call::read(&app, request).await?;
         let options: InterpolateOptions = call.parameters.read()?;
         let most = app.settings.max_images.max(64);
@@ -263,8 +255,7 @@ fn vae(app: &App, name: &str) -> Result<Arc<Model>> {
 struct Asked {
     model: Arc<Model>,
     form: Form,
-    started: Instant,
-    deadline: Option<Instant>,
+    clock: Clock,
 }
 
 impl Asked {
@@ -274,23 +265,18 @@ impl Asked {
         Ok(Self {
             model,
             form: accept::choose(request.headers(), &[Form::Json, Form::Png])?,
-            started: Instant::now(),
-            deadline: deadline(request.headers(), app.settings.request_timeout())?,
+            clock: Clock {
+                started: Instant::now(),
+                deadline: deadline(request.headers(), app.settings.request_timeout())?,
+            },
         })
-    }
-
-    fn clock(&self) -> Clock {
-        Clock {
-            started: self.started,
-            deadline: self.deadline,
-        }
     }
 
     /// The means of two images.
     async fn means(&self, app: &App, call: Call) -> Result<[Vec<f32>; 2]> {
         let options = Options::Vae(Operation::Encode);
         let model = Arc::clone(&self.model);
-        let predicted = run_images(app, model, call, options, Needed::Tile, self.clock()).await?;
+        let predicted = run_undrawn(app, model, call, options, self.clock).await?;
         let mean = |prediction| match prediction {
             Prediction::Vae(VaePrediction::Encoding(found)) => Ok(found.latent.mu),
             _ => Err(Error::Internal("an encoding was expected".into())),
@@ -313,8 +299,12 @@ impl Asked {
         };
         let permit = self.model.predict.admit(latents.len())?;
         let items = latents.iter().map(item).collect();
-        let done = self.model.predict.submit(permit, items, self.deadline).await?;
-        let timing_ms = TimingMs::new(self.started, Duration::ZERO, &done);
+        let done = self
+            .model
+            .predict
+            .submit(permit, items, self.clock.deadline)
+            .await?;
+        let timing_ms = TimingMs::new(self.clock.started, Duration::ZERO, &done);
         let frame = |prediction| match prediction {
             Prediction::Vae(VaePrediction::Decoding(found)) => Ok(found.decoded),
             _ => Err(Error::Internal("a decoding was expected".into())),
