@@ -115,7 +115,8 @@ impl Loader {
             file: version.file.clone(),
             session: opened.session.clone(),
             device,
-            threads: device::threads_each(0, 1, cores),
+            // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
+            threads,
             turns: Arc::clone(&self.turns),
         };
         let its_subject = Arc::clone(&subject);
