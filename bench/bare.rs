@@ -12,11 +12,11 @@ use clap::Parser;
 use lucarne::engine::session::{Session, configure_process, configure_thread};
 use lucarne::image::{Limits, tile};
 use lucarne::repository::manifest::Manifest;
-use lucarne::tasks::{Labels, Subject, methods};
+use lucarne::repository::open;
+use lucarne::tasks::{Labels, Subject};
 use rayon::prelude::*;
 use serde_json::json;
 use tch::Device;
-use torch_bridge::Module;
 
 /// See the module's text.
 #[derive(Debug, Parser)]
@@ -75,15 +75,14 @@ fn main() {
 impl Work {
     fn read(bare: &Bare) -> Self {
         let manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
-        let module = Module::load(&bare.model.join(&manifest.artifact.file), Device::Cpu)
-            .unwrap_or_else(|e| panic!("{e}"));
-        let session =
-            Session::prepare(&module, Device::Cpu, methods(manifest.task)).unwrap_or_else(|e| panic!("{e}"));
+        let file = bare.model.join(&manifest.artifact.file);
+        let subject = Subject::new(manifest, Labels::default());
+        let opened = open(&file, Device::Cpu, &subject).unwrap_or_else(|e| panic!("{e}"));
         let read =
             |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
         Self {
-            session,
-            subject: Subject::new(manifest, Labels::default()),
+            session: opened.session,
+            subject,
             photos: bare.photos.iter().map(read).collect(),
         }
     }

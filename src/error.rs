@@ -61,6 +61,12 @@ pub enum Error {
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
+    /// The device had no memory left for this. The detail is for the log, never for the client.
+    #[error("out of memory: {0}")]
+    OutOfMemory(String),
+    /// The device answers nothing any more. The detail is for the log, never for the client.
+    #[error("device lost: {0}")]
+    DeviceLost(String),
     /// There is no such route.
     #[error("{0}")]
     RouteNotFound(String),
@@ -103,6 +109,8 @@ impl Error {
             Self::NotReady(_) => "not_ready",
             Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::InferenceFailed(_) => "inference_failed",
+            Self::OutOfMemory(_) => "out_of_memory",
+            Self::DeviceLost(_) => "device_lost",
             Self::RouteNotFound(_) => "not_found",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::NotAcceptable(_) => "not_acceptable",

@@ -110,6 +110,11 @@ impl<T> Batcher<T> {
         });
     }
 
+    /// Takes out everything that waits: there is nobody left to compute it.
+    pub fn take_all(&mut self) -> Vec<Waiting<T>> {
+        self.waiting.drain(..).collect()
+    }
+
     /// From now on nothing waits for company.
     pub fn drain(&mut self) {
         self.draining = true;

@@ -10,6 +10,7 @@ pub mod batcher;
 pub mod device;
 mod job;
 pub mod observer;
+mod packages;
 mod queue;
 pub mod session;
 pub mod staging;
@@ -58,18 +59,20 @@ impl<I, O> std::fmt::Debug for Engine<I, O> {
 }
 
 impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
-    /// Starts the workers. `make_runner` is called on each worker's own thread; this returns when all are made.
+    /// Starts the workers. `make_runner` is called on each worker's own thread, with its number from 0; this returns
+    /// when all are made.
     ///
     /// # Errors
     /// The first error of `make_runner`; then no worker is left running.
     pub fn start<R>(
         setup: &Setup,
-        make_runner: impl Fn() -> Result<R> + Send + Sync + 'static,
+        make_runner: impl Fn(usize) -> Result<R> + Send + Sync + 'static,
     ) -> Result<Self>
     where
         R: Runner<I, O> + 'static,
     {
-        let queue = Arc::new(Queue::new(&setup.name, setup.policy, Arc::clone(&setup.observer)));
+        let observer = Arc::clone(&setup.observer);
+        let queue = Arc::new(Queue::new(&setup.name, setup.policy, setup.workers, observer));
         let engine = Self {
             queue: Arc::clone(&queue),
             workers: Mutex::new(Vec::new()),
@@ -82,7 +85,7 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
                 observer: Arc::clone(&setup.observer),
             };
             let make_runner = Arc::clone(&make_runner);
-            let handle = spawn(&format!("{}/{index}", setup.name), worker, move || make_runner())?;
+            let handle = spawn(&format!("{}/{index}", setup.name), worker, move || make_runner(index))?;
             engine.handles().push(handle);
         }
         Ok(engine)
@@ -95,7 +98,7 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
     /// Reserves places before the inputs are made.
     ///
     /// # Errors
-    /// [`Error::QueueFull`], [`Error::NotReady`] while shutting down.
+    /// [`Error::QueueFull`], [`Error::NotReady`] while shutting down, [`Error::DeviceLost`].
     pub fn admit(&self, places: usize) -> Result<Permit<I, O>> {
         self.queue.admit(places)
     }
@@ -119,6 +122,13 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
             answers.push(answer.unwrap_or_else(|_| Err(Error::NotReady("the model was unloaded".into())))?);
         }
         Ok(answers)
+    }
+
+    /// What is wrong with a device that this engine computes on, if anything is: [`Error::DeviceLost`] for good, or
+    /// [`Error::OutOfMemory`] until a batch gets through.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Error> {
+        self.queue.trouble()
     }
 
     /// Closes the queue: no more admissions; what was admitted is still answered.

@@ -14,6 +14,10 @@ use crate::error::{Error, Result};
 struct State<I, O> {
     batcher: Batcher<Job<I, O>>,
     closed: bool,
+    /// Workers whose device answers.
+    workers: usize,
+    /// What is wrong with a device: for good when a worker lost it, until the next batch when it was full.
+    trouble: Option<Error>,
     /// Moving average of what one batch costs, for Retry-After.
     batch_cost: Duration,
 }
@@ -56,6 +60,12 @@ impl<I, O> Permit<I, O> {
         debug_assert_eq!(jobs.len(), self.places);
         let queue = Arc::clone(&self.queue);
         let mut state = queue.lock();
+        if let Some(lost) = state.lost() {
+            // The last device was lost after the places were reserved, which the permit gives back.
+            drop(state);
+            jobs.into_iter().for_each(|job| job.answer(Err(lost.clone())));
+            return;
+        }
         let now = Instant::now();
         for job in jobs {
             state.batcher.push(job, now, deadline);
@@ -67,14 +77,23 @@ impl<I, O> Permit<I, O> {
     }
 }
 
+impl<I, O> State<I, O> {
+    /// The failure of every device, if there is none left.
+    fn lost(&self) -> Option<Error> {
+        self.trouble.clone().filter(|_| self.workers == 0)
+    }
+}
+
 impl<I, O> Queue<I, O> {
-    pub(super) fn new(name: &str, policy: Policy, observer: Arc<dyn Observer>) -> Self {
+    pub(super) fn new(name: &str, policy: Policy, workers: usize, observer: Arc<dyn Observer>) -> Self {
         Self {
             name: name.to_owned(),
             policy,
             state: Mutex::new(State {
                 batcher: Batcher::new(policy),
                 closed: false,
+                workers,
+                trouble: None,
                 batch_cost: Duration::ZERO,
             }),
             bell: Condvar::new(),
@@ -91,6 +110,7 @@ impl<I, O> Queue<I, O> {
     ///
     /// # Errors
     /// [`Error::QueueFull`] when there are not that many, [`Error::NotReady`] when the queue is closed,
+    /// [`Error::DeviceLost`] when no worker has a device any more,
     /// [`Error::InvalidParameter`] when the queue could never hold that many.
     pub(super) fn admit(self: &Arc<Self>, places: usize) -> Result<Permit<I, O>> {
         if places > self.policy.capacity {
@@ -103,6 +123,9 @@ impl<I, O> Queue<I, O> {
         let mut state = self.lock();
         if state.closed {
             return Err(Error::NotReady("the server is shutting down".into()));
+        }
+        if let Some(lost) = state.lost() {
+            return Err(lost);
         }
         if !state.batcher.reserve(places) {
             let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
@@ -190,9 +213,40 @@ impl<I, O> Queue<I, O> {
         batch
     }
 
-    /// Remembers what a batch cost.
-    pub(super) fn learn(&self, cost: Duration) {
+    /// What is wrong with a device of this queue's workers.
+    pub(super) fn trouble(&self) -> Option<Error> {
+        self.lock().trouble.clone()
+    }
+
+    /// Remembers that the device of one worker was lost. When it was the last, those who wait are answered, and nobody
+    /// is admitted any more.
+    pub(super) fn lose(&self, error: &Error) {
         let mut state = self.lock();
+        state.workers = state.workers.saturating_sub(1);
+        state.trouble = Some(error.clone());
+        let stranded = if state.workers == 0 {
+            state.batcher.take_all()
+        } else {
+            Vec::new()
+        };
+        drop(state);
+        stranded.into_iter().for_each(|waiting| waiting.item.answer(Err(error.clone())));
+    }
+
+    /// Waits until the queue is closed.
+    pub(super) fn wait_until_closed(&self) {
+        let mut state = self.lock();
+        while !state.closed {
+            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Remembers what a batch cost, and whether its device was full even for one.
+    pub(super) fn learn(&self, cost: Duration, full: Option<Error>) {
+        let mut state = self.lock();
+        if !matches!(state.trouble, Some(Error::DeviceLost(_))) {
+            state.trouble = full;
+        }
         state.batch_cost = if state.batch_cost.is_zero() {
             cost
         } else {

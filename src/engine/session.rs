@@ -1,19 +1,36 @@
 //! A loaded model on a thread: the module as it runs fastest, and the thread's settings for libtorch.
 
-use tch::{Device, Tensor};
-use torch_bridge::{BridgeError, Module, Value};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use tch::{Device, Kind, Tensor};
+use torch_bridge::{BridgeError, Module, Preparation, Value};
+
+use super::packages::Packages;
 use crate::error::{Error, Result};
+use crate::repository::manifest::Precision;
 
 impl From<BridgeError> for Error {
     fn from(error: BridgeError) -> Self {
-        Self::InferenceFailed(error.to_string())
+        failure(error.to_string())
     }
 }
 
 impl From<tch::TchError> for Error {
     fn from(error: tch::TchError) -> Self {
-        Self::InferenceFailed(error.to_string())
+        failure(error.to_string())
+    }
+}
+
+/// What libtorch's words mean.
+fn failure(words: String) -> Error {
+    // "CUDA out of memory. Tried to allocate …", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory".
+    let is_full = ["out of memory", "can't allocate memory"].iter().any(|w| words.contains(w));
+    if is_full {
+        Error::OutOfMemory(words)
+    } else {
+        Error::InferenceFailed(words)
     }
 }
 
@@ -27,9 +44,21 @@ pub fn configure_process() {
     drop(tch::jit::f_set_tensor_expr_fuser_enabled(false));
 }
 
-/// Settings of libtorch that are kept by each thread; call it first on every thread that computes.
+/// Settings of libtorch that are kept by each thread; call it first on every thread that computes on the CPU.
 pub fn configure_thread(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+}
+
+/// [`configure_thread`] for a thread that computes on `device`; on CUDA it gets a stream of its own.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] when there is no such device.
+pub fn configure_thread_on(device: Device, threads: usize) -> Result<()> {
+    configure_thread(threads);
+    if let Device::Cuda(index) = device {
+        torch_bridge::use_own_stream(index)?;
+    }
+    Ok(())
 }
 
 /// A module that can be called: frozen, as predictions use it, or as it was exported, as explanations do.
@@ -80,19 +109,19 @@ impl Call for Exported {
     }
 }
 
-/// A module that is ready to predict. Clones share the weights.
-#[derive(Clone)]
+/// A model that is ready to predict. Clones share the weights.
+#[derive(Debug, Clone)]
 pub struct Session {
-    module: Module,
+    program: Program,
     device: Device,
+    /// What its numbers are, where that is not f32.
+    half: Option<Kind>,
 }
 
-impl std::fmt::Debug for Session {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session")
-            .field("device", &self.device)
-            .finish_non_exhaustive()
-    }
+#[derive(Debug, Clone)]
+enum Program {
+    Frozen(Module),
+    Compiled(Arc<Packages>),
 }
 
 impl Session {
@@ -100,10 +129,32 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] with libtorch's words.
-    pub fn prepare(module: &Module, device: Device, methods: &[&str]) -> Result<Self> {
+    pub fn prepare(module: &Module, device: Device, methods: &[&str], precision: Precision) -> Result<Self> {
+        let half = match precision {
+            Precision::F32 => None,
+            Precision::F16 => Some(Kind::Half),
+            Precision::Bf16 => Some(Kind::BFloat16),
+        };
+        let preparation = Preparation {
+            kind: half,
+            ..Preparation::default()
+        };
         Ok(Self {
-            module: module.prepare_for_inference(methods)?,
+            program: Program::Frozen(module.prepare_for_inference_with(methods, preparation)?),
             device,
+            half,
+        })
+    }
+
+    /// Loads the AOTInductor packages `files`, given by batch size, for `runners` threads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] when there is none, or one cannot run on this machine.
+    pub fn compiled(files: &[(usize, PathBuf)], runners: NonZeroUsize, device: Device) -> Result<Self> {
+        Ok(Self {
+            program: Program::Compiled(Arc::new(Packages::load(files, runners, device)?)),
+            device,
+            half: None,
         })
     }
 
@@ -114,16 +165,47 @@ impl Session {
     pub fn forward(&self, batch: Tensor) -> Result<Tensor> {
         first_tensor(self.call("forward", &[Value::Tensor(batch)])?)
     }
+
+    fn run(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        match &self.program {
+            Program::Frozen(module) => Ok(module.call(method, inputs)?),
+            Program::Compiled(packages) => packages.forward(inputs),
+        }
+    }
 }
 
 impl Call for Session {
-    /// Never records gradients.
+    /// Never records gradients. Takes and answers f32, whatever the model computes in.
     fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
         let _no_grad = tch::no_grad_guard();
-        Ok(self.module.call(method, inputs)?)
+        let Some(half) = self.half else {
+            return self.run(method, inputs);
+        };
+        let inputs = inputs
+            .iter()
+            .map(|value| converted(value, Kind::Float, half))
+            .collect::<Result<Vec<_>>>()?;
+        converted(&self.run(method, &inputs)?, half, Kind::Float)
     }
 
     fn device(&self) -> Device {
         self.device
     }
+}
+
+/// `value` with every tensor of the kind `from` as one of the kind `to`.
+fn converted(value: &Value, from: Kind, to: Kind) -> Result<Value> {
+    let all = |elements: &[Value]| elements.iter().map(|e| converted(e, from, to)).collect::<Result<_>>();
+    Ok(match value {
+        Value::Tensor(tensor) if tensor.kind() == from => Value::Tensor(tensor.f_to_kind(to)?),
+        Value::List(elements) => Value::List(all(elements)?),
+        Value::Tuple(elements) => Value::Tuple(all(elements)?),
+        Value::Dict(entries) => Value::Dict(
+            entries
+                .iter()
+                .map(|(key, value)| Ok((key.shallow_clone(), converted(value, from, to)?)))
+                .collect::<Result<_>>()?,
+        ),
+        other => other.shallow_clone(),
+    })
 }

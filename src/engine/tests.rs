@@ -76,7 +76,7 @@ fn rig(capacity: usize, max_batch: usize) -> Rig {
         observer: Arc::clone(&counts) as Arc<dyn Observer>,
     };
     let its_gate = Arc::clone(&gate);
-    let engine = Engine::start(&setup, move || {
+    let engine = Engine::start(&setup, move |_| {
         Ok(Doubler {
             gate: Arc::clone(&its_gate),
         })
@@ -223,7 +223,7 @@ fn a_runner_that_cannot_be_made_is_an_error() {
         share: None,
         observer: Arc::new(observer::Silent),
     };
-    let engine = Engine::<u64, u64>::start(&setup, || -> Result<Doubler> {
+    let engine = Engine::<u64, u64>::start(&setup, |_| -> Result<Doubler> {
         Err(Error::InferenceFailed("no".into()))
     });
     assert_eq!(

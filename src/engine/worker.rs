@@ -20,6 +20,12 @@ pub trait Runner<I, O> {
     /// # Errors
     /// When the batch as a whole failed; the worker then tries its items one by one.
     fn run(&mut self, inputs: &[I]) -> Result<Vec<Result<O>>>;
+
+    /// Asked after a failure: whether the device behind this runner answers nothing any more, so that every other
+    /// input would fail too.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// Cores that a worker takes before each batch.
@@ -45,14 +51,23 @@ impl<I, O> Worker<I, O> {
             // The turn comes before the batch: while it is waited for, company arrives.
             let turn = self.share.as_ref().map(|s| s.turns.take(Class::Predict, s.cores));
             let batch = self.queue.take();
-            if !batch.is_empty() {
-                self.compute(runner, batch);
-            }
+            let lost = if batch.is_empty() {
+                None
+            } else {
+                self.compute(runner, batch)
+            };
             drop(turn);
+            if let Some(error) = lost {
+                tracing::error!(%error, "a worker stops: its device is lost");
+                self.queue.lose(&error);
+                // The runner is kept: nothing good comes of freeing what is on a lost device.
+                return self.queue.wait_until_closed();
+            }
         }
     }
 
-    fn compute(&self, runner: &mut dyn Runner<I, O>, batch: Vec<Waiting<Job<I, O>>>) {
+    /// Computes and answers a batch; what it met when its device was lost.
+    fn compute(&self, runner: &mut dyn Runner<I, O>, batch: Vec<Waiting<Job<I, O>>>) -> Option<Error> {
         let started = Instant::now();
         let size = batch.len();
         let mut inputs = Vec::with_capacity(size);
@@ -71,7 +86,10 @@ impl<I, O> Worker<I, O> {
         drop(inputs);
         let compute = started.elapsed();
         self.observer.batch(size, compute);
-        self.queue.learn(compute);
+        let of_device = |wanted: fn(&Error) -> bool| outputs.iter().find_map(|o| o.as_ref().err().filter(|e| wanted(e)));
+        let lost = of_device(|e| matches!(e, Error::DeviceLost(_))).cloned();
+        let full = of_device(|e| matches!(e, Error::OutOfMemory(_))).cloned();
+        self.queue.learn(compute, full);
         for ((job, queue), output) in replies.into_iter().zip(outputs) {
             job.answer(output.map(|output| Completed {
                 output,
@@ -79,13 +97,18 @@ impl<I, O> Worker<I, O> {
                 compute,
             }));
         }
+        lost
     }
 }
 
-/// Runs a batch; if it fails as a whole, runs each item alone. Always one answer an input.
+/// Runs a batch; if it fails as a whole, runs each item alone, unless the device is lost. Always one answer an input.
 fn run_contained<I, O>(runner: &mut dyn Runner<I, O>, inputs: &[I]) -> Vec<Result<O>> {
     match attempt(runner, inputs) {
         Ok(outputs) => outputs,
+        Err(error) if runner.is_lost() => {
+            let lost = Error::DeviceLost(error.to_string());
+            inputs.iter().map(|_| Err(lost.clone())).collect()
+        }
         Err(error) if inputs.len() == 1 => vec![Err(error)],
         Err(error) => {
             tracing::warn!(%error, batch_size = inputs.len(), "batch failed; running its items one by one");

@@ -15,7 +15,7 @@ use super::{
     perturbation, visualize,
 };
 use crate::engine::Runner;
-use crate::engine::session::{Exported, Session, configure_thread};
+use crate::engine::session::{Exported, Session, configure_thread_on};
 use crate::engine::staging::floats;
 use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
@@ -55,14 +55,16 @@ struct Opened {
 
 impl Explainer {
     /// An explainer that has loaded nothing yet.
-    #[must_use]
-    pub fn new(origin: Origin, subject: Arc<Subject>) -> Self {
-        configure_thread(origin.threads);
-        Self {
+    ///
+    /// # Errors
+    /// As [`configure_thread_on`].
+    pub fn new(origin: Origin, subject: Arc<Subject>) -> Result<Self> {
+        configure_thread_on(origin.device, origin.threads)?;
+        Ok(Self {
             origin,
             subject,
             opened: None,
-        }
+        })
     }
 
     fn open(&mut self) -> Result<&Opened> {

@@ -52,7 +52,7 @@ pub(super) fn status(error: &Error) -> StatusCode {
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Error::InvalidImage(_) | Error::UnsupportedForTask(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-        Error::NotReady(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::NotReady(_) | Error::OutOfMemory(_) | Error::DeviceLost(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::DeadlineExceeded(_) => StatusCode::GATEWAY_TIMEOUT,
         Error::InferenceFailed(_)
         | Error::Internal(_)
@@ -61,12 +61,21 @@ pub(super) fn status(error: &Error) -> StatusCode {
     }
 }
 
+/// Whether the detail is for the log alone.
+fn is_internal(error: &Error) -> bool {
+    let is_of_device = matches!(error, Error::OutOfMemory(_) | Error::DeviceLost(_));
+    is_of_device || status(error) == StatusCode::INTERNAL_SERVER_ERROR
+}
+
 /// What the client reads; of failures inside the server it learns no detail.
 fn detail(error: &Error) -> String {
-    if status(error) == StatusCode::INTERNAL_SERVER_ERROR {
-        return "the server failed on this request; its log has the detail under the request id".into();
-    }
-    error.to_string()
+    let of_device = match error {
+        Error::OutOfMemory(_) => "the model's device has no memory left for this; try again later",
+        Error::DeviceLost(_) => "the model's device answers nothing any more; the server must be restarted",
+        _ if is_internal(error) => "the server failed on this request",
+        _ => return error.to_string(),
+    };
+    format!("{of_device}; its log has the detail under the request id")
 }
 
 /// A failure in the midst of a stream.
@@ -107,7 +116,7 @@ pub(super) async fn finish(State(app): State<App>, request: Request, next: Next)
     };
     app.metrics.failed(error.code());
     let status = status(&error);
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
+    if is_internal(&error) {
         tracing::error!(code = error.code(), %error, request_id, "request failed");
     } else {
         tracing::debug!(code = error.code(), %error, request_id, "request refused");

@@ -1,5 +1,6 @@
 //! From a model's folder to a model that answers: manifest, artifact, labels, contract, engines, warm-up.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +8,10 @@ use std::time::{Duration, Instant};
 use torch_bridge::Module;
 
 use super::digest;
-use super::manifest::{self, Manifest, Version};
+use super::manifest::{self, ArtifactFormat, Manifest, Version};
 use crate::engine::batcher::Policy;
 use crate::engine::observer::Observer;
-use crate::engine::session::{Session, configure_thread};
+use crate::engine::session::{Session, configure_thread, configure_thread_on};
 use crate::engine::turns::Turns;
 use crate::engine::{Engine, Setup, Share, device};
 use crate::error::{Error, Result};
@@ -98,49 +99,71 @@ impl Loader {
         versions: &[Version],
     ) -> Result<Model> {
         let manifest = &subject.manifest;
-        let device = device::resolve(manifest.instances.device)?;
-        let (count, cores) = (manifest.instances.count, self.turns.cores());
-        let threads = device::threads_each(manifest.instances.threads, count, cores);
+        let devices = device::place(manifest.instances.device, manifest.instances.count)?;
+        let threads = self.threads(manifest, &devices);
         configure_thread(threads);
         if let Some(sha256) = &manifest.artifact.sha256 {
             digest::verify(&version.file, sha256)?;
         }
-        let opened = open(&version.file, device, &subject).map_err(|e| in_file(&version.file, e))?;
-        let (session, its_subject) = (opened.session.clone(), Arc::clone(&subject));
-        let predict = Engine::start(&self.predict_setup(name, manifest, count, threads), move || {
-            configure_thread(threads);
-            Predictor::new(session.clone(), Arc::clone(&its_subject))
-        });
+        let opened = device::each(&devices, |device| open(&version.file, device, &subject))
+            .map_err(|e| in_file(&version.file, e))?;
+        let first = &opened[&device::name(devices[0])];
         let origin = Origin {
             file: version.file.clone(),
-            session: opened.session.clone(),
-            device,
+            session: first.session.clone(),
+            device: devices[0],
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
             threads,
             turns: Arc::clone(&self.turns),
         };
+        let parameters = first.parameters;
         let its_subject = Arc::clone(&subject);
-        let explain = Engine::start(&self.explain_setup(name, manifest), move || {
-            Ok(Explainer::new(origin.clone(), Arc::clone(&its_subject)))
+        let predict = Engine::start(&self.predict_setup(name, manifest, &devices, threads), {
+            let devices = devices.clone();
+            move |index| {
+                configure_thread_on(devices[index], threads)?;
+                let session = &opened[&device::name(devices[index])].session;
+                Predictor::new(session.clone(), Arc::clone(&its_subject))
+            }
+        });
+        let its_subject = Arc::clone(&subject);
+        let explain = Engine::start(&self.explain_setup(name, manifest), move |_| {
+            Explainer::new(origin.clone(), Arc::clone(&its_subject))
         })?;
         Ok(Model {
             name: name.to_owned(),
             version: version.name.clone(),
             versions: versions.iter().map(|v| v.name.clone()).collect(),
             subject,
-            device: device::name(device),
+            device: device::names(&devices),
             threads,
-            parameters: opened.parameters,
+            parameters,
             predict: predict.map_err(|e| in_file(&version.file, e))?,
             explain,
         })
     }
 
-    fn predict_setup(&self, name: &str, manifest: &Manifest, count: usize, threads: usize) -> Setup {
-        let share = Share {
+    /// Threads of each instance. Beside a GPU one is enough: it only hands over work.
+    fn threads(&self, manifest: &Manifest, devices: &[tch::Device]) -> usize {
+        let asked = match (manifest.instances.threads, devices[0]) {
+            (0, tch::Device::Cuda(_)) => 1,
+            (asked, _) => asked,
+        };
+        device::threads_each(asked, devices.len(), self.turns.cores())
+    }
+
+    fn predict_setup(
+        &self,
+        name: &str,
+        manifest: &Manifest,
+        devices: &[tch::Device],
+        threads: usize,
+    ) -> Setup {
+        // A thread that waits for a GPU leaves the cores to others.
+        let share = (!devices[0].is_cuda()).then(|| Share {
             turns: Arc::clone(&self.turns),
             cores: threads,
-        };
+        });
         Setup {
             name: name.to_owned(),
             policy: Policy {
@@ -148,8 +171,8 @@ impl Loader {
                 max_delay: manifest.batching.max_delay,
                 capacity: manifest.batching.queue_capacity,
             },
-            workers: count,
-            share: Some(share),
+            workers: devices.len(),
+            share,
             observer: (self.observer)(name, "predict"),
         }
     }
@@ -169,13 +192,22 @@ impl Loader {
     }
 }
 
-struct Opened {
-    session: Session,
-    parameters: u64,
+/// A model without a server around it.
+#[derive(Debug)]
+pub struct Opened {
+    /// What predicts.
+    pub session: Session,
+    /// Parameters and buffers.
+    pub parameters: u64,
 }
 
-/// Loads and freezes the artifact, and checks what can be seen without running it.
-fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
+/// Loads the artifact, checks what can be seen without running it, and makes what predicts: the module frozen, or its
+/// packages.
+///
+/// # Errors
+/// [`Error::InvalidModel`], or [`Error::InferenceFailed`] with libtorch's words.
+pub fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
+    let (artifact, instances) = (&subject.manifest.artifact, &subject.manifest.instances);
     let module = Module::load(file, device)?;
     let methods = tasks::methods(subject.manifest.task);
     let offered: Vec<&str> = module.methods().iter().map(|m| m.name.as_str()).collect();
@@ -198,9 +230,21 @@ fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
             });
         }
     }
+    let session = match artifact.format {
+        ArtifactFormat::Torchscript => Session::prepare(&module, device, methods, instances.precision)?,
+        ArtifactFormat::Aoti => {
+            // One runner more than instances: explanations run it too.
+            let runners = NonZeroUsize::MIN.saturating_add(instances.count);
+            Session::compiled(&manifest::packages(file), runners, device)?
+        }
+    };
+    if let tch::Device::Cuda(index) = device {
+        // The weights were copied on this thread's stream; the workers compute on streams of their own.
+        tch::Cuda::synchronize(index as i64);
+    }
     Ok(Opened {
         parameters: module.parameter_count()?,
-        session: Session::prepare(&module, device, methods)?,
+        session,
     })
 }
 

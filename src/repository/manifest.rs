@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use crate::error::{Error, Result};
 use crate::image::Fit;
 use reader::Section;
-pub use versions::{Version, versions};
+pub use versions::{Version, packages, versions};
 
 /// What a model does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -67,10 +67,12 @@ pub enum Activation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum DeviceChoice {
-    /// CUDA when there is one, else the CPU.
+    /// As `cuda` when there is a device that works, else the CPU.
     Auto,
     /// The CPU.
     Cpu,
+    /// All CUDA devices, the instances in turn.
+    AnyCuda,
     /// This CUDA device.
     Cuda(usize),
 }
@@ -82,7 +84,7 @@ impl TryFrom<String> for DeviceChoice {
         match text.as_str() {
             "auto" => Ok(Self::Auto),
             "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
+            "cuda" => Ok(Self::AnyCuda),
             other => other
                 .strip_prefix("cuda:")
                 .and_then(|index| index.parse().ok())
@@ -92,11 +94,37 @@ impl TryFrom<String> for DeviceChoice {
     }
 }
 
+/// In what numbers a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// As it was exported.
+    #[default]
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16
+    Bf16,
+}
+
+/// What predicts; explanations always come from the TorchScript file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactFormat {
+    /// The TorchScript file itself.
+    #[default]
+    Torchscript,
+    /// AOTInductor packages beside it, one a batch size.
+    Aoti,
+}
+
 /// `[artifact]`
 #[derive(Debug, Clone)]
 pub struct Artifact {
     /// The file's name inside the version's folder.
     pub file: String,
+    /// What predicts.
+    pub format: ArtifactFormat,
     /// Lower-case hex; checked when present.
     pub sha256: Option<String>,
 }
@@ -209,6 +237,8 @@ pub struct Instances {
     pub count: usize,
     /// Threads of each; 0 shares the cores.
     pub threads: usize,
+    /// In what numbers they compute.
+    pub precision: Precision,
 }
 
 /// `[explain]`
@@ -296,6 +326,9 @@ impl Manifest {
         let batching = root.section("batching", sections::batching);
         let instances = root.section("instances", sections::instances);
         let explain = root.section("explain", sections::explain);
+        if artifact.format == ArtifactFormat::Aoti {
+            sections::check_packaged(&mut root, task, &output, &instances);
+        }
         root.finish();
         match (task, input) {
             (Some(task), Some(input)) if problems.is_empty() => Ok(Self {

@@ -6,5 +6,5 @@ mod loader;
 pub mod manifest;
 mod registry;
 
-pub use loader::{Loader, Model};
+pub use loader::{Loader, Model, Opened, open};
 pub use registry::{Entry, Registry, State};

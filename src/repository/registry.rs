@@ -35,6 +35,18 @@ impl Entry {
         self.state.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What keeps it from answering, to be written behind its name.
+    fn trouble(&self) -> Option<String> {
+        let State::Ready(model) = self.state() else {
+            return Some(String::new());
+        };
+        let trouble = model.predict.trouble().or_else(|| model.explain.trouble())?;
+        Some(match trouble {
+            Error::OutOfMemory(_) => format!(" ({} is out of memory)", model.device),
+            _ => format!(" ({} is lost; restart the server)", model.device),
+        })
+    }
+
     fn set(&self, state: State) {
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
     }
@@ -129,12 +141,11 @@ impl Registry {
     /// # Errors
     /// [`Error::NotReady`], which names those that do not.
     pub fn ready(&self) -> Result<()> {
-        let waiting = |e: &&Entry| e.required && !matches!(e.state(), State::Ready(_));
-        let names: Vec<&str> = self
+        let names: Vec<String> = self
             .entries
             .iter()
-            .filter(waiting)
-            .map(|e| e.name.as_str())
+            .filter(|e| e.required)
+            .filter_map(|e| Some(format!("{}{}", e.name, e.trouble()?)))
             .collect();
         if names.is_empty() {
             return Ok(());

@@ -23,8 +23,8 @@ use tch::Tensor;
 use torch_bridge::Value;
 use utoipa::ToSchema;
 
-use crate::engine::Runner;
-use crate::engine::session::Session;
+use crate::engine::session::{Call, Session};
+use crate::engine::{Runner, device};
 use crate::error::{Error, Result};
 use crate::image::Tile;
 use crate::repository::manifest::TaskKind;
@@ -196,5 +196,9 @@ impl Predictor {
 impl Runner<Item, Prediction> for Predictor {
     fn run(&mut self, items: &[Item]) -> Result<Vec<Result<Prediction>>> {
         task(self.subject.manifest.task).run(&self.session, &self.subject, items)
+    }
+
+    fn is_lost(&self) -> bool {
+        device::is_lost(self.session.device())
     }
 }

@@ -8,6 +8,7 @@ mod tasks;
 
 use lucarne::config::Settings;
 use lucarne::engine::session::{Session, configure_process};
+use lucarne::repository::manifest::Precision;
 use serde_json::Value;
 use support::{model_variant, path, photo, post, router_over, send};
 use tch::{Device, Tensor};
@@ -43,7 +44,7 @@ fn relative(found: &[f32], expected: &[f32]) -> f32 {
 fn logits_of_the_same_tensor_agree_with_pytorch() {
     configure_process();
     let module = Module::load(&path("models/mobilenet_v2/model.pt"), Device::Cpu).expect("the model");
-    let session = Session::prepare(&module, Device::Cpu, &["forward"]).expect("it freezes");
+    let session = Session::prepare(&module, Device::Cpu, &["forward"], Precision::F32).expect("it freezes");
     let (shape, expected) = npy("logits_formula.npy");
     assert_eq!(shape, [3, 1000]);
     // The third run is compared as well as the first: an executor may re-optimise in between.

@@ -98,6 +98,10 @@ struct Capture;
 
 }  // namespace bridge
 
+namespace torch::inductor {
+class AOTIModelPackageLoader;
+}
+
 extern "C" {
 
 void bridge_string_free(bridge::Error text);
@@ -139,13 +143,25 @@ bridge::Error bridge_module_methods(const torch::jit::Module* module, c10::IValu
 bridge::Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out);
 bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes);
 /// A frozen copy that keeps `methods`, a list of strings. `fuse`: the passes of torch.jit.optimize_for_inference too.
+/// `kind`: the c10::ScalarType that floating-point parameters and buffers become, -1 to leave them.
 bridge::Error bridge_module_prepare(
-    const torch::jit::Module* module, const c10::IValue* methods, bool fuse, torch::jit::Module** out);
+    const torch::jit::Module* module, const c10::IValue* methods, bool fuse, int kind, torch::jit::Module** out);
 /// `inputs`: a tuple.
 bridge::Error bridge_module_call(
     const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);
 /// List of (path, class name, number of call sites), in the order in which the layers finish.
 bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
+
+// Packages of AOTInductor.
+/// What the package says of itself, as Dict[str, str]; runs none of its code.
+bridge::Error bridge_package_metadata(const char* path, c10::IValue** out);
+/// `runners`: calls that run side by side, on the same weights. `device_index`: -1 for the CPU.
+bridge::Error bridge_package_load(
+    const char* path, size_t runners, int device_index, torch::inductor::AOTIModelPackageLoader** out);
+void bridge_package_free(torch::inductor::AOTIModelPackageLoader* package);
+/// `inputs`: a tuple of tensors. `out`: a tuple of every tensor of the answer, in order.
+bridge::Error bridge_package_run(
+    torch::inductor::AOTIModelPackageLoader* package, const c10::IValue* inputs, c10::IValue** out);
 
 // Captured graphs.
 /// `taps`: list of (operator, path), where operator is record, zero_channel, replay or guided_relu.
@@ -158,6 +174,10 @@ void bridge_capture_free(bridge::Capture* capture);
 bridge::Error bridge_capture_run(
     const bridge::Capture* capture, const c10::IValue* inputs, const c10::IValue* given, c10::IValue** output,
     c10::IValue** recorded);
+
+// CUDA.
+/// Gives the calling thread a stream of its own on this device, and makes both its current ones.
+bridge::Error bridge_cuda_own_stream(int index);
 
 // Random numbers.
 bridge::Error bridge_generator_new(uint64_t seed, at::Generator** out);

@@ -22,19 +22,39 @@ void weights_to_channels_last(torch::jit::Module& module) {
   }
 }
 
+// torch::jit::Module::to converts integers too, which are indices and counters.
+void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
+  const auto convert = [kind](torch::jit::Module& owner, const std::string& name, const at::Tensor& value) {
+    if (value.defined() && value.is_floating_point()) {
+      owner.setattr(name, value.detach().to(kind));
+    }
+  };
+  for (torch::jit::Module each : module.modules()) {
+    for (const auto& parameter : each.named_parameters(/*recurse=*/false)) {
+      convert(each, parameter.name, parameter.value);
+    }
+    for (const auto& buffer : each.named_buffers(/*recurse=*/false)) {
+      convert(each, buffer.name, buffer.value);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace bridge
 
 using namespace bridge;
 
 extern "C" Error bridge_module_prepare(
-    const torch::jit::Module* module, const IValue* methods, bool fuse, torch::jit::Module** out) {
+    const torch::jit::Module* module, const IValue* methods, bool fuse, int kind, torch::jit::Module** out) {
   return guarded([&] {
     std::vector<std::string> kept;
     for (const IValue& name : methods->toListRef()) {
       kept.push_back(name.toStringRef());
     }
     torch::jit::Module copy = module->deepcopy();
+    if (kind >= 0) {
+      floats_to(copy, static_cast<c10::ScalarType>(kind));
+    }
     weights_to_channels_last(copy);
     // torch::jit::freeze optimises `forward` alone, and fails where there is none.
     torch::jit::Module frozen = torch::jit::freeze_module(copy, kept);

@@ -35,6 +35,13 @@ pub(crate) struct RawCapture {
     marker: PhantomData<*mut u8>,
 }
 
+/// `torch::inductor::AOTIModelPackageLoader`
+#[repr(C)]
+pub(crate) struct RawPackage {
+    opaque: [u8; 0],
+    marker: PhantomData<*mut u8>,
+}
+
 /// `at::Generator`
 #[repr(C)]
 pub(crate) struct RawGenerator {
@@ -105,6 +112,7 @@ unsafe extern "C" {
         module: *const RawModule,
         methods: *const RawValue,
         fuse: bool,
+        kind: c_int,
         out: *mut *mut RawModule,
     ) -> ErrorText;
     pub(crate) fn bridge_module_call(
@@ -116,6 +124,20 @@ unsafe extern "C" {
     pub(crate) fn bridge_module_layers(
         module: *const RawModule,
         method: *const c_char,
+        out: *mut *mut RawValue,
+    ) -> ErrorText;
+
+    pub(crate) fn bridge_package_metadata(path: *const c_char, out: *mut *mut RawValue) -> ErrorText;
+    pub(crate) fn bridge_package_load(
+        path: *const c_char,
+        runners: usize,
+        device_index: c_int,
+        out: *mut *mut RawPackage,
+    ) -> ErrorText;
+    pub(crate) fn bridge_package_free(package: *mut RawPackage);
+    pub(crate) fn bridge_package_run(
+        package: *mut RawPackage,
+        inputs: *const RawValue,
         out: *mut *mut RawValue,
     ) -> ErrorText;
 
@@ -134,6 +156,8 @@ unsafe extern "C" {
         output: *mut *mut RawValue,
         recorded: *mut *mut RawValue,
     ) -> ErrorText;
+
+    pub(crate) fn bridge_cuda_own_stream(index: c_int) -> ErrorText;
 
     pub(crate) fn bridge_generator_new(seed: u64, out: *mut *mut RawGenerator) -> ErrorText;
     pub(crate) fn bridge_generator_free(generator: *mut RawGenerator);

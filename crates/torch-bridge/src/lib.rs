@@ -3,6 +3,7 @@
 //! * [`Module`]: loads a TorchScript file, describes its methods, calls them, makes a copy for fast inference;
 //! * [`Module::layers`] and [`Module::capture`]: the layers of a model, and a copy of its graph that records what they
 //!   compute, without any change to the file;
+//! * [`Package`]: loads and runs what AOTInductor compiled ahead of time;
 //! * [`grad()`]: gradients with respect to what was recorded;
 //! * [`Generator`]: random numbers as `torch.Generator` gives them;
 //! * the operators that torchvision's scripted detectors need (`nms`, `roi_align`), registered at the first load.
@@ -30,14 +31,16 @@ mod ffi;
 mod grad;
 mod memory;
 mod module;
+mod package;
 mod random;
 mod value;
 
 pub use capture::{Capture, Given, Run, Tap};
-pub use cuda::load_cuda;
+pub use cuda::{CudaDevice, CudaDriver, load_cuda, use_own_stream};
 pub use error::{BridgeError, Result};
 pub use grad::grad;
 pub use memory::{keep_large_blocks, release_unused, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
+pub use package::Package;
 pub use random::Generator;
 pub use value::Value;

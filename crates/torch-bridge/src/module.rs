@@ -1,11 +1,12 @@
 //! A TorchScript module: what it offers, how it is called, and a copy made for speed.
 #![expect(unsafe_code, reason = "libtorch is called through C functions")]
 
+use std::ffi::c_int;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tch::Device;
+use tch::{Device, Kind};
 
 use crate::capture::{Capture, Tap};
 use crate::error::{BridgeError, Result};
@@ -96,11 +97,16 @@ pub struct Preparation {
     /// The passes of `torch.jit.optimize_for_inference`: oneDNN's own layouts between layers on the CPU, and fused
     /// convolutions. On MobileNetV2 as fast as without for one image, and a sixth faster for more.
     pub fuse: bool,
+    /// What floating-point parameters and buffers become; `None`: they stay as they are.
+    pub kind: Option<Kind>,
 }
 
 impl Default for Preparation {
     fn default() -> Self {
-        Self { fuse: true }
+        Self {
+            fuse: true,
+            kind: None,
+        }
     }
 }
 
@@ -165,10 +171,11 @@ impl Module {
             self.method(method)?;
         }
         let kept = Value::List(methods.iter().copied().map(Value::from).collect()).to_ivalue()?;
+        let kind = preparation.kind.map_or(Ok(-1), float_type)?;
         let _turn = self.shared.take_turn();
         // SAFETY: `kept` and the module live through the call, which copies the module.
         Self::own(produce(|out| unsafe {
-            ffi::bridge_module_prepare(self.shared.as_ptr(), kept.as_ptr(), preparation.fuse, out)
+            ffi::bridge_module_prepare(self.shared.as_ptr(), kept.as_ptr(), preparation.fuse, kind, out)
         })?)
     }
 
@@ -271,6 +278,17 @@ impl std::fmt::Debug for Module {
             .debug_struct("Module")
             .field("methods", &self.shared.methods)
             .finish_non_exhaustive()
+    }
+}
+
+/// The `c10::ScalarType` of a kind of floats.
+fn float_type(kind: Kind) -> Result<c_int> {
+    match kind {
+        Kind::Half => Ok(5),
+        Kind::Float => Ok(6),
+        Kind::Double => Ok(7),
+        Kind::BFloat16 => Ok(15),
+        other => Err(BridgeError::Torch(format!("weights cannot become {other:?}"))),
     }
 }
 

@@ -125,7 +125,7 @@ impl Value {
         }
     }
 
-    fn unexpected(&self, expected: &'static str) -> BridgeError {
+    pub(crate) fn unexpected(&self, expected: &'static str) -> BridgeError {
         BridgeError::UnexpectedValue {
             expected,
             found: self.kind().to_owned(),

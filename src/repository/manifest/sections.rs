@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::reader::Section;
 use super::{
     Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
-    Explain, ImageInput, Input, Instances, Output, TaskKind, TensorSpec,
+    Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
 };
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
@@ -19,19 +19,38 @@ pub(super) fn artifact(s: &mut Section<'_>) -> Artifact {
         "file",
         || format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\""),
     );
-    let format: String = s
-        .optional("format", "\"torchscript\"")
-        .unwrap_or_else(|| "torchscript".into());
-    s.check(format == "torchscript", "format", || {
-        format!("found \"{format}\", expected \"torchscript\"")
-    });
+    let format = s
+        .optional("format", "\"torchscript\" or \"aoti\"")
+        .unwrap_or_default();
     let sha256: Option<String> = s.optional("sha256", "64 hexadecimal digits");
     let sha256 = sha256.map(|digest| digest.to_ascii_lowercase());
     let is_digest = |d: &String| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
     s.check(sha256.as_ref().is_none_or(is_digest), "sha256", || {
         "expected 64 hexadecimal digits, as `sha256sum model.pt` prints them".into()
     });
-    Artifact { file, sha256 }
+    Artifact {
+        file,
+        format,
+        sha256,
+    }
+}
+
+/// A package is one compiled `forward` of tensors: not every task can do with that.
+pub(super) fn check_packaged(
+    root: &mut Section<'_>,
+    task: Option<TaskKind>,
+    output: &Output,
+    instances: &Instances,
+) {
+    let is_torchvision = |d: &DetectionOutput| d.format == DetectionFormat::Torchvision;
+    let has_other_methods = matches!(task, Some(TaskKind::Captioning | TaskKind::Vae));
+    let fits = !has_other_methods && !output.detection.as_ref().is_some_and(is_torchvision);
+    root.check(fits, "artifact.format", || {
+        "found \"aoti\", which has `forward` of a batch alone; this model needs \"torchscript\"".into()
+    });
+    root.check(instances.precision == Precision::F32, "instances.precision", || {
+        "a package has the precision that it was compiled with; leave this key out".into()
+    });
 }
 
 pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
@@ -164,6 +183,9 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
         threads: s
             .optional("threads", "a number of threads, 0 to share the cores")
             .unwrap_or(0),
+        precision: s
+            .optional("precision", "\"f32\", \"f16\" or \"bf16\"")
+            .unwrap_or_default(),
     }
 }
 

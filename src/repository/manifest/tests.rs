@@ -92,6 +92,7 @@ fn versions_are_numbered_folders_or_the_file_itself() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let artifact = Artifact {
         file: "model.pt".into(),
+        format: ArtifactFormat::Torchscript,
         sha256: None,
     };
     let names = || versions(dir.path(), &artifact).map(|v| v.into_iter().map(|v| v.name).collect::<Vec<_>>());
@@ -149,4 +150,37 @@ fn a_tensor_model_names_its_tensors_instead_of_an_input() {
     assert!(
         Manifest::parse("task = \"tensor\"").expect_err("no tensors")[0].starts_with("inputs: is missing")
     );
+}
+
+#[test]
+fn packages_are_found_by_their_batch_size() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in [
+        "model.pt",
+        "model.b8.pt2",
+        "model.b16.pt2",
+        "model.b0.pt2",
+        "model.bx.pt2",
+        "other.b4.pt2",
+    ] {
+        std::fs::write(dir.path().join(name), "x").expect("writable");
+    }
+    let found = packages(&dir.path().join("model.pt"));
+    assert_eq!(found.iter().map(|(size, _)| *size).collect::<Vec<_>>(), [8, 16]);
+    assert!(found[0].1.ends_with("model.b8.pt2"));
+}
+
+#[test]
+fn a_package_has_one_method_and_its_own_precision() {
+    let with = |format: &str| format!("{RIGHT}[artifact]\nformat = \"{format}\"\n");
+    let packaged = Manifest::parse(&with("aoti")).expect("a classifier can be packaged");
+    assert_eq!(packaged.artifact.format, ArtifactFormat::Aoti);
+    let other = Manifest::parse(&with("onnx")).expect_err("there is no such format");
+    assert!(other[0].starts_with("artifact.format: found \"onnx\""), "{other:?}");
+    let vae = with("aoti").replace("classification", "vae");
+    let half = format!("{}[instances]\nprecision = \"bf16\"\n", with("aoti"));
+    for (wrong, key) in [(vae, "artifact.format: "), (half, "instances.precision: ")] {
+        let problems = Manifest::parse(&wrong).expect_err("it cannot be packaged");
+        assert!(problems[0].starts_with(key), "{problems:?}");
+    }
 }

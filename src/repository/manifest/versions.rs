@@ -48,3 +48,22 @@ pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
         })
     }
 }
+
+/// The AOTInductor packages beside the artifact `file`, by batch size: `model.b8.pt2` is that of `model.pt` for 8.
+#[must_use]
+pub fn packages(file: &Path) -> Vec<(usize, PathBuf)> {
+    let prefix = format!("{}.b", file.file_stem().unwrap_or_default().to_string_lossy());
+    let size = |path: &Path| -> Option<usize> {
+        let name = path.file_name()?.to_str()?;
+        let digits = name.strip_prefix(&prefix)?.strip_suffix(".pt2")?;
+        digits.parse().ok().filter(|size| *size > 0)
+    };
+    let folder = file.parent().into_iter().filter_map(|folder| folder.read_dir().ok());
+    let mut packages: Vec<_> = folder
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter_map(|path| Some((size(&path)?, path)))
+        .collect();
+    packages.sort();
+    packages
+}
