@@ -6,10 +6,11 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
-use lucarne::engine::session::{Session, configure_process, configure_thread};
+use lucarne::engine::plan::Plan;
+use lucarne::engine::session::{Session, configure_process};
 use lucarne::image::{Limits, tile};
 use lucarne::repository::manifest::Manifest;
 use lucarne::repository::open;
@@ -35,14 +36,6 @@ struct Bare {
     photos: Vec<PathBuf>,
 }
 
-/// One way to share the cores.
-#[derive(Debug, Clone, Copy)]
-struct Plan {
-    instances: usize,
-    threads: usize,
-    batch: usize,
-}
-
 struct Work {
     session: Session,
     subject: Subject,
@@ -54,20 +47,12 @@ fn main() {
     configure_process();
     let work = Work::read(&bare);
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let mut splits = vec![(cores, 1), (1, cores)];
-    splits.dedup();
-    let plans = splits.into_iter().flat_map(|(instances, threads)| {
-        [1, 2, 4, 8, 16].map(|batch| Plan {
-            instances,
-            threads,
-            batch,
-        })
-    });
-    let rated = plans.map(|plan| (work.rate(plan, bare.trial), plan));
+    let plans = Plan::all(cores, &[1, 2, 4, 8, 16]);
+    let rated = plans.into_iter().map(|plan| (work.rate(plan, bare.trial), plan));
     let (_, best) = rated.max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are plans");
     let line = json!({
         "images_per_second": work.rate(best, bare.seconds),
-        "plan": format!("{} × {} threads, batch {}", best.instances, best.threads, best.batch),
+        "plan": best.to_string(),
     });
     println!("{line}");
 }
@@ -89,24 +74,18 @@ impl Work {
 
     /// Images a second of `plan`, over `seconds` after a first batch.
     fn rate(&self, plan: Plan, seconds: f64) -> f64 {
-        let instance = || {
-            configure_thread(plan.threads);
+        let worker = |plan: Plan| {
             let pool = rayon::ThreadPoolBuilder::new()
                 .num_threads(plan.threads)
                 .build()
                 .expect("threads");
-            self.batch(&pool, plan.batch);
-            let (started, mut batches) = (Instant::now(), 0);
-            while started.elapsed() < Duration::from_secs_f64(seconds) {
+            move || {
                 self.batch(&pool, plan.batch);
-                batches += 1;
+                Ok(())
             }
-            (batches * plan.batch) as f64 / started.elapsed().as_secs_f64()
         };
-        std::thread::scope(|scope| {
-            let instances: Vec<_> = (0..plan.instances).map(|_| scope.spawn(instance)).collect();
-            instances.into_iter().map(|i| i.join().expect("it ends")).sum()
-        })
+        plan.rate(Duration::from_secs_f64(seconds), worker)
+            .unwrap_or_else(|e| panic!("{e}"))
     }
 
     fn batch(&self, pool: &rayon::ThreadPool, size: usize) {

@@ -4,8 +4,8 @@
     .cache/aoti/bin/python models/recipes/aoti.py models/mobilenet_v2
 
 Beside `model.pt` it writes `model.b1.pt2`, `model.b2.pt2`, … The weights are in the packages, folded and in the order
-that oneDNN wants on this processor, and the code is compiled for its instruction set: make them where they shall run,
-with the version of torch that shall run them. A C++ compiler (g++) is needed here, not there.
+that oneDNN wants on this processor for the threads of an instance, and the code is compiled for its instruction set:
+make them where they shall run, with the version of torch that shall run them. A C++ compiler (g++) is needed here, not there.
 
 Each package is run on random input beside the TorchScript before it is put in place. A line says how far apart their
 answers are, how long both take for an image, and how many times faster the package is. Which of them is faster depends
@@ -61,7 +61,7 @@ class Model:
 
 
 def read_model(folder: Path) -> Model:
-    """What model.toml says; [`CannotPackage`] where the task has no single tensor program."""
+    """What model.toml says; `CannotPackage` where the task has no single tensor program."""
     manifest = folder / "model.toml"
     if not manifest.is_file():
         raise CannotPackage(f"{manifest}: no such file")
@@ -87,7 +87,7 @@ def find_artifact(folder: Path, name: str) -> Path:
 
 
 def example_of(toml: dict) -> Callable[[int], tuple[Tensor, ...]]:
-    """Makes random arguments of `forward` for a task; [`CannotPackage`] for a task that cannot be packaged."""
+    """Makes random arguments of `forward` for a task; `CannotPackage` for a task that cannot be packaged."""
     task = toml.get("task")
     if task == "tensor":
         inputs = toml.get("inputs", [])
@@ -105,7 +105,7 @@ def example_of(toml: dict) -> Callable[[int], tuple[Tensor, ...]]:
 
 
 def check_shape(declared: dict) -> None:
-    """[`CannotPackage`] unless −1 is first, and only there."""
+    """`CannotPackage` unless −1 is first, and only there."""
     name, shape = declared["name"], declared["shape"]
     if shape[:1] != [-1]:
         raise CannotPackage(f"input {name}: −1, the batch, must be first in the shape {shape}")
@@ -167,7 +167,7 @@ def compile_package(module: torch.jit.ScriptModule, example: tuple[Tensor, ...],
 
 
 def worst_difference(found: list[Tensor], expected: list[Tensor]) -> tuple[float, bool]:
-    """The greatest difference, and whether all are within [`TOLERANCE`]."""
+    """The greatest difference, and whether all are within `TOLERANCE`."""
     if [each.shape for each in found] != [each.shape for each in expected]:
         raise CannotPackage("the package answers with other shapes than the TorchScript")
     worst, close = 0.0, True
@@ -197,14 +197,14 @@ def package(model: Model, batch: int, threads: int) -> None:
     """Makes, checks and measures the package for one size of batch, then puts it in place."""
     example = model.example(batch)
     path = model.artifact.with_name(f"{model.artifact.stem}.b{batch}.pt2")
-    # All cores, as code that is compiled with one thread has no parallel loops at all.
-    torch.set_num_threads(max(2, os.cpu_count() or 2))
+    # Before compiling too: oneDNN blocks weights for a number of threads, and with another it may reorder them in every
+    # call.
+    torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".aoti-") as folder:
         made = Path(folder) / path.name
         module = load(model.artifact)
         compile_package(torch.jit.freeze(module), example, made)
         compiled = torch._inductor.aoti_load_package(str(made), run_single_threaded=True)
-        torch.set_num_threads(threads)
         # Other numbers than those that it was recorded with.
         example = model.example(batch)
         difference, close = worst_difference(list(compiled(*example)), answers(module(*example)))
@@ -251,7 +251,7 @@ def main() -> None:
     arguments.add_argument(
         "--batch-sizes", type=positive, nargs="+", help="default: powers of two up to max_batch_size, and that"
     )
-    arguments.add_argument("--threads", type=positive, help="to measure with (default: those of an instance)")
+    arguments.add_argument("--threads", type=positive, help="of an instance of the server (default: what model.toml says)")
     options = arguments.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)

@@ -1,8 +1,9 @@
-//! The command line: `lucarne serve | check | inspect | predict | explain | openapi | healthcheck`.
+//! The command line: `lucarne serve | check | inspect | tune | predict | explain | openapi | healthcheck`.
 
 mod healthcheck;
 mod inspect;
 mod local;
+mod tune;
 
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -42,6 +43,8 @@ enum Command {
         /// A TorchScript file
         file: PathBuf,
     },
+    /// Measure how a model shares the cores best, and write it into its model.toml
+    Tune(tune::Tune),
     /// Predict one image without a server, and print the answer
     Predict(local::Predict),
     /// Explain one image without a server, and write overlay, map or JSON
@@ -63,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Serve(flags) => serve(&flags),
         Command::Check { dir } => quietly().and_then(|()| check_folder(&dir)),
         Command::Inspect { file } => quietly().and_then(|()| inspect::inspect(&file)),
+        Command::Tune(tune) => quietly().and_then(|()| tune.run()),
         Command::Predict(predict) => quietly().and_then(|()| predict.run()),
         Command::Explain(explain) => quietly().and_then(|()| explain.run()),
         Command::Openapi => openapi(),

@@ -38,7 +38,7 @@ impl Inventory {
         FOUND.get_or_init(|| {
             let (library, driver) = (load_cuda(), CudaDriver::ask("libcuda.so.1"));
             let has_driver = driver.is_ok() || Path::new("/dev/nvidiactl").exists();
-            let found = Self::of(library, driver, probe);
+            let found = Self::of(library, &driver, probe);
             found.announce(library.is_ok() || has_driver);
             found
         })
@@ -47,11 +47,11 @@ impl Inventory {
     /// What libtorch's `library` and the `driver` make possible; `probe` computes something on one device.
     fn of(
         library: Result<(), &str>,
-        driver: Result<CudaDriver, String>,
+        driver: &Result<CudaDriver, String>,
         probe: impl Fn(usize) -> Result<()>,
     ) -> Self {
         let version = |(major, minor): (u32, u32)| format!("{major}.{minor}");
-        let trouble = match (&library, &driver) {
+        let trouble = match (&library, driver) {
             (Err(reason), _) => Some(format!(
                 "libtorch has no CUDA libraries here ({reason}); get them with `CUDA=1 make setup`"
             )),
@@ -69,7 +69,9 @@ impl Inventory {
                 device.name,
                 version(device.capability),
                 device.memory as f64 / 1e9,
-                driver.as_ref().map_or_else(Clone::clone, |driver| version(driver.version)),
+                driver
+                    .as_ref()
+                    .map_or_else(Clone::clone, |driver| version(driver.version)),
             ),
             trouble: match &trouble {
                 Some(trouble) => Some(trouble.clone()),
@@ -86,9 +88,18 @@ impl Inventory {
     fn announce(&self, is_meant: bool) {
         for (index, gpu) in self.gpus.iter().enumerate() {
             match &gpu.trouble {
-                None => tracing::info!(device = format!("cuda:{index}"), gpu = gpu.description, "GPU is ready"),
+                None => tracing::info!(
+                    device = format!("cuda:{index}"),
+                    gpu = gpu.description,
+                    "GPU is ready"
+                ),
                 Some(reason) => {
-                    tracing::warn!(device = format!("cuda:{index}"), gpu = gpu.description, reason, "GPU cannot be used");
+                    tracing::warn!(
+                        device = format!("cuda:{index}"),
+                        gpu = gpu.description,
+                        reason,
+                        "GPU cannot be used"
+                    );
                 }
             }
         }
@@ -236,7 +247,7 @@ mod tests {
 
     /// A machine with `gpus` GPUs, of which `broken` do not compute.
     fn machine(gpus: usize, broken: &[usize]) -> Inventory {
-        Inventory::of(Ok(()), Ok(driver(gpus)), |index| {
+        Inventory::of(Ok(()), &Ok(driver(gpus)), |index| {
             if broken.contains(&index) {
                 return Err(Error::InferenceFailed("no kernel image is available".into()));
             }
@@ -250,7 +261,10 @@ mod tests {
     }
 
     fn refused(inventory: &Inventory, choice: DeviceChoice) -> String {
-        inventory.place(choice, 1).expect_err("there is no such device").to_string()
+        inventory
+            .place(choice, 1)
+            .expect_err("there is no such device")
+            .to_string()
     }
 
     #[test]
@@ -277,7 +291,13 @@ mod tests {
             ["cuda:0", "cuda:2", "cuda:0"]
         );
         let words = refused(&one_broken, DeviceChoice::Cuda(1));
-        for part in ["cuda:1", "NVIDIA Test", "capability 8.6", "driver for CUDA 13.0", "no kernel image"] {
+        for part in [
+            "cuda:1",
+            "NVIDIA Test",
+            "capability 8.6",
+            "driver for CUDA 13.0",
+            "no kernel image",
+        ] {
             assert!(words.contains(part), "{words}");
         }
         assert!(refused(&one_broken, DeviceChoice::Cuda(3)).contains("sees 3 GPUs"));
@@ -287,9 +307,17 @@ mod tests {
     #[test]
     fn without_a_gpu_auto_takes_the_cpu_and_cuda_says_what_is_missing() {
         let never = |_| unreachable!("there is nothing to probe");
-        let no_libraries = Inventory::of(Err("libtorch_cuda.so: not found"), Err("no driver".into()), never);
-        let no_driver = Inventory::of(Ok(()), Err("there is no NVIDIA driver (libcuda.so.1)".into()), never);
-        let no_gpu = Inventory::of(Ok(()), Ok(driver(0)), never);
+        let no_libraries = Inventory::of(
+            Err("libtorch_cuda.so: not found"),
+            &Err("no driver".into()),
+            never,
+        );
+        let no_driver = Inventory::of(
+            Ok(()),
+            &Err("there is no NVIDIA driver (libcuda.so.1)".into()),
+            never,
+        );
+        let no_gpu = Inventory::of(Ok(()), &Ok(driver(0)), never);
         let cases = [
             (&no_libraries, "libtorch_cuda.so: not found"),
             (&no_driver, "libcuda.so.1"),
@@ -299,14 +327,19 @@ mod tests {
             assert_eq!(placed(inventory, DeviceChoice::Auto, 2), ["cpu", "cpu"]);
             for choice in [DeviceChoice::AnyCuda, DeviceChoice::Cuda(0)] {
                 let words = refused(inventory, choice);
-                assert!(words.contains(part) && words.contains("device = \"cuda"), "{words}");
+                assert!(
+                    words.contains(part) && words.contains("device = \"cuda"),
+                    "{words}"
+                );
             }
         }
     }
 
     #[test]
     fn each_device_is_made_once() {
-        let made = each(&[Device::Cpu, Device::Cuda(1), Device::Cpu], |device| Ok(name(device)));
+        let made = each(&[Device::Cpu, Device::Cuda(1), Device::Cpu], |device| {
+            Ok(name(device))
+        });
         let made = made.expect("nothing fails");
         assert_eq!(made.into_values().collect::<Vec<_>>(), ["cpu", "cuda:1"]);
     }

@@ -11,6 +11,7 @@ pub mod device;
 mod job;
 pub mod observer;
 mod packages;
+pub mod plan;
 mod queue;
 pub mod session;
 pub mod staging;
@@ -85,7 +86,9 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
                 observer: Arc::clone(&setup.observer),
             };
             let make_runner = Arc::clone(&make_runner);
-            let handle = spawn(&format!("{}/{index}", setup.name), worker, move || make_runner(index))?;
+            let handle = spawn(&format!("{}/{index}", setup.name), worker, move || {
+                make_runner(index)
+            })?;
             engine.handles().push(handle);
         }
         Ok(engine)

@@ -50,12 +50,12 @@ impl Packages {
         let parts = plan(usize::try_from(total).unwrap_or(0), &sizes);
         let mut answers: Vec<Vec<Tensor>> = Vec::with_capacity(parts.len());
         for part in parts {
-            answers.push(self.run(&tensors, part)?);
+            answers.push(self.run(&tensors, &part)?);
         }
         joined(answers)
     }
 
-    fn run(&self, inputs: &[&Tensor], part: Part) -> Result<Vec<Tensor>> {
+    fn run(&self, inputs: &[&Tensor], part: &Part) -> Result<Vec<Tensor>> {
         let (start, length) = (part.start as i64, part.length as i64);
         let (size, package) = &self.0[part.package];
         let padding = *size as i64 - length;
@@ -164,7 +164,10 @@ fn check(file: &Path, device: Device, present: &BTreeSet<String>) -> Result<()> 
         ));
     }
     let used = metadata.get(INSTRUCTIONS).map_or("", String::as_str);
-    let missing: Vec<&str> = used.split_whitespace().filter(|i| !present.contains(*i)).collect();
+    let missing: Vec<&str> = used
+        .split_whitespace()
+        .filter(|i| !present.contains(*i))
+        .collect();
     if own == "cpu" && !missing.is_empty() {
         let missing = missing.join(", ");
         return Err(refused(
@@ -220,7 +223,9 @@ mod tests {
         let filled = fill_up(rows, 2).expect("it fills up");
         assert_eq!(filled.size(), [4, 3, 4, 4]);
         assert_eq!(filled.stride(), [48, 1, 12, 3]);
-        let sums: Vec<f64> = (0..4).map(|row| filled.get(row).sum(Kind::Float).double_value(&[])).collect();
+        let sums: Vec<f64> = (0..4)
+            .map(|row| filled.get(row).sum(Kind::Float).double_value(&[]))
+            .collect();
         assert_eq!(sums, [48., 48., 0., 0.]);
     }
 

@@ -230,7 +230,9 @@ impl<I, O> Queue<I, O> {
             Vec::new()
         };
         drop(state);
-        stranded.into_iter().for_each(|waiting| waiting.item.answer(Err(error.clone())));
+        stranded
+            .into_iter()
+            .for_each(|waiting| waiting.item.answer(Err(error.clone())));
     }
 
     /// Waits until the queue is closed.

@@ -26,7 +26,9 @@ impl From<tch::TchError> for Error {
 /// What libtorch's words mean.
 fn failure(words: String) -> Error {
     // "CUDA out of memory. Tried to allocate …", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory".
-    let is_full = ["out of memory", "can't allocate memory"].iter().any(|w| words.contains(w));
+    let is_full = ["out of memory", "can't allocate memory"]
+        .iter()
+        .any(|w| words.contains(w));
     if is_full {
         Error::OutOfMemory(words)
     } else {
@@ -195,7 +197,12 @@ impl Call for Session {
 
 /// `value` with every tensor of the kind `from` as one of the kind `to`.
 fn converted(value: &Value, from: Kind, to: Kind) -> Result<Value> {
-    let all = |elements: &[Value]| elements.iter().map(|e| converted(e, from, to)).collect::<Result<_>>();
+    let all = |elements: &[Value]| {
+        elements
+            .iter()
+            .map(|e| converted(e, from, to))
+            .collect::<Result<_>>()
+    };
     Ok(match value {
         Value::Tensor(tensor) if tensor.kind() == from => Value::Tensor(tensor.f_to_kind(to)?),
         Value::List(elements) => Value::List(all(elements)?),

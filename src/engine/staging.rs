@@ -1,5 +1,6 @@
 //! Bytes into batches: u8 pixels (height, width, channel) become one normalised f32 tensor `[B, C, H, W]` in
-//! channels-last memory order, which is the order that the bytes already have.
+//! channels-last memory order, which is the order that the bytes already have. For a GPU the bytes go over as they are,
+//! a quarter of the floats, and are normalised there.
 
 use tch::{Device, Kind, Tensor};
 
@@ -9,6 +10,9 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone)]
 pub struct Normalise {
     tables: Vec<[f32; 256]>,
+    /// `value · factor + offset` for each channel: the same, where there are no tables.
+    factors: Vec<f32>,
+    offsets: Vec<f32>,
 }
 
 impl Normalise {
@@ -20,6 +24,12 @@ impl Normalise {
         };
         Self {
             tables: mean.iter().zip(std).map(table).collect(),
+            factors: std.iter().map(|std| (scale / std) as f32).collect(),
+            offsets: mean
+                .iter()
+                .zip(std)
+                .map(|(mean, std)| (-mean / std) as f32)
+                .collect(),
         }
     }
 
@@ -36,14 +46,23 @@ impl Normalise {
     pub fn batch(&self, tiles: &[&[u8]], height: usize, width: usize, device: Device) -> Result<Tensor> {
         let channels = self.channels();
         let length = height * width * channels;
+        if let Some(other) = tiles.iter().find(|tile| tile.len() != length) {
+            let found = other.len();
+            return Err(Error::InferenceFailed(format!(
+                "a tile of {found} bytes, expected {length}"
+            )));
+        }
+        let shape = [tiles.len(), height, width, channels].map(|n| n as i64);
+        if device.is_cuda() {
+            let bytes = Tensor::f_from_slice(&tiles.concat())?.f_view(shape)?;
+            // Pinned memory is copied without a stop; the allocator keeps it until the copy is done.
+            let sent = bytes
+                .f_pin_memory(device)?
+                .f_to_device_(device, Kind::Uint8, true, false)?;
+            return self.on_device(&sent);
+        }
         let mut values = Vec::with_capacity(tiles.len() * length);
         for tile in tiles {
-            if tile.len() != length {
-                let found = tile.len();
-                return Err(Error::InferenceFailed(format!(
-                    "a tile of {found} bytes, expected {length}"
-                )));
-            }
             match self.tables.as_slice() {
                 [r, g, b] => values.extend(
                     tile.chunks_exact(3)
@@ -55,12 +74,18 @@ impl Normalise {
                 ),
             }
         }
-        let shape = [tiles.len(), height, width, channels].map(|n| n as i64);
-        Tensor::f_from_slice(&values)
-            .and_then(|t| t.f_view(shape))
-            .and_then(|t| t.f_permute([0, 3, 1, 2]))
-            .and_then(|t| t.f_to_device(device))
-            .map_err(|e| Error::InferenceFailed(e.to_string()))
+        Ok(Tensor::f_from_slice(&values)?
+            .f_view(shape)?
+            .f_permute([0, 3, 1, 2])?)
+    }
+
+    /// Normalises bytes `[B, H, W, C]` where they are.
+    fn on_device(&self, bytes: &Tensor) -> Result<Tensor> {
+        let device = bytes.device();
+        let factors = Tensor::f_from_slice(&self.factors)?.f_to_device(device)?;
+        let offsets = Tensor::f_from_slice(&self.offsets)?.f_to_device(device)?;
+        let values = bytes.f_to_kind(Kind::Float)?.f_mul(&factors)?.f_add(&offsets)?;
+        Ok(values.f_permute([0, 3, 1, 2])?)
     }
 }
 
@@ -95,6 +120,21 @@ mod tests {
             .zip(expected)
             .all(|(v, e): (&f32, f32)| (v - e).abs() < 1e-6);
         assert!(close, "{values:?}");
+    }
+
+    #[test]
+    fn normalising_on_the_device_gives_the_same() {
+        let normalise = Normalise::new(1.0 / 255.0, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
+        let tile: Vec<u8> = (0..=255).cycle().take(16 * 16 * 3).collect();
+        let expected = normalise.batch(&[&tile], 16, 16, Device::Cpu).expect("it fits");
+        let bytes = Tensor::from_slice(&tile).view([1, 16, 16, 3]);
+        let found = normalise.on_device(&bytes).expect("it fits");
+        assert_eq!(
+            (found.size(), found.stride()),
+            (expected.size(), expected.stride())
+        );
+        let difference = (found - expected).abs().max().double_value(&[]);
+        assert!(difference < 1e-6, "{difference}");
     }
 
     #[test]

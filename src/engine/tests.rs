@@ -37,9 +37,10 @@ impl Observer for Counts {
     }
 }
 
-/// Doubles numbers; 13 fails, 666 panics, and every batch waits for the gate.
+/// Doubles numbers; 13 fails, 666 panics, 99 is too much for the device, 0 kills it, and every batch waits for the gate.
 struct Doubler {
     gate: Arc<tokio::sync::Mutex<()>>,
+    dead: bool,
 }
 
 impl Runner<u64, u64> for Doubler {
@@ -49,7 +50,18 @@ impl Runner<u64, u64> for Doubler {
             return Err(Error::InferenceFailed("13".into()));
         }
         assert!(!inputs.contains(&666), "666");
+        if inputs.contains(&99) {
+            return Err(Error::OutOfMemory("99".into()));
+        }
+        self.dead |= inputs.contains(&0);
+        if self.dead {
+            return Err(Error::InferenceFailed("an illegal memory access".into()));
+        }
         Ok(inputs.iter().map(|i| Ok(2 * i)).collect())
+    }
+
+    fn is_lost(&self) -> bool {
+        self.dead
     }
 }
 
@@ -60,6 +72,10 @@ struct Rig {
 }
 
 fn rig(capacity: usize, max_batch: usize) -> Rig {
+    rig_of(1, capacity, max_batch)
+}
+
+fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
     let (counts, gate) = (Arc::new(Counts::default()), Arc::new(tokio::sync::Mutex::new(())));
     let setup = Setup {
         name: "doubler".into(),
@@ -68,7 +84,7 @@ fn rig(capacity: usize, max_batch: usize) -> Rig {
             max_delay: Duration::ZERO,
             capacity,
         },
-        workers: 1,
+        workers,
         share: Some(Share {
             turns: Turns::new(NonZeroUsize::MIN),
             cores: 1,
@@ -79,6 +95,7 @@ fn rig(capacity: usize, max_batch: usize) -> Rig {
     let engine = Engine::start(&setup, move |_| {
         Ok(Doubler {
             gate: Arc::clone(&its_gate),
+            dead: false,
         })
     });
     Rig {
@@ -146,6 +163,58 @@ async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
         );
         assert_eq!(ask(&rig.engine, 21, None).await, Ok(42));
     }
+}
+
+#[tokio::test]
+async fn a_lost_device_answers_all_who_wait_and_lets_nobody_in() {
+    let rig = rig(64, 2);
+    let closed = rig.gate.lock().await;
+    let mut asked = Vec::new();
+    for n in [0, 1, 2, 3, 4] {
+        let engine = Arc::clone(&rig.engine);
+        asked.push(tokio::spawn(async move { ask(&engine, n, None).await }));
+        tokio::task::yield_now().await;
+    }
+    let held = rig.engine.admit(1).expect("a place that was reserved before");
+    drop(closed);
+    for one in asked {
+        let answer = one.await.expect("no panic reaches the caller");
+        assert!(matches!(answer, Err(Error::DeviceLost(_))), "{answer:?}");
+    }
+    assert!(matches!(rig.engine.admit(1), Err(Error::DeviceLost(_))));
+    let late = rig.engine.submit(held, vec![5], None).await;
+    assert!(matches!(late, Err(Error::DeviceLost(_))), "{late:?}");
+    assert!(matches!(rig.engine.trouble(), Some(Error::DeviceLost(_))));
+    assert!(
+        rig.counts.items.load(Ordering::SeqCst) <= 2,
+        "nothing is tried again on a lost device"
+    );
+}
+
+#[tokio::test]
+async fn of_two_devices_the_other_goes_on() {
+    let rig = rig_of(2, 64, 1);
+    assert!(matches!(
+        ask(&rig.engine, 0, None).await,
+        Err(Error::DeviceLost(_))
+    ));
+    for n in 1..20 {
+        assert_eq!(ask(&rig.engine, n, None).await, Ok(2 * n));
+    }
+    assert!(matches!(rig.engine.trouble(), Some(Error::DeviceLost(_))));
+}
+
+#[tokio::test]
+async fn a_full_device_is_in_trouble_until_a_batch_gets_through() {
+    let rig = rig(64, 4);
+    assert_eq!(rig.engine.trouble(), None);
+    assert!(matches!(
+        ask(&rig.engine, 99, None).await,
+        Err(Error::OutOfMemory(_))
+    ));
+    assert!(matches!(rig.engine.trouble(), Some(Error::OutOfMemory(_))));
+    assert_eq!(ask(&rig.engine, 1, None).await, Ok(2));
+    assert_eq!(rig.engine.trouble(), None);
 }
 
 #[tokio::test]

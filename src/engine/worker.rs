@@ -86,7 +86,11 @@ impl<I, O> Worker<I, O> {
         drop(inputs);
         let compute = started.elapsed();
         self.observer.batch(size, compute);
-        let of_device = |wanted: fn(&Error) -> bool| outputs.iter().find_map(|o| o.as_ref().err().filter(|e| wanted(e)));
+        let of_device = |wanted: fn(&Error) -> bool| {
+            outputs
+                .iter()
+                .find_map(|o| o.as_ref().err().filter(|e| wanted(e)))
+        };
         let lost = of_device(|e| matches!(e, Error::DeviceLost(_))).cloned();
         let full = of_device(|e| matches!(e, Error::OutOfMemory(_))).cloned();
         self.queue.learn(compute, full);
@@ -103,12 +107,21 @@ impl<I, O> Worker<I, O> {
 
 /// Runs a batch; if it fails as a whole, runs each item alone, unless the device is lost. Always one answer an input.
 fn run_contained<I, O>(runner: &mut dyn Runner<I, O>, inputs: &[I]) -> Vec<Result<O>> {
-    match attempt(runner, inputs) {
+    let outcome = attempt(runner, inputs);
+    let failure = match &outcome {
+        Ok(outputs) => outputs.iter().find_map(|o| {
+            o.as_ref()
+                .err()
+                .filter(|e| matches!(e, Error::InferenceFailed(_)))
+        }),
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failure.filter(|_| runner.is_lost()) {
+        let lost = Error::DeviceLost(error.to_string());
+        return inputs.iter().map(|_| Err(lost.clone())).collect();
+    }
+    match outcome {
         Ok(outputs) => outputs,
-        Err(error) if runner.is_lost() => {
-            let lost = Error::DeviceLost(error.to_string());
-            inputs.iter().map(|_| Err(lost.clone())).collect()
-        }
         Err(error) if inputs.len() == 1 => vec![Err(error)],
         Err(error) => {
             tracing::warn!(%error, batch_size = inputs.len(), "batch failed; running its items one by one");

@@ -14,10 +14,10 @@ use super::{
     Answer, Explanation, Family, Item, Layers, Map, Method, Request, channels, gradients, input, listing,
     perturbation, visualize,
 };
-use crate::engine::Runner;
 use crate::engine::session::{Exported, Session, configure_thread_on};
 use crate::engine::staging::floats;
 use crate::engine::turns::Turns;
+use crate::engine::{Runner, device};
 use crate::error::{Error, Result};
 use crate::tasks::Subject;
 
@@ -157,6 +157,10 @@ impl Runner<Request, Answer> for Explainer {
             Request::Abilities => self.abilities().map(Answer::Abilities),
         };
         Ok(requests.iter().map(answer).collect())
+    }
+
+    fn is_lost(&self) -> bool {
+        device::is_lost(self.origin.device)
     }
 }
 

@@ -165,6 +165,18 @@ pub fn argument(subject: &Subject, batch: &Tensor) -> Result<Value> {
     }
 }
 
+/// Computes a blank batch of `size`, as predictions would.
+///
+/// # Errors
+/// [`Error::InvalidModel`] when the module does not keep its task's contract.
+pub fn exercise(session: &Session, subject: &Subject, size: usize) -> Result<()> {
+    task(subject.manifest.task)
+        .check(session, subject, size)
+        .map_err(|Breach(problem)| Error::InvalidModel {
+            problems: vec![format!("a blank batch of {size}: {problem}")],
+        })
+}
+
 /// Runs batches of predictions on the thread that owns it.
 #[derive(Debug)]
 pub struct Predictor {
@@ -180,14 +192,7 @@ impl Predictor {
     pub fn new(session: Session, subject: Arc<Subject>) -> Result<Self> {
         let largest = subject.manifest.batching.max_batch_size;
         for size in if largest > 1 { vec![1, largest] } else { vec![1] } {
-            task(subject.manifest.task)
-                .check(&session, &subject, size)
-                .map_err(|Breach(problem)| {
-                    let problem = format!("a blank batch of {size}: {problem}");
-                    Error::InvalidModel {
-                        problems: vec![problem],
-                    }
-                })?;
+            exercise(&session, &subject, size)?;
         }
         Ok(Self { session, subject })
     }

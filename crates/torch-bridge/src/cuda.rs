@@ -3,7 +3,10 @@
 //! libtorch's CUDA half registers its kernels when it is loaded, so loading `libtorch_cuda.so` (of the same wheel as
 //! `libtorch_cpu.so`, on the library path) into the process is all that is needed. What the machine has is asked of
 //! NVIDIA's driver itself, which can answer where libtorch cannot start: it says *why* there is no device.
-#![expect(unsafe_code, reason = "shared libraries are loaded at run time, and NVIDIA's driver is called")]
+#![expect(
+    unsafe_code,
+    reason = "shared libraries are loaded at run time, and NVIDIA's driver is called"
+)]
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_uint};
 use std::sync::OnceLock;
@@ -75,14 +78,20 @@ impl CudaDriver {
         // SAFETY: these are the driver's documented signatures; every pointer is to a local that outlives its call.
         unsafe {
             driver.call("cuInit", |init: unsafe extern "C" fn(c_uint) -> c_int| init(0))?;
-            let version =
-                driver.number("cuDriverGetVersion", |get: unsafe extern "C" fn(*mut c_int) -> c_int, out| get(out))?;
-            let count =
-                driver.number("cuDeviceGetCount", |get: unsafe extern "C" fn(*mut c_int) -> c_int, out| get(out))?;
+            let version = driver.number(
+                "cuDriverGetVersion",
+                |get: unsafe extern "C" fn(*mut c_int) -> c_int, out| get(out),
+            )?;
+            let count = driver.number(
+                "cuDeviceGetCount",
+                |get: unsafe extern "C" fn(*mut c_int) -> c_int, out| get(out),
+            )?;
             let version = u32::try_from(version).unwrap_or(0);
             Ok(Self {
                 version: (version / 1000, version % 1000 / 10),
-                devices: (0..count).map(|index| driver.device(index)).collect::<Result<_, _>>()?,
+                devices: (0..count)
+                    .map(|index| driver.device(index))
+                    .collect::<Result<_, _>>()?,
             })
         }
     }
@@ -160,7 +169,9 @@ impl Calls {
             self.call("cuDeviceGetName", |get: GetName| {
                 get(name.as_mut_ptr(), NAME_LENGTH as c_int, device)
             })?;
-            self.call("cuDeviceTotalMem_v2", |get: GetMemory| get(&raw mut memory, device))?;
+            self.call("cuDeviceTotalMem_v2", |get: GetMemory| {
+                get(&raw mut memory, device)
+            })?;
             let attribute = |which| {
                 self.number("cuDeviceGetAttribute", |get: GetAttribute, out| {
                     get(out, which, device)

@@ -74,9 +74,8 @@ impl Package {
             _ => -1,
         };
         // SAFETY: the text lives through the call.
-        let raw = produce(|out| unsafe {
-            ffi::bridge_package_load(file.as_ptr(), runners.get(), index, out)
-        })?;
+        let raw =
+            produce(|out| unsafe { ffi::bridge_package_load(file.as_ptr(), runners.get(), index, out) })?;
         Ok(Self { raw })
     }
 

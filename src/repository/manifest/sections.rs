@@ -28,11 +28,7 @@ pub(super) fn artifact(s: &mut Section<'_>) -> Artifact {
     s.check(sha256.as_ref().is_none_or(is_digest), "sha256", || {
         "expected 64 hexadecimal digits, as `sha256sum model.pt` prints them".into()
     });
-    Artifact {
-        file,
-        format,
-        sha256,
-    }
+    Artifact { file, format, sha256 }
 }
 
 /// A package is one compiled `forward` of tensors: not every task can do with that.
@@ -48,9 +44,11 @@ pub(super) fn check_packaged(
     root.check(fits, "artifact.format", || {
         "found \"aoti\", which has `forward` of a batch alone; this model needs \"torchscript\"".into()
     });
-    root.check(instances.precision == Precision::F32, "instances.precision", || {
-        "a package has the precision that it was compiled with; leave this key out".into()
-    });
+    root.check(
+        instances.precision == Precision::F32,
+        "instances.precision",
+        || "a package has the precision that it was compiled with; leave this key out".into(),
+    );
 }
 
 pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {

@@ -176,7 +176,10 @@ fn a_package_has_one_method_and_its_own_precision() {
     let packaged = Manifest::parse(&with("aoti")).expect("a classifier can be packaged");
     assert_eq!(packaged.artifact.format, ArtifactFormat::Aoti);
     let other = Manifest::parse(&with("onnx")).expect_err("there is no such format");
-    assert!(other[0].starts_with("artifact.format: found \"onnx\""), "{other:?}");
+    assert!(
+        other[0].starts_with("artifact.format: found \"onnx\""),
+        "{other:?}"
+    );
     let vae = with("aoti").replace("classification", "vae");
     let half = format!("{}[instances]\nprecision = \"bf16\"\n", with("aoti"));
     for (wrong, key) in [(vae, "artifact.format: "), (half, "instances.precision: ")] {

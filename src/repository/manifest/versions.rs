@@ -58,7 +58,10 @@ pub fn packages(file: &Path) -> Vec<(usize, PathBuf)> {
         let digits = name.strip_prefix(&prefix)?.strip_suffix(".pt2")?;
         digits.parse().ok().filter(|size| *size > 0)
     };
-    let folder = file.parent().into_iter().filter_map(|folder| folder.read_dir().ok());
+    let folder = file
+        .parent()
+        .into_iter()
+        .filter_map(|folder| folder.read_dir().ok());
     let mut packages: Vec<_> = folder
         .flatten()
         .filter_map(|entry| Some(entry.ok()?.path()))

@@ -233,7 +233,13 @@ fn a_prepared_copy_gives_the_same_numbers() {
 fn a_copy_that_is_frozen_only_gives_the_same_numbers() {
     let (original, arrays) = (module("residual_scripted"), arrays("residual_scripted"));
     let frozen = original
-        .prepare_for_inference_with(&["forward"], Preparation { fuse: false, ..Preparation::default() })
+        .prepare_for_inference_with(
+            &["forward"],
+            Preparation {
+                fuse: false,
+                ..Preparation::default()
+            },
+        )
         .unwrap();
     let _guard = tch::no_grad_guard();
     let output = frozen

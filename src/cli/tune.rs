@@ -1,0 +1,241 @@
+//! `lucarne tune`: measures how a model shares the cores best, and writes it into its model.toml.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use tch::Device;
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use crate::engine::plan::{Plan, Rated, choose, halve};
+use crate::engine::session::Session;
+use crate::error::{Error, Result};
+use crate::repository::manifest::{self, ArtifactFormat, Manifest};
+use crate::repository::open;
+use crate::tasks::{self, Labels, Subject};
+
+/// `lucarne tune`
+#[derive(Debug, Args)]
+pub(super) struct Tune {
+    /// The model's folder
+    model: PathBuf,
+    /// Seconds that measuring may take
+    #[arg(long, default_value_t = 90.0)]
+    seconds: f64,
+    /// Largest batch that is tried
+    #[arg(long, default_value_t = 32)]
+    largest_batch: usize,
+    /// Measure every plan for as long as the best, and say how near the quick search came
+    #[arg(long)]
+    full: bool,
+    /// Print the plan, and leave model.toml as it is
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Seconds that the full sweep gives each plan, in rounds so that a machine that slows down slows them all.
+const SWEEP_ROUNDS: u32 = 3;
+const SWEEP_ROUND: Duration = Duration::from_secs(2);
+
+/// A model that is measured.
+struct Subjected {
+    session: Session,
+    subject: Subject,
+}
+
+impl Tune {
+    pub(super) fn run(&self) -> Result<()> {
+        let started = Instant::now();
+        if !(self.seconds.is_finite() && self.seconds > 0.0) || self.largest_batch == 0 {
+            let text = "--seconds and --largest-batch must be greater than 0";
+            return Err(Error::InvalidSettings(text.into()));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let model = Subjected::open(&self.model, cores)?;
+        let batches = self.batches(&model.subject);
+        let plans = Plan::all(cores, &batches);
+        // Every size runs once before it is measured: the first run of a size is slower.
+        for &batch in &batches {
+            tasks::exercise(&model.session, &model.subject, batch)?;
+        }
+        let measure = |plan: Plan, time: Duration| model.rate(plan, time);
+        let rated = halve(&plans, Duration::from_secs_f64(self.seconds), measure)?;
+        let chosen = choose(&rated).ok_or_else(|| Error::Internal("there is no plan".into()))?;
+        for Rated { plan, rate } in rated.iter().take(5) {
+            super::print(&format!("{rate:>9.1} items a second  {plan}"))?;
+        }
+        let took = started.elapsed().as_secs_f64();
+        super::print(&format!("best: {}, found in {took:.0} s", chosen.plan))?;
+        if self.full {
+            model.compare(&plans, chosen.plan)?;
+        }
+        if self.dry_run {
+            return Ok(());
+        }
+        let file = self.model.join("model.toml");
+        write(&file, chosen, cores)?;
+        super::print(&format!("written into {}", file.display()))
+    }
+
+    /// Powers of two; of a packaged model the sizes that there are packages for.
+    fn batches(&self, subject: &Subject) -> Vec<usize> {
+        let compiled: Vec<usize> = match subject.manifest.artifact.format {
+            ArtifactFormat::Torchscript => Vec::new(),
+            ArtifactFormat::Aoti => package_sizes(&self.model, &subject.manifest),
+        };
+        let is_right = |size: &usize| compiled.is_empty() || compiled.contains(size);
+        let largest = self.largest_batch;
+        let sizes = (0..usize::BITS - 1)
+            .map(|power| 1 << power)
+            .take_while(|size| *size <= largest);
+        let sizes: Vec<usize> = sizes.filter(is_right).collect();
+        if sizes.is_empty() { vec![1] } else { sizes }
+    }
+}
+
+fn package_sizes(dir: &Path, manifest: &Manifest) -> Vec<usize> {
+    let newest = manifest::versions(dir, &manifest.artifact)
+        .ok()
+        .and_then(|mut all| all.pop());
+    let files = newest
+        .map(|version| manifest::packages(&version.file))
+        .unwrap_or_default();
+    files.into_iter().map(|(size, _)| size).collect()
+}
+
+impl Subjected {
+    fn open(dir: &Path, cores: usize) -> Result<Self> {
+        let mut manifest = Manifest::read(dir)?;
+        // As many runners as the plan with the most instances has.
+        manifest.instances.count = cores;
+        let version = manifest::versions(dir, &manifest.artifact)?.pop();
+        let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
+        let subject = Subject::new(manifest, Labels::default());
+        Ok(Self {
+            session: open(&version.file, Device::Cpu, &subject)?.session,
+            subject,
+        })
+    }
+
+    fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
+        plan.rate(time, |plan| {
+            move || tasks::exercise(&self.session, &self.subject, plan.batch)
+        })
+    }
+
+    /// Measures all of `plans` alike, and says what `chosen` is beside the best.
+    fn compare(&self, plans: &[Plan], chosen: Plan) -> Result<()> {
+        let mut sums = vec![0.0; plans.len()];
+        for _ in 0..SWEEP_ROUNDS {
+            for (sum, &plan) in sums.iter_mut().zip(plans) {
+                *sum += self.rate(plan, SWEEP_ROUND)?;
+            }
+        }
+        let mut rated: Vec<Rated> = plans
+            .iter()
+            .zip(sums)
+            .map(|(&plan, sum)| Rated {
+                plan,
+                rate: sum / f64::from(SWEEP_ROUNDS),
+            })
+            .collect();
+        rated.sort_by(|a, b| b.rate.total_cmp(&a.rate));
+        super::print("\nfull sweep")?;
+        for Rated { plan, rate } in &rated {
+            super::print(&format!("{rate:>9.1} items a second  {plan}"))?;
+        }
+        let found = rated.iter().find(|r| r.plan == chosen).map_or(0.0, |r| r.rate);
+        let share = 100.0 * found / rated.first().map_or(1.0, |r| r.rate);
+        super::print(&format!(
+            "the quick search's plan reaches {share:.1} % of the best"
+        ))
+    }
+}
+
+/// Writes the plan into `file`, leaving all else as it is.
+fn write(file: &Path, chosen: Rated, cores: usize) -> Result<()> {
+    let wrong = |e: &dyn std::fmt::Display| Error::InvalidSettings(format!("{}: {e}", file.display()));
+    let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
+    let edited = edited(&text, chosen, cores).map_err(|e| wrong(&e))?;
+    std::fs::write(file, edited).map_err(|e| wrong(&e))
+}
+
+fn edited(text: &str, chosen: Rated, cores: usize) -> Result<String, toml_edit::TomlError> {
+    const MARK: &str = "# lucarne tune:";
+    let mut document: DocumentMut = text.parse()?;
+    let Rated { plan, rate } = chosen;
+    set(&mut document, "batching", "max_batch_size", plan.batch);
+    set(&mut document, "instances", "count", plan.instances);
+    set(&mut document, "instances", "threads", plan.threads);
+    if let Some(table) = document.get_mut("instances").and_then(Item::as_table_mut) {
+        let before = table.decor().prefix().and_then(|p| p.as_str()).unwrap_or("\n");
+        let kept: String = before
+            .split_inclusive('\n')
+            .filter(|line| !line.starts_with(MARK))
+            .collect();
+        table.decor_mut().set_prefix(format!(
+            "{kept}{MARK} {rate:.0} items a second on {cores} cores\n"
+        ));
+    }
+    Ok(document.to_string())
+}
+
+/// Sets `section.key`, keeping what the line already looks like.
+fn set(document: &mut DocumentMut, section: &str, key: &str, number: usize) {
+    let section = document
+        .entry(section)
+        .or_insert_with(|| Item::Table(Table::new()));
+    let number = i64::try_from(number).unwrap_or(i64::MAX);
+    match section.get_mut(key).and_then(Item::as_value_mut) {
+        Some(old) => {
+            let decor = old.decor().clone();
+            *old = number.into();
+            *old.decor_mut() = decor;
+        }
+        None => section[key] = value(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATED: Rated = Rated {
+        plan: Plan {
+            instances: 2,
+            threads: 1,
+            batch: 8,
+        },
+        rate: 217.4,
+    };
+
+    #[test]
+    fn a_plan_is_written_and_all_else_kept() {
+        let before = "task = \"classification\" # mine\n\n[batching]\nmax_batch_size = 16 # large\n\n\
+                      [input]\nsize = [8, 8]\n";
+        let once = edited(before, RATED, 2).expect("it is TOML");
+        assert!(once.contains("task = \"classification\" # mine\n"), "{once}");
+        assert!(once.contains("max_batch_size = 8 # large\n"), "{once}");
+        assert!(
+            once.contains("# lucarne tune: 217 items a second on 2 cores\n[instances]\n"),
+            "{once}"
+        );
+        let twice = edited(&once, RATED, 2).expect("it is TOML");
+        assert_eq!(once, twice);
+        let read = Manifest::parse(&twice).expect("the manifest is still right");
+        assert_eq!(
+            (
+                read.batching.max_batch_size,
+                read.instances.count,
+                read.instances.threads
+            ),
+            (8, 2, 1)
+        );
+    }
+
+    #[test]
+    fn what_is_not_toml_is_left_alone() {
+        assert!(edited("task = ", RATED, 2).is_err());
+    }
+}
