@@ -14,6 +14,7 @@ help:
 	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
+	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make build        build the program, target/release/lucarne'
 	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
@@ -52,10 +53,15 @@ bench: build
 	scripts/python-environment bench/requirements.txt .cache/bench-venv
 	.cache/bench-venv/bin/python bench/run.py --output .cache/bench.md $(BENCH)
 
+aoti:
+	@[ -n '$(MODEL)' ] || { echo 'make aoti MODEL=models/selfie: say which model folder'; exit 1; }
+	scripts/python-environment models/recipes/aoti.requirements.txt .cache/aoti-venv
+	.cache/aoti-venv/bin/python models/recipes/aoti.py $(MODEL) $(AOTI)
+
 image:
 	@scripts/image $(TAG)
 
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency bench image clean-cache
+.PHONY: help serve setup build test lint parity saliency bench aoti image clean-cache

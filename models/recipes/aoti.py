@@ -1,11 +1,11 @@
 """Compiles the TorchScript file of a model folder ahead of time: a package of AOTInductor for each size of a batch.
 
-    scripts/python-environment models/recipes/aoti.requirements.txt .cache/aoti
-    .cache/aoti/bin/python models/recipes/aoti.py models/mobilenet_v2
+    make aoti MODEL=models/selfie
 
 Beside `model.pt` it writes `model.b1.pt2`, `model.b2.pt2`, … The weights are in the packages, folded and in the order
 that oneDNN wants on this processor for the threads of an instance, and the code is compiled for its instruction set:
-make them where they shall run, with the version of torch that shall run them. A C++ compiler (g++) is needed here, not there.
+make them where they shall run, with the version of torch that shall run them. A C++ compiler (g++) is needed for that,
+and none to run them.
 
 Each package is run on random input beside the TorchScript before it is put in place. A line says how far apart their
 answers are, how long both take for an image, and how many times faster the package is. Which of them is faster depends
@@ -34,7 +34,20 @@ from torch.fx.experimental.proxy_tensor import make_fx
 TOLERANCE = 1e-4
 """How far apart answers may be, of the greatest absolute value of the answer, or of 1 if that is less."""
 
+INSTRUCTIONS = ("amx", "avx", "bmi", "f16c", "fma", "gfni", "sse", "ssse", "vaes", "vpclmulqdq")
+"""How the processor's flags begin that code may be compiled for; the server refuses where one of them is missing."""
+
+
+def instructions() -> str:
+    """Those of this processor."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.is_file() else []
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), [])
+    return " ".join(sorted(flag for flag in flags if flag.startswith(INSTRUCTIONS)))
+
+
 INDUCTOR = {
+    "aot_inductor.metadata": {"lucarne.instructions": instructions()},
     # Weights become constants: batch normalisation goes into the convolutions, which are reordered once, and here.
     "freezing": True,
     # The loops take the threads of whoever calls, not as many as there are here.
@@ -118,7 +131,9 @@ def check_shape(declared: dict) -> None:
 def random_tensor(declared: dict, batch: int) -> Tensor:
     """Normal numbers, or 0 and 1, which are valid wherever integers look something up in a table."""
     shape = (batch, *declared["shape"][1:])
-    return torch.randn(shape) if declared["dtype"] == "f32" else torch.randint(0, 2, shape)
+    tensor = torch.randn(shape) if declared["dtype"] == "f32" else torch.randint(0, 2, shape)
+    # The server lays whatever has four dimensions out as it does pictures.
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def answers(output: object) -> list[Tensor]:
@@ -251,7 +266,7 @@ def main() -> None:
     arguments.add_argument(
         "--batch-sizes", type=positive, nargs="+", help="default: powers of two up to max_batch_size, and that"
     )
-    arguments.add_argument("--threads", type=positive, help="of an instance of the server (default: what model.toml says)")
+    arguments.add_argument("--threads", type=positive, help="of an instance (default: what model.toml says)")
     options = arguments.parse_args()
     warnings.filterwarnings("ignore")
     logging.disable(logging.WARNING)

@@ -1,4 +1,7 @@
 //! AOTInductor packages of one model: each is compiled for one batch size, and a batch is filled up to the next.
+//!
+//! A package checks nothing of what it is given: other strides are read as nonsense and other sizes beyond the end. So
+//! every input is put into the memory order that the recipe compiled for, and has exactly the rows.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
@@ -65,7 +68,7 @@ impl Packages {
             } else {
                 input.f_narrow(0, start, length)?
             };
-            Ok(Value::Tensor(fill_up(rows, padding)?))
+            Ok(Value::Tensor(in_order(&fill_up(rows, padding)?)?))
         };
         let filled = inputs.iter().map(filled).collect::<Result<Vec<_>>>()?;
         let answer = |value: Value| -> Result<Tensor> {
@@ -102,6 +105,18 @@ fn fill_up(rows: Tensor, padding: i64) -> Result<Tensor> {
         *last = padding;
     }
     Ok(rows.f_constant_pad_nd(pads)?)
+}
+
+/// `input` in the memory order that packages are compiled for: pictures, and whatever else has four dimensions, in
+/// channels-last, all else row-major. No copy where it is so already.
+fn in_order(input: &Tensor) -> Result<Tensor> {
+    if input.dim() != 4 {
+        return Ok(input.f_contiguous()?);
+    }
+    Ok(input
+        .f_permute([0, 2, 3, 1])?
+        .f_contiguous()?
+        .f_permute([0, 3, 1, 2])?)
 }
 
 /// The answers of all parts, one behind the other.
@@ -227,6 +242,22 @@ mod tests {
             .map(|row| filled.get(row).sum(Kind::Float).double_value(&[]))
             .collect();
         assert_eq!(sums, [48., 48., 0., 0.]);
+    }
+
+    #[test]
+    fn inputs_are_put_into_the_order_of_the_package() {
+        let picture = Tensor::arange(2 * 3 * 4 * 4, (Kind::Float, Device::Cpu)).view([2, 3, 4, 4]);
+        let ordered = in_order(&picture).expect("it is put in order");
+        assert_eq!(ordered.stride(), [48, 1, 12, 3]);
+        assert!(ordered.equal(&picture));
+        let again = in_order(&ordered).expect("it is in order");
+        assert_eq!(
+            again.data_ptr(),
+            ordered.data_ptr(),
+            "no copy where none is needed"
+        );
+        let table = Tensor::ones([4, 2], (Kind::Float, Device::Cpu)).transpose(0, 1);
+        assert_eq!(in_order(&table).expect("a table").stride(), [4, 1]);
     }
 
     #[test]
