@@ -7,6 +7,7 @@ mod support;
 mod closed_forms;
 mod errors;
 mod explain;
+mod instances;
 mod operations;
 mod predict;
 mod saliency;

@@ -230,6 +230,33 @@ fn a_prepared_copy_gives_the_same_numbers() {
 }
 
 #[test]
+fn a_copy_in_half_precision_gives_nearly_the_same_numbers() {
+    let (original, arrays) = (module("residual_scripted"), arrays("residual_scripted"));
+    let preparation = Preparation {
+        kind: Some(tch::Kind::BFloat16),
+        ..Preparation::default()
+    };
+    let half = original
+        .prepare_for_inference_with(&["forward"], preparation)
+        .unwrap();
+    let _guard = tch::no_grad_guard();
+    let Value::Tensor(input) = value(&arrays["in:0:0"]) else {
+        panic!("the fixture takes a tensor");
+    };
+    let input = Value::Tensor(input.to_kind(tch::Kind::BFloat16));
+    let output = half.call("forward", &[input]).unwrap().into_tensor().unwrap();
+    assert_eq!(output.kind(), tch::Kind::BFloat16);
+    let expected = &arrays["out:0:0"];
+    let off = difference(&output.to_kind(tch::Kind::Float), expected);
+    assert!(off > 0.0 && off < 0.05, "off by {off:e}");
+    let whole = Preparation {
+        kind: Some(tch::Kind::Int64),
+        ..Preparation::default()
+    };
+    assert!(original.prepare_for_inference_with(&["forward"], whole).is_err());
+}
+
+#[test]
 fn a_copy_that_is_frozen_only_gives_the_same_numbers() {
     let (original, arrays) = (module("residual_scripted"), arrays("residual_scripted"));
     let frozen = original

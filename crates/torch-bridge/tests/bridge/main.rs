@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod calls;
+mod cuda;
 mod fixtures;
 mod layers;
+mod packages;
 mod taps;
 mod threads;
 mod vision;

@@ -1,0 +1,195 @@
+"""Whether cost grows as it should: a soak at twice the capacity, more and more clients, and many models that idle.
+
+    make build && cargo build --release --example load
+    python3 bench/endurance.py soak [--seconds 600]
+    python3 bench/endurance.py clients
+    python3 bench/endurance.py idle [--models 50]
+
+Each starts a server of its own on the machine's cores and prints what it found beside what is wanted. The load program
+shares the cores with the server. Nothing but Python's own library is needed.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
+PHOTO = ROOT / "tests/golden/photos/coffee.jpg"
+MODEL = ROOT / "models/mobilenet_v2"
+READY_WITHIN_S = 600.0
+PLACES = 64
+"""Of the queue in the soak. A server without spare capacity answers after a full queue, so that its length is the
+latency; 64 is about a third of a second here."""
+
+
+class Server:
+    """A running server, as /proc sees it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def memory_mb(self) -> float:
+        """What only this process has in memory, and its share of the rest."""
+        lines = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+    def cpu_s(self) -> float:
+        """Processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def load(self, seconds: float, *flags: str, warmup: float = 3.0) -> dict:
+        """One run of the load program."""
+        command = [RELEASE / "examples/load", "--json", "--url", self.url, "--path", f"/v1/models/{MODEL.name}/predict"]
+        command += ["--seconds", str(seconds), "--warmup", str(warmup), *flags, PHOTO]
+        done = subprocess.run(list(map(str, command)), stdout=subprocess.PIPE, text=True, check=True)
+        return json.loads(done.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def serving(models: Path) -> Iterator[Server]:
+    """Until the block ends; it begins when every model is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(RELEASE / "lucarne"), "serve", "--models", str(models), "--port", str(port), "--log", "warn"]
+    process = subprocess.Popen(command)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(process, url)
+        yield Server(process, url)
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    """Fails when the server ends, or takes too long."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise SystemExit(f"the server ended with status {process.returncode}")
+        with contextlib.suppress(OSError):
+            direct.open(f"{url}/readyz", timeout=5).close()
+            return
+        time.sleep(0.1)
+    raise SystemExit("the server is not ready in time")
+
+
+@contextlib.contextmanager
+def copies(count: int, queue: int | None = None) -> Iterator[Path]:
+    """A folder with the model as often as `count`; a name of its own for each but the first."""
+    with tempfile.TemporaryDirectory() as folder:
+        for index in range(count):
+            name = MODEL.name if index == 0 else f"{MODEL.name}_{index}"
+            copy = Path(folder) / name
+            shutil.copytree(MODEL, copy, ignore=shutil.ignore_patterns("*.pt2"))
+            manifest = copy / "model.toml"
+            text = manifest.read_text(encoding="utf-8")
+            if queue is not None:
+                before = [line for line in text.splitlines() if not line.startswith("queue_capacity")]
+                text = "\n".join(before).replace("[batching]", f"[batching]\nqueue_capacity = {queue}")
+            manifest.write_text(text, encoding="utf-8")
+        yield Path(folder)
+
+
+def soak(seconds: float) -> None:
+    """Twice the capacity for `seconds`."""
+    with copies(1, PLACES) as models, serving(models) as server:
+        capacity = server.load(20, "--clients", str(PLACES))
+        rate = 2 * capacity["requests_per_second"]
+        print(f"at capacity: {capacity['requests_per_second']:.0f} a second, p99 {capacity['p99_ms']:.0f} ms", flush=True)
+        memory = [server.memory_mb()]
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(max(1.0, seconds / 10)):
+                memory.append(server.memory_mb())
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        found = server.load(seconds, "--rate", f"{rate:.0f}")
+        ended.set()
+        watcher.join()
+    statuses = found["statuses"]
+    print(f"{rate:.0f} a second for {seconds:.0f} s: {statuses}, broken connections {found['broken']}")
+    print(
+        f"accepted: p99 {found['p99_ms']:.0f} ms, {found['p99_ms'] / capacity['p99_ms']:.2f} × that at capacity "
+        f"(wanted: at most 2); 429: p50 {found['refused_p50_ms']:.1f} ms, p99 {found['refused_p99_ms']:.1f} ms"
+    )
+    half = len(memory) // 2
+    print(
+        f"memory, MB: {', '.join(f'{mb:.0f}' for mb in memory)}; second half / first half "
+        f"{statistics.mean(memory[half:]) / statistics.mean(memory[1:half] or memory):.3f} (wanted: flat)"
+    )
+
+
+def clients(seconds: float) -> None:
+    """Requests a core, from 8 to 512 clients."""
+    with copies(1, 1024) as models, serving(models) as server:
+        cores, first = len(os.sched_getaffinity(0)), None
+        for count in (8, 32, 128, 512):
+            before = server.cpu_s()
+            # Many clients come in waves: the window holds several.
+            window = seconds * max(1.0, count / 64)
+            found = server.load(window, "--clients", str(count), warmup=window / 3)
+            per_core = found["requests_per_second"] / cores
+            first = first or per_core
+            busy = server.cpu_s() - before
+            print(
+                f"{count:>4} clients: {per_core:.1f} requests a second and core, {per_core / first:.2f} × that of 8; "
+                f"server busy {busy:.0f} core-seconds; p99 {found['p99_ms']:.0f} ms; {found['statuses']}",
+                flush=True,
+            )
+
+
+def idle(count: int, seconds: float) -> None:
+    """Memory and processor time of `count` models that nobody asks."""
+    found = {}
+    for many in (1, count):
+        with copies(many) as models, serving(models) as server:
+            time.sleep(5)
+            before, started = server.cpu_s(), time.monotonic()
+            time.sleep(seconds)
+            share = 100 * (server.cpu_s() - before) / (time.monotonic() - started)
+            found[many] = server.memory_mb()
+            print(f"{many:>3} models, idle: {share:.2f} % of a core (wanted: below 0.5), {found[many]:.0f} MB", flush=True)
+    weights = (MODEL / "model.pt").stat().st_size / 2**20
+    each = (found[count] - found[1]) / (count - 1)
+    print(f"a further model takes {each:.1f} MB; its file has {weights:.1f} MB")
+
+
+def main() -> None:
+    """See the module's text."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("soak").add_argument("--seconds", type=float, default=600.0)
+    commands.add_parser("clients").add_argument("--seconds", type=float, default=8.0)
+    idling = commands.add_parser("idle")
+    idling.add_argument("--models", type=int, default=50)
+    idling.add_argument("--seconds", type=float, default=20.0)
+    options = parser.parse_args()
+    if options.command == "soak":
+        soak(options.seconds)
+    elif options.command == "clients":
+        clients(options.seconds)
+    else:
+        idle(options.models, options.seconds)
+
+
+if __name__ == "__main__":
+    main()
