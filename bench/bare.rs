@@ -6,11 +6,12 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use lucarne::engine::device::threads_each;
 use lucarne::engine::plan::Plan;
-use lucarne::engine::session::{Session, configure_process};
+use lucarne::engine::session::{Session, configure_process, configure_thread};
 use lucarne::image::{Limits, tile};
 use lucarne::repository::manifest::Manifest;
 use lucarne::repository::open;
@@ -28,6 +29,9 @@ struct Bare {
     /// How long the best plan is measured
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Instead of the best plan: the median of one image at a time, on the threads of an instance
+    #[arg(long)]
+    lone: bool,
     /// How long each plan is tried
     #[arg(long, default_value_t = 2.0)]
     trial: f64,
@@ -46,6 +50,10 @@ fn main() {
     let bare = Bare::parse();
     configure_process();
     let work = Work::read(&bare);
+    if bare.lone {
+        println!("{}", json!({"lone_ms": work.lone(bare.seconds)}));
+        return;
+    }
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let plans = Plan::all(cores, &[1, 2, 4, 8, 16]);
     let rated = plans.into_iter().map(|plan| (work.rate(plan, bare.trial), plan));
@@ -86,6 +94,26 @@ impl Work {
         };
         plan.rate(Duration::from_secs_f64(seconds), worker)
             .unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    /// Milliseconds of one image at a time: decode, resize, forward.
+    fn lone(&self, seconds: f64) -> f64 {
+        let instances = &self.subject.manifest.instances;
+        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        configure_thread(threads_each(instances.threads, instances.count, cores));
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .expect("a thread");
+        let mut times = Vec::new();
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs_f64(seconds) {
+            let one = Instant::now();
+            self.batch(&pool, 1);
+            times.push(one.elapsed().as_secs_f64() * 1e3);
+        }
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
     }
 
     fn batch(&self, pool: &rayon::ThreadPool, size: usize) {

@@ -1,9 +1,11 @@
-"""Whether cost grows as it should: a soak at twice the capacity, more and more clients, and many models that idle.
+"""Whether cost is as it should be: a soak at twice the capacity, more and more clients, many models that idle, and what
+a lone request costs on top of its model.
 
-    make build && cargo build --release --example load
+    make build && cargo build --release --example load --example bare
     python3 bench/endurance.py soak [--seconds 600]
     python3 bench/endurance.py clients
     python3 bench/endurance.py idle [--models 50]
+    python3 bench/endurance.py lone [--rounds 5]
 
 Each starts a server of its own on the machine's cores and prints what it found beside what is wanted. The load program
 shares the cores with the server. Nothing but Python's own library is needed.
@@ -173,6 +175,24 @@ def idle(count: int, seconds: float) -> None:
     print(f"a further model takes {each:.1f} MB; its file has {weights:.1f} MB")
 
 
+def lone(rounds: int, seconds: float) -> None:
+    """One client beside decode and forward in one process, in turn."""
+    differences, ratios = [], []
+    for _ in range(rounds):
+        bare = [RELEASE / "examples/bare", "--model", MODEL, "--lone", "--seconds", str(seconds), PHOTO]
+        done = subprocess.run(list(map(str, bare)), stdout=subprocess.PIPE, text=True, check=True)
+        alone = json.loads(done.stdout)["lone_ms"]
+        with copies(1) as models, serving(models) as server:
+            asked = server.load(seconds, "--clients", "1")["p50_ms"]
+        differences.append(asked - alone)
+        ratios.append(asked / alone)
+        print(f"decode and forward {alone:.2f} ms, request {asked:.2f} ms", flush=True)
+    print(
+        f"a lone request costs {statistics.median(differences):.2f} ms more (wanted: at most 0.3), "
+        f"{statistics.median(ratios):.3f} × (medians of {rounds} rounds)"
+    )
+
+
 def main() -> None:
     """See the module's text."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -182,11 +202,16 @@ def main() -> None:
     idling = commands.add_parser("idle")
     idling.add_argument("--models", type=int, default=50)
     idling.add_argument("--seconds", type=float, default=20.0)
+    alone = commands.add_parser("lone")
+    alone.add_argument("--rounds", type=int, default=5)
+    alone.add_argument("--seconds", type=float, default=4.0)
     options = parser.parse_args()
     if options.command == "soak":
         soak(options.seconds)
     elif options.command == "clients":
         clients(options.seconds)
+    elif options.command == "lone":
+        lone(options.rounds, options.seconds)
     else:
         idle(options.models, options.seconds)
 
