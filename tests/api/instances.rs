@@ -18,10 +18,6 @@ fn instances(keys: &str) -> impl FnOnce(String) -> String {
     }
 }
 
-fn aoti(manifest: String) -> String {
-    manifest.replace("format = \"torchscript\"", "format = \"aoti\"")
-}
-
 async fn ask(models: &Path, method: &str, uri: &str, body: Vec<u8>) -> (StatusCode, Value) {
     let router = router_over(models.to_owned(), Settings::default());
     let request = Request::builder()
@@ -60,6 +56,7 @@ async fn half_precision_answers_nearly_what_f32_does() {
 #[tokio::test]
 async fn packages_that_are_missing_or_none_are_refused_with_the_cure() {
     let models = tempfile::tempdir().expect("a temporary folder");
+    let aoti = |text: String| text.replace("format = \"torchscript\"", "format = \"aoti\"");
     model_variant(models.path(), "missing", "mobilenet_v2", aoti);
     model_variant(models.path(), "garbage", "mobilenet_v2", aoti);
     std::fs::write(models.path().join("garbage/model.b8.pt2"), "no package").expect("writable");
