@@ -5,7 +5,10 @@
 #
 # Builds with the CUDA libraries, answers every photo by every model on the CPU and on the GPU in f32, f16 and bf16,
 # prints the largest difference of a score, and a table of images a second. Fails where f32 differs by more than 0.001,
-# half precision by more than 0.02, or where another class wins in f32.
+# f16 by more than 0.02, bf16 (8 bits of mantissa) by more than 0.1, or where another class wins in f32.
+#
+#   DEVICES        instead of cuda: "cuda:0 cuda:1", or "cpu" to try the script itself
+#   SECONDS_EACH   of load for a row of the table, 10 by default
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -106,8 +109,9 @@ for name in others:
     # Explanations run on the exported module, which is f32 in every variant.
     largest = max(max(m["max"] for m in expected_maps), 1e-12)
     map_worst = max(abs(a - b) for m, n in zip(maps, expected_maps) for a, b in zip(m["data"], n["data"])) / largest
+    tolerance = {"f32": 0.001, "f16": 0.02, "bf16": 0.1}[name.rpartition("-")[2]]
     is_full = name.endswith("-f32")
-    bad = worst > (0.001 if is_full else 0.02) or (is_full and same < len(found)) or map_worst > 0.01
+    bad = worst > tolerance or (is_full and same < len(found)) or map_worst > 0.01
     failed |= bad
     print(
         f"{name} beside {reference}: largest difference of a score {worst:.1e}, same best class {same} of {len(found)}, "
