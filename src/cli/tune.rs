@@ -42,6 +42,8 @@ const SWEEP_ROUND: Duration = Duration::from_secs(2);
 struct Subjected {
     session: Session,
     subject: Subject,
+    /// The artifact of the newest version.
+    file: PathBuf,
 }
 
 impl Tune {
@@ -53,7 +55,7 @@ impl Tune {
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let model = Subjected::open(&self.model, cores)?;
-        let batches = self.batches(&model.subject);
+        let batches = model.batches(self.largest_batch);
         let plans = Plan::all(cores, &batches);
         // Every size runs once before it is measured: the first run of a size is slower.
         for &batch in &batches {
@@ -62,9 +64,7 @@ impl Tune {
         let measure = |plan: Plan, time: Duration| model.rate(plan, time);
         let rated = halve(&plans, Duration::from_secs_f64(self.seconds), measure)?;
         let chosen = choose(&rated).ok_or_else(|| Error::Internal("there is no plan".into()))?;
-        for Rated { plan, rate } in rated.iter().take(5) {
-            super::print(&format!("{rate:>9.1} items a second  {plan}"))?;
-        }
+        print_rated(&rated[..rated.len().min(5)])?;
         let took = started.elapsed().as_secs_f64();
         super::print(&format!("best: {}, found in {took:.0} s", chosen.plan))?;
         if self.full {
@@ -77,31 +77,6 @@ impl Tune {
         write(&file, chosen, cores)?;
         super::print(&format!("written into {}", file.display()))
     }
-
-    /// Powers of two; of a packaged model the sizes that there are packages for.
-    fn batches(&self, subject: &Subject) -> Vec<usize> {
-        let compiled: Vec<usize> = match subject.manifest.artifact.format {
-            ArtifactFormat::Torchscript => Vec::new(),
-            ArtifactFormat::Aoti => package_sizes(&self.model, &subject.manifest),
-        };
-        let is_right = |size: &usize| compiled.is_empty() || compiled.contains(size);
-        let largest = self.largest_batch;
-        let sizes = (0..usize::BITS - 1)
-            .map(|power| 1 << power)
-            .take_while(|size| *size <= largest);
-        let sizes: Vec<usize> = sizes.filter(is_right).collect();
-        if sizes.is_empty() { vec![1] } else { sizes }
-    }
-}
-
-fn package_sizes(dir: &Path, manifest: &Manifest) -> Vec<usize> {
-    let newest = manifest::versions(dir, &manifest.artifact)
-        .ok()
-        .and_then(|mut all| all.pop());
-    let files = newest
-        .map(|version| manifest::packages(&version.file))
-        .unwrap_or_default();
-    files.into_iter().map(|(size, _)| size).collect()
 }
 
 impl Subjected {
@@ -115,7 +90,21 @@ impl Subjected {
         Ok(Self {
             session: open(&version.file, Device::Cpu, &subject)?.session,
             subject,
+            file: version.file,
         })
+    }
+
+    /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.
+    fn batches(&self, largest: usize) -> Vec<usize> {
+        let sizes: Vec<usize> = match self.subject.manifest.artifact.format {
+            ArtifactFormat::Torchscript => (0..usize::BITS).map(|power| 1 << power).collect(),
+            ArtifactFormat::Aoti => manifest::packages(&self.file)
+                .into_iter()
+                .map(|(size, _)| size)
+                .collect(),
+        };
+        let within: Vec<usize> = sizes.into_iter().filter(|size| *size <= largest).collect();
+        if within.is_empty() { vec![1] } else { within }
     }
 
     fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
@@ -142,15 +131,19 @@ impl Subjected {
             .collect();
         rated.sort_by(|a, b| b.rate.total_cmp(&a.rate));
         super::print("\nfull sweep")?;
-        for Rated { plan, rate } in &rated {
-            super::print(&format!("{rate:>9.1} items a second  {plan}"))?;
-        }
+        print_rated(&rated)?;
         let found = rated.iter().find(|r| r.plan == chosen).map_or(0.0, |r| r.rate);
         let share = 100.0 * found / rated.first().map_or(1.0, |r| r.rate);
         super::print(&format!(
             "the quick search's plan reaches {share:.1} % of the best"
         ))
     }
+}
+
+fn print_rated(rated: &[Rated]) -> Result<()> {
+    rated
+        .iter()
+        .try_for_each(|Rated { plan, rate }| super::print(&format!("{rate:>9.1} items a second  {plan}")))
 }
 
 /// Writes the plan into `file`, leaving all else as it is.
