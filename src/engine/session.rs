@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 use torch_bridge::{BridgeError, Module, Preparation, Value};
 
 use super::packages::Packages;
+use super::specialised::Specialisations;
 use crate::error::{Error, Result};
 use crate::repository::manifest::Precision;
 
@@ -123,6 +124,7 @@ pub struct Session {
 #[derive(Debug, Clone)]
 enum Program {
     Frozen(Module),
+    Specialised(Arc<Specialisations>),
     Compiled(Arc<Packages>),
 }
 
@@ -145,6 +147,29 @@ impl Session {
             program: Program::Frozen(module.prepare_for_inference_with(methods, preparation)?),
             device,
             half,
+        })
+    }
+
+    /// Freezes `module`, which is on the CPU, for `forward` alone, and compiles it for batches of the pictures that
+    /// `example` makes, up to `max_batch`, with the threads that the calling thread has.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] when nothing in it can be compiled, or the compiled one would answer otherwise.
+    pub fn specialised(
+        module: &Module,
+        max_batch: usize,
+        example: impl Fn(usize) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let plain = Preparation {
+            fuse: false,
+            kind: None,
+        };
+        let frozen = module.prepare_for_inference_with(&["forward"], plain)?;
+        let programs = Specialisations::compile(&frozen, max_batch, example)?;
+        Ok(Self {
+            program: Program::Specialised(Arc::new(programs)),
+            device: Device::Cpu,
+            half: None,
         })
     }
 
@@ -171,6 +196,7 @@ impl Session {
     fn run(&self, method: &str, inputs: &[Value]) -> Result<Value> {
         match &self.program {
             Program::Frozen(module) => Ok(module.call(method, inputs)?),
+            Program::Specialised(programs) => programs.forward(inputs),
             Program::Compiled(packages) => packages.forward(inputs),
         }
     }

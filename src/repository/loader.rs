@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use torch_bridge::Module;
 
 use super::digest;
-use super::manifest::{self, ArtifactFormat, Manifest, Version};
+use super::manifest::{self, ArtifactFormat, Manifest, Precision, Version};
 use crate::engine::batcher::Policy;
 use crate::engine::observer::Observer;
 use crate::engine::session::{Session, configure_thread, configure_thread_on};
@@ -231,7 +231,10 @@ pub fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opene
         }
     }
     let session = match artifact.format {
-        ArtifactFormat::Torchscript => Session::prepare(&module, device, methods, instances.precision)?,
+        ArtifactFormat::Torchscript => match specialised(&module, device, subject) {
+            Some(session) => session,
+            None => Session::prepare(&module, device, methods, instances.precision)?,
+        },
         ArtifactFormat::Aoti => {
             // One runner more than instances: explanations run it too.
             let runners = NonZeroUsize::MIN.saturating_add(instances.count);
@@ -246,6 +249,21 @@ pub fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opene
         parameters: module.parameter_count()?,
         session,
     })
+}
+
+/// `module` compiled for its batch sizes, where that can be done: on the CPU, in f32, and when `forward` of a batch of
+/// pictures is all that is called.
+fn specialised(module: &Module, device: tch::Device, subject: &Subject) -> Option<Session> {
+    let (batching, instances) = (&subject.manifest.batching, &subject.manifest.instances);
+    let is_wanted =
+        instances.specialise && instances.precision == Precision::F32 && device == tch::Device::Cpu;
+    if !is_wanted || !tasks::takes_one_batch(subject) {
+        return None;
+    }
+    let example = |size| subject.blank(size, device);
+    Session::specialised(module, batching.max_batch_size, example)
+        .inspect_err(|error| tracing::info!(%error, "the model is not compiled for its batch sizes"))
+        .ok()
 }
 
 fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> {

@@ -27,7 +27,7 @@ use crate::engine::session::{Call, Session};
 use crate::engine::{Runner, device};
 use crate::error::{Error, Result};
 use crate::image::Tile;
-use crate::repository::manifest::TaskKind;
+use crate::repository::manifest::{DetectionFormat, TaskKind};
 pub use frame::Frame;
 pub use labels::Labels;
 pub use subject::Subject;
@@ -152,6 +152,15 @@ fn task(kind: TaskKind) -> &'static dyn Task {
 #[must_use]
 pub fn methods(kind: TaskKind) -> &'static [&'static str] {
     task(kind).methods()
+}
+
+/// Whether all that is called is `forward` of one tensor, a batch of pictures.
+#[must_use]
+pub fn takes_one_batch(subject: &Subject) -> bool {
+    let manifest = &subject.manifest;
+    let detection = manifest.output.detection.as_ref();
+    let takes_list = detection.is_some_and(|keys| keys.format == DetectionFormat::Torchvision);
+    methods(manifest.task) == ["forward"] && manifest.image_input().is_ok() && !takes_list
 }
 
 /// What the first of [`methods`] is given for a batch of pictures: the batch, or a list of its pictures.

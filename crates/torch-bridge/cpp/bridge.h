@@ -95,6 +95,7 @@ at::Tensor roi_align(
     c10::SymInt pooled_width, int64_t sampling_ratio, bool aligned);
 
 struct Capture;
+struct Specialised;
 
 }  // namespace bridge
 
@@ -151,6 +152,14 @@ bridge::Error bridge_module_call(
     const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);
 /// List of (path, class name, number of call sites), in the order in which the layers finish.
 bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
+
+// Methods compiled for one shape of input.
+/// `inputs`: a tuple. Runs the method twice. The module must outlive what is made.
+bridge::Error bridge_specialised_new(
+    const torch::jit::Module* module, const char* method, const c10::IValue* inputs, bridge::Specialised** out);
+void bridge_specialised_free(bridge::Specialised* specialised);
+bridge::Error bridge_specialised_run(
+    const bridge::Specialised* specialised, const c10::IValue* inputs, c10::IValue** out);
 
 // Packages of AOTInductor.
 /// What the package says of itself, as Dict[str, str]; runs none of its code.

@@ -42,6 +42,13 @@ pub(crate) struct RawPackage {
     marker: PhantomData<*mut u8>,
 }
 
+/// `bridge::Specialised`
+#[repr(C)]
+pub(crate) struct RawSpecialised {
+    opaque: [u8; 0],
+    marker: PhantomData<*mut u8>,
+}
+
 /// `at::Generator`
 #[repr(C)]
 pub(crate) struct RawGenerator {
@@ -124,6 +131,19 @@ unsafe extern "C" {
     pub(crate) fn bridge_module_layers(
         module: *const RawModule,
         method: *const c_char,
+        out: *mut *mut RawValue,
+    ) -> ErrorText;
+
+    pub(crate) fn bridge_specialised_new(
+        module: *const RawModule,
+        method: *const c_char,
+        inputs: *const RawValue,
+        out: *mut *mut RawSpecialised,
+    ) -> ErrorText;
+    pub(crate) fn bridge_specialised_free(specialised: *mut RawSpecialised);
+    pub(crate) fn bridge_specialised_run(
+        specialised: *const RawSpecialised,
+        inputs: *const RawValue,
         out: *mut *mut RawValue,
     ) -> ErrorText;
 

@@ -33,6 +33,7 @@ mod memory;
 mod module;
 mod package;
 mod random;
+mod specialised;
 mod value;
 
 pub use capture::{Capture, Given, Run, Tap};
@@ -43,4 +44,5 @@ pub use memory::{keep_large_blocks, release_unused, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use package::Package;
 pub use random::Generator;
+pub use specialised::Specialised;
 pub use value::Value;
