@@ -57,7 +57,7 @@ class Classification(Frozen):
 class Tensors(Frozen):
     """A latent in, a picture out, both as JSON."""
 
-    example = torch.zeros(64)
+    example = torch.zeros(20)
 
     def decode_request(self, request: dict) -> Tensor:  # type: ignore[type-arg]
         return vision.tensor_of(request)

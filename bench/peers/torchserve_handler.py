@@ -10,7 +10,7 @@ from ts.torch_handler.base_handler import BaseHandler
 
 import vision
 
-EXAMPLES = {"classification": torch.zeros(3, 224, 224), "tensors": torch.zeros(64)}
+EXAMPLES = {"classification": torch.zeros(3, 224, 224), "tensors": torch.zeros(20)}
 
 
 class Handler(BaseHandler):

@@ -3,6 +3,8 @@
 //! Requests share a batch where every input and output has −1 as its first size: rows are put below each other, and
 //! the answers parted again. Other models run one request at a time.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
@@ -13,8 +15,8 @@ use crate::engine::session::{Call, Session};
 use crate::error::{Error, Result};
 use crate::repository::manifest::{Dtype, Input, TensorSpec};
 
-/// A named tensor in a request or an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+/// A named tensor in a request.
+#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NamedTensor {
     /// As model.toml names it.
@@ -28,11 +30,35 @@ pub struct NamedTensor {
     pub data: Vec<f64>,
 }
 
+/// A named tensor in an answer.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+pub struct AnsweredTensor {
+    /// As model.toml names it.
+    #[schema(example = "y")]
+    pub name: String,
+    /// Its sizes.
+    #[schema(example = json!([1, 2]))]
+    pub shape: Vec<i64>,
+    /// Its values, row-major.
+    pub data: Numbers,
+}
+
+/// Values as the model computes them, so that JSON has no more digits than they have.
+#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Numbers {
+    /// Of any type with a fraction.
+    #[schema(example = json!([0.9, 0.1]))]
+    Floats(Vec<f32>),
+    /// Of any type without.
+    Integers(Vec<i64>),
+}
+
 /// The tensors of one answer.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub struct Prediction {
     /// In the order of model.toml's `[[outputs]]`.
-    pub outputs: Vec<NamedTensor>,
+    pub outputs: Vec<AnsweredTensor>,
 }
 
 /// A tensor that fits its [`TensorSpec`].
@@ -99,17 +125,40 @@ fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
     })
 }
 
-impl Values {
-    fn tensor(&self, device: Device) -> Result<Tensor> {
-        let kind = match self.dtype {
-            Dtype::F32 => Kind::Float,
-            Dtype::I64 => Kind::Int64,
-        };
-        let tensor = Tensor::from_slice(&self.data)
-            .f_to_kind(kind)?
-            .f_view(self.shape.as_slice())?;
-        Ok(tensor.f_to_device(device)?)
+impl Numbers {
+    fn read(tensor: &Tensor) -> Result<Self> {
+        let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
+        let is_whole = matches!(
+            flat.kind(),
+            Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 | Kind::Bool
+        );
+        Ok(if is_whole {
+            Self::Integers(Vec::try_from(flat.f_to_kind(Kind::Int64)?)?)
+        } else {
+            Self::Floats(Vec::try_from(flat.f_to_kind(Kind::Float)?)?)
+        })
     }
+
+    fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::Floats(all) => Self::Floats(all[range].to_vec()),
+            Self::Integers(all) => Self::Integers(all[range].to_vec()),
+        }
+    }
+}
+
+/// The rows of all of `parts` (at least one, alike but for the number of rows) below each other.
+fn below_each_other(parts: &[&Values], device: Device) -> Result<Tensor> {
+    let mut shape = parts[0].shape.clone();
+    if parts.len() > 1 {
+        shape[0] = parts.iter().map(|part| part.shape[0]).sum();
+    }
+    let numbers = parts.iter().flat_map(|part| &part.data);
+    let flat = match parts[0].dtype {
+        Dtype::F32 => Tensor::from_slice(&numbers.map(|&v| v as f32).collect::<Vec<_>>()),
+        Dtype::I64 => Tensor::from_slice(&numbers.map(|&v| v as i64).collect::<Vec<_>>()),
+    };
+    Ok(flat.f_view(shape.as_slice())?.f_to_device(device)?)
 }
 
 /// The task itself.
@@ -145,31 +194,28 @@ impl Task for TensorTask {
         items: &[Item],
     ) -> Result<Vec<Result<super::Prediction>>> {
         let (inputs, outputs) = specs(subject)?;
-        let values = |item: &'_ Item| match &item.input {
-            TaskInput::Tensors(values) => Ok(values.clone()),
-            _ => Err(Error::Internal("tensors were expected".into())),
-        };
-        let values = items.iter().map(values).collect::<Result<Vec<_>>>()?;
+        let mut values = Vec::with_capacity(items.len());
+        for item in items {
+            match &item.input {
+                TaskInput::Tensors(tensors) => values.push(tensors),
+                _ => return Err(Error::Internal("tensors were expected".into())),
+            }
+        }
         let rows: Vec<i64> = values
             .iter()
             .map(|v| v[0].shape.first().copied().unwrap_or(1))
             .collect();
-        let agrees = |v: &Vec<Values>| {
-            v.iter()
-                .zip(&values[0])
-                .all(|(a, b)| a.shape[1..] == b.shape[1..])
+        let agrees = |v: &&Vec<Values>| {
+            v.iter().zip(values[0]).all(|(a, b)| a.shape[1..] == b.shape[1..])
                 && v.iter().all(|a| a.shape[0] == v[0].shape[0])
         };
         if is_batched(inputs, outputs) && values.iter().all(agrees) {
-            let all: Vec<&Vec<Values>> = values.iter().collect();
-            let found = forward(session, outputs, &all)?;
+            let found = forward(session, outputs, &values)?;
             return Ok(part(&found, outputs, &rows)?.into_iter().map(Ok).collect());
         }
-        let one = |values: &Vec<Values>| {
-            let found = forward(session, outputs, &[values])?;
-            named(&found, outputs).map(super::Prediction::Tensor)
-        };
-        Ok(values.iter().map(one).collect())
+        let one = |values| part(&forward(session, outputs, &[values])?, outputs, &[1]);
+        let alone = |values| Ok(one(values)?.remove(0));
+        Ok(values.into_iter().map(alone).collect())
     }
 }
 
@@ -190,15 +236,8 @@ fn is_batched(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> bool {
 /// Runs the rows of all requests below each other; one tensor an output.
 fn forward(session: &Session, outputs: &[TensorSpec], requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
     let input = |index: usize| -> Result<Value> {
-        let parts = requests
-            .iter()
-            .map(|values| values[index].tensor(session.device()))
-            .collect::<Result<Vec<_>>>()?;
-        Ok(Value::Tensor(if parts.len() == 1 {
-            parts[0].shallow_clone()
-        } else {
-            Tensor::f_cat(&parts, 0)?
-        }))
+        let parts: Vec<&Values> = requests.iter().map(|values| &values[index]).collect();
+        Ok(Value::Tensor(below_each_other(&parts, session.device())?))
     };
     let inputs = (0..requests[0].len()).map(input).collect::<Result<Vec<_>>>()?;
     let answer = session.call("forward", &inputs)?;
@@ -217,36 +256,40 @@ fn forward(session: &Session, outputs: &[TensorSpec], requests: &[&Vec<Values>])
     Ok(found)
 }
 
-/// Parts the outputs of a shared batch into those of each request.
+/// Parts the outputs of a shared batch into those of each request, which has so many of the rows. One request has
+/// all, whatever its sizes are.
 fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<super::Prediction>> {
+    let numbers = found.iter().map(Numbers::read).collect::<Result<Vec<_>>>()?;
+    let rows = if rows.len() == 1 { &[1] } else { rows };
+    let total: i64 = rows.iter().sum();
+    if let Some(other) = found.iter().find(|t| rows.len() > 1 && t.size()[0] != total) {
+        let found = other.size()[0];
+        return Err(Error::InferenceFailed(format!(
+            "forward answered {found} rows for {total}"
+        )));
+    }
     let mut first = 0;
     let mut answers = Vec::with_capacity(rows.len());
     for &count in rows {
-        let own = found
-            .iter()
-            .map(|t| Ok(t.f_narrow(0, first, count)?))
-            .collect::<Result<Vec<_>>>()?;
-        answers.push(super::Prediction::Tensor(named(&own, outputs)?));
-        first += count;
+        let own = |((tensor, all), spec): ((&Tensor, &Numbers), &TensorSpec)| {
+            let mut shape = tensor.size();
+            if let [batch, ..] = shape.as_mut_slice()
+                && rows.len() > 1
+            {
+                *batch = count;
+            }
+            let row = tensor.numel() / total as usize;
+            AnsweredTensor {
+                name: spec.name.clone(),
+                shape,
+                data: all.slice(first * row..(first + count as usize) * row),
+            }
+        };
+        let outputs = found.iter().zip(&numbers).zip(outputs).map(own).collect();
+        answers.push(super::Prediction::Tensor(Prediction { outputs }));
+        first += count as usize;
     }
     Ok(answers)
-}
-
-fn named(found: &[Tensor], outputs: &[TensorSpec]) -> Result<Prediction> {
-    let one = |(tensor, spec): (&Tensor, &TensorSpec)| {
-        let flat = tensor
-            .f_to_device(Device::Cpu)?
-            .f_to_kind(Kind::Double)?
-            .f_contiguous()?
-            .f_view([-1])?;
-        Ok(NamedTensor {
-            name: spec.name.clone(),
-            shape: tensor.size(),
-            data: Vec::<f64>::try_from(flat)?,
-        })
-    };
-    let outputs = found.iter().zip(outputs).map(one).collect::<Result<_>>()?;
-    Ok(Prediction { outputs })
 }
 
 #[cfg(test)]
