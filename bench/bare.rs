@@ -4,6 +4,7 @@
 //!
 //! `cargo run --release --example bare -- --model models/mobilenet_v2 --seconds 10 tests/golden/photos/coffee.jpg`
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -40,8 +41,12 @@ struct Bare {
     photos: Vec<PathBuf>,
 }
 
+/// Batch sizes that are tried.
+const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
+
 struct Work {
-    session: Session,
+    /// By threads of an instance.
+    sessions: BTreeMap<usize, Session>,
     subject: Subject,
     photos: Vec<Vec<u8>>,
 }
@@ -49,13 +54,14 @@ struct Work {
 fn main() {
     let bare = Bare::parse();
     configure_process();
-    let work = Work::read(&bare);
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let plans = Plan::all(cores, &BATCHES);
+    let threads: BTreeSet<usize> = plans.iter().map(|plan| plan.threads).collect();
+    let work = Work::read(&bare, &threads);
     if bare.lone {
-        println!("{}", json!({"lone_ms": work.lone(bare.seconds)}));
+        println!("{}", json!({"lone_ms": work.lone(bare.seconds, cores)}));
         return;
     }
-    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let plans = Plan::all(cores, &[1, 2, 4, 8, 16]);
     let rated = plans.into_iter().map(|plan| (work.rate(plan, bare.trial), plan));
     let (_, best) = rated.max_by(|a, b| a.0.total_cmp(&b.0)).expect("there are plans");
     let line = json!({
@@ -66,15 +72,21 @@ fn main() {
 }
 
 impl Work {
-    fn read(bare: &Bare) -> Self {
-        let manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
+    /// `threads`: those that an instance may have.
+    fn read(bare: &Bare, threads: &BTreeSet<usize>) -> Self {
+        let mut manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
+        manifest.batching.max_batch_size = BATCHES[BATCHES.len() - 1];
         let file = bare.model.join(&manifest.artifact.file);
         let subject = Subject::new(manifest, Labels::default());
-        let opened = open(&file, Device::Cpu, &subject).unwrap_or_else(|e| panic!("{e}"));
+        let session = |threads: usize| {
+            let opened = open(&file, Device::Cpu, threads, &subject).unwrap_or_else(|e| panic!("{e}"));
+            (threads, opened.session)
+        };
+        let sessions = threads.iter().copied().map(session).collect();
         let read =
             |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
         Self {
-            session: opened.session,
+            sessions,
             subject,
             photos: bare.photos.iter().map(read).collect(),
         }
@@ -88,7 +100,7 @@ impl Work {
                 .build()
                 .expect("threads");
             move || {
-                self.batch(&pool, plan.batch);
+                self.batch(&pool, plan.threads, plan.batch);
                 Ok(())
             }
         };
@@ -97,10 +109,10 @@ impl Work {
     }
 
     /// Milliseconds of one image at a time: decode, resize, forward.
-    fn lone(&self, seconds: f64) -> f64 {
+    fn lone(&self, seconds: f64, cores: usize) -> f64 {
         let instances = &self.subject.manifest.instances;
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        configure_thread(threads_each(instances.threads, instances.count, cores));
+        let threads = threads_each(instances.threads, instances.count, cores);
+        configure_thread(threads);
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
             .build()
@@ -109,14 +121,14 @@ impl Work {
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs_f64(seconds) {
             let one = Instant::now();
-            self.batch(&pool, 1);
+            self.batch(&pool, threads, 1);
             times.push(one.elapsed().as_secs_f64() * 1e3);
         }
         times.sort_by(f64::total_cmp);
         times[times.len() / 2]
     }
 
-    fn batch(&self, pool: &rayon::ThreadPool, size: usize) {
+    fn batch(&self, pool: &rayon::ThreadPool, threads: usize, size: usize) {
         let fit = &self.subject.manifest.image_input().expect("pictures").fit;
         let see =
             |n: usize| tile(&self.photos[n % self.photos.len()], &Limits::default(), fit).expect("a photo");
@@ -125,6 +137,6 @@ impl Work {
             .subject
             .batch(&tiles.iter().collect::<Vec<_>>(), Device::Cpu)
             .expect("a batch");
-        drop(self.session.forward(batch).expect("an answer"));
+        drop(self.sessions[&threads].forward(batch).expect("an answer"));
     }
 }

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use lucarne::engine::session::{Session, configure_process, configure_thread};
+use lucarne::engine::session::{Session, configure_process};
 use lucarne::repository::manifest::{ArtifactFormat, Manifest};
 use lucarne::repository::open;
 use lucarne::tasks::{Labels, Subject};
@@ -38,7 +38,6 @@ const TOLERANCE: f64 = 1e-4;
 fn main() -> ExitCode {
     let forward = Forward::parse();
     configure_process();
-    configure_thread(forward.threads);
     let manifest = Manifest::read(&forward.model).unwrap_or_else(|e| panic!("{e}"));
     let (height, width) = manifest.image_input().unwrap_or_else(|e| panic!("{e}")).fit.size;
     let session = |format| -> Session {
@@ -46,7 +45,7 @@ fn main() -> ExitCode {
         manifest.artifact.format = format;
         let file = forward.model.join(&manifest.artifact.file);
         let subject = Subject::new(manifest, Labels::default());
-        open(&file, Device::Cpu, &subject)
+        open(&file, Device::Cpu, forward.threads, &subject)
             .unwrap_or_else(|e| panic!("{e}"))
             .session
     };

@@ -1,5 +1,6 @@
 //! `lucarne tune`: measures how a model shares the cores best, and writes it into its model.toml.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -40,7 +41,8 @@ const SWEEP_ROUND: Duration = Duration::from_secs(2);
 
 /// A model that is measured.
 struct Subjected {
-    session: Session,
+    /// By threads of an instance.
+    sessions: BTreeMap<usize, Session>,
     subject: Subject,
     /// The artifact of the newest version.
     file: PathBuf,
@@ -54,12 +56,10 @@ impl Tune {
             return Err(Error::InvalidSettings(text.into()));
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let model = Subjected::open(&self.model, cores)?;
-        let batches = model.batches(self.largest_batch);
-        let plans = Plan::all(cores, &batches);
-        // Every size runs once before it is measured: the first run of a size is slower.
-        for &batch in &batches {
-            tasks::exercise(&model.session, &model.subject, batch)?;
+        let mut model = Subjected::open(&self.model, cores, self.largest_batch)?;
+        let plans = Plan::all(cores, &model.batches(self.largest_batch));
+        for plan in &plans {
+            model.prepare(*plan)?;
         }
         let measure = |plan: Plan, time: Duration| model.rate(plan, time);
         let rated = halve(&plans, Duration::from_secs_f64(self.seconds), measure)?;
@@ -80,18 +80,28 @@ impl Tune {
 }
 
 impl Subjected {
-    fn open(dir: &Path, cores: usize) -> Result<Self> {
+    fn open(dir: &Path, cores: usize, largest_batch: usize) -> Result<Self> {
         let mut manifest = Manifest::read(dir)?;
+        manifest.batching.max_batch_size = largest_batch;
         // As many runners as the plan with the most instances has.
         manifest.instances.count = cores;
         let version = manifest::versions(dir, &manifest.artifact)?.pop();
         let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
-        let subject = Subject::new(manifest, Labels::default());
         Ok(Self {
-            session: open(&version.file, Device::Cpu, &subject)?.session,
-            subject,
+            sessions: BTreeMap::new(),
+            subject: Subject::new(manifest, Labels::default()),
             file: version.file,
         })
+    }
+
+    /// Loads the model for instances of the plan's threads, and runs the plan's batch once: the first run of a size is
+    /// slower.
+    fn prepare(&mut self, plan: Plan) -> Result<()> {
+        if !self.sessions.contains_key(&plan.threads) {
+            let opened = open(&self.file, Device::Cpu, plan.threads, &self.subject)?;
+            self.sessions.insert(plan.threads, opened.session);
+        }
+        tasks::exercise(&self.sessions[&plan.threads], &self.subject, plan.batch)
     }
 
     /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.
@@ -109,7 +119,8 @@ impl Subjected {
 
     fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
         plan.rate(time, |plan| {
-            move || tasks::exercise(&self.session, &self.subject, plan.batch)
+            let session = &self.sessions[&plan.threads];
+            move || tasks::exercise(session, &self.subject, plan.batch)
         })
     }
 

@@ -101,11 +101,10 @@ impl Loader {
         let manifest = &subject.manifest;
         let devices = device::place(manifest.instances.device, manifest.instances.count)?;
         let threads = self.threads(manifest, &devices);
-        configure_thread(threads);
         if let Some(sha256) = &manifest.artifact.sha256 {
             digest::verify(&version.file, sha256)?;
         }
-        let opened = device::each(&devices, |device| open(&version.file, device, &subject))
+        let opened = device::each(&devices, |device| open(&version.file, device, threads, &subject))
             .map_err(|e| in_file(&version.file, e))?;
         let first = &opened[&device::name(devices[0])];
         let origin = Origin {
@@ -201,12 +200,14 @@ pub struct Opened {
     pub parameters: u64,
 }
 
-/// Loads the artifact, checks what can be seen without running it, and makes what predicts: the module frozen, or its
+/// Loads the artifact, checks what can be seen without running it, and makes what predicts: the module frozen and, where
+/// it can be, compiled for its batch sizes and for instances of `threads`, which the calling thread takes too; or its
 /// packages.
 ///
 /// # Errors
 /// [`Error::InvalidModel`], or [`Error::InferenceFailed`] with libtorch's words.
-pub fn open(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
+pub fn open(file: &Path, device: tch::Device, threads: usize, subject: &Subject) -> Result<Opened> {
+    configure_thread(threads);
     let (artifact, instances) = (&subject.manifest.artifact, &subject.manifest.instances);
     let module = Module::load(file, device)?;
     let methods = tasks::methods(subject.manifest.task);
