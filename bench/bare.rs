@@ -13,7 +13,7 @@ use clap::Parser;
 use lucarne::engine::device::threads_each;
 use lucarne::engine::plan::Plan;
 use lucarne::engine::session::{Session, configure_process, configure_thread};
-use lucarne::image::{Limits, tile};
+use lucarne::image::{Limits, Tile, tile};
 use lucarne::repository::manifest::Manifest;
 use lucarne::repository::open;
 use lucarne::tasks::{Labels, Subject};
@@ -30,9 +30,10 @@ struct Bare {
     /// How long the best plan is measured
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Instead of the best plan: the median of one image at a time, on the threads of an instance
-    #[arg(long)]
-    lone: bool,
+    /// Instead of the best plan: one image at a time on the threads of an instance, in turn with one request to this
+    /// server of the same model, and one that it only answers; medians
+    #[arg(long, value_name = "URL")]
+    beside: Option<String>,
     /// How long each plan is tried
     #[arg(long, default_value_t = 2.0)]
     trial: f64,
@@ -45,6 +46,7 @@ struct Bare {
 const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
 
 struct Work {
+    folder: PathBuf,
     /// By threads of an instance.
     sessions: BTreeMap<usize, Session>,
     subject: Subject,
@@ -58,8 +60,8 @@ fn main() {
     let plans = Plan::all(cores, &BATCHES);
     let threads: BTreeSet<usize> = plans.iter().map(|plan| plan.threads).collect();
     let work = Work::read(&bare, &threads);
-    if bare.lone {
-        println!("{}", json!({"lone_ms": work.lone(bare.seconds, cores)}));
+    if let Some(url) = &bare.beside {
+        println!("{}", work.beside(url, bare.seconds, cores));
         return;
     }
     let rated = plans.into_iter().map(|plan| (work.rate(plan, bare.trial), plan));
@@ -86,6 +88,7 @@ impl Work {
         let read =
             |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
         Self {
+            folder: bare.model.clone(),
             sessions,
             subject,
             photos: bare.photos.iter().map(read).collect(),
@@ -108,35 +111,70 @@ impl Work {
             .unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Milliseconds of one image at a time: decode, resize, forward.
-    fn lone(&self, seconds: f64, cores: usize) -> f64 {
+    /// Milliseconds of decode, resize and forward of one image, of a request for the same, and their difference turn by
+    /// turn, so that a machine that slows down slows both; and of a request for nothing after the same pause, which
+    /// tells what it costs to wake a client and a server that sleep.
+    fn beside(&self, url: &str, seconds: f64, cores: usize) -> serde_json::Value {
         let instances = &self.subject.manifest.instances;
         let threads = threads_each(instances.threads, instances.count, cores);
         configure_thread(threads);
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(1)
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
             .build()
-            .expect("a thread");
-        let mut times = Vec::new();
+            .expect("a runtime");
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let model = self.folder.file_name().expect("a folder").to_string_lossy();
+        let [predict, healthz] = [
+            format!("{url}/v1/models/{model}/predict"),
+            format!("{url}/healthz"),
+        ];
+        let ask = |request: reqwest::RequestBuilder| {
+            let answer = runtime.block_on(async { request.send().await?.error_for_status()?.bytes().await });
+            drop(answer.unwrap_or_else(|e| panic!("{e}")));
+        };
+        let milliseconds = |work: &dyn Fn()| {
+            let started = Instant::now();
+            work();
+            started.elapsed().as_secs_f64() * 1e3
+        };
+        let forward = || self.forward(threads, &[self.see(0)]);
+        let (mut alone, mut asked, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs_f64(seconds) {
-            let one = Instant::now();
-            self.batch(&pool, threads, 1);
-            times.push(one.elapsed().as_secs_f64() * 1e3);
+            alone.push(milliseconds(&forward));
+            asked.push(milliseconds(&|| {
+                ask(client.post(&predict).body(self.photos[0].clone()))
+            }));
+            forward();
+            empty.push(milliseconds(&|| ask(client.get(&healthz))));
         }
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        let more = asked.iter().zip(&alone).map(|(asked, alone)| asked - alone);
+        json!({
+            "more_ms": median(more.collect()),
+            "alone_ms": median(alone),
+            "request_ms": median(asked),
+            "empty_request_ms": median(empty),
+        })
     }
 
     fn batch(&self, pool: &rayon::ThreadPool, threads: usize, size: usize) {
+        let tiles: Vec<_> = pool.install(|| (0..size).into_par_iter().map(|n| self.see(n)).collect());
+        self.forward(threads, &tiles);
+    }
+
+    fn see(&self, photo: usize) -> Tile {
         let fit = &self.subject.manifest.image_input().expect("pictures").fit;
-        let see =
-            |n: usize| tile(&self.photos[n % self.photos.len()], &Limits::default(), fit).expect("a photo");
-        let tiles: Vec<_> = pool.install(|| (0..size).into_par_iter().map(see).collect());
-        let batch = self
-            .subject
-            .batch(&tiles.iter().collect::<Vec<_>>(), Device::Cpu)
-            .expect("a batch");
+        tile(&self.photos[photo % self.photos.len()], &Limits::default(), fit).expect("a photo")
+    }
+
+    fn forward(&self, threads: usize, tiles: &[Tile]) {
+        let tiles: Vec<_> = tiles.iter().collect();
+        let batch = self.subject.batch(&tiles, Device::Cpu).expect("a batch");
         drop(self.sessions[&threads].forward(batch).expect("an answer"));
     }
+}
+
+fn median(mut numbers: Vec<f64>) -> f64 {
+    numbers.sort_by(f64::total_cmp);
+    numbers[numbers.len() / 2]
 }
