@@ -232,10 +232,7 @@ pub fn open(file: &Path, device: tch::Device, threads: usize, subject: &Subject)
         }
     }
     let session = match artifact.format {
-        ArtifactFormat::Torchscript => match specialised(&module, device, subject) {
-            Some(session) => session,
-            None => Session::prepare(&module, device, methods, instances.precision)?,
-        },
+        ArtifactFormat::Torchscript => fastest(&module, device, subject)?,
         ArtifactFormat::Aoti => {
             // One runner more than instances: explanations run it too.
             let runners = NonZeroUsize::MIN.saturating_add(instances.count);
@@ -252,18 +249,40 @@ pub fn open(file: &Path, device: tch::Device, threads: usize, subject: &Subject)
     })
 }
 
-/// `module` compiled for its batch sizes, where that can be done: on the CPU, in f32, and when `forward` of a batch of
+/// The largest batch by which it is told which of two ways to compute is faster.
+const RACE_BATCH: usize = 4;
+
+/// `module` frozen, and compiled for batch sizes where that can be done and is wanted, or else is faster.
+fn fastest(module: &Module, device: tch::Device, subject: &Subject) -> Result<Session> {
+    let (manifest, instances) = (&subject.manifest, &subject.manifest.instances);
+    let frozen = || Session::prepare(module, device, tasks::methods(manifest.task), instances.precision);
+    let Some(compiled) = specialised(module, device, subject) else {
+        return frozen();
+    };
+    if instances.specialise == Some(true) {
+        return Ok(compiled);
+    }
+    let frozen = frozen()?;
+    let batch = subject.blank(manifest.batching.max_batch_size.min(RACE_BATCH), device)?;
+    Ok(if compiled.is_faster_than(&frozen, &batch)? {
+        compiled
+    } else {
+        tracing::info!("compiled for batch sizes the model is no faster");
+        frozen
+    })
+}
+
+/// `module` compiled for batch sizes, where that can be done: on the CPU, in f32, and when `forward` of a batch of
 /// pictures is all that is called.
 fn specialised(module: &Module, device: tch::Device, subject: &Subject) -> Option<Session> {
-    let (batching, instances) = (&subject.manifest.batching, &subject.manifest.instances);
-    let is_wanted =
-        instances.specialise && instances.precision == Precision::F32 && device == tch::Device::Cpu;
-    if !is_wanted || !tasks::takes_one_batch(subject) {
+    let instances = &subject.manifest.instances;
+    let is_refused = instances.specialise == Some(false) || instances.precision != Precision::F32;
+    if is_refused || device != tch::Device::Cpu || !tasks::takes_one_batch(subject) {
         return None;
     }
     let example = |size| subject.blank(size, device);
-    Session::specialised(module, batching.max_batch_size, example)
-        .inspect_err(|error| tracing::info!(%error, "the model is not compiled for its batch sizes"))
+    Session::specialised(module, subject.manifest.batching.max_batch_size, example)
+        .inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
         .ok()
 }
 

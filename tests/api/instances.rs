@@ -54,6 +54,35 @@ async fn half_precision_answers_nearly_what_f32_does() {
 }
 
 #[tokio::test]
+async fn compiled_for_batch_sizes_or_not_the_answers_are_the_same() {
+    let models = tempfile::tempdir().expect("a temporary folder");
+    let mut scores = Vec::new();
+    for (name, value) in [("compiled", "true"), ("frozen", "false")] {
+        let line = format!("specialise = {value}");
+        model_variant(models.path(), name, "mobilenet_v2", instances(&line));
+        let uri = format!("/v1/models/{name}/predict?top_k=1000");
+        let (status, answer) = ask(models.path(), "POST", &uri, photo("coffee.jpg")).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let classes = answer["predictions"][0]["classes"].as_array().expect("classes");
+        let mut found: Vec<(u64, f64)> = classes
+            .iter()
+            .map(|c| {
+                (
+                    c["class_id"].as_u64().expect("an id"),
+                    c["score"].as_f64().expect("a score"),
+                )
+            })
+            .collect();
+        found.sort_by_key(|(id, _)| *id);
+        scores.push(found);
+    }
+    assert_eq!(scores[0].len(), 1000);
+    for (compiled, frozen) in scores[0].iter().zip(&scores[1]) {
+        assert!((compiled.1 - frozen.1).abs() < 1e-5, "{compiled:?} {frozen:?}");
+    }
+}
+
+#[tokio::test]
 async fn packages_that_are_missing_or_none_are_refused_with_the_cure() {
     let models = tempfile::tempdir().expect("a temporary folder");
     let aoti = |text: String| text.replace("format = \"torchscript\"", "format = \"aoti\"");

@@ -1,6 +1,7 @@
 // A copy of a module made for inference alone.
 #include "bridge.h"
 
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_conv_add_relu_fusion.h>
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
@@ -66,6 +67,8 @@ extern "C" Error bridge_module_prepare(
         torch::jit::ConvertFrozenOpsToMKLDNN(graph);
         torch::jit::FrozenLinearTranspose(graph);
       }
+      // The passes leave the weights that they replaced.
+      torch::jit::EliminateDeadCode(graph);
     }
     settle_schemas(frozen);
     *out = new torch::jit::Module(std::move(frozen));

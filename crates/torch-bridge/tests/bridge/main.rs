@@ -6,6 +6,7 @@ mod cuda;
 mod fixtures;
 mod layers;
 mod packages;
+mod specialised;
 mod taps;
 mod threads;
 mod vision;
