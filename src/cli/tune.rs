@@ -59,7 +59,9 @@ impl Tune {
         let mut model = Subjected::open(&self.model, cores, self.largest_batch)?;
         let plans = Plan::all(cores, &model.batches(self.largest_batch));
         for plan in &plans {
-            model.prepare(*plan)?;
+            model.load(plan.threads)?;
+            // The first run of a size is slower, so it is not measured.
+            model.rate(*plan, Duration::ZERO)?;
         }
         let measure = |plan: Plan, time: Duration| model.rate(plan, time);
         let rated = halve(&plans, Duration::from_secs_f64(self.seconds), measure)?;
@@ -94,14 +96,13 @@ impl Subjected {
         })
     }
 
-    /// Loads the model for instances of the plan's threads, and runs the plan's batch once: the first run of a size is
-    /// slower.
-    fn prepare(&mut self, plan: Plan) -> Result<()> {
-        if !self.sessions.contains_key(&plan.threads) {
-            let opened = open(&self.file, Device::Cpu, plan.threads, &self.subject)?;
-            self.sessions.insert(plan.threads, opened.session);
+    /// Loads the model for instances of so many threads.
+    fn load(&mut self, threads: usize) -> Result<()> {
+        if !self.sessions.contains_key(&threads) {
+            let opened = open(&self.file, Device::Cpu, threads, &self.subject)?;
+            self.sessions.insert(threads, opened.session);
         }
-        tasks::exercise(&self.sessions[&plan.threads], &self.subject, plan.batch)
+        Ok(())
     }
 
     /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.

@@ -201,13 +201,26 @@ pub struct Opened {
 }
 
 /// Loads the artifact, checks what can be seen without running it, and makes what predicts: the module frozen and, where
-/// it can be, compiled for its batch sizes and for instances of `threads`, which the calling thread takes too; or its
-/// packages.
+/// it can be, compiled for its batch sizes and for instances of `threads`; or its packages.
 ///
 /// # Errors
 /// [`Error::InvalidModel`], or [`Error::InferenceFailed`] with libtorch's words.
 pub fn open(file: &Path, device: tch::Device, threads: usize, subject: &Subject) -> Result<Opened> {
-    configure_thread(threads);
+    // On a thread that ends, and with it the helpers that OpenMP gave it: while there are more such helpers in the
+    // process than cores, all of them sleep at every barrier instead of spinning, which made a batch of one on two
+    // threads take twice as long.
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            configure_thread(threads);
+            opened(file, device, subject)
+        });
+        opening
+            .join()
+            .unwrap_or_else(|_| Err(Error::Internal("a panic while the model was loaded".into())))
+    })
+}
+
+fn opened(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened> {
     let (artifact, instances) = (&subject.manifest.artifact, &subject.manifest.instances);
     let module = Module::load(file, device)?;
     let methods = tasks::methods(subject.manifest.task);
