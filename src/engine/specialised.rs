@@ -80,8 +80,7 @@ fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
             .f_max()?
             .f_to_kind(Kind::Double)?
             .f_double_value(&[])?;
-        // Written so that NaN, which is no answer to compare by, is refused.
-        if !(off <= TOLERANCE * largest.max(1e-6)) {
+        if off.is_nan() || off > TOLERANCE * largest.max(1e-6) {
             return differ(format!("otherwise, by {off} of {largest}"));
         }
     }
