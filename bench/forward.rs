@@ -117,7 +117,7 @@ impl Forward {
         let mut manifest = manifest.clone();
         let file = self.model.join(&manifest.artifact.file);
         manifest.artifact.format = format;
-        manifest.instances.specialise = Some(specialise);
+        manifest.instances.specialise = specialise;
         let subject = Subject::new(manifest, Labels::default());
         let opened = open(&file, Device::Cpu, self.threads, &subject);
         let session: Session = opened.unwrap_or_else(|e| panic!("{e}")).session;

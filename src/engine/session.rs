@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{BridgeError, Module, Preparation, Value};
@@ -24,13 +23,6 @@ impl From<tch::TchError> for Error {
         failure(error.to_string())
     }
 }
-
-/// How often two sessions are timed, at most and at least once, and for how long.
-const RACE_ROUNDS: usize = 8;
-const RACE: Duration = Duration::from_millis(400);
-
-/// The part of the other's time that is clearly less, noise and memory considered.
-const CLEARLY: f64 = 0.95;
 
 /// What libtorch's words mean.
 fn failure(words: String) -> Error {
@@ -191,29 +183,6 @@ impl Session {
             device,
             half: None,
         })
-    }
-
-    /// Whether `forward` of `batch` takes clearly less time than `other`'s: the best of a few runs of each, in turn.
-    ///
-    /// # Errors
-    /// As [`Call::call`].
-    pub fn is_faster_than(&self, other: &Self, batch: &Tensor) -> Result<bool> {
-        let started = Instant::now();
-        let mut best = [f64::INFINITY; 2];
-        for round in 0..=RACE_ROUNDS {
-            for (session, best) in [self, other].into_iter().zip(&mut best) {
-                let begun = Instant::now();
-                drop(session.call("forward", &[Value::Tensor(batch.shallow_clone())])?);
-                // The first run of a size is slower.
-                if round > 0 {
-                    *best = best.min(begun.elapsed().as_secs_f64());
-                }
-            }
-            if round > 0 && started.elapsed() > RACE {
-                break;
-            }
-        }
-        Ok(best[0] < CLEARLY * best[1])
     }
 
     /// `forward` of one batch that answers one tensor, or a tuple that begins with it.

@@ -245,7 +245,10 @@ fn opened(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened>
         }
     }
     let session = match artifact.format {
-        ArtifactFormat::Torchscript => fastest(&module, device, subject)?,
+        ArtifactFormat::Torchscript => match specialised(&module, device, subject) {
+            Some(session) => session,
+            None => Session::prepare(&module, device, methods, instances.precision)?,
+        },
         ArtifactFormat::Aoti => {
             // One runner more than instances: explanations run it too.
             let runners = NonZeroUsize::MIN.saturating_add(instances.count);
@@ -262,35 +265,12 @@ fn opened(file: &Path, device: tch::Device, subject: &Subject) -> Result<Opened>
     })
 }
 
-/// The largest batch by which it is told which of two ways to compute is faster.
-const RACE_BATCH: usize = 4;
-
-/// `module` frozen, and compiled for batch sizes where that can be done and is wanted, or else is faster.
-fn fastest(module: &Module, device: tch::Device, subject: &Subject) -> Result<Session> {
-    let (manifest, instances) = (&subject.manifest, &subject.manifest.instances);
-    let frozen = || Session::prepare(module, device, tasks::methods(manifest.task), instances.precision);
-    let Some(compiled) = specialised(module, device, subject) else {
-        return frozen();
-    };
-    if instances.specialise == Some(true) {
-        return Ok(compiled);
-    }
-    let frozen = frozen()?;
-    let batch = subject.blank(manifest.batching.max_batch_size.min(RACE_BATCH), device)?;
-    Ok(if compiled.is_faster_than(&frozen, &batch)? {
-        compiled
-    } else {
-        tracing::info!("compiled for batch sizes the model is no faster");
-        frozen
-    })
-}
-
-/// `module` compiled for batch sizes, where that can be done: on the CPU, in f32, and when `forward` of a batch of
-/// pictures is all that is called.
+/// `module` compiled for batch sizes, where that is not refused and can be done: on the CPU, in f32, and when `forward`
+/// of a batch of pictures is all that is called.
 fn specialised(module: &Module, device: tch::Device, subject: &Subject) -> Option<Session> {
     let instances = &subject.manifest.instances;
-    let is_refused = instances.specialise == Some(false) || instances.precision != Precision::F32;
-    if is_refused || device != tch::Device::Cpu || !tasks::takes_one_batch(subject) {
+    let is_wanted = instances.specialise && instances.precision == Precision::F32;
+    if !is_wanted || device != tch::Device::Cpu || !tasks::takes_one_batch(subject) {
         return None;
     }
     let example = |size| subject.blank(size, device);

@@ -239,8 +239,8 @@ pub struct Instances {
     pub threads: usize,
     /// In what numbers they compute.
     pub precision: Precision,
-    /// Whether `forward` is compiled for batch sizes, on the CPU; `None`: where that is measured to be faster.
-    pub specialise: Option<bool>,
+    /// Whether `forward` is compiled for batch sizes, on the CPU.
+    pub specialise: bool,
 }
 
 /// `[explain]`

@@ -184,7 +184,7 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
         precision: s
             .optional("precision", "\"f32\", \"f16\" or \"bf16\"")
             .unwrap_or_default(),
-        specialise: s.optional("specialise", "true or false"),
+        specialise: s.optional("specialise", "true or false").unwrap_or(true),
     }
 }
 
