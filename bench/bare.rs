@@ -143,7 +143,7 @@ impl Work {
         while started.elapsed() < Duration::from_secs_f64(seconds) {
             alone.push(milliseconds(&forward));
             asked.push(milliseconds(&|| {
-                ask(client.post(&predict).body(self.photos[0].clone()))
+                ask(client.post(&predict).body(self.photos[0].clone()));
             }));
             forward();
             empty.push(milliseconds(&|| ask(client.get(&healthz))));
