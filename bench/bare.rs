@@ -4,6 +4,8 @@
 //!
 //! `cargo run --release --example bare -- --model models/mobilenet_v2 --seconds 10 tests/golden/photos/coffee.jpg`
 
+mod median;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -20,6 +22,8 @@ use lucarne::tasks::{Labels, Subject};
 use rayon::prelude::*;
 use serde_json::json;
 use tch::Device;
+
+use median::median;
 
 /// See the module's text.
 #[derive(Debug, Parser)]
@@ -172,9 +176,4 @@ impl Work {
         let batch = self.subject.batch(&tiles, Device::Cpu).expect("a batch");
         drop(self.sessions[&threads].forward(batch).expect("an answer"));
     }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
 }

@@ -5,6 +5,8 @@
 //! `make aoti MODEL=models/mobilenet_v2`, then
 //! `cargo run --release --example forward -- --model models/mobilenet_v2 --batch 8`
 
+mod median;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -16,6 +18,8 @@ use lucarne::repository::open;
 use lucarne::tasks::{Labels, Subject};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Module, Preparation, Value};
+
+use median::median;
 
 /// See the module's text.
 #[derive(Debug, Parser)]
@@ -126,9 +130,4 @@ impl Forward {
             answer.unwrap_or_else(|e| panic!("{e}"))
         })
     }
-}
-
-fn median(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    numbers[numbers.len() / 2]
 }
