@@ -24,6 +24,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,20 +160,40 @@ def clients(seconds: float) -> None:
             )
 
 
+def ask_each(server: Server, models: Path, times: int) -> None:
+    """Sends every model the photo so many times at once, twelve times over."""
+    photo = PHOTO.read_bytes()
+
+    def ask(name: str) -> None:
+        request = urllib.request.Request(f"{server.url}/v1/models/{name}/predict", photo, {"content-type": "image/jpeg"})
+        with urllib.request.urlopen(request) as answer:
+            answer.read()
+
+    with ThreadPoolExecutor(times) as clients:
+        for name in sorted(entry.name for entry in models.iterdir()):
+            for _ in range(12):
+                list(clients.map(ask, [name] * times))
+
+
 def idle(count: int, seconds: float) -> None:
-    """Memory and processor time of `count` models that nobody asks."""
-    found = {}
+    """Memory and processor time of `count` models that nobody asks, then their memory once they were asked."""
+    asked = {"one image at a time": 1, "sixteen at a time": 16}
+    found: dict[str, dict[int, float]] = {what: {} for what in ("not asked", *asked)}
     for many in (1, count):
         with copies(many) as models, serving(models) as server:
             time.sleep(5)
             before, started = server.cpu_s(), time.monotonic()
             time.sleep(seconds)
             share = 100 * (server.cpu_s() - before) / (time.monotonic() - started)
-            found[many] = server.memory_mb()
-            print(f"{many:>3} models, idle: {share:.2f} % of a core (wanted: below 0.5), {found[many]:.0f} MB", flush=True)
+            memory = found["not asked"][many] = server.memory_mb()
+            print(f"{many:>3} models, idle: {share:.2f} % of a core (wanted: below 0.5), {memory:.0f} MB", flush=True)
+            for what, times in asked.items():
+                ask_each(server, models, times)
+                found[what][many] = server.memory_mb()
     weights = (MODEL / "model.pt").stat().st_size / 2**20
-    each = (found[count] - found[1]) / (count - 1)
-    print(f"a further model takes {each:.1f} MB; its file has {weights:.1f} MB")
+    print(f"a further model, whose file has {weights:.1f} MB, takes")
+    for what, memory_mb in found.items():
+        print(f"  {what}: {(memory_mb[count] - memory_mb[1]) / (count - 1):.1f} MB")
 
 
 def lone(rounds: int, seconds: float) -> None:

@@ -10,6 +10,10 @@ and none to run them.
 Each package is run on random input beside the TorchScript before it is put in place. A line says how far apart their
 answers are, how long both take for an image, and how many times faster the package is. Which of them is faster depends
 on the model, the processor and the size of the batch; where none is faster, leave the format as it is.
+
+For a batch of several images there are a few candidates, of which the fastest is put in place: one runs every layer on
+the whole batch, the others run the first layers on fewer images at a time (stages.py). The line names the sizes of
+these chunks, stage by stage. A layer's weights are in a package once for each chunk that it runs on.
 """
 
 import argparse
@@ -22,17 +26,33 @@ import tempfile
 import time
 import tomllib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch._inductor
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
+
+import stages
 
 TOLERANCE = 1e-4
 """How far apart answers may be, of the greatest absolute value of the answer, or of 1 if that is less."""
+
+BUDGETS = (10 << 20, 4 << 20)
+"""Bytes that a layer's activations may take in a candidate with stages.
+
+The caches that a core has for itself are smaller, but a convolution works on one part of its activations after the
+other; what is right differs between processors, hence two.
+"""
+
+MOST_COPIES = 6
+"""How many times as many layers as the network itself a candidate may have. Every copy is compiled, and has packed
+weights of its own; networks whose last layers need small chunks too would take minutes, and many times the memory."""
+
+WORTH = 1.03
+"""How many times faster than the whole batch a candidate must be, as its package is larger."""
 
 INSTRUCTIONS = ("amx", "avx", "bmi", "f16c", "fma", "gfni", "sse", "ssse", "vaes", "vpclmulqdq")
 """How the processor's flags begin that code may be compiled for; the server refuses where one of them is missing."""
@@ -166,18 +186,26 @@ def frozen(path: Path) -> torch.jit.ScriptModule:
     return torch.jit.optimize_for_inference(torch.jit.freeze(module))
 
 
-def compile_package(module: torch.jit.ScriptModule, example: tuple[Tensor, ...], path: Path) -> None:
-    """Writes the package of `module` for arguments with the sizes and strides of `example`."""
-    # Operators are recorded as TorchScript's interpreter runs them, so that its loops and lists, which are the same for
-    # all input of one size, are gone. What depends on the values of the input stops the recording.
+def reason(error: Exception) -> str:
+    """The first line of what it says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def conversion() -> Iterator[None]:
+    """Whatever stops it is `CannotPackage`."""
     try:
-        recorded = make_fx(lambda *arguments: tuple(answers(module(*arguments))))(*example)
-        program = torch.export.export(recorded, example)
+        yield
     except CannotPackage:
         raise
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CannotPackage(f"the TorchScript cannot be converted: {reason}") from error
+        raise CannotPackage(f"the TorchScript cannot be converted: {reason(error)}") from error
+
+
+def compile_package(graph: torch.fx.GraphModule, example: tuple[Tensor, ...], path: Path) -> None:
+    """Writes the package of `graph` for arguments with the sizes and strides of `example`."""
+    with conversion():
+        program = torch.export.export(graph, example)
     torch._inductor.aoti_compile_and_package(program, package_path=str(path), inductor_configs=INDUCTOR)
 
 
@@ -194,12 +222,12 @@ def worst_difference(found: list[Tensor], expected: list[Tensor]) -> tuple[float
     return worst, close
 
 
-def medians(programs: list[Callable], example: tuple[Tensor, ...], seconds: float = 3.0) -> list[float]:
-    """Milliseconds of a call of each, taken in turns, so that whatever else runs slows all of them."""
+def medians(programs: list[Callable], example: tuple[Tensor, ...], seconds: float = 1.5) -> list[float]:
+    """Milliseconds of a call of each, in turns and for `seconds` each, so that whatever else runs slows all of them."""
     for program in programs * 3:
         program(*example)
     times: list[list[float]] = [[] for _ in programs]
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * len(programs)
     while time.monotonic() < end or len(times[0]) < 5:
         for program, of_program in zip(programs, times):
             began = time.perf_counter()
@@ -208,28 +236,90 @@ def medians(programs: list[Callable], example: tuple[Tensor, ...], seconds: floa
     return [statistics.median(of_program) for of_program in times]
 
 
-def package(model: Model, batch: int, threads: int) -> None:
-    """Makes, checks and measures the package for one size of batch, then puts it in place."""
+def leave_out(what: str, error: Exception) -> None:
+    """Says why there is no such candidate."""
+    print(f"{what} left out: {reason(error)}", file=sys.stderr, flush=True)
+
+
+def record(module: torch.jit.ScriptModule, example: Callable[[int], tuple[Tensor, ...]], batch: int) -> stages.Graphs:
+    """The graph for the batch, and those for its chunks where all of them can be recorded."""
+
+    def program(*arguments: Tensor) -> tuple[Tensor, ...]:
+        return tuple(answers(module(*arguments)))
+
+    with conversion():
+        graphs = {batch: stages.record(program, example(batch))}
+    try:
+        chunks = {size: stages.record(program, example(size)) for size in stages.chunk_sizes(batch) if size != batch}
+    except Exception as error:
+        leave_out(f"batch {batch}: stages", error)
+        return graphs
+    return graphs | chunks
+
+
+@dataclass
+class Candidate:
+    """A package that may be put in place."""
+
+    path: Path
+    program: Callable
+    stages: str
+    """The sizes of their chunks."""
+    difference: float
+
+
+def make_candidates(model: Model, batch: int, folder: Path) -> list[Candidate]:
+    """The package of the whole batch, and those with stages that can be made and answer as the TorchScript does."""
+    module = load(model.artifact)
+    graphs = record(torch.jit.freeze(module), model.example, batch)
+    # Other numbers than those that they are recorded with.
     example = model.example(batch)
+    expected = answers(module(*example))
+
+    def make(plan: stages.Plan, path: Path) -> Candidate:
+        compile_package(stages.build(graphs, plan), model.example(batch), path)
+        program = torch._inductor.aoti_load_package(str(path), run_single_threaded=True)
+        difference, close = worst_difference(list(program(*example)), expected)
+        if not close:
+            raise CannotPackage(f"the answers of package and TorchScript differ by {difference:.2g}")
+        return Candidate(path, program, stages.describe(plan), difference)
+
+    whole = stages.whole(graphs)
+    candidates: list[Candidate] = []
+    for plan in dict.fromkeys([whole, *(stages.plan(graphs, budget) for budget in BUDGETS)]):
+        if stages.copies(graphs, plan) > MOST_COPIES:
+            continue
+        try:
+            candidates.append(make(plan, folder / f"{len(candidates)}.pt2"))
+        except Exception as error:
+            if plan != whole:
+                leave_out(f"batch {batch}: stages {stages.describe(plan)}", error)
+            elif isinstance(error, CannotPackage):
+                raise CannotPackage(f"batch {batch}: {error}") from error
+            else:
+                raise
+    return candidates
+
+
+def package(model: Model, batch: int, threads: int) -> None:
+    """Makes, checks and measures packages for one size of batch, then puts the fastest in place."""
     path = model.artifact.with_name(f"{model.artifact.stem}.b{batch}.pt2")
     # Before compiling too: oneDNN blocks weights for a number of threads, and with another it may reorder them in every
     # call.
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".aoti-") as folder:
-        made = Path(folder) / path.name
-        module = load(model.artifact)
-        compile_package(torch.jit.freeze(module), example, made)
-        compiled = torch._inductor.aoti_load_package(str(made), run_single_threaded=True)
-        # Other numbers than those that it was recorded with.
-        example = model.example(batch)
-        difference, close = worst_difference(list(compiled(*example)), answers(module(*example)))
-        if not close:
-            raise CannotPackage(f"batch {batch}: the answers of package and TorchScript differ by {difference:.2g}")
-        script_ms, package_ms = (ms / batch for ms in medians([frozen(model.artifact), compiled], example))
-        made.replace(path)
+        candidates = make_candidates(model, batch, Path(folder))
+        programs = [frozen(model.artifact), *(candidate.program for candidate in candidates)]
+        script_ms, *packages_ms = (ms / batch for ms in medians(programs, model.example(batch)))
+        measured = list(zip(packages_ms, candidates))
+        package_ms, best = min(measured, key=lambda each: each[0])
+        if best.stages != candidates[0].stages and packages_ms[0] < WORTH * package_ms:
+            package_ms, best = measured[0]
+        best.path.replace(path)
     print(
-        f"{path}: batch {batch}, max difference {difference:.1e}, "
-        f"ms an image {script_ms:.2f} TorchScript, {package_ms:.2f} package, ratio {script_ms / package_ms:.2f}",
+        f"{path}: batch {batch}, max difference {best.difference:.1e}, "
+        f"ms an image {script_ms:.2f} TorchScript, {package_ms:.2f} package, ratio {script_ms / package_ms:.2f}, "
+        f"stages {best.stages}",
         flush=True,
     )
 

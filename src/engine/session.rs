@@ -112,6 +112,9 @@ impl Call for Exported {
     }
 }
 
+/// Bytes of a weight that is worth pages of its own.
+const LARGE: usize = 64 << 10;
+
 /// A model that is ready to predict. Clones share the weights.
 #[derive(Debug, Clone)]
 pub struct Session {
@@ -151,7 +154,8 @@ impl Session {
     }
 
     /// Freezes `module`, which is on the CPU, for `forward` alone, and compiles it for batches of the pictures that
-    /// `example` makes, up to `max_batch`, with the threads that the calling thread has.
+    /// `example` makes, up to `max_batch`, with the threads that the calling thread has. Where that makes it slower, it is
+    /// only frozen.
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] when nothing in it can be compiled, or the compiled one would answer otherwise.
@@ -160,14 +164,30 @@ impl Session {
         max_batch: usize,
         example: impl Fn(usize) -> Result<Tensor>,
     ) -> Result<Self> {
+        let _no_grad = tch::no_grad_guard();
         let plain = Preparation {
             fuse: false,
             kind: None,
         };
-        let frozen = module.prepare_for_inference_with(&["forward"], plain)?;
-        let programs = Specialisations::compile(&frozen, max_batch, example)?;
+        let mut frozen = module.prepare_for_inference_with(&["forward"], plain)?;
+        // What is compiled has weights of its own.
+        let moved = tempfile::tempfile().map_err(|e| e.to_string()).and_then(|file| {
+            let moved = frozen.weights_to_file("forward", LARGE, &file);
+            moved.map_err(|e| e.to_string())
+        });
+        if let Err(error) = moved {
+            tracing::info!(error, "weights that are rarely read stay in memory");
+        }
+        let programs = Specialisations::compile(&frozen, max_batch, &example)?;
+        let program = if programs.is_slower_than(&frozen, &example(1)?)? {
+            tracing::info!("the model is slower compiled for batch sizes, so it is not");
+            Program::Frozen(module.prepare_for_inference_with(&["forward"], plain)?)
+        } else {
+            frozen.forget_weights("forward")?;
+            Program::Specialised(Arc::new(programs))
+        };
         Ok(Self {
-            program: Program::Specialised(Arc::new(programs)),
+            program,
             device: Device::Cpu,
             half: None,
         })

@@ -1,9 +1,18 @@
-//! `forward` of a frozen module, compiled by oneDNN Graph for two batch sizes; any batch is cut into those.
+//! `forward` of a frozen module, compiled by oneDNN Graph for some batch sizes.
 //!
-//! An image costs nearly the same in a batch of four as in a larger one, and every size has packed weights of its own.
+//! The layers are compiled in stages. The activations of the first layers are so large that a batch of them leaves the
+//! caches, so these take the images one after the other; the last, which have most of the weights, take several at once.
+//! In any stage an image costs nearly the same in a batch of four as in a larger one, so it is compiled for one image
+//! and for at most four, and any batch is cut into those. Each program has packed weights of its own: that for several
+//! is made when batches have come, so that a model that is seldom asked keeps its weights once.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tch::{Kind, Tensor};
-use torch_bridge::{Module, Specialised, Value};
+use torch_bridge::{Cut, Module, Specialised, Value};
 
 use super::parts::{self, Part};
 use crate::error::{Error, Result};
@@ -11,14 +20,33 @@ use crate::error::{Error, Result};
 /// The largest batch that is compiled for.
 const LARGEST: usize = 4;
 
+/// What a layer may read and write, in bytes, for it to take several images at once: more than the caches that a core
+/// has to itself, less than that which it shares.
+const CACHE: u64 = 10_000_000;
+
+/// Steps in a last stage of its own.
+const FEWEST: usize = 8;
+
+/// Batches that come one image after the other through a stage before it is compiled for several.
+const SEEN: usize = 6;
+
 /// How far the compiled answers may be from the plain ones, as a part of the largest of these.
 const TOLERANCE: f64 = 1e-3;
 
-/// One program a batch size, smallest first; the first is 1.
+/// The stages, in order.
 #[derive(Debug)]
-pub(super) struct Specialisations {
-    sizes: Vec<usize>,
-    programs: Vec<Specialised>,
+pub(super) struct Specialisations(Vec<Stage>);
+
+/// Some of the steps of `forward`.
+#[derive(Debug)]
+struct Stage {
+    module: Module,
+    part: Range<usize>,
+    one: Specialised,
+    /// How many images `several` takes.
+    largest: usize,
+    several: OnceLock<Option<Specialised>>,
+    seen: AtomicUsize,
 }
 
 impl Specialisations {
@@ -33,33 +61,165 @@ impl Specialisations {
         max_batch: usize,
         example: impl Fn(usize) -> Result<Tensor>,
     ) -> Result<Self> {
-        let _no_grad = tch::no_grad_guard();
-        let mut sizes = vec![1, max_batch.clamp(1, LARGEST)];
-        sizes.dedup();
-        let one = |&size: &usize| {
-            let blank = parts::in_order(&example(size)?)?;
-            let random = Value::Tensor(blank.f_rand_like()?);
-            let program = module.specialise("forward", &[Value::Tensor(blank)])?;
-            let inputs = [random];
-            compare(&module.call("forward", &inputs)?, &program.run(&inputs)?, size)?;
-            Ok(program)
+        let largest = max_batch.clamp(1, LARGEST);
+        let cuts = module.cuts("forward", &[Value::Tensor(parts::in_order(&example(1)?)?)])?;
+        let staged = plan(&cuts, largest);
+        let whole = [(0..cuts.last().map_or(0, |end| end.position), largest)];
+        let compiled = |plan: &[(Range<usize>, usize)]| {
+            let made = Self::in_stages(module, plan, &example(1)?)?;
+            for size in [1, largest] {
+                let random = [Value::Tensor(parts::in_order(&example(size)?.f_rand_like()?)?)];
+                compare(&module.call("forward", &random)?, &made.forward(&random)?, size)?;
+            }
+            Ok(made)
         };
-        let programs = sizes.iter().map(one).collect::<Result<_>>()?;
-        Ok(Self { sizes, programs })
+        match compiled(&staged) {
+            // A tensor whose first dimension is only by chance the batch's, or a stage with nothing to compile.
+            Err(error) if staged != whole => {
+                tracing::debug!(%error, "the layers are compiled in one stage");
+                compiled(&whole)
+            }
+            made => made,
+        }
+    }
+
+    fn in_stages(module: &Module, plan: &[(Range<usize>, usize)], example: &Tensor) -> Result<Self> {
+        let mut stages = Vec::new();
+        let mut arrives = Value::Tensor(example.shallow_clone());
+        for (part, largest) in plan {
+            let stage = Stage {
+                module: module.clone(),
+                part: part.clone(),
+                one: compiled(module, part, parts::batch(&arrives)?)?,
+                largest: *largest,
+                several: OnceLock::new(),
+                seen: AtomicUsize::new(0),
+            };
+            arrives = stage.forward(&arrives)?;
+            stages.push(stage);
+        }
+        Ok(Self(stages))
+    }
+
+    /// Whether `module` itself, which is what was compiled, answers `example` sooner, by more than a twentieth: a
+    /// network of many small layers between which there is nothing to fuse gains nothing and pays for the reordering.
+    pub(super) fn is_slower_than(&self, module: &Module, example: &Tensor) -> Result<bool> {
+        let input = [Value::Tensor(parts::in_order(example)?)];
+        let (mut ours, mut plain) = (Duration::MAX, Duration::MAX);
+        for _ in 0..3 {
+            ours = ours.min(timed(|| self.forward(&input))?);
+            plain = plain.min(timed(|| Ok(module.call("forward", &input)?))?);
+        }
+        Ok(ours.as_secs_f64() > 1.05 * plain.as_secs_f64())
     }
 
     /// `forward` of `inputs`, tensors with the batch in dimension 0.
     pub(super) fn forward(&self, inputs: &[Value]) -> Result<Value> {
-        let inputs = inputs.iter().map(parts::batch).collect::<Result<Vec<_>>>()?;
-        let total = inputs.first().map_or(0, |t| t.size()[0]);
-        let run = |part: Part| {
-            let rows = |input: &&Tensor| Ok(Value::Tensor(parts::in_order(&parts::rows(input, part)?)?));
-            let inputs = inputs.iter().map(rows).collect::<Result<Vec<_>>>()?;
-            Ok(self.programs[part.program].run(&inputs)?)
+        let [input] = inputs else {
+            return Err(Error::InferenceFailed(
+                "a compiled program takes one batch".into(),
+            ));
         };
-        let cut = parts::exact(usize::try_from(total).unwrap_or(0), &self.sizes);
-        parts::join(cut.into_iter().map(run).collect::<Result<_>>()?)
+        let through = |value: Value, stage: &Stage| stage.forward(&value);
+        self.0.iter().try_fold(input.shallow_clone(), through)
     }
+}
+
+impl Stage {
+    fn forward(&self, input: &Value) -> Result<Value> {
+        let input = parts::batch(input)?;
+        let several = self.several(input);
+        let sizes: &[usize] = if several.is_some() {
+            &[1, self.largest]
+        } else {
+            &[1]
+        };
+        self.cut(input, sizes, several.unwrap_or(&self.one))
+    }
+
+    fn cut(&self, input: &Tensor, sizes: &[usize], several: &Specialised) -> Result<Value> {
+        let run = |part: Part| {
+            let program = if part.length == 1 { &self.one } else { several };
+            let rows = parts::in_order(&parts::rows(input, part)?)?;
+            Ok(program.run(&[Value::Tensor(rows)])?)
+        };
+        let total = usize::try_from(input.size()[0]).unwrap_or(0);
+        parts::join(
+            parts::exact(total, sizes)
+                .into_iter()
+                .map(run)
+                .collect::<Result<_>>()?,
+        )
+    }
+
+    /// The program for several, once there is one; the caller whose batch `input` is the one that makes it needful waits
+    /// for it, others do not.
+    fn several(&self, input: &Tensor) -> Option<&Specialised> {
+        if let Some(made) = self.several.get() {
+            return made.as_ref();
+        }
+        let is_several = self.largest > 1 && input.size()[0] >= self.largest as i64;
+        if !is_several || self.seen.fetch_add(1, Ordering::Relaxed) + 1 != SEEN {
+            return None;
+        }
+        let made = self
+            .compile_several(input)
+            .inspect_err(|error| tracing::info!(%error, "a stage is not compiled for several images"));
+        self.several.get_or_init(|| made.ok()).as_ref()
+    }
+
+    fn compile_several(&self, input: &Tensor) -> Result<Specialised> {
+        let rows = parts::in_order(&input.f_narrow(0, 0, self.largest as i64)?)?;
+        let program = compiled(&self.module, &self.part, &rows)?;
+        let one_by_one = self.cut(&rows, &[1], &self.one)?;
+        compare(&one_by_one, &program.run(&[Value::Tensor(rows)])?, self.largest)?;
+        self.module.forget_weights("forward")?;
+        Ok(program)
+    }
+}
+
+/// The part of `module`'s `forward`, for batches like `input`.
+fn compiled(module: &Module, part: &Range<usize>, input: &Tensor) -> Result<Specialised> {
+    let input = [Value::Tensor(parts::in_order(input)?)];
+    Ok(module.specialise("forward", part.clone(), &input)?)
+}
+
+fn timed(run: impl FnOnce() -> Result<Value>) -> Result<Duration> {
+    let started = Instant::now();
+    run()?;
+    Ok(started.elapsed())
+}
+
+/// Stages of a method that can be cut at `cuts`, counted for one image, the last being its end: the part of each, and how
+/// many images it takes at once, never fewer than the stage before and at most `largest`.
+fn plan(cuts: &[Cut], largest: usize) -> Vec<(Range<usize>, usize)> {
+    let fitting = |cut: &Cut| match usize::try_from(CACHE / cut.largest.max(1)).unwrap_or(largest) {
+        fit if fit >= largest => largest,
+        fit => 1 << fit.max(1).ilog2(),
+    };
+    let mut sizes: Vec<usize> = cuts.iter().map(fitting).collect();
+    for index in (1..sizes.len()).rev() {
+        sizes[index - 1] = sizes[index - 1].min(sizes[index]);
+    }
+    let mut stages = Vec::new();
+    let (mut from, mut index) = (0, 0);
+    while index < cuts.len() {
+        let size = sizes[index];
+        while sizes.get(index + 1) == Some(&size) {
+            index += 1;
+        }
+        // A little further less may go over, and the activation of a layer is not parted from it.
+        while index + 2 < cuts.len() && cuts[index + 1].alive <= cuts[index].alive {
+            index += 1;
+        }
+        if cuts[cuts.len() - 1].position - cuts[index].position < FEWEST {
+            index = cuts.len() - 1;
+        }
+        stages.push((from..cuts[index].position, size));
+        from = cuts[index].position;
+        index += 1;
+    }
+    stages
 }
 
 /// Whether two answers to a batch of `size` are the same within [`TOLERANCE`], and can be joined to others.
@@ -106,5 +266,34 @@ mod tests {
         assert!(compare(&plain, &answer(&[1.0]), 2).is_err());
         assert!(compare(&plain, &plain, 1).is_err(), "no batch of one");
         assert!(compare(&Value::None, &Value::None, 1).is_err());
+    }
+
+    fn cut(position: usize, largest: u64, alive: u64) -> Cut {
+        Cut {
+            position,
+            largest,
+            alive,
+        }
+    }
+
+    #[test]
+    fn a_stage_takes_as_many_images_as_fit() {
+        let wide = cut(5, CACHE, 400);
+        let narrow = cut(7, CACHE / 8, 100);
+        let middle = [
+            cut(9, CACHE / 2, 300),
+            cut(12, CACHE / 100, 300),
+            cut(14, 10, 200),
+        ];
+        let end = cut(40, CACHE / 4, 0);
+        let all = [&[wide, narrow][..], &middle, &[end]].concat();
+        assert_eq!(plan(&all, 4), [(0..7, 1), (7..14, 2), (14..40, 4)]);
+        assert_eq!(plan(&all, 2), [(0..7, 1), (7..40, 2)]);
+        assert_eq!(plan(&all, 1), [(0..40, 1)]);
+        // What is wide at the end is never given more at once before it.
+        assert_eq!(plan(&[narrow, cut(20, 10 * CACHE, 0)], 4), [(0..20, 1)]);
+        // A last stage of a few steps is none.
+        assert_eq!(plan(&[wide, narrow, cut(10, 1, 0)], 4), [(0..10, 1)]);
+        assert_eq!(plan(&[cut(20, 0, 0)], 3), [(0..20, 3)]);
     }
 }

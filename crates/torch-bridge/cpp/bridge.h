@@ -147,6 +147,12 @@ bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_
 /// `kind`: the c10::ScalarType that floating-point parameters and buffers become, -1 to leave them.
 bridge::Error bridge_module_prepare(
     const torch::jit::Module* module, const c10::IValue* methods, bool fuse, int kind, torch::jit::Module** out);
+/// Writes the constants of a method that have at least so many bytes into an open file, and maps them from there. Nobody
+/// may be running it. `moved`: their bytes.
+bridge::Error bridge_module_weights_to_file(
+    const torch::jit::Module* module, const char* method, size_t least, int file, uint64_t* moved);
+/// Gives back the memory of what was mapped so; it is read from the file again when it is needed.
+bridge::Error bridge_module_forget_weights(const torch::jit::Module* module, const char* method);
 /// `inputs`: a tuple.
 bridge::Error bridge_module_call(
     const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);
@@ -154,9 +160,15 @@ bridge::Error bridge_module_call(
 bridge::Error bridge_module_layers(const torch::jit::Module* module, const char* method, c10::IValue** out);
 
 // Methods compiled for one shape of input.
-/// `inputs`: a tuple. Runs the method twice. The module must outlive what is made.
+/// Where the method can be cut, by running it on the tuple `inputs`, whose first tensor tells the size of the batch: List
+/// of (position, bytes of the largest step since the cut before, bytes that go over the cut). The last is the end.
+bridge::Error bridge_module_cuts(
+    const torch::jit::Module* module, const char* method, const c10::IValue* inputs, c10::IValue** out);
+/// The part of the method between two cuts, 0 for its beginning. `inputs`: a tuple, of the method's arguments for a part
+/// from 0, of one tensor for another. Runs it twice. The module must outlive what is made.
 bridge::Error bridge_specialised_new(
-    const torch::jit::Module* module, const char* method, const c10::IValue* inputs, bridge::Specialised** out);
+    const torch::jit::Module* module, const char* method, size_t from, size_t to, const c10::IValue* inputs,
+    bridge::Specialised** out);
 void bridge_specialised_free(bridge::Specialised* specialised);
 bridge::Error bridge_specialised_run(
     const bridge::Specialised* specialised, const c10::IValue* inputs, c10::IValue** out);

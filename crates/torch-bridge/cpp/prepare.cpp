@@ -7,6 +7,10 @@
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/passes/frozen_linear_transpose.h>
 #include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
+#include <torch/csrc/jit/passes/utils/subgraph_utils.h>
+
+#include <algorithm>
+#include <unordered_map>
 
 namespace bridge {
 
@@ -40,6 +44,73 @@ void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
   }
 }
 
+using Known = std::unordered_map<const torch::jit::Value*, torch::jit::Value*>;
+
+// Copies what a block computes, without the call stacks that say from which layer's code each node was inlined: these
+// point into the module that is left behind. The lines of code stay.
+void copy_nodes(torch::jit::Block& from, torch::jit::Block& to, Known& known) {
+  for (torch::jit::Node* node : from.nodes()) {
+    torch::jit::Node* copy = to.appendNode(to.owningGraph()->create(node->kind(), /*num_outputs=*/0));
+    copy->copyAttributes(*node);
+    copy->setSourceRange(node->sourceRange());
+    for (const torch::jit::Value* input : node->inputs()) {
+      copy->addInput(known.at(input));
+    }
+    for (torch::jit::Value* output : node->outputs()) {
+      known[output] = copy->addOutput()->copyMetadata(output);
+    }
+    for (torch::jit::Block* inner : node->blocks()) {
+      torch::jit::Block* block = copy->addBlock();
+      for (torch::jit::Value* input : inner->inputs()) {
+        known[input] = block->addInput()->copyMetadata(input);
+      }
+      copy_nodes(*inner, *block, known);
+      for (const torch::jit::Value* output : inner->outputs()) {
+        block->registerOutput(known.at(output));
+      }
+    }
+  }
+}
+
+bool is_self_contained(const torch::jit::Module& module, const std::vector<std::string>& methods) {
+  const auto calls = [&](const std::string& name) {
+    auto graph = module.get_method(name).graph();
+    const auto any = [&](c10::Symbol kind) { return !torch::jit::findAllNodes(*graph, kind, /*recurse=*/true).empty(); };
+    return !graph->inputs().at(0)->uses().empty() || any(c10::prim::CallMethod) || any(c10::prim::CallFunction);
+  };
+  return module.type()->numAttributes() == 0 && std::none_of(methods.begin(), methods.end(), calls);
+}
+
+// `methods` in a module that has nothing else. A frozen module has the class and the code of every layer, though its
+// methods need none of them any more: for a network of fifty layers that is as much memory as its weights take.
+torch::jit::Module alone(const torch::jit::Module& frozen, const std::vector<std::string>& methods) {
+  if (!is_self_contained(frozen, methods)) {
+    return frozen;
+  }
+  torch::jit::Module made(*frozen.type()->name());
+  for (const std::string& name : methods) {
+    const torch::jit::Function& method = frozen.get_method(name).function();
+    auto from = frozen.get_method(name).graph();
+    auto graph = std::make_shared<torch::jit::Graph>();
+    Known known;
+    for (torch::jit::Value* input : from->inputs()) {
+      known[input] = graph->addInput()->copyMetadata(input);
+    }
+    graph->inputs()[0]->setType(made.type());
+    copy_nodes(*from->block(), *graph->block(), known);
+    for (const torch::jit::Value* output : from->outputs()) {
+      graph->registerOutput(known.at(output));
+    }
+    auto arguments = method.getSchema().arguments();
+    arguments.at(0) = arguments.at(0).cloneWithType(made.type());
+    auto unit = made._ivalue()->compilation_unit();
+    torch::jit::Function* function = unit->create_function(c10::QualifiedName(*made.type()->name(), name), graph);
+    function->setSchema(method.getSchema().cloneWithArguments(std::move(arguments)));
+    made.type()->addMethod(function);
+  }
+  return made;
+}
+
 }  // namespace
 }  // namespace bridge
 
@@ -58,7 +129,7 @@ extern "C" Error bridge_module_prepare(
     }
     weights_to_channels_last(copy);
     // torch::jit::freeze optimises `forward` alone, and fails where there is none.
-    torch::jit::Module frozen = torch::jit::freeze_module(copy, kept);
+    const torch::jit::Module frozen = alone(torch::jit::freeze_module(copy, kept), kept);
     for (const std::string& name : kept) {
       auto graph = frozen.get_method(name).graph();
       torch::jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
@@ -71,6 +142,6 @@ extern "C" Error bridge_module_prepare(
       torch::jit::EliminateDeadCode(graph);
     }
     settle_schemas(frozen);
-    *out = new torch::jit::Module(std::move(frozen));
+    *out = new torch::jit::Module(frozen);
   });
 }

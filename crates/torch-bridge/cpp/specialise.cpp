@@ -3,13 +3,11 @@
 //
 // libtorch does this inside its profiling executor, which would also compile again whenever another shape comes, in
 // the midst of a request. Here the same steps are taken once, for a shape that the caller chooses.
-#include "bridge.h"
+#include "cuts.h"
 
+#include <c10/util/ScopeExit.h>
 #include <torch/csrc/jit/codegen/onednn/interface.h>
-#include <torch/csrc/jit/passes/constant_propagation.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
-#include <torch/csrc/jit/passes/decompose_ops.h>
-#include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>
 #include <torch/csrc/jit/runtime/interpreter.h>
 #include <torch/csrc/jit/runtime/profiling_record.h>
@@ -22,13 +20,26 @@ namespace bridge {
 
 struct Specialised {
   IValue self;
+  /// Of the method, for what takes its arguments; null for a part behind a cut, which takes one tensor.
   const c10::FunctionSchema* schema;
   torch::jit::Code code;
 
-  torch::jit::Stack run(const IValue& inputs) const {
-    torch::jit::Stack stack = call_stack(*schema, self, inputs);
-    torch::jit::InterpreterState(code).run(stack);
+  static torch::jit::Stack stack(
+      const IValue& self, const c10::FunctionSchema* schema, const IValue& inputs) {
+    if (schema) {
+      return call_stack(*schema, self, inputs);
+    }
+    torch::jit::Stack stack{self};
+    for (const IValue& input : inputs.toTupleRef().elements()) {
+      stack.push_back(input);
+    }
     return stack;
+  }
+
+  torch::jit::Stack run(const IValue& inputs) const {
+    torch::jit::Stack values = stack(self, schema, inputs);
+    torch::jit::InterpreterState(code).run(values);
+    return values;
   }
 };
 
@@ -39,13 +50,8 @@ void fuse(std::shared_ptr<torch::jit::Graph>& graph) {
   static std::mutex one_at_a_time;
   const std::lock_guard<std::mutex> lock(one_at_a_time);
   const bool before = torch::jit::getProfilingMode().exchange(true);
-  try {
-    torch::jit::fuser::onednn::fuseGraph(graph);
-  } catch (...) {
-    torch::jit::getProfilingMode() = before;
-    throw;
-  }
-  torch::jit::getProfilingMode() = before;
+  const auto restore = c10::make_scope_exit([before] { torch::jit::getProfilingMode() = before; });
+  torch::jit::fuser::onednn::fuseGraph(graph);
 }
 
 // The fuser guards each group by the shapes it was made for, and leaves what runs otherwise as a subgraph that only
@@ -56,20 +62,6 @@ void inline_fallbacks(torch::jit::Graph& graph) {
   }
 }
 
-// The shapes of every value in `graph`, by running it once.
-std::shared_ptr<torch::jit::Graph> with_shapes(
-    std::shared_ptr<torch::jit::Graph> graph, torch::jit::Stack stack, const std::string& name) {
-  torch::jit::DecomposeOps(graph);
-  torch::jit::ConstantPropagation(graph);
-  torch::jit::PeepholeOptimize(graph);
-  torch::jit::EliminateDeadCode(graph);
-  const auto record = torch::jit::ProfilingRecord::instrumentGraph(graph);
-  torch::jit::InterpreterState(torch::jit::Code(record->graph(), name)).run(stack);
-  auto shaped = record->graph()->copy();
-  torch::jit::ProfilingRecord::removeProfileCounter(shaped->block());
-  return shaped;
-}
-
 }  // namespace
 }  // namespace bridge
 
@@ -78,11 +70,13 @@ using namespace bridge;
 extern "C" {
 
 Error bridge_specialised_new(
-    const torch::jit::Module* module, const char* method, const IValue* inputs, Specialised** out) {
+    const torch::jit::Module* module, const char* method, size_t from, size_t to, const IValue* inputs,
+    Specialised** out) {
   return guarded([&] {
-    const torch::jit::GraphFunction& function = graph_function(*module, method);
-    const c10::FunctionSchema& schema = module->get_method(method).function().getSchema();
-    auto graph = with_shapes(function.graph()->copy(), call_stack(schema, module->_ivalue(), *inputs), method);
+    const c10::FunctionSchema* schema = from == 0 ? &module->get_method(method).function().getSchema() : nullptr;
+    const IValue self = module->_ivalue();
+    auto part = part_of(*straightened(*module, method), from, to);
+    auto graph = profiled(part, Specialised::stack(self, schema, *inputs));
     fuse(graph);
     inline_fallbacks(*graph);
     torch::jit::ProfilingRecord::removeProfilingNodes(graph->block());
@@ -90,7 +84,7 @@ Error bridge_specialised_new(
     if (torch::jit::findAllNodes(*graph, c10::prim::oneDNNFusionGroup, /*recurse=*/true).empty()) {
       throw std::runtime_error("oneDNN Graph finds nothing to compile in it");
     }
-    auto made = std::make_unique<Specialised>(Specialised{module->_ivalue(), &schema, torch::jit::Code(graph, method)});
+    auto made = std::make_unique<Specialised>(Specialised{self, schema, torch::jit::Code(graph, method)});
     // Each kernel is compiled when it first runs.
     made->run(*inputs);
     *out = made.release();

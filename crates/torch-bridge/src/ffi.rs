@@ -122,6 +122,14 @@ unsafe extern "C" {
         kind: c_int,
         out: *mut *mut RawModule,
     ) -> ErrorText;
+    pub(crate) fn bridge_module_weights_to_file(
+        module: *const RawModule,
+        method: *const c_char,
+        least: usize,
+        file: c_int,
+        moved: *mut u64,
+    ) -> ErrorText;
+    pub(crate) fn bridge_module_forget_weights(module: *const RawModule, method: *const c_char) -> ErrorText;
     pub(crate) fn bridge_module_call(
         module: *const RawModule,
         method: *const c_char,
@@ -134,9 +142,17 @@ unsafe extern "C" {
         out: *mut *mut RawValue,
     ) -> ErrorText;
 
+    pub(crate) fn bridge_module_cuts(
+        module: *const RawModule,
+        method: *const c_char,
+        inputs: *const RawValue,
+        out: *mut *mut RawValue,
+    ) -> ErrorText;
     pub(crate) fn bridge_specialised_new(
         module: *const RawModule,
         method: *const c_char,
+        from: usize,
+        to: usize,
         inputs: *const RawValue,
         out: *mut *mut RawSpecialised,
     ) -> ErrorText;

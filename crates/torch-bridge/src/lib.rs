@@ -35,6 +35,7 @@ mod package;
 mod random;
 mod specialised;
 mod value;
+mod weights;
 
 pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::{CudaDevice, CudaDriver, load_cuda, use_own_stream};
@@ -44,5 +45,5 @@ pub use memory::{keep_large_blocks, release_unused, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use package::Package;
 pub use random::Generator;
-pub use specialised::Specialised;
+pub use specialised::{Cut, Specialised};
 pub use value::Value;

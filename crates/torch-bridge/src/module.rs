@@ -302,7 +302,7 @@ fn device_name(device: Device) -> String {
 }
 
 /// What the bridge described is not shaped as it should be; a fault of this crate.
-fn malformed() -> BridgeError {
+pub(crate) fn malformed() -> BridgeError {
     BridgeError::Torch("the bridge gave a description of another shape".to_owned())
 }
 

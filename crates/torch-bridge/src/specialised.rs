@@ -1,14 +1,39 @@
-//! A method compiled by oneDNN Graph for inputs of one shape.
+//! A method, or a part of one, compiled by oneDNN Graph for inputs of one shape.
 #![expect(unsafe_code, reason = "libtorch is called through C functions")]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 
 use crate::error::{BridgeError, Result};
 use crate::ffi::{self, OwnedValue, RawSpecialised, c_text, produce};
-use crate::module::Module;
+use crate::module::{Module, malformed};
 use crate::value::{Value, tuple_of};
 
-/// A method of a prepared module, compiled for the CPU and for inputs of one shape and memory order: convolutions with
+/// A place between two steps of a method where a single tensor goes over, a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// How many steps are before it.
+    pub position: usize,
+    /// The most bytes that a step reads and writes, weights apart, of those since the cut before.
+    pub largest: u64,
+    /// Bytes of the tensor that goes over; 0 at the method's end.
+    pub alive: u64,
+}
+
+impl Cut {
+    fn read(fields: Vec<Value>) -> Result<Self> {
+        match <[Value; 3]>::try_from(fields) {
+            Ok([Value::Int(position), Value::Int(largest), Value::Int(alive)]) => Ok(Self {
+                position: usize::try_from(position).map_err(|_| malformed())?,
+                largest: largest.unsigned_abs(),
+                alive: alive.unsigned_abs(),
+            }),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+/// A method of a prepared module, or a part of it, compiled for the CPU and for inputs of one shape and memory order: convolutions with
 /// the activations, sums and depthwise convolutions behind them are one kernel each, and their weights are packed once.
 /// Inputs of another shape are computed too, by what there was before. It takes no gradients.
 pub struct Specialised {
@@ -37,14 +62,34 @@ impl std::fmt::Debug for Specialised {
 }
 
 impl Module {
-    /// Compiles `method` for inputs like `inputs`, which it runs twice, with as many threads as the calling thread
-    /// has now. The module should be a prepared one without [`Preparation::fuse`](crate::Preparation::fuse), and the
-    /// caller should not record gradients.
+    /// Where `method` can be cut, in order, the last being its end; it is run once on `inputs`, of which the first is the
+    /// batch. What is counted is of that run.
     ///
     /// # Errors
-    /// [`BridgeError::MethodNotFound`]; [`BridgeError::Torch`] when the inputs do not fit, when nothing in the method
-    /// can be compiled, or when it writes to its module.
-    pub fn specialise(&self, method: &str, inputs: &[Value]) -> Result<Specialised> {
+    /// [`BridgeError::MethodNotFound`]; [`BridgeError::Torch`] when the inputs do not fit or hold no tensor.
+    pub fn cuts(&self, method: &str, inputs: &[Value]) -> Result<Vec<Cut>> {
+        self.method(method)?;
+        let name = c_text(method)?;
+        let inputs = tuple_of(inputs)?;
+        // SAFETY: everything handed over lives through the call, which only reads.
+        let cuts = OwnedValue::produce(|out| unsafe {
+            ffi::bridge_module_cuts(self.shared.as_ptr(), name.as_ptr(), inputs.as_ptr(), out)
+        })?;
+        let cuts = Value::from_ivalue(&cuts)?.into_elements()?;
+        cuts.into_iter()
+            .map(|row| row.into_elements().and_then(Cut::read))
+            .collect()
+    }
+
+    /// Compiles what `method` does between two positions of [`cuts`](Self::cuts), 0 being its beginning, for inputs like
+    /// `inputs`: the method's own for a part from 0, else the tensor that goes over the cut. Runs it twice, with as many
+    /// threads as the calling thread has now. The module should be a prepared one without
+    /// [`Preparation::fuse`](crate::Preparation::fuse), and the caller should not record gradients.
+    ///
+    /// # Errors
+    /// [`BridgeError::MethodNotFound`]; [`BridgeError::Torch`] when the inputs do not fit, when there is no such cut, when
+    /// nothing in the part can be compiled, or when the module writes to itself.
+    pub fn specialise(&self, method: &str, part: Range<usize>, inputs: &[Value]) -> Result<Specialised> {
         self.method(method)?;
         if self.is_stateful() {
             return Err(BridgeError::Torch("the module writes to itself".to_owned()));
@@ -53,7 +98,14 @@ impl Module {
         let inputs = tuple_of(inputs)?;
         // SAFETY: everything handed over lives through the call, and the module as long as what is made.
         let raw = produce(|out| unsafe {
-            ffi::bridge_specialised_new(self.shared.as_ptr(), name.as_ptr(), inputs.as_ptr(), out)
+            ffi::bridge_specialised_new(
+                self.shared.as_ptr(),
+                name.as_ptr(),
+                part.start,
+                part.end,
+                inputs.as_ptr(),
+                out,
+            )
         })?;
         Ok(Specialised {
             raw,
@@ -63,7 +115,7 @@ impl Module {
 }
 
 impl Specialised {
-    /// Runs the method.
+    /// Runs the method, or its part.
     ///
     /// # Errors
     /// [`BridgeError::Torch`] when the inputs do not fit or the program raises.

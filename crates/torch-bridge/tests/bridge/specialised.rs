@@ -1,8 +1,10 @@
 //! Methods compiled for one shape of input answer what they did before.
 
+use std::ops::Range;
+
 use crate::fixtures::{difference, module};
 use tch::{Device, Kind, Tensor};
-use torch_bridge::{Module, Preparation, Specialised, Value};
+use torch_bridge::{Cut, Module, Preparation, Specialised, Value};
 
 fn pictures(count: i64, seed: f64) -> Tensor {
     let pixels = Tensor::arange(count * 3 * 12 * 10, (Kind::Float, Device::Cpu)) * seed;
@@ -19,10 +21,21 @@ fn frozen(name: &str) -> Module {
         .unwrap()
 }
 
+/// All of `forward`.
+fn whole(module: &Module) -> Range<usize> {
+    0..cuts(module, 2).last().unwrap().position
+}
+
+fn cuts(module: &Module, count: i64) -> Vec<Cut> {
+    let _no_grad = tch::no_grad_guard();
+    let pictures = [Value::Tensor(pictures(count, 1.0))];
+    module.cuts("forward", &pictures).unwrap()
+}
+
 fn compiled(module: &Module, count: i64) -> Specialised {
     let _no_grad = tch::no_grad_guard();
     module
-        .specialise("forward", &[Value::Tensor(pictures(count, 1.0))])
+        .specialise("forward", whole(module), &[Value::Tensor(pictures(count, 1.0))])
         .unwrap()
 }
 
@@ -82,7 +95,8 @@ fn it_outlives_the_module_and_serves_many_threads() {
 fn what_cannot_be_compiled_says_why() {
     let _no_grad = tch::no_grad_guard();
     let error = |name: &str, input: Tensor| {
-        let error = frozen(name).specialise("forward", &[Value::Tensor(input)]);
+        let module = frozen(name);
+        let error = module.specialise("forward", whole(&module), &[Value::Tensor(input)]);
         error.unwrap_err().to_string()
     };
     let told = error(
@@ -91,8 +105,82 @@ fn what_cannot_be_compiled_says_why() {
     );
     assert!(told.contains("channels"), "{told}");
     let told = module("residual_scripted")
-        .specialise("encode", &[])
+        .specialise("encode", 0..1, &[])
         .unwrap_err()
         .to_string();
     assert!(told.contains("encode"), "{told}");
+}
+
+#[test]
+fn parts_behind_each_other_are_the_whole() {
+    let module = frozen("residual_scripted");
+    let cuts = cuts(&module, 1);
+    assert!(cuts.len() > 2, "{cuts:?}");
+    assert!(cuts.is_sorted_by(|a, b| a.position < b.position));
+    let (end, inner) = cuts.split_last().unwrap();
+    assert_eq!(end.alive, 0);
+    assert!(inner.iter().all(|cut| cut.alive > 0 && cut.largest >= cut.alive));
+    let _no_grad = tch::no_grad_guard();
+    let input = [Value::Tensor(pictures(2, 0.3))];
+    let expected = module.call("forward", &input).unwrap();
+    let mut parts = 0;
+    for cut in inner {
+        // Some steps alone hold nothing that oneDNN Graph takes.
+        let Ok(first) = module.specialise("forward", 0..cut.position, &input) else {
+            continue;
+        };
+        let between = [first.run(&input).unwrap()];
+        let Ok(second) = module.specialise("forward", cut.position..end.position, &between) else {
+            continue;
+        };
+        let found = second.run(&between).unwrap();
+        assert!(
+            difference(found.tensors()[0], expected.tensors()[0]) <= 1e-5,
+            "{cut:?}"
+        );
+        parts += 1;
+    }
+    assert!(parts > 0);
+}
+
+#[test]
+fn a_part_is_from_one_cut_to_a_later_one() {
+    let module = frozen("residual_scripted");
+    let input = [Value::Tensor(pictures(2, 1.0))];
+    let told = |part: Range<usize>| {
+        module
+            .specialise("forward", part, &input)
+            .unwrap_err()
+            .to_string()
+    };
+    let end = whole(&module).end;
+    assert!(told(0..end + 1).contains("no part"));
+    assert!(told(3..3).contains("no part"));
+    let cuts: Vec<usize> = cuts(&module, 2).iter().map(|cut| cut.position).collect();
+    let between = (1..end).find(|position| !cuts.contains(position)).unwrap();
+    assert!(told(between..end).contains("no cut"), "{cuts:?}");
+}
+
+#[test]
+fn weights_in_a_file_are_the_same() {
+    let mut module = frozen("residual_scripted");
+    let _no_grad = tch::no_grad_guard();
+    let input = [Value::Tensor(pictures(2, 0.7))];
+    let expected = module.call("forward", &input).unwrap();
+    let file = tempfile::tempfile().unwrap();
+    assert!(module.weights_to_file("forward", 16, &file).unwrap() > 0);
+    drop(file);
+    for _ in 0..2 {
+        let found = module.call("forward", &input).unwrap();
+        assert!(found.tensors()[0].equal(expected.tensors()[0]));
+        module.forget_weights("forward").unwrap();
+    }
+    let clone = module.clone();
+    let file = tempfile::tempfile().unwrap();
+    let told = module
+        .weights_to_file("forward", 0, &file)
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("in use"), "{told}");
+    drop(clone);
 }
