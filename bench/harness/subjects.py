@@ -47,10 +47,6 @@ count = 2
 """
 
 
-# Compiled for batch sizes, ResNet-18 is 3 % slower.
-FROZEN = "specialise = false\n"
-
-
 @dataclass(frozen=True)
 class Subject:
     """A folder of models with one model, and the operation that is asked of it."""
@@ -89,7 +85,7 @@ def write_subjects(work: Path) -> dict[str, Subject]:
     # Speed does not hang on what the weights are.
     torch.manual_seed(0)
     resnet = work / "resnet"
-    _write(resnet / "resnet18", CLASSIFIER + BATCHING + FROZEN, torch.jit.script(resnet18(weights=None).eval()))
+    _write(resnet / "resnet18", CLASSIFIER + BATCHING, torch.jit.script(resnet18(weights=None).eval()))
 
     tiny = work / "tiny"
     _write(tiny / "vae_decode", TENSORS + BATCHING, torch.jit.script(tiny_decoder().eval()))

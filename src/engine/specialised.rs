@@ -249,7 +249,10 @@ fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use tch::Device;
+    use torch_bridge::Preparation;
 
     use super::*;
 
@@ -295,5 +298,51 @@ mod tests {
         // A last stage of a few steps is none.
         assert_eq!(plan(&[wide, narrow, cut(10, 1, 0)], 4), [(0..10, 1)]);
         assert_eq!(plan(&[cut(20, 0, 0)], 3), [(0..20, 3)]);
+    }
+
+    #[test]
+    fn programs_for_several_come_with_the_batches_and_answer_the_same() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/mobilenet_v2/model.pt");
+        let plain = Preparation {
+            fuse: false,
+            kind: None,
+        };
+        let module = Module::load(Path::new(file), Device::Cpu)
+            .and_then(|module| module.prepare_for_inference_with(&["forward"], plain))
+            .expect("it is frozen");
+        let blank = |count: usize| {
+            Ok(Tensor::zeros(
+                [count as i64, 3, 224, 224],
+                (Kind::Float, Device::Cpu),
+            ))
+        };
+        let _no_grad = tch::no_grad_guard();
+        let programs = Specialisations::compile(&module, 8, blank).expect("it is compiled");
+        let several = || {
+            programs
+                .0
+                .iter()
+                .filter(|stage| stage.several.get().is_some())
+                .count()
+        };
+        let largest: Vec<usize> = programs.0.iter().map(|stage| stage.largest).collect();
+        assert_eq!(largest, [1, 2, 4], "the widest activations are first");
+        assert_eq!(several(), 0);
+        for _ in 0..=SEEN {
+            let batch = [Value::Tensor(Tensor::randn(
+                [7, 3, 224, 224],
+                (Kind::Float, Device::Cpu),
+            ))];
+            let expected = module.call("forward", &batch).expect("the plain answer");
+            let found = programs.forward(&batch).expect("the compiled answer");
+            compare(&expected, &found, 7).expect("they are the same");
+        }
+        assert_eq!(several(), 2);
+        assert!(
+            programs
+                .0
+                .iter()
+                .all(|stage| stage.several.get().is_none_or(Option::is_some))
+        );
     }
 }
