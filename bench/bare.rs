@@ -106,6 +106,8 @@ impl Work {
                 .num_threads(plan.threads)
                 .build()
                 .expect("threads");
+            let settled = self.sessions[&plan.threads].settle(|size| self.subject.blank(size, Device::Cpu));
+            settled.unwrap_or_else(|e| panic!("{e}"));
             move || {
                 self.batch(&pool, plan.threads, plan.batch);
                 Ok(())

@@ -125,6 +125,8 @@ impl Forward {
         let subject = Subject::new(manifest, Labels::default());
         let opened = open(&file, Device::Cpu, self.threads, &subject);
         let session: Session = opened.unwrap_or_else(|e| panic!("{e}")).session;
+        let settled = session.settle(|size| subject.blank(size, Device::Cpu));
+        settled.unwrap_or_else(|e| panic!("{e}"));
         Box::new(move |batch| {
             let answer = session.forward(batch.shallow_clone());
             answer.unwrap_or_else(|e| panic!("{e}"))

@@ -121,7 +121,12 @@ impl Subjected {
     fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
         plan.rate(time, |plan| {
             let session = &self.sessions[&plan.threads];
-            move || tasks::exercise(session, &self.subject, plan.batch)
+            // Before the time that counts, and told by the first call.
+            let mut settled = session.settle(|size| self.subject.blank(size, Device::Cpu));
+            move || {
+                std::mem::replace(&mut settled, Ok(()))?;
+                tasks::exercise(session, &self.subject, plan.batch)
+            }
         })
     }
 

@@ -205,6 +205,19 @@ impl Session {
         })
     }
 
+    /// Compiles now, for as many threads as the calling thread has, what is otherwise compiled when batches have come; for
+    /// measurements. `example` makes a batch of some size.
+    ///
+    /// # Errors
+    /// As [`Call::call`].
+    pub fn settle(&self, example: impl Fn(usize) -> Result<Tensor>) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        match &self.program {
+            Program::Specialised(programs) => programs.settle(example),
+            Program::Frozen(_) | Program::Compiled(_) => Ok(()),
+        }
+    }
+
     /// `forward` of one batch that answers one tensor, or a tuple that begins with it.
     ///
     /// # Errors

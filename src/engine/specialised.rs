@@ -113,6 +113,22 @@ impl Specialisations {
         Ok(ours.as_secs_f64() > 1.05 * plain.as_secs_f64())
     }
 
+    /// Makes what is otherwise made when batches have come.
+    pub(super) fn settle(&self, example: impl Fn(usize) -> Result<Tensor>) -> Result<()> {
+        let is_settled = |stage: &Stage| stage.largest == 1 || stage.several.get().is_some();
+        if self.0.iter().all(is_settled) {
+            return Ok(());
+        }
+        let mut arrives = Value::Tensor(example(LARGEST)?);
+        for stage in &self.0 {
+            if !is_settled(stage) {
+                stage.make_several(parts::batch(&arrives)?);
+            }
+            arrives = stage.forward(&arrives)?;
+        }
+        Ok(())
+    }
+
     /// `forward` of `inputs`, tensors with the batch in dimension 0.
     pub(super) fn forward(&self, inputs: &[Value]) -> Result<Value> {
         let [input] = inputs else {
@@ -162,6 +178,11 @@ impl Stage {
         if !is_several || self.seen.fetch_add(1, Ordering::Relaxed) + 1 != SEEN {
             return None;
         }
+        self.make_several(input)
+    }
+
+    /// Makes the program for several from the first of `input`, at least as many.
+    fn make_several(&self, input: &Tensor) -> Option<&Specialised> {
         let made = self
             .compile_several(input)
             .inspect_err(|error| tracing::info!(%error, "a stage is not compiled for several images"));
@@ -169,10 +190,17 @@ impl Stage {
     }
 
     fn compile_several(&self, input: &Tensor) -> Result<Specialised> {
-        let rows = parts::in_order(&input.f_narrow(0, 0, self.largest as i64)?)?;
-        let program = compiled(&self.module, &self.part, &rows)?;
-        let one_by_one = self.cut(&rows, &[1], &self.one)?;
-        compare(&one_by_one, &program.run(&[Value::Tensor(rows)])?, self.largest)?;
+        // Copies, as a part may begin with a step that writes to what it is given.
+        let rows = || -> Result<Tensor> {
+            let rows = parts::in_order(&input.f_narrow(0, 0, self.largest as i64)?)?;
+            let mut copy = rows.f_empty_like()?;
+            copy.f_copy_(&rows)?;
+            Ok(copy)
+        };
+        let program = compiled(&self.module, &self.part, &rows()?)?;
+        let one_by_one = self.cut(&rows()?, &[1], &self.one)?;
+        let at_once = program.run(&[Value::Tensor(rows()?)])?;
+        compare(&one_by_one, &at_once, self.largest)?;
         self.module.forget_weights("forward")?;
         Ok(program)
     }
