@@ -16,6 +16,7 @@ pub mod plan;
 mod queue;
 pub mod session;
 mod specialised;
+mod stages;
 pub mod staging;
 pub mod turns;
 mod worker;

@@ -8,30 +8,28 @@
 
 use std::ops::Range;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tch::{Kind, Tensor};
-use torch_bridge::{Cut, Module, Specialised, Value};
+use torch_bridge::{Module, Specialised, Value};
 
 use super::parts::{self, Part};
+use super::stages::plan;
 use crate::error::{Error, Result};
 
 /// The largest batch that is compiled for.
 const LARGEST: usize = 4;
-
-/// What a layer may read and write, in bytes, for it to take several images at once: more than the caches that a core
-/// has to itself, less than that which it shares.
-const CACHE: u64 = 10_000_000;
-
-/// Steps in a last stage of its own.
-const FEWEST: usize = 8;
 
 /// Batches that come one image after the other through a stage before it is compiled for several.
 const SEEN: usize = 6;
 
 /// How far the compiled answers may be from the plain ones, as a part of the largest of these.
 const TOLERANCE: f64 = 1e-3;
+
+/// Compilations in this process. Each empties the cache in which oneDNN Graph keeps the weights that it packed, of every
+/// program: each packs them again when it next runs, from the plain ones.
+static COMPILATIONS: AtomicU64 = AtomicU64::new(0);
 
 /// The stages, in order.
 #[derive(Debug)]
@@ -42,11 +40,44 @@ pub(super) struct Specialisations(Vec<Stage>);
 struct Stage {
     module: Module,
     part: Range<usize>,
-    one: Specialised,
+    one: Program,
     /// How many images `several` takes.
     largest: usize,
-    several: OnceLock<Option<Specialised>>,
+    several: OnceLock<Option<Program>>,
     seen: AtomicUsize,
+}
+
+/// A part of `module`'s `forward`, compiled for batches of one shape.
+#[derive(Debug)]
+struct Program {
+    module: Module,
+    compiled: Specialised,
+    /// How many compilations there had been when it last packed its weights.
+    packed: AtomicU64,
+}
+
+impl Program {
+    fn compile(module: &Module, part: &Range<usize>, input: &Tensor) -> Result<Self> {
+        let input = [Value::Tensor(parts::in_order(input)?)];
+        let compiled = module.specialise("forward", part.clone(), &input)?;
+        COMPILATIONS.fetch_add(1, Ordering::Relaxed);
+        Ok(Self {
+            module: module.clone(),
+            compiled,
+            packed: AtomicU64::new(0),
+        })
+    }
+
+    fn run(&self, rows: Tensor) -> Result<Value> {
+        let compilations = COMPILATIONS.load(Ordering::Relaxed);
+        let answer = self.compiled.run(&[Value::Tensor(rows)])?;
+        if self.packed.load(Ordering::Relaxed) != compilations {
+            self.packed.store(compilations, Ordering::Relaxed);
+            // It has just read the plain weights, and will not again.
+            self.module.forget_weights("forward")?;
+        }
+        Ok(answer)
+    }
 }
 
 impl Specialisations {
@@ -90,7 +121,7 @@ impl Specialisations {
             let stage = Stage {
                 module: module.clone(),
                 part: part.clone(),
-                one: compiled(module, part, parts::batch(&arrives)?)?,
+                one: Program::compile(module, part, parts::batch(&arrives)?)?,
                 largest: *largest,
                 several: OnceLock::new(),
                 seen: AtomicUsize::new(0),
@@ -153,11 +184,10 @@ impl Stage {
         self.cut(input, sizes, several.unwrap_or(&self.one))
     }
 
-    fn cut(&self, input: &Tensor, sizes: &[usize], several: &Specialised) -> Result<Value> {
+    fn cut(&self, input: &Tensor, sizes: &[usize], several: &Program) -> Result<Value> {
         let run = |part: Part| {
             let program = if part.length == 1 { &self.one } else { several };
-            let rows = parts::in_order(&parts::rows(input, part)?)?;
-            Ok(program.run(&[Value::Tensor(rows)])?)
+            program.run(parts::in_order(&parts::rows(input, part)?)?)
         };
         let total = usize::try_from(input.size()[0]).unwrap_or(0);
         parts::join(
@@ -170,7 +200,7 @@ impl Stage {
 
     /// The program for several, once there is one; the caller whose batch `input` is the one that makes it needful waits
     /// for it, others do not.
-    fn several(&self, input: &Tensor) -> Option<&Specialised> {
+    fn several(&self, input: &Tensor) -> Option<&Program> {
         if let Some(made) = self.several.get() {
             return made.as_ref();
         }
@@ -182,14 +212,14 @@ impl Stage {
     }
 
     /// Makes the program for several from the first of `input`, at least as many.
-    fn make_several(&self, input: &Tensor) -> Option<&Specialised> {
+    fn make_several(&self, input: &Tensor) -> Option<&Program> {
         let made = self
             .compile_several(input)
             .inspect_err(|error| tracing::info!(%error, "a stage is not compiled for several images"));
         self.several.get_or_init(|| made.ok()).as_ref()
     }
 
-    fn compile_several(&self, input: &Tensor) -> Result<Specialised> {
+    fn compile_several(&self, input: &Tensor) -> Result<Program> {
         // Copies, as a part may begin with a step that writes to what it is given.
         let rows = || -> Result<Tensor> {
             let rows = parts::in_order(&input.f_narrow(0, 0, self.largest as i64)?)?;
@@ -197,57 +227,17 @@ impl Stage {
             copy.f_copy_(&rows)?;
             Ok(copy)
         };
-        let program = compiled(&self.module, &self.part, &rows()?)?;
+        let program = Program::compile(&self.module, &self.part, &rows()?)?;
         let one_by_one = self.cut(&rows()?, &[1], &self.one)?;
-        let at_once = program.run(&[Value::Tensor(rows()?)])?;
-        compare(&one_by_one, &at_once, self.largest)?;
-        self.module.forget_weights("forward")?;
+        compare(&one_by_one, &program.run(rows()?)?, self.largest)?;
         Ok(program)
     }
-}
-
-/// The part of `module`'s `forward`, for batches like `input`.
-fn compiled(module: &Module, part: &Range<usize>, input: &Tensor) -> Result<Specialised> {
-    let input = [Value::Tensor(parts::in_order(input)?)];
-    Ok(module.specialise("forward", part.clone(), &input)?)
 }
 
 fn timed(run: impl FnOnce() -> Result<Value>) -> Result<Duration> {
     let started = Instant::now();
     run()?;
     Ok(started.elapsed())
-}
-
-/// Stages of a method that can be cut at `cuts`, counted for one image, the last being its end: the part of each, and how
-/// many images it takes at once, never fewer than the stage before and at most `largest`.
-fn plan(cuts: &[Cut], largest: usize) -> Vec<(Range<usize>, usize)> {
-    let fitting = |cut: &Cut| match usize::try_from(CACHE / cut.largest.max(1)).unwrap_or(largest) {
-        fit if fit >= largest => largest,
-        fit => 1 << fit.max(1).ilog2(),
-    };
-    let mut sizes: Vec<usize> = cuts.iter().map(fitting).collect();
-    for index in (1..sizes.len()).rev() {
-        sizes[index - 1] = sizes[index - 1].min(sizes[index]);
-    }
-    let mut stages = Vec::new();
-    let (mut from, mut index) = (0, 0);
-    while index < cuts.len() {
-        let size = sizes[index];
-        while sizes.get(index + 1) == Some(&size) {
-            index += 1;
-        }
-        // A little further less may go over, and the activation of a layer is not parted from it.
-        while index + 2 < cuts.len() && cuts[index + 1].alive <= cuts[index].alive {
-            index += 1;
-        }
-        if cuts[cuts.len() - 1].position - cuts[index].position < FEWEST {
-            index = cuts.len() - 1;
-        }
-        stages.push((from..cuts[index].position, size));
-        from = cuts[index].position;
-        index += 1;
-    }
-    stages
 }
 
 /// Whether two answers to a batch of `size` are the same within [`TOLERANCE`], and can be joined to others.
@@ -297,35 +287,6 @@ mod tests {
         assert!(compare(&plain, &answer(&[1.0]), 2).is_err());
         assert!(compare(&plain, &plain, 1).is_err(), "no batch of one");
         assert!(compare(&Value::None, &Value::None, 1).is_err());
-    }
-
-    fn cut(position: usize, largest: u64, alive: u64) -> Cut {
-        Cut {
-            position,
-            largest,
-            alive,
-        }
-    }
-
-    #[test]
-    fn a_stage_takes_as_many_images_as_fit() {
-        let wide = cut(5, CACHE, 400);
-        let narrow = cut(7, CACHE / 8, 100);
-        let middle = [
-            cut(9, CACHE / 2, 300),
-            cut(12, CACHE / 100, 300),
-            cut(14, 10, 200),
-        ];
-        let end = cut(40, CACHE / 4, 0);
-        let all = [&[wide, narrow][..], &middle, &[end]].concat();
-        assert_eq!(plan(&all, 4), [(0..7, 1), (7..14, 2), (14..40, 4)]);
-        assert_eq!(plan(&all, 2), [(0..7, 1), (7..40, 2)]);
-        assert_eq!(plan(&all, 1), [(0..40, 1)]);
-        // What is wide at the end is never given more at once before it.
-        assert_eq!(plan(&[narrow, cut(20, 10 * CACHE, 0)], 4), [(0..20, 1)]);
-        // A last stage of a few steps is none.
-        assert_eq!(plan(&[wide, narrow, cut(10, 1, 0)], 4), [(0..10, 1)]);
-        assert_eq!(plan(&[cut(20, 0, 0)], 3), [(0..20, 3)]);
     }
 
     #[test]
