@@ -87,12 +87,8 @@ impl Forward {
     fn ways(&self, manifest: &Manifest) -> Vec<(&'static str, Run)> {
         let file = self.model.join(&manifest.artifact.file);
         configure_thread(self.threads);
-        let plain = Preparation {
-            fuse: false,
-            kind: None,
-        };
         let frozen = Module::load(&file, Device::Cpu)
-            .and_then(|module| module.prepare_for_inference_with(&["forward"], plain))
+            .and_then(|module| module.prepare_for_inference_with(&["forward"], Preparation::PLAIN))
             .unwrap_or_else(|e| panic!("{e}"));
         let frozen: Run = Box::new(move |batch| {
             let inputs = [Value::Tensor(batch.shallow_clone())];

@@ -165,11 +165,7 @@ impl Session {
         example: impl Fn(usize) -> Result<Tensor>,
     ) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        let plain = Preparation {
-            fuse: false,
-            kind: None,
-        };
-        let mut frozen = module.prepare_for_inference_with(&["forward"], plain)?;
+        let mut frozen = module.prepare_for_inference_with(&["forward"], Preparation::PLAIN)?;
         // What is compiled has weights of its own.
         let moved = tempfile::tempfile().map_err(|e| e.to_string()).and_then(|file| {
             let moved = frozen.weights_to_file("forward", LARGE, &file);
@@ -181,7 +177,7 @@ impl Session {
         let programs = Specialisations::compile(&frozen, max_batch, &example)?;
         let program = if programs.is_slower_than(&frozen, &example(1)?)? {
             tracing::info!("the model is slower compiled for batch sizes, so it is not");
-            Program::Frozen(module.prepare_for_inference_with(&["forward"], plain)?)
+            Program::Frozen(module.prepare_for_inference_with(&["forward"], Preparation::PLAIN)?)
         } else {
             frozen.forget_weights("forward")?;
             Program::Specialised(Arc::new(programs))

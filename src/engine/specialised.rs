@@ -38,7 +38,6 @@ pub(super) struct Specialisations(Vec<Stage>);
 /// Some of the steps of `forward`.
 #[derive(Debug)]
 struct Stage {
-    module: Module,
     part: Range<usize>,
     one: Program,
     /// How many images `several` takes.
@@ -119,7 +118,6 @@ impl Specialisations {
         let mut arrives = Value::Tensor(example.shallow_clone());
         for (part, largest) in plan {
             let stage = Stage {
-                module: module.clone(),
                 part: part.clone(),
                 one: Program::compile(module, part, parts::batch(&arrives)?)?,
                 largest: *largest,
@@ -227,7 +225,7 @@ impl Stage {
             copy.f_copy_(&rows)?;
             Ok(copy)
         };
-        let program = Program::compile(&self.module, &self.part, &rows()?)?;
+        let program = Program::compile(&self.one.module, &self.part, &rows()?)?;
         let one_by_one = self.cut(&rows()?, &[1], &self.one)?;
         compare(&one_by_one, &program.run(rows()?)?, self.largest)?;
         Ok(program)
@@ -292,12 +290,8 @@ mod tests {
     #[test]
     fn programs_for_several_come_with_the_batches_and_answer_the_same() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/models/mobilenet_v2/model.pt");
-        let plain = Preparation {
-            fuse: false,
-            kind: None,
-        };
         let module = Module::load(Path::new(file), Device::Cpu)
-            .and_then(|module| module.prepare_for_inference_with(&["forward"], plain))
+            .and_then(|module| module.prepare_for_inference_with(&["forward"], Preparation::PLAIN))
             .expect("it is frozen");
         let blank = |count: usize| {
             Ok(Tensor::zeros(

@@ -101,6 +101,14 @@ pub struct Preparation {
     pub kind: Option<Kind>,
 }
 
+impl Preparation {
+    /// Freezing and channels-last weights alone: what is compiled further, and what that is measured by.
+    pub const PLAIN: Self = Self {
+        fuse: false,
+        kind: None,
+    };
+}
+
 impl Default for Preparation {
     fn default() -> Self {
         Self {

@@ -12,12 +12,8 @@ fn pictures(count: i64, seed: f64) -> Tensor {
 }
 
 fn frozen(name: &str) -> Module {
-    let plain = Preparation {
-        fuse: false,
-        kind: None,
-    };
     module(name)
-        .prepare_for_inference_with(&["forward"], plain)
+        .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
         .unwrap()
 }
 
