@@ -4,17 +4,17 @@
 //!
 //! `cargo run --release --example bare -- --model models/mobilenet_v2 --seconds 10 tests/golden/photos/coffee.jpg`
 
+mod beside;
 mod median;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser;
-use lucarne::engine::device::threads_each;
 use lucarne::engine::plan::Plan;
-use lucarne::engine::session::{Session, configure_process, configure_thread};
+use lucarne::engine::session::{Session, configure_process};
 use lucarne::image::{Limits, Tile, tile};
 use lucarne::repository::manifest::Manifest;
 use lucarne::repository::open;
@@ -22,8 +22,6 @@ use lucarne::tasks::{Labels, Subject};
 use rayon::prelude::*;
 use serde_json::json;
 use tch::Device;
-
-use median::median;
 
 /// See the module's text.
 #[derive(Debug, Parser)]
@@ -35,7 +33,7 @@ struct Bare {
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
     /// Instead of the best plan: one image at a time on the threads of an instance, in turn with one request to this
-    /// server of the same model, and one that it only answers; medians
+    /// server of the same model; medians
     #[arg(long, value_name = "URL")]
     beside: Option<String>,
     /// How long each plan is tried
@@ -65,7 +63,7 @@ fn main() {
     let threads: BTreeSet<usize> = plans.iter().map(|plan| plan.threads).collect();
     let work = Work::read(&bare, &threads);
     if let Some(url) = &bare.beside {
-        println!("{}", work.beside(url, bare.seconds, cores));
+        println!("{}", beside::beside(&work, url, bare.seconds, cores));
         return;
     }
     let rated = plans.into_iter().map(|plan| (work.rate(plan, bare.trial), plan));
@@ -117,60 +115,18 @@ impl Work {
             .unwrap_or_else(|e| panic!("{e}"))
     }
 
-    /// Milliseconds of decode, resize and forward of one image, of a request for the same, and their difference turn by
-    /// turn, so that a machine that slows down slows both; and of a request for nothing after the same pause, which
-    /// tells what it costs to wake a client and a server that sleep.
-    fn beside(&self, url: &str, seconds: f64, cores: usize) -> serde_json::Value {
-        let instances = &self.subject.manifest.instances;
-        let threads = threads_each(instances.threads, instances.count, cores);
-        configure_thread(threads);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        let model = self.folder.file_name().expect("a folder").to_string_lossy();
-        let [predict, healthz] = [
-            format!("{url}/v1/models/{model}/predict"),
-            format!("{url}/healthz"),
-        ];
-        let ask = |request: reqwest::RequestBuilder| {
-            let answer = runtime.block_on(async { request.send().await?.error_for_status()?.bytes().await });
-            drop(answer.unwrap_or_else(|e| panic!("{e}")));
-        };
-        let milliseconds = |work: &dyn Fn()| {
-            let started = Instant::now();
-            work();
-            started.elapsed().as_secs_f64() * 1e3
-        };
-        let forward = || self.forward(threads, &[self.see(0)]);
-        let (mut alone, mut asked, mut empty) = (Vec::new(), Vec::new(), Vec::new());
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs_f64(seconds) {
-            alone.push(milliseconds(&forward));
-            asked.push(milliseconds(&|| {
-                ask(client.post(&predict).body(self.photos[0].clone()));
-            }));
-            forward();
-            empty.push(milliseconds(&|| ask(client.get(&healthz))));
-        }
-        let more = asked.iter().zip(&alone).map(|(asked, alone)| asked - alone);
-        json!({
-            "more_ms": median(more.collect()),
-            "alone_ms": median(alone),
-            "request_ms": median(asked),
-            "empty_request_ms": median(empty),
-        })
-    }
-
     fn batch(&self, pool: &rayon::ThreadPool, threads: usize, size: usize) {
         let tiles: Vec<_> = pool.install(|| (0..size).into_par_iter().map(|n| self.see(n)).collect());
         self.forward(threads, &tiles);
     }
 
     fn see(&self, photo: usize) -> Tile {
+        self.see_bytes(&self.photos[photo % self.photos.len()])
+    }
+
+    fn see_bytes(&self, photo: &[u8]) -> Tile {
         let fit = &self.subject.manifest.image_input().expect("pictures").fit;
-        tile(&self.photos[photo % self.photos.len()], &Limits::default(), fit).expect("a photo")
+        tile(photo, &Limits::default(), fit).expect("a photo")
     }
 
     fn forward(&self, threads: usize, tiles: &[Tile]) {

@@ -117,7 +117,8 @@ fn values_come_back_as_they_were_returned() {
     let mut maps = parts.remove(2);
     let coarse = maps.take("1").unwrap().into_tensor().unwrap();
     assert!(maps.take("1").is_none());
-    assert_eq!(difference(&coarse, &arrays["out:0:3"]), 0.0);
+    // Not to the last bit: a convolution sums in the order that suits the processor.
+    assert!(difference(&coarse, &arrays["out:0:3"]) < 1e-6);
     assert_eq!(maps.into_entries().unwrap().len(), 1);
     assert!(matches!(
         parts.remove(0).into_entries(),
