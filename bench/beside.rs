@@ -1,9 +1,8 @@
 //! What a lone request costs beside decode, resize and forward alone: turn by turn, so that a machine that slows down slows
 //! all of them.
 
-use std::cell::RefCell;
-use std::io::{Read, Result, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use lucarne::engine::device::threads_each;
@@ -17,7 +16,7 @@ use crate::median::median;
 /// Milliseconds, medians of `seconds`:
 /// - `alone_ms`: one image in this thread, which never sleeps;
 /// - `woken_ms`: one image in another thread, which sleeps at a socket until the picture comes, and sends an answer of a
-///   request's length. No server can be quicker than that: the system has to wake it, and its core's caches are cold;
+///   request's length: what any process pays that waits, since the system has to wake it, with cold caches;
 /// - `request_ms`: a request to the server at `url`;
 /// - `empty_request_ms`: one that it only answers.
 ///
@@ -32,19 +31,26 @@ pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serd
     std::thread::scope(|scope| {
         scope.spawn(move || {
             configure_thread(threads);
-            let mut line = Line::new(listener.accept().expect("a client").0);
-            while let Ok(photo) = line.receive() {
+            let (mut client, _) = listener.accept().expect("a client");
+            client.set_nodelay(true).expect("a socket");
+            let mut photo = vec![0; work.photos[0].len()];
+            while client.read_exact(&mut photo).is_ok() {
                 work.forward(threads, &[work.see_bytes(&photo)]);
-                line.send(&[0; ANSWER]).expect("a client");
+                client.write_all(&[0; ANSWER]).expect("a client");
             }
         });
         configure_thread(threads);
-        let line = RefCell::new(Line::to(address));
-        let woken = || line.borrow_mut().ask(&work.photos[0]).expect("an answer");
+        // Closed before the scope waits for the thread, which ends with it.
+        let mut line = TcpStream::connect(address).expect("a connection");
+        line.set_nodelay(true).expect("a socket");
+        let mut woken = || {
+            line.write_all(&work.photos[0]).expect("the thread");
+            line.read_exact(&mut [0; ANSWER]).expect("an answer");
+        };
         let (mut times, started) = (<[Vec<f64>; 4]>::default(), Instant::now());
         while started.elapsed() < Duration::from_secs_f64(seconds) {
             times[0].push(milliseconds(forward));
-            times[1].push(milliseconds(woken));
+            times[1].push(milliseconds(&mut woken));
             forward();
             times[2].push(milliseconds(|| server.predict(&work.photos[0])));
             forward();
@@ -114,37 +120,5 @@ impl Server {
             .runtime
             .block_on(async { request.send().await?.error_for_status()?.bytes().await });
         drop(answer.unwrap_or_else(|e| panic!("{e}")));
-    }
-}
-
-/// Messages over a socket, each behind its length.
-struct Line(TcpStream);
-
-impl Line {
-    fn new(socket: TcpStream) -> Self {
-        socket.set_nodelay(true).expect("a socket");
-        Self(socket)
-    }
-
-    fn to(address: SocketAddr) -> Self {
-        Self::new(TcpStream::connect(address).expect("a connection"))
-    }
-
-    fn send(&mut self, message: &[u8]) -> Result<()> {
-        let length = u32::try_from(message.len()).expect("less than 4 GB");
-        self.0.write_all(&[&length.to_le_bytes(), message].concat())
-    }
-
-    fn receive(&mut self) -> Result<Vec<u8>> {
-        let mut length = [0; 4];
-        self.0.read_exact(&mut length)?;
-        let mut message = vec![0; u32::from_le_bytes(length) as usize];
-        self.0.read_exact(&mut message)?;
-        Ok(message)
-    }
-
-    fn ask(&mut self, message: &[u8]) -> Result<()> {
-        self.send(message)?;
-        self.receive().map(drop)
     }
 }
