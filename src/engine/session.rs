@@ -41,6 +41,7 @@ fn failure(words: String) -> Error {
 pub fn configure_process() {
     torch_bridge::share_heaps();
     torch_bridge::keep_large_blocks();
+    torch_bridge::share_blocks();
     // The profiling executor re-optimises at the first calls of every shape: seconds at a new batch size. A
     // frozen graph gains nothing from it. These only fail when libtorch itself is broken; loading then says so.
     drop(tch::jit::f_set_profiling_mode(false));

@@ -4,7 +4,7 @@
 //! Invariant: a pointer leaves this module only inside [`OwnedValue`], or behind a type that frees it on drop.
 #![expect(unsafe_code, reason = "this module is the boundary to C++")]
 
-use std::ffi::{CStr, CString, c_char, c_int};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 
@@ -193,6 +193,10 @@ unsafe extern "C" {
         recorded: *mut *mut RawValue,
     ) -> ErrorText;
 
+    pub(crate) fn bridge_set_blocks(
+        take: extern "C" fn(usize) -> *mut c_void,
+        give: extern "C" fn(*mut c_void) -> bool,
+    ) -> ErrorText;
     pub(crate) fn bridge_cuda_own_stream(index: c_int) -> ErrorText;
 
     pub(crate) fn bridge_generator_new(seed: u64, out: *mut *mut RawGenerator) -> ErrorText;

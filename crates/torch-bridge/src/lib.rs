@@ -24,6 +24,7 @@
 //! # Ok::<(), torch_bridge::BridgeError>(())
 //! ```
 
+mod blocks;
 mod capture;
 mod cuda;
 mod error;
@@ -41,7 +42,7 @@ pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::{CudaDevice, CudaDriver, load_cuda, use_own_stream};
 pub use error::{BridgeError, Result};
 pub use grad::grad;
-pub use memory::{keep_large_blocks, release_unused, share_heaps};
+pub use memory::{keep_large_blocks, release_unused, share_blocks, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use package::Package;
 pub use random::Generator;
