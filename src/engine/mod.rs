@@ -84,6 +84,7 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
         let make_runner = Arc::new(make_runner);
         for index in 0..setup.workers {
             let worker = Worker {
+                index,
                 queue: Arc::clone(&queue),
                 share: setup.share.clone(),
                 observer: Arc::clone(&setup.observer),

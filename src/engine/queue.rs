@@ -1,4 +1,7 @@
-//! The bounded queue of one model: the [`Batcher`] behind a lock, with a bell for its workers.
+//! The bounded queue of one model: the [`Batcher`] behind a lock, with a bell for each of its workers.
+//!
+//! Of the workers that sleep, the one that was busy last is woken first: its core has most of the weights and the
+//! memory of the last pass in its caches. No more are woken than there are batches.
 //!
 //! A request first reserves its places with [`Queue::admit`], before its image is decoded, so that a burst
 //! costs no memory; then it pushes its jobs. Whoever waits in the queue and is swept out gets its answer here.
@@ -16,6 +19,8 @@ struct State<I, O> {
     closed: bool,
     /// Workers whose device answers.
     workers: usize,
+    /// Numbers of those that sleep until their bell rings; the one that was busy last is at the end.
+    asleep: Vec<usize>,
     /// What is wrong with a device: for good when a worker lost it, until the next batch when it was full.
     trouble: Option<Error>,
     /// Moving average of what one batch costs, for Retry-After.
@@ -27,7 +32,8 @@ pub(super) struct Queue<I, O> {
     name: String,
     policy: Policy,
     state: Mutex<State<I, O>>,
-    bell: Condvar,
+    /// By the worker's number.
+    bells: Box<[Condvar]>,
     observer: Arc<dyn Observer>,
 }
 
@@ -40,8 +46,13 @@ pub struct Permit<I, O> {
 impl<I, O> Drop for Permit<I, O> {
     fn drop(&mut self) {
         if self.places > 0 {
-            self.queue.lock().batcher.release(self.places);
-            self.queue.bell.notify_all();
+            let mut state = self.queue.lock();
+            state.batcher.release(self.places);
+            if state.closed {
+                // It may have been what the workers wait for before they end.
+                drop(state);
+                self.queue.ring_all();
+            }
         }
     }
 }
@@ -72,8 +83,7 @@ impl<I, O> Permit<I, O> {
             self.places = self.places.saturating_sub(1);
         }
         queue.observer.depth(state.batcher.len());
-        drop(state);
-        queue.bell.notify_all();
+        queue.ring_for_batches(state);
     }
 }
 
@@ -93,10 +103,11 @@ impl<I, O> Queue<I, O> {
                 batcher: Batcher::new(policy),
                 closed: false,
                 workers,
+                asleep: Vec::with_capacity(workers),
                 trouble: None,
                 batch_cost: Duration::ZERO,
             }),
-            bell: Condvar::new(),
+            bells: (0..workers).map(|_| Condvar::new()).collect(),
             observer,
         }
     }
@@ -153,6 +164,12 @@ impl<I, O> Queue<I, O> {
         self.lock().batcher.is_idle()
     }
 
+    /// How many workers sleep until their bell rings.
+    #[cfg(test)]
+    pub(super) fn sleeping(&self) -> usize {
+        self.lock().asleep.len()
+    }
+
     /// About how long until the queue has been worked off: whole seconds, at least one.
     fn retry_after(&self, state: &State<I, O>) -> Duration {
         let batches = state.batcher.len().div_ceil(self.policy.max_batch);
@@ -174,8 +191,47 @@ impl<I, O> Queue<I, O> {
         }
     }
 
-    /// Waits until a batch could be taken; false when the queue is closed and empty.
-    pub(super) fn wait(&self) -> bool {
+    /// Wakes as many of the workers that sleep as there are batches that wait.
+    fn ring_for_batches(&self, mut state: MutexGuard<'_, State<I, O>>) {
+        let batches = state.batcher.len().div_ceil(self.policy.max_batch);
+        let stay = state.asleep.len().saturating_sub(batches);
+        let woken: Vec<usize> = state.asleep.drain(stay..).collect();
+        // A worker that wakes needs the lock at once.
+        drop(state);
+        for worker in woken {
+            self.bells[worker].notify_one();
+        }
+    }
+
+    /// Wakes every worker, also those without a device. Called without the lock.
+    fn ring_all(&self) {
+        self.bells.iter().for_each(Condvar::notify_one);
+    }
+
+    /// Sleeps until the bell of `worker` rings or `until` comes; it may also wake for no reason.
+    fn sleep<'a>(
+        &'a self,
+        worker: usize,
+        mut state: MutexGuard<'a, State<I, O>>,
+        until: Option<Instant>,
+    ) -> MutexGuard<'a, State<I, O>> {
+        state.asleep.push(worker);
+        let bell = &self.bells[worker];
+        let mut state = match until {
+            None => bell.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Some(at) => {
+                let pause = at.saturating_duration_since(Instant::now());
+                let woken = bell.wait_timeout(state, pause);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        // Who rings takes it out, but nobody may have rung.
+        state.asleep.retain(|&other| other != worker);
+        state
+    }
+
+    /// Makes `worker` wait until a batch could be taken; false when the queue is closed and empty.
+    pub(super) fn wait(&self, worker: usize) -> bool {
         let mut state = self.lock();
         loop {
             let asleep_until = match state.batcher.ready(Instant::now()) {
@@ -183,16 +239,7 @@ impl<I, O> Queue<I, O> {
                 Err(_) if state.closed && state.batcher.is_idle() => return false,
                 Err(wake_at) => wake_at,
             };
-            state = match asleep_until {
-                None => self.bell.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(at) => {
-                    let pause = at.saturating_duration_since(Instant::now());
-                    self.bell
-                        .wait_timeout(state, pause)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-            };
+            state = self.sleep(worker, state, asleep_until);
             let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
             if !(swept.expired.is_empty() && swept.departed.is_empty()) {
                 drop(state);
@@ -208,7 +255,8 @@ impl<I, O> Queue<I, O> {
         let mut taken = state.batcher.take(Instant::now(), Job::is_departed);
         let batch = std::mem::take(&mut taken.batch);
         self.observer.depth(state.batcher.len());
-        drop(state);
+        // Those who came while this worker was on its way may have found nobody asleep.
+        self.ring_for_batches(state);
         self.dismiss(taken);
         batch
     }
@@ -235,11 +283,13 @@ impl<I, O> Queue<I, O> {
             .for_each(|waiting| waiting.item.answer(Err(error.clone())));
     }
 
-    /// Waits until the queue is closed.
-    pub(super) fn wait_until_closed(&self) {
+    /// Makes `worker`, whose device is lost, wait until the queue is closed.
+    pub(super) fn wait_until_closed(&self, worker: usize) {
         let mut state = self.lock();
         while !state.closed {
-            state = self.bell.wait(state).unwrap_or_else(PoisonError::into_inner);
+            // Not among those that sleep, or a batch could ring for it.
+            let woken = self.bells[worker].wait(state);
+            state = woken.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -262,6 +312,6 @@ impl<I, O> Queue<I, O> {
         state.closed = true;
         state.batcher.drain();
         drop(state);
-        self.bell.notify_all();
+        self.ring_all();
     }
 }

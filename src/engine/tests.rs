@@ -37,8 +37,13 @@ impl Observer for Counts {
     }
 }
 
+/// How many batches each worker computed.
+type BatchesOf = Arc<Mutex<Vec<usize>>>;
+
 /// Doubles numbers; 13 fails, 666 panics, 99 is too much for the device, 404 kills it, and every batch waits for the gate.
 struct Doubler {
+    index: usize,
+    batches_of: BatchesOf,
     gate: Arc<tokio::sync::Mutex<()>>,
     dead: bool,
 }
@@ -46,6 +51,7 @@ struct Doubler {
 impl Runner<u64, u64> for Doubler {
     fn run(&mut self, inputs: &[u64]) -> Result<Vec<Result<u64>>> {
         let _open = self.gate.blocking_lock();
+        self.batches_of.lock().expect("no panic under it")[self.index] += 1;
         if inputs.contains(&13) {
             return Err(Error::InferenceFailed("13".into()));
         }
@@ -69,6 +75,7 @@ struct Rig {
     engine: Arc<Engine<u64, u64>>,
     counts: Arc<Counts>,
     gate: Arc<tokio::sync::Mutex<()>>,
+    batches_of: BatchesOf,
 }
 
 fn rig(capacity: usize, max_batch: usize) -> Rig {
@@ -91,9 +98,12 @@ fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
         }),
         observer: Arc::clone(&counts) as Arc<dyn Observer>,
     };
-    let its_gate = Arc::clone(&gate);
-    let engine = Engine::start(&setup, move |_| {
+    let batches_of = BatchesOf::new(Mutex::new(vec![0; workers]));
+    let (its_gate, its_batches) = (Arc::clone(&gate), Arc::clone(&batches_of));
+    let engine = Engine::start(&setup, move |index| {
         Ok(Doubler {
+            index,
+            batches_of: Arc::clone(&its_batches),
             gate: Arc::clone(&its_gate),
             dead: false,
         })
@@ -102,6 +112,7 @@ fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
         engine: Arc::new(engine.expect("the doubler starts")),
         counts,
         gate,
+        batches_of,
     }
 }
 
@@ -202,6 +213,35 @@ async fn of_two_devices_the_other_goes_on() {
         assert_eq!(ask(&rig.engine, n, None).await, Ok(2 * n));
     }
     assert!(matches!(rig.engine.trouble(), Some(Error::DeviceLost(_))));
+}
+
+#[tokio::test]
+async fn requests_one_after_the_other_stay_with_one_worker() {
+    let rig = rig_of(3, 64, 1);
+    let batches = || rig.batches_of.lock().expect("no panic under it").clone();
+    for n in 20..40 {
+        // Who has just answered may not be asleep yet.
+        until(|| rig.engine.queue.sleeping() == 3).await;
+        assert_eq!(ask(&rig.engine, n, None).await, Ok(2 * n));
+    }
+    assert_eq!(batches().into_iter().max(), Some(20), "{:?}", batches());
+}
+
+#[tokio::test]
+async fn a_busy_worker_is_not_waited_for() {
+    let rig = rig_of(3, 64, 2);
+    let closed = Arc::clone(&rig.gate).lock_owned().await;
+    let requests: Vec<_> = (20..26)
+        .map(|n| {
+            let engine = Arc::clone(&rig.engine);
+            tokio::spawn(async move { ask(&engine, n, None).await })
+        })
+        .collect();
+    until(|| rig.engine.queue.sleeping() == 0).await;
+    drop(closed);
+    for (request, n) in requests.into_iter().zip(20..) {
+        assert_eq!(request.await.expect("it ends"), Ok(2 * n));
+    }
 }
 
 #[tokio::test]

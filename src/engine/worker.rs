@@ -38,6 +38,8 @@ pub struct Share {
 }
 
 pub(super) struct Worker<I, O> {
+    /// Its number in the queue, from 0.
+    pub(super) index: usize,
     pub(super) queue: Arc<Queue<I, O>>,
     /// `None`: the runner takes its turns itself, pass by pass.
     pub(super) share: Option<Share>,
@@ -47,7 +49,7 @@ pub(super) struct Worker<I, O> {
 impl<I, O> Worker<I, O> {
     /// Works until the queue is closed and empty.
     pub(super) fn work(&self, runner: &mut dyn Runner<I, O>) {
-        while self.queue.wait() {
+        while self.queue.wait(self.index) {
             // The turn comes before the batch: while it is waited for, company arrives.
             let turn = self.share.as_ref().map(|s| s.turns.take(Class::Predict, s.cores));
             let batch = self.queue.take();
@@ -61,7 +63,7 @@ impl<I, O> Worker<I, O> {
                 tracing::error!(%error, "a worker stops: its device is lost");
                 self.queue.lose(&error);
                 // The runner is kept: nothing good comes of freeing what is on a lost device.
-                return self.queue.wait_until_closed();
+                return self.queue.wait_until_closed(self.index);
             }
         }
     }
