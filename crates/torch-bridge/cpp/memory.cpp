@@ -1,4 +1,4 @@
-// The memory of tensors on the CPU: large blocks come from Rust (src/blocks.rs), the rest from libtorch's own allocator.
+// The memory of tensors on the CPU: large blocks come from Rust (src/region.rs), the rest from libtorch's own allocator.
 #include "bridge.h"
 
 #include <c10/core/CPUAllocator.h>

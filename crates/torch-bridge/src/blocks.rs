@@ -19,7 +19,7 @@ pub(crate) struct Blocks {
     gaps: BTreeMap<usize, usize>,
     /// Length of each block, by its beginning.
     blocks: HashMap<usize, usize>,
-    /// The end of the last block there ever was.
+    /// The end of the last block since [`Self::take_stale`].
     touched: usize,
 }
 
@@ -65,18 +65,15 @@ impl Blocks {
         true
     }
 
-    /// The gaps in which there once were blocks: beginnings and lengths.
-    pub(crate) fn stale(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// The gaps in which there were blocks since this was last asked: beginnings and lengths.
+    pub(crate) fn take_stale(&mut self) -> Vec<(usize, usize)> {
         let end = self.touched;
-        self.gaps
-            .range(..end)
-            .map(move |(&begin, &gap)| (begin, gap.min(end - begin)))
-    }
-
-    /// What was [`Self::stale`] has no content any more.
-    pub(crate) fn forget_stale(&mut self) {
         let last = self.blocks.iter().map(|(begin, length)| begin + length).max();
         self.touched = last.unwrap_or(0);
+        self.gaps
+            .range(..end)
+            .map(|(&begin, &gap)| (begin, gap.min(end - begin)))
+            .collect()
     }
 }
 
@@ -126,11 +123,14 @@ mod tests {
     #[test]
     fn only_gaps_that_were_blocks_are_stale() {
         let mut blocks = Blocks::new(1 << 20);
-        assert_eq!(blocks.stale().count(), 0);
+        assert_eq!(blocks.take_stale(), []);
         let [a, _, c] = [64; 3].map(|bytes| blocks.take(bytes).expect("there is room"));
         assert!(blocks.give(a) && blocks.give(c));
-        assert_eq!(blocks.stale().collect::<Vec<_>>(), [(0, 64), (128, 64)]);
-        blocks.forget_stale();
-        assert_eq!(blocks.stale().collect::<Vec<_>>(), [(0, 64)]);
+        assert_eq!(blocks.take_stale(), [(0, 64), (128, 64)]);
+        assert_eq!(
+            blocks.take_stale(),
+            [(0, 64)],
+            "nobody was behind the last block since"
+        );
     }
 }

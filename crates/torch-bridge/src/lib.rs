@@ -24,6 +24,7 @@
 //! # Ok::<(), torch_bridge::BridgeError>(())
 //! ```
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod blocks;
 mod capture;
 mod cuda;
@@ -34,6 +35,8 @@ mod memory;
 mod module;
 mod package;
 mod random;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod region;
 mod specialised;
 mod value;
 mod weights;
