@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use lucarne::engine::device::threads_each;
 use lucarne::engine::session::configure_thread;
 use reqwest::{Client, RequestBuilder};
@@ -18,6 +19,7 @@ use crate::median::median;
 /// - `woken_ms`: one image in another thread, which sleeps at a socket until the picture comes, and sends an answer of a
 ///   request's length: what any process pays that waits, since the system has to wake it, with cold caches;
 /// - `request_ms`: a request to the server at `url`;
+/// - `own_ms`: of that, what the server's handler took beside decoding and forward, by its own clock: queue and hand-overs;
 /// - `empty_request_ms`: one that it only answers.
 ///
 /// Each comes after an image in this thread. The differences are of the same turn.
@@ -47,14 +49,16 @@ pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serd
             line.write_all(&work.photos[0]).expect("the thread");
             line.read_exact(&mut [0; ANSWER]).expect("an answer");
         };
-        let (mut times, started) = (<[Vec<f64>; 4]>::default(), Instant::now());
+        let (mut times, mut own, started) = (<[Vec<f64>; 4]>::default(), Vec::new(), Instant::now());
         while started.elapsed() < Duration::from_secs_f64(seconds) {
             times[0].push(milliseconds(forward));
             times[1].push(milliseconds(&mut woken));
             forward();
-            times[2].push(milliseconds(|| server.predict(&work.photos[0])));
+            let mut answer = Bytes::new();
+            times[2].push(milliseconds(|| answer = server.predict(&work.photos[0])));
+            own.push(own_part(&answer));
             forward();
-            times[3].push(milliseconds(|| server.healthz()));
+            times[3].push(milliseconds(|| drop(server.healthz())));
             forward();
         }
         let [alone, woken, request, empty] = times;
@@ -73,6 +77,7 @@ pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serd
             "alone_ms": median(alone),
             "woken_ms": median(woken),
             "request_ms": median(request),
+            "own_ms": median(own),
             "empty_request_ms": median(empty),
         })
     })
@@ -85,6 +90,13 @@ fn milliseconds(work: impl FnOnce()) -> f64 {
     let started = Instant::now();
     work();
     started.elapsed().as_secs_f64() * 1e3
+}
+
+/// Of an answer's `timing_ms`: all but decoding and computing.
+fn own_part(answer: &[u8]) -> f64 {
+    let answer: serde_json::Value = serde_json::from_slice(answer).expect("JSON");
+    let part = |name: &str| answer["timing_ms"][name].as_f64().expect("a time");
+    part("total") - part("decode") - part("compute")
 }
 
 /// A client of the server that is measured.
@@ -107,18 +119,18 @@ impl Server {
         }
     }
 
-    fn predict(&self, photo: &[u8]) {
-        self.ask(self.client.post(&self.predict).body(photo.to_vec()));
+    fn predict(&self, photo: &[u8]) -> Bytes {
+        self.ask(self.client.post(&self.predict).body(photo.to_vec()))
     }
 
-    fn healthz(&self) {
-        self.ask(self.client.get(&self.healthz));
+    fn healthz(&self) -> Bytes {
+        self.ask(self.client.get(&self.healthz))
     }
 
-    fn ask(&self, request: RequestBuilder) {
+    fn ask(&self, request: RequestBuilder) -> Bytes {
         let answer = self
             .runtime
             .block_on(async { request.send().await?.error_for_status()?.bytes().await });
-        drop(answer.unwrap_or_else(|e| panic!("{e}")));
+        answer.unwrap_or_else(|e| panic!("{e}"))
     }
 }

@@ -210,6 +210,7 @@ def lone(rounds: int, seconds: float) -> None:
     for words, key in (("in a thread behind a socket", "woken"), ("in a thread that never sleeps", "alone")):
         ratio = statistics.median(each["request_ms"] / each[f"{key}_ms"] for each in found)
         print(f"a lone request costs {middle[f'more_than_{key}_ms']:.2f} ms more than {words}, {ratio:.3f} ×")
+    print(f"its own part, by the server's clock (total - decode - compute): {middle['own_ms']:.2f} ms")
     print(f"(wanted: at most 0.3; medians of {rounds} rounds); a request for nothing {middle['empty_request_ms']:.2f} ms")
 
 
