@@ -236,7 +236,12 @@ impl<I, O> Queue<I, O> {
         loop {
             let asleep_until = match state.batcher.ready(Instant::now()) {
                 Ok(()) => return true,
-                Err(_) if state.closed && state.batcher.is_idle() => return false,
+                Err(_) if state.closed && state.batcher.is_idle() => {
+                    // The others may sleep since there was a place that somebody held.
+                    drop(state);
+                    self.ring_all();
+                    return false;
+                }
                 Err(wake_at) => wake_at,
             };
             state = self.sleep(worker, state, asleep_until);

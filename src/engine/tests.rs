@@ -319,6 +319,17 @@ async fn closing_answers_what_was_admitted_and_refuses_the_rest() {
     assert_eq!(answers.len(), 20);
 }
 
+#[tokio::test]
+async fn every_worker_ends_after_the_last_place_that_was_held() {
+    let rig = rig_of(3, 64, 1);
+    let permit = rig.engine.admit(1).expect("there is room");
+    rig.engine.close();
+    until(|| rig.engine.queue.sleeping() == 3).await;
+    let answer = rig.engine.submit(permit, vec![20], None).await;
+    assert_eq!(answer.expect("it was admitted")[0].output, 40);
+    until(|| rig.engine.handles().iter().all(JoinHandle::is_finished)).await;
+}
+
 #[test]
 fn a_runner_that_cannot_be_made_is_an_error() {
     let setup = Setup {
