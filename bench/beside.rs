@@ -22,11 +22,12 @@ use crate::median::median;
 /// - `own_ms`: of that, what the server's handler took beside decoding and forward, by its own clock: queue and hand-overs;
 /// - `empty_request_ms`: one that it only answers.
 ///
-/// Each comes after an image in this thread. The differences are of the same turn.
+/// Each comes some times in a row, as a client's requests do, and the first of a row is not counted: it finds the caches as the
+/// others left them. The differences are of the same turn.
 pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serde_json::Value {
     let instances = &work.subject.manifest.instances;
     let threads = threads_each(instances.threads, instances.count, cores);
-    let forward = || work.forward(threads, &[work.see(0)]);
+    let mut forward = || work.forward(threads, &[work.see(0)]);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = Server::new(work, url);
@@ -49,17 +50,16 @@ pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serd
             line.write_all(&work.photos[0]).expect("the thread");
             line.read_exact(&mut [0; ANSWER]).expect("an answer");
         };
-        let (mut times, mut own, started) = (<[Vec<f64>; 4]>::default(), Vec::new(), Instant::now());
+        let mut answers = Vec::new();
+        let mut request = || answers.push(server.predict(&work.photos[0]));
+        let mut empty = || drop(server.healthz());
+        let mut kinds: [&mut dyn FnMut(); 4] = [&mut forward, &mut woken, &mut request, &mut empty];
+        let (mut times, started) = (<[Vec<f64>; 4]>::default(), Instant::now());
         while started.elapsed() < Duration::from_secs_f64(seconds) {
-            times[0].push(milliseconds(forward));
-            times[1].push(milliseconds(&mut woken));
-            forward();
-            let mut answer = Bytes::new();
-            times[2].push(milliseconds(|| answer = server.predict(&work.photos[0])));
-            own.push(own_part(&answer));
-            forward();
-            times[3].push(milliseconds(|| drop(server.healthz())));
-            forward();
+            for (kind, times) in kinds.iter_mut().zip(&mut times) {
+                kind();
+                times.extend((1..IN_A_ROW).map(|_| milliseconds(&mut *kind)));
+            }
         }
         let [alone, woken, request, empty] = times;
         let more = |than: &[f64]| {
@@ -77,11 +77,13 @@ pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serd
             "alone_ms": median(alone),
             "woken_ms": median(woken),
             "request_ms": median(request),
-            "own_ms": median(own),
+            "own_ms": median(answers.iter().map(|answer| own_part(answer)).collect()),
             "empty_request_ms": median(empty),
         })
     })
 }
+
+const IN_A_ROW: usize = 5;
 
 /// Bytes of an answer to a request for one picture.
 const ANSWER: usize = 600;
