@@ -72,6 +72,12 @@ impl<T> Batcher<T> {
         self.waiting.len()
     }
 
+    /// Batches that those who wait make up.
+    #[must_use]
+    pub fn batches(&self) -> usize {
+        self.waiting.len().div_ceil(self.policy.max_batch)
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -172,8 +172,7 @@ impl<I, O> Queue<I, O> {
 
     /// About how long until the queue has been worked off: whole seconds, at least one.
     fn retry_after(&self, state: &State<I, O>) -> Duration {
-        let batches = state.batcher.len().div_ceil(self.policy.max_batch);
-        let total = state.batch_cost * u32::try_from(batches).unwrap_or(u32::MAX);
+        let total = state.batch_cost * u32::try_from(state.batcher.batches()).unwrap_or(u32::MAX);
         Duration::from_secs(total.as_secs_f64().ceil().max(1.0) as u64)
     }
 
@@ -193,8 +192,7 @@ impl<I, O> Queue<I, O> {
 
     /// Wakes as many of the workers that sleep as there are batches that wait.
     fn ring_for_batches(&self, mut state: MutexGuard<'_, State<I, O>>) {
-        let batches = state.batcher.len().div_ceil(self.policy.max_batch);
-        let stay = state.asleep.len().saturating_sub(batches);
+        let stay = state.asleep.len().saturating_sub(state.batcher.batches());
         let woken: Vec<usize> = state.asleep.drain(stay..).collect();
         // A worker that wakes needs the lock at once.
         drop(state);
