@@ -46,6 +46,8 @@ pub fn configure_process() {
     // frozen graph gains nothing from it. These only fail when libtorch itself is broken; loading then says so.
     drop(tch::jit::f_set_profiling_mode(false));
     drop(tch::jit::f_set_tensor_expr_fuser_enabled(false));
+    // f32 means f32: with TF32, which libtorch would use for convolutions, scores move by up to 0.007.
+    drop(torch_bridge::allow_tf32(false));
 }
 
 /// Settings of libtorch that are kept by each thread; call it first on every thread that computes on the CPU.

@@ -56,9 +56,7 @@ impl Normalise {
         if device.is_cuda() {
             let bytes = Tensor::f_from_slice(&tiles.concat())?.f_view(shape)?;
             // Pinned memory is copied without a stop; the allocator keeps it until the copy is done.
-            let sent = bytes
-                .f_pin_memory(device)?
-                .f_to_device_(device, Kind::Uint8, true, false)?;
+            let sent = torch_bridge::pinned(&bytes)?.f_to_device_(device, Kind::Uint8, true, false)?;
             return self.on_device(&sent);
         }
         let mut values = Vec::with_capacity(tiles.len() * length);

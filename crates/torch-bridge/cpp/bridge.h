@@ -199,6 +199,10 @@ bridge::Error bridge_capture_run(
 // CUDA.
 /// Gives the calling thread a stream of its own on this device, and makes both its current ones.
 bridge::Error bridge_cuda_own_stream(int index);
+/// A copy of a CPU tensor in page-locked memory.
+bridge::Error bridge_cuda_pinned(const at::Tensor* tensor, at::Tensor** out);
+/// Whether convolutions and products of f32 may be computed with TF32's 10 bits of mantissa.
+bridge::Error bridge_cuda_allow_tf32(bool allowed);
 
 // Random numbers.
 bridge::Error bridge_generator_new(uint64_t seed, at::Generator** out);

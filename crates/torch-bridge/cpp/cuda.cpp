@@ -2,6 +2,7 @@
 // nothing here links to it.
 #include "bridge.h"
 
+#include <ATen/Context.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 
 using namespace bridge;
@@ -14,5 +15,16 @@ extern "C" Error bridge_cuda_own_stream(int index) {
     const c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
     devices->setDevice(device);
     devices->exchangeStream(devices->getNewStream(device));
+  });
+}
+
+extern "C" Error bridge_cuda_pinned(const at::Tensor* tensor, at::Tensor** out) {
+  return guarded([&] { *out = new at::Tensor(tensor->pin_memory()); });
+}
+
+extern "C" Error bridge_cuda_allow_tf32(bool allowed) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuDNN(allowed);
+    at::globalContext().setAllowTF32CuBLAS(allowed);
   });
 }

@@ -13,8 +13,10 @@ use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 
+use tch::Tensor;
+
 use crate::error::Result;
-use crate::ffi::{self, check};
+use crate::ffi::{self, check, own_tensor, produce};
 
 /// Loads libtorch's CUDA half, once a process.
 ///
@@ -39,6 +41,25 @@ pub fn use_own_stream(index: usize) -> Result<()> {
     let index = c_int::try_from(index).unwrap_or(c_int::MAX);
     // SAFETY: the call takes a number, and changes state of the calling thread alone.
     check(unsafe { ffi::bridge_cuda_own_stream(index) })
+}
+
+/// A copy of the CPU tensor `tensor` in page-locked memory, from which a GPU copies without a stop.
+///
+/// # Errors
+/// [`BridgeError::Torch`](crate::BridgeError::Torch) when libtorch's CUDA half is not loaded.
+pub fn pinned(tensor: &Tensor) -> Result<Tensor> {
+    // SAFETY: the tensor lives through the call, which only reads it; what is handed out is owned by the new one.
+    produce(|out| unsafe { ffi::bridge_cuda_pinned(tensor.as_ptr(), out) }).map(own_tensor)
+}
+
+/// Says whether convolutions and matrix products of f32 tensors may be computed with TF32's 10 bits of mantissa on GPUs
+/// that have it. libtorch allows it for convolutions unless it is told otherwise; it holds for the whole process.
+///
+/// # Errors
+/// None that are known; libtorch's words.
+pub fn allow_tf32(allowed: bool) -> Result<()> {
+    // SAFETY: the call takes a flag, and stores it.
+    check(unsafe { ffi::bridge_cuda_allow_tf32(allowed) })
 }
 
 /// A GPU as NVIDIA's driver describes it.

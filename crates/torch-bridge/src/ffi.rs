@@ -198,6 +198,8 @@ unsafe extern "C" {
         give: extern "C" fn(*mut c_void) -> bool,
     ) -> ErrorText;
     pub(crate) fn bridge_cuda_own_stream(index: c_int) -> ErrorText;
+    pub(crate) fn bridge_cuda_pinned(tensor: *const C_tensor, out: *mut *mut C_tensor) -> ErrorText;
+    pub(crate) fn bridge_cuda_allow_tf32(allowed: bool) -> ErrorText;
 
     pub(crate) fn bridge_generator_new(seed: u64, out: *mut *mut RawGenerator) -> ErrorText;
     pub(crate) fn bridge_generator_free(generator: *mut RawGenerator);

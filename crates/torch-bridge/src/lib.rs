@@ -42,7 +42,7 @@ mod value;
 mod weights;
 
 pub use capture::{Capture, Given, Run, Tap};
-pub use cuda::{CudaDevice, CudaDriver, load_cuda, use_own_stream};
+pub use cuda::{CudaDevice, CudaDriver, allow_tf32, load_cuda, pinned, use_own_stream};
 pub use error::{BridgeError, Result};
 pub use grad::grad;
 pub use memory::{keep_large_blocks, release_unused, share_blocks, share_heaps};
