@@ -10,15 +10,19 @@ mod median;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use lucarne::engine::plan::Plan;
-use lucarne::engine::session::{Session, configure_process};
-use lucarne::image::{Limits, Tile, tile};
-use lucarne::repository::manifest::Manifest;
-use lucarne::repository::open;
-use lucarne::tasks::{Labels, Subject};
+use lucarne::catalog::open_alone;
+use lucarne::engine::Share;
+use lucarne::engine::cores::{Class, Cores};
+use lucarne::image::{Limits, ModelInput, model_input};
+use lucarne::manifest::Manifest;
+use lucarne::runtime::plan::Plan;
+use lucarne::runtime::process::configure_process;
+use lucarne::runtime::{Call, Held, Program};
+use lucarne::tasks::{Labels, ModelSpec};
 use rayon::prelude::*;
 use serde_json::json;
 use tch::Device;
@@ -50,8 +54,9 @@ const BATCHES: [usize; 5] = [1, 2, 4, 8, 16];
 struct Work {
     folder: PathBuf,
     /// By threads of an instance.
-    sessions: BTreeMap<usize, Session>,
-    subject: Subject,
+    programs: BTreeMap<usize, Arc<dyn Program>>,
+    cores: Arc<Cores>,
+    spec: ModelSpec,
     photos: Vec<Vec<u8>>,
 }
 
@@ -81,18 +86,21 @@ impl Work {
         let mut manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
         manifest.batching.max_batch_size = BATCHES[BATCHES.len() - 1];
         let file = bare.model.join(&manifest.artifact.file);
-        let subject = Subject::new(manifest, Labels::default());
-        let session = |threads: usize| {
-            let opened = open(&file, Device::Cpu, threads, &subject).unwrap_or_else(|e| panic!("{e}"));
-            (threads, opened.session)
+        let spec = ModelSpec::new(manifest, Labels::default());
+        let cores = Cores::of_this_machine();
+        let program = |count: usize| {
+            let cores = Arc::clone(&cores);
+            let opened = open_alone(&file, &spec, Share { cores, count }).unwrap_or_else(|e| panic!("{e}"));
+            (count, opened.program)
         };
-        let sessions = threads.iter().copied().map(session).collect();
+        let programs = threads.iter().copied().map(program).collect();
         let read =
             |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
         Self {
             folder: bare.model.clone(),
-            sessions,
-            subject,
+            programs,
+            cores,
+            spec,
             photos: bare.photos.iter().map(read).collect(),
         }
     }
@@ -104,7 +112,10 @@ impl Work {
                 .num_threads(plan.threads)
                 .build()
                 .expect("threads");
-            let settled = self.sessions[&plan.threads].settle(|size| self.subject.blank(size, Device::Cpu));
+            let program = &self.programs[&plan.threads];
+            let settled = program.settle(&self.share(plan.threads), &|size| {
+                self.spec.blank(size, Device::Cpu)
+            });
             settled.unwrap_or_else(|e| panic!("{e}"));
             move || {
                 self.batch(&pool, plan.threads, plan.batch);
@@ -116,22 +127,32 @@ impl Work {
     }
 
     fn batch(&self, pool: &rayon::ThreadPool, threads: usize, size: usize) {
-        let tiles: Vec<_> = pool.install(|| (0..size).into_par_iter().map(|n| self.see(n)).collect());
-        self.forward(threads, &tiles);
+        let inputs: Vec<_> = pool.install(|| (0..size).into_par_iter().map(|n| self.see(n)).collect());
+        self.forward(threads, &inputs);
     }
 
-    fn see(&self, photo: usize) -> Tile {
+    fn see(&self, photo: usize) -> ModelInput {
         self.see_bytes(&self.photos[photo % self.photos.len()])
     }
 
-    fn see_bytes(&self, photo: &[u8]) -> Tile {
-        let fit = &self.subject.manifest.image_input().expect("pictures").fit;
-        tile(photo, &Limits::default(), fit).expect("a photo")
+    fn see_bytes(&self, photo: &[u8]) -> ModelInput {
+        let fit = &self.spec.manifest.image_input().expect("pictures").fit;
+        model_input(photo, &Limits::default(), fit).expect("a photo")
     }
 
-    fn forward(&self, threads: usize, tiles: &[Tile]) {
-        let tiles: Vec<_> = tiles.iter().collect();
-        let batch = self.subject.batch(&tiles, Device::Cpu).expect("a batch");
-        drop(self.sessions[&threads].forward(batch).expect("an answer"));
+    fn forward(&self, threads: usize, inputs: &[ModelInput]) {
+        let inputs: Vec<_> = inputs.iter().collect();
+        let batch = self.spec.batch(&inputs, Device::Cpu).expect("a batch");
+        let share = self.share(threads);
+        let permit = share.acquire(Class::Predict);
+        let net = Held::new(&*self.programs[&threads], &permit);
+        drop(net.forward(batch).expect("an answer"));
+    }
+
+    fn share(&self, count: usize) -> Share {
+        Share {
+            cores: Arc::clone(&self.cores),
+            count,
+        }
     }
 }

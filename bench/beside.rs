@@ -1,4 +1,4 @@
-//! What a lone request costs beside decode, resize and forward alone: turn by turn, so that a machine that slows down slows
+//! What a lone request costs beside decode, resize and forward alone: permit by permit, so that a machine that slows down slows
 //! all of them.
 
 use std::io::{Read, Write};
@@ -6,8 +6,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use lucarne::engine::device::threads_each;
-use lucarne::engine::session::configure_thread;
+use lucarne::runtime::device::threads_each;
+use lucarne::runtime::process::configure_thread;
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
@@ -23,9 +23,9 @@ use crate::median::median;
 /// - `empty_request_ms`: one that it only answers.
 ///
 /// Each comes some times in a row, as a client's requests do, and the first of a row is not counted: it finds the caches as the
-/// others left them. The differences are of the same turn.
+/// others left them. The differences are of the same permit.
 pub(crate) fn beside(work: &Work, url: &str, seconds: f64, cores: usize) -> serde_json::Value {
-    let instances = &work.subject.manifest.instances;
+    let instances = &work.spec.manifest.instances;
     let threads = threads_each(instances.threads, instances.count, cores);
     let mut forward = || work.forward(threads, &[work.see(0)]);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");

@@ -12,10 +12,13 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use lucarne::engine::session::{Session, configure_process, configure_thread};
-use lucarne::repository::manifest::{ArtifactFormat, Manifest, packages};
-use lucarne::repository::open;
-use lucarne::tasks::{Labels, Subject};
+use lucarne::catalog::open_alone;
+use lucarne::engine::Share;
+use lucarne::engine::cores::{Class, Cores};
+use lucarne::manifest::{ArtifactFormat, Manifest, packages};
+use lucarne::runtime::process::{configure_process, configure_thread};
+use lucarne::runtime::{Call, Held};
+use lucarne::tasks::{Labels, ModelSpec};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Module, Preparation, Value};
 
@@ -99,32 +102,37 @@ impl Forward {
             ("frozen", frozen),
             (
                 "frozen and fused",
-                self.session(manifest, ArtifactFormat::Torchscript, false),
+                self.served(manifest, ArtifactFormat::Torchscript, false),
             ),
             (
                 "compiled for batch sizes",
-                self.session(manifest, ArtifactFormat::Torchscript, true),
+                self.served(manifest, ArtifactFormat::Torchscript, true),
             ),
         ];
         if !packages(&file).is_empty() {
-            ways.push(("AOTInductor", self.session(manifest, ArtifactFormat::Aoti, false)));
+            ways.push(("AOTInductor", self.served(manifest, ArtifactFormat::Aoti, false)));
         }
         ways
     }
 
     /// As the server computes it.
-    fn session(&self, manifest: &Manifest, format: ArtifactFormat, specialise: bool) -> Run {
+    fn served(&self, manifest: &Manifest, format: ArtifactFormat, specialise: bool) -> Run {
         let mut manifest = manifest.clone();
         let file = self.model.join(&manifest.artifact.file);
         manifest.artifact.format = format;
         manifest.instances.specialise = specialise;
-        let subject = Subject::new(manifest, Labels::default());
-        let opened = open(&file, Device::Cpu, self.threads, &subject);
-        let session: Session = opened.unwrap_or_else(|e| panic!("{e}")).session;
-        let settled = session.settle(|size| subject.blank(size, Device::Cpu));
+        let spec = ModelSpec::new(manifest, Labels::default());
+        let share = Share {
+            cores: Cores::of_this_machine(),
+            count: self.threads,
+        };
+        let opened = open_alone(&file, &spec, share.clone()).unwrap_or_else(|e| panic!("{e}"));
+        let program = opened.program;
+        let settled = program.settle(&share, &|size| spec.blank(size, Device::Cpu));
         settled.unwrap_or_else(|e| panic!("{e}"));
         Box::new(move |batch| {
-            let answer = session.forward(batch.shallow_clone());
+            let permit = share.acquire(Class::Predict);
+            let answer = Held::new(&*program, &permit).forward(batch.shallow_clone());
             answer.unwrap_or_else(|e| panic!("{e}"))
         })
     }

@@ -2,7 +2,7 @@
 
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,82 +11,92 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+use crate::catalog::{Catalog, Loader, State};
 use crate::config::Settings;
-use crate::engine::turns::Turns;
+use crate::engine::cores::Cores;
 use crate::error::{Error, Result};
-use crate::http::{self, App};
-use crate::repository::{Loader, Registry, State};
+use crate::protocol::v1;
+use crate::service::Service;
 use crate::telemetry::Metrics;
+use crate::transport;
 
-/// A service whose models may still be loading.
-#[derive(Debug)]
-pub struct Service {
-    app: App,
-    registry: Arc<Registry>,
-    metrics: Arc<Metrics>,
+/// A service whose models may still have to be loaded, and the protocols that speak for it.
+#[derive(Debug, Clone)]
+pub struct Server {
+    app: transport::App,
 }
 
-impl Service {
-    /// Scans the model folder; nothing is loaded yet.
+impl Server {
+    /// The models in the settings' folder; nothing is loaded yet.
     ///
     /// # Errors
     /// [`Error::InvalidSettings`]
-    pub fn new(settings: Settings) -> Result<Self> {
-        let registry = Registry::scan(&settings.models)?;
-        Self::of(registry, settings)
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let catalog = Catalog::scan(&settings.models, loader(&metrics))?;
+        Self::of(catalog, settings, metrics)
     }
 
-    /// A service of the models in `registry`.
+    /// The model in one folder; nothing is loaded yet.
     ///
     /// # Errors
     /// [`Error::InvalidSettings`]
-    pub fn of(registry: Registry, settings: Settings) -> Result<Self> {
-        let registry = Arc::new(registry);
+    pub fn of_model(dir: PathBuf, settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let app = App::new(settings, Arc::clone(&registry), Arc::clone(&metrics))?;
+        let catalog = Catalog::of([dir], loader(&metrics))?;
+        Self::of(catalog, settings, metrics)
+    }
+
+    /// The models of `catalog`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`]
+    pub fn of(catalog: Catalog, settings: &Settings, metrics: Arc<Metrics>) -> Result<Self> {
+        let service = Service::new(catalog, settings, metrics)?;
         Ok(Self {
-            app,
-            registry,
-            metrics,
+            app: transport::App::new(service, settings),
         })
     }
 
-    /// Loads every model; returns when each is ready or has failed.
-    pub fn load(&self) {
-        let metrics = Arc::clone(&self.metrics);
-        let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
-        self.registry
-            .load_all(&Loader::new(Turns::of_this_machine(), observer));
+    /// The use cases.
+    #[must_use]
+    pub fn service(&self) -> &Service {
+        &self.app.service
     }
 
-    /// [`Service::load`], for whoever cannot go on without the models.
+    /// Loads every model; returns when each is ready or has failed.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] when the server was stopped meanwhile.
+    pub async fn load(&self) -> Result<()> {
+        self.service().catalog().load_all().await
+    }
+
+    /// [`Server::load`], for commands that cannot go on without the models.
     ///
     /// # Errors
     /// The first error of a model that cannot be loaded.
-    pub fn load_or_fail(&self) -> Result<()> {
-        self.load();
-        for entry in self.registry.entries() {
-            if let State::Failed(error) = entry.state() {
+    pub async fn load_or_fail(&self) -> Result<()> {
+        self.load().await?;
+        for listed in self.service().models() {
+            if let State::Failed(error) = listed.state {
                 return Err(error);
             }
         }
         Ok(())
     }
 
-    /// The name of the first model; empty if there is none.
-    #[must_use]
-    pub fn first_model(&self) -> String {
-        self.registry
-            .entries()
-            .next()
-            .map(|entry| entry.name.clone())
-            .unwrap_or_default()
-    }
-
-    /// The routes.
+    /// The routes of every protocol.
     pub fn router(&self) -> Router {
-        http::router(self.app.clone())
+        v1::router(self.app.clone())
     }
+}
+
+/// A loader for this machine, whose models are counted in `metrics`.
+fn loader(metrics: &Arc<Metrics>) -> Loader {
+    let metrics = Arc::clone(metrics);
+    let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
+    Loader::new(Cores::of_this_machine(), observer)
 }
 
 /// Serves until SIGTERM or SIGINT, then answers what was accepted.
@@ -96,23 +106,20 @@ impl Service {
 /// when requests were still under way at the end of the drain time.
 pub async fn serve(settings: Settings) -> Result<()> {
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
-    let (address, port_file) = (
-        SocketAddr::new(settings.host, settings.port),
-        settings.port_file.clone(),
-    );
-    let service = Arc::new(Service::new(settings)?);
+    let address = SocketAddr::new(settings.host, settings.port);
+    let server = Server::new(&settings)?;
     let listener = TcpListener::bind(address).await.map_err(|e| {
         Error::InvalidSettings(format!(
             "cannot listen on {address}: {e}; give another --host or --port"
         ))
     })?;
     let address = listener.local_addr().unwrap_or(address);
-    if let Some(file) = port_file {
-        write_port(&file, address.port())?;
+    if let Some(file) = &settings.port_file {
+        write_port(file, address.port())?;
     }
     tracing::info!(%address, "listening");
-    load_in_background(&service);
-    let (app, router) = (service.app.clone(), service.router());
+    let (service, router) = (server.service().clone(), server.router());
+    tokio::spawn(load(server));
     let (signalled, is_signalled) = oneshot::channel();
     let shutdown = async move {
         termination().await;
@@ -125,11 +132,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map_err(|e| Error::Internal(e.to_string())),
-        _ = is_signalled => app.drain(),
+        _ = is_signalled => service.drain(),
     }
-    // The listener is closed: who connects now is refused. Connections that are open finish what they asked.
+    // The listener is closed: a client that connects now is refused. Connections that are open finish what they asked.
     let drained = tokio::time::timeout(drain_timeout, serving).await;
-    service.registry.close();
+    // It waits for the workers, so it is not for a thread that answers requests.
+    let closing = tokio::task::spawn_blocking(move || service.catalog().shut_down());
+    closing.await.map_err(|e| Error::Internal(e.to_string()))?;
     match drained {
         Ok(_) => {
             tracing::info!("every request was answered");
@@ -141,19 +150,18 @@ pub async fn serve(settings: Settings) -> Result<()> {
     }
 }
 
-/// libtorch loads on a thread of its own; requests for a model that is not there yet get 503 meanwhile.
-fn load_in_background(service: &Arc<Service>) {
-    let service = Arc::clone(service);
-    std::thread::spawn(move || {
-        service.load();
-        match service.registry.ready() {
-            Ok(()) => tracing::info!("ready"),
-            Err(error) => tracing::error!(%error, "not every required model could be loaded"),
-        }
-    });
+/// Models are loaded while the server answers; requests for one that is not there yet get 503 meanwhile.
+async fn load(server: Server) {
+    if server.load().await.is_err() {
+        return; // The server was stopped.
+    }
+    match server.service().catalog().ready() {
+        Ok(()) => tracing::info!("ready"),
+        Err(error) => tracing::error!(%error, "not every required model could be loaded"),
+    }
 }
 
-/// Written beside and renamed, so that whoever waits for the file never reads half of it.
+/// Written beside and renamed, so that a reader that waits for the file never reads half of it.
 fn write_port(file: &Path, port: u16) -> Result<()> {
     let half = file.with_extension("part");
     std::fs::write(&half, format!("{port}\n"))

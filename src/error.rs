@@ -58,6 +58,9 @@ pub enum Error {
     /// The request's deadline passed before an answer was ready.
     #[error("{0}")]
     DeadlineExceeded(String),
+    /// The client left, or gave its request up, before an answer was ready.
+    #[error("{0}")]
+    Cancelled(String),
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
@@ -108,6 +111,7 @@ impl Error {
             Self::QueueFull { .. } => "queue_full",
             Self::NotReady(_) => "not_ready",
             Self::DeadlineExceeded(_) => "deadline_exceeded",
+            Self::Cancelled(_) => "cancelled",
             Self::InferenceFailed(_) => "inference_failed",
             Self::OutOfMemory(_) => "out_of_memory",
             Self::DeviceLost(_) => "device_lost",
@@ -117,6 +121,13 @@ impl Error {
             Self::Internal(_) => "internal_error",
             Self::InvalidModel { .. } => "invalid_model",
             Self::InvalidSettings(_) => "invalid_settings",
+        }
+    }
+
+    /// An [`Error::InvalidModel`] with one problem.
+    pub fn model(problem: impl Into<String>) -> Self {
+        Self::InvalidModel {
+            problems: vec![problem.into()],
         }
     }
 

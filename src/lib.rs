@@ -4,13 +4,17 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod catalog;
 pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod error;
 pub mod explain;
-pub mod http;
 pub mod image;
-pub mod repository;
+pub mod manifest;
+pub mod protocol;
+pub mod runtime;
+pub mod service;
 pub mod tasks;
 pub mod telemetry;
+pub mod transport;

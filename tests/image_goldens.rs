@@ -9,7 +9,8 @@ use std::path::PathBuf;
 
 use lucarne::error::Error;
 use lucarne::image::{
-    Color, Decoding, Fit, Interpolation, Limits, Picture, ResizeMode, decode, fit, picture_and_tile, tile,
+    Color, Decoding, Fit, Interpolation, Limits, Picture, ResizeMode, decode, fit, model_input,
+    picture_and_model_input,
 };
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -75,7 +76,7 @@ fn decoding_equals_pillow() {
 }
 
 #[derive(Deserialize)]
-struct TileCase {
+struct InputCase {
     source: String,
     size: (u32, u32),
     mode: ResizeMode,
@@ -86,9 +87,9 @@ struct TileCase {
 }
 
 #[test]
-fn tiles_are_within_one_of_torchvision() {
-    let cases: Vec<TileCase> = entries("tiles.json");
-    assert!(cases.len() >= 19, "only {} tiles", cases.len());
+fn model_inputs_are_within_one_of_torchvision() {
+    let cases: Vec<InputCase> = entries("model_inputs.json");
+    assert!(cases.len() >= 19, "only {} model inputs", cases.len());
     for case in cases {
         let spec = Fit {
             size: case.size,
@@ -99,15 +100,21 @@ fn tiles_are_within_one_of_torchvision() {
             letterbox_fill: Fit::LETTERBOX_FILL,
             decoding: Decoding::Exact,
         };
-        let tile = fit(&picture(&format!("tiles/{}", case.source)), &spec).expect("a tile");
-        assert_eq!((tile.height, tile.width), case.size, "{}", case.golden);
-        let golden = picture(&format!("tiles/{}", case.golden));
+        let model_input =
+            fit(&picture(&format!("model_inputs/{}", case.source)), &spec).expect("a model input");
+        assert_eq!(
+            (model_input.height, model_input.width),
+            case.size,
+            "{}",
+            case.golden
+        );
+        let golden = picture(&format!("model_inputs/{}", case.golden));
         let expected: Vec<u8> = match case.color {
             Color::Rgb => golden.into_data(),
             Color::Bgr => golden.data().chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect(),
             Color::Gray => golden.data().iter().step_by(3).copied().collect(),
         };
-        let difference = largest_difference(&tile.data, &expected);
+        let difference = largest_difference(&model_input.data, &expected);
         let exact = case.interpolation == Interpolation::Nearest || case.mode == ResizeMode::None;
         let allowed = if exact { 0 } else { 1 };
         assert!(difference <= allowed, "{} differs by {difference}", case.golden);
@@ -310,13 +317,18 @@ fn decoding_smaller_keeps_what_the_model_sees() {
                 ..exact.clone()
             };
             let limits = Limits::default();
-            let (whole, of_whole) = picture_and_tile(&bytes, &limits, &exact).expect("a tile");
-            assert_eq!(of_whole, fit(&whole, &exact).expect("a tile"));
-            assert_eq!(of_whole, tile(&bytes, &limits, &exact).expect("a tile"));
-            let reduced = tile(&bytes, &limits, &scaled).expect("a tile");
+            let (whole, of_whole) = picture_and_model_input(&bytes, &limits, &exact).expect("a model input");
+            assert_eq!(of_whole, fit(&whole, &exact).expect("a model input"));
+            assert_eq!(
+                of_whole,
+                model_input(&bytes, &limits, &exact).expect("a model input")
+            );
+            let reduced = model_input(&bytes, &limits, &scaled).expect("a model input");
             assert_eq!(
                 reduced,
-                picture_and_tile(&bytes, &limits, &scaled).expect("a tile").1
+                picture_and_model_input(&bytes, &limits, &scaled)
+                    .expect("a model input")
+                    .1
             );
             assert_eq!(reduced.placement, of_whole.placement, "{name} to {side}");
             assert_ne!(reduced.data, of_whole.data, "{name} to {side} was not reduced");

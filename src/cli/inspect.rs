@@ -4,6 +4,7 @@ use std::path::Path;
 
 use torch_bridge::Module;
 
+use super::output::print;
 use crate::error::{Error, Result};
 
 /// Prints what `file` offers.
@@ -15,7 +16,7 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
         )));
     }
     let module = Module::load(file, tch::Device::Cpu)?;
-    super::print(&description(file, &module)?)
+    print(&description(file, &module)?)
 }
 
 fn description(file: &Path, module: &Module) -> Result<String> {

@@ -1,17 +1,17 @@
 //! `lucarne predict` and `lucarne explain`: one request to the service itself, without a socket in between.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use axum::body::{Body, Bytes};
-use axum::http::{Request, header};
 use clap::Args;
-use http_body_util::BodyExt;
-use tower::ServiceExt;
 
-use crate::app::Service;
+use super::output::{print, runtime};
+use crate::app::Server;
 use crate::config::Settings;
+use crate::engine::Context;
 use crate::error::{Error, Result};
-use crate::repository::Registry;
+use crate::protocol::v1::{self, Answer, Form, Parameters};
+use crate::service::Pictures;
 
 /// What both commands need.
 #[derive(Debug, Args)]
@@ -56,17 +56,17 @@ pub(super) struct Explain {
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let body = self.question.ask("predict", Vec::new(), "application/json")?;
-        super::print(&String::from_utf8_lossy(&body))
+        let answer = self.question.ask(Operation::Predict, Vec::new(), Form::Json)?;
+        print(&String::from_utf8_lossy(&answer.bytes))
     }
 }
 
 impl Explain {
     pub(super) fn run(&self) -> Result<()> {
-        let accept = match self.output.extension().and_then(|e| e.to_str()) {
-            Some("png") => "image/png",
-            Some("npy") => "application/x-npy",
-            Some("json") => "application/json",
+        let form = match self.output.extension().and_then(|e| e.to_str()) {
+            Some("png") => Form::Png,
+            Some("npy") => Form::Npy,
+            Some("json") => Form::Json,
             _ => {
                 let output = self.output.display();
                 let text = format!("--output {output}: give a file that ends in .png, .npy or .json");
@@ -81,10 +81,17 @@ impl Explain {
         let params = named
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
-        let body = self.question.ask("explain", params.collect(), accept)?;
-        std::fs::write(&self.output, &body)
+        let answer = self.question.ask(Operation::Explain, params.collect(), form)?;
+        std::fs::write(&self.output, &answer.bytes)
             .map_err(|e| Error::InvalidSettings(format!("--output {}: {e}", self.output.display())))
     }
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy)]
+enum Operation {
+    Predict,
+    Explain,
 }
 
 impl Question {
@@ -99,42 +106,32 @@ impl Question {
         folder.canonicalize().unwrap_or(folder)
     }
 
-    fn ask(&self, operation: &str, mut params: Vec<(String, String)>, accept: &str) -> Result<Bytes> {
+    fn ask(&self, operation: Operation, named: Vec<(String, String)>, form: Form) -> Result<Answer> {
+        let mut parameters = Parameters::default();
+        for (name, value) in named {
+            parameters.add(name, value)?;
+        }
         for param in &self.params {
             let (name, value) = param.split_once('=').ok_or_else(|| {
                 Error::InvalidSettings(format!("--param {param}: expected NAME=VALUE, such as top_k=3"))
             })?;
-            params.push((name.to_owned(), value.to_owned()));
+            parameters.add(name.to_owned(), value.to_owned())?;
         }
         let image = std::fs::read(&self.image)
             .map_err(|e| Error::InvalidSettings(format!("{}: {e}", self.image.display())))?;
-        let service = Service::of(Registry::of([self.folder()]), Settings::default())?;
-        service.load_or_fail()?;
-        let query = serde_urlencoded::to_string(&params).map_err(|e| Error::Internal(e.to_string()))?;
-        let name = service.first_model();
-        let request = Request::post(format!("/v1/models/{name}/{operation}?{query}"))
-            .header(header::ACCEPT, accept)
-            .body(Body::from(image))
-            .map_err(|e| Error::Internal(e.to_string()))?;
-        super::runtime()?.block_on(async move {
-            let Ok(response) = service.router().oneshot(request).await;
-            let (parts, body) = response.into_parts();
-            let body = body
-                .collect()
-                .await
-                .map_err(|e| Error::Internal(e.to_string()))?
-                .to_bytes();
-            if parts.status.is_success() {
-                return Ok(body);
+        let pictures = Pictures::new(vec![image.into()], 1)?;
+        let folder = self.folder();
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
+        let server = Server::of_model(folder, &Settings::default())?;
+        runtime()?.block_on(async {
+            server.load_or_fail().await?;
+            let (service, context, started) = (server.service(), Context::default(), Instant::now());
+            let model = service.model(&name.unwrap_or_default())?;
+            let asked = (pictures, &parameters, form);
+            match operation {
+                Operation::Predict => v1::predicted(service, &model, asked, &context, started).await,
+                Operation::Explain => v1::explained(service, &model, asked, &context, started).await,
             }
-            Err(Error::InvalidSettings(detail(&body)))
         })
     }
-}
-
-/// The words of a problem.
-fn detail(problem: &[u8]) -> String {
-    let json: serde_json::Value = serde_json::from_slice(problem).unwrap_or_default();
-    let detail = json.get("detail").and_then(|d| d.as_str());
-    detail.map_or_else(|| String::from_utf8_lossy(problem).into_owned(), str::to_owned)
 }

@@ -3,23 +3,24 @@
 mod healthcheck;
 mod inspect;
 mod local;
+mod output;
 mod tune;
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::app;
+use crate::catalog::{Loader, check};
 use crate::config::{Flags, LogFormat, Settings};
+use crate::engine::cores::Cores;
 use crate::engine::observer::Silent;
-use crate::engine::session;
-use crate::engine::turns::Turns;
 use crate::error::{Error, Result};
-use crate::http;
-use crate::repository::{Loader, check};
+use crate::protocol::v1;
+use crate::runtime::process::configure_process;
 use crate::telemetry::start_logging;
+use output::{print, runtime};
 
 /// Serves trained PyTorch vision models over HTTP, and shows where they looked.
 #[derive(Debug, Parser)]
@@ -75,7 +76,7 @@ pub fn run() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lucarne: {error}");
+            eprintln!("lucarne: {}: {error}", error.code());
             ExitCode::FAILURE
         }
     }
@@ -83,27 +84,23 @@ pub fn run() -> ExitCode {
 
 /// For commands that are not the server: only what went wrong is logged.
 fn quietly() -> Result<()> {
-    session::configure_process();
+    configure_process();
     start_logging("error", LogFormat::Text)
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
 }
 
 fn serve(flags: &Flags) -> Result<()> {
     let settings = Settings::read(flags)?;
     start_logging(&settings.log, settings.log_format)?;
-    session::configure_process();
+    configure_process();
     runtime()?.block_on(app::serve(settings))
 }
 
 fn check_folder(dir: &std::path::Path) -> Result<()> {
     let loader = Loader::new(
-        Turns::of_this_machine(),
+        Cores::of_this_machine(),
         Box::new(|_, _| std::sync::Arc::new(Silent)),
     );
-    let findings = check::check(dir, &loader)?;
+    let findings = check(dir, &loader)?;
     for finding in &findings {
         let state = match finding.problems.len() {
             0 => "right".to_owned(),
@@ -122,21 +119,11 @@ fn check_folder(dir: &std::path::Path) -> Result<()> {
         return Ok(());
     }
     let all = findings.len();
-    Err(Error::InvalidModel {
-        problems: vec![format!("{wrong} of {all} models cannot be served")],
-    })
-}
-
-/// Prints a result. A reader that has seen enough (`| head`) is no failure.
-fn print(text: &str) -> Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Internal(error.to_string())),
-        _ => Ok(()),
-    }
+    Err(Error::model(format!("{wrong} of {all} models cannot be served")))
 }
 
 fn openapi() -> Result<()> {
-    let json = http::document()
+    let json = v1::document()
         .to_pretty_json()
         .map_err(|e| Error::Internal(e.to_string()))?;
     print(&json)

@@ -3,18 +3,22 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use tch::Device;
 use toml_edit::{DocumentMut, Item, Table, value};
 
-use crate::engine::plan::{Plan, Rated, choose, halve};
-use crate::engine::session::Session;
+use super::output::print;
+use crate::catalog::open_alone;
+use crate::engine::Share;
+use crate::engine::cores::{Class, Cores};
 use crate::error::{Error, Result};
-use crate::repository::manifest::{self, ArtifactFormat, Manifest};
-use crate::repository::open;
-use crate::tasks::{self, Labels, Subject};
+use crate::manifest::{self, ArtifactFormat, Manifest};
+use crate::runtime::Program;
+use crate::runtime::plan::{Plan, Rated, choose, halve};
+use crate::tasks::{self, Labels, ModelSpec};
 
 /// `lucarne tune`
 #[derive(Debug, Args)]
@@ -40,10 +44,11 @@ const SWEEP_ROUNDS: u32 = 3;
 const SWEEP_ROUND: Duration = Duration::from_secs(2);
 
 /// A model that is measured.
-struct Subjected {
+struct Measured {
     /// By threads of an instance.
-    sessions: BTreeMap<usize, Session>,
-    subject: Subject,
+    programs: BTreeMap<usize, Arc<dyn Program>>,
+    cores: Arc<Cores>,
+    spec: ModelSpec,
     /// The artifact of the newest version.
     file: PathBuf,
 }
@@ -56,7 +61,7 @@ impl Tune {
             return Err(Error::InvalidSettings(text.into()));
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let mut model = Subjected::open(&self.model, cores, self.largest_batch)?;
+        let mut model = Measured::open(&self.model, cores, self.largest_batch)?;
         let plans = Plan::all(cores, &model.batches(self.largest_batch));
         for plan in &plans {
             model.load(plan.threads)?;
@@ -68,7 +73,7 @@ impl Tune {
         let chosen = choose(&rated).ok_or_else(|| Error::Internal("there is no plan".into()))?;
         print_rated(&rated[..rated.len().min(5)])?;
         let took = started.elapsed().as_secs_f64();
-        super::print(&format!("best: {}, found in {took:.0} s", chosen.plan))?;
+        print(&format!("best: {}, found in {took:.0} s", chosen.plan))?;
         if self.full {
             model.compare(&plans, chosen.plan)?;
         }
@@ -77,11 +82,11 @@ impl Tune {
         }
         let file = self.model.join("model.toml");
         write(&file, chosen, cores)?;
-        super::print(&format!("written into {}", file.display()))
+        print(&format!("written into {}", file.display()))
     }
 }
 
-impl Subjected {
+impl Measured {
     fn open(dir: &Path, cores: usize, largest_batch: usize) -> Result<Self> {
         let mut manifest = Manifest::read(dir)?;
         manifest.batching.max_batch_size = largest_batch;
@@ -90,24 +95,32 @@ impl Subjected {
         let version = manifest::versions(dir, &manifest.artifact)?.pop();
         let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
         Ok(Self {
-            sessions: BTreeMap::new(),
-            subject: Subject::new(manifest, Labels::default()),
+            programs: BTreeMap::new(),
+            cores: Cores::of_this_machine(),
+            spec: ModelSpec::new(manifest, Labels::default()),
             file: version.file,
         })
     }
 
+    fn share(&self, count: usize) -> Share {
+        Share {
+            cores: Arc::clone(&self.cores),
+            count,
+        }
+    }
+
     /// Loads the model for instances of so many threads.
     fn load(&mut self, threads: usize) -> Result<()> {
-        if !self.sessions.contains_key(&threads) {
-            let opened = open(&self.file, Device::Cpu, threads, &self.subject)?;
-            self.sessions.insert(threads, opened.session);
+        if !self.programs.contains_key(&threads) {
+            let opened = open_alone(&self.file, &self.spec, self.share(threads))?;
+            self.programs.insert(threads, opened.program);
         }
         Ok(())
     }
 
     /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.
     fn batches(&self, largest: usize) -> Vec<usize> {
-        let sizes: Vec<usize> = match self.subject.manifest.artifact.format {
+        let sizes: Vec<usize> = match self.spec.manifest.artifact.format {
             ArtifactFormat::Torchscript => (0..usize::BITS).map(|power| 1 << power).collect(),
             ArtifactFormat::Aoti => manifest::packages(&self.file)
                 .into_iter()
@@ -120,12 +133,13 @@ impl Subjected {
 
     fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
         plan.rate(time, |plan| {
-            let session = &self.sessions[&plan.threads];
+            let (program, share) = (&self.programs[&plan.threads], self.share(plan.threads));
             // Before the time that counts, and told by the first call.
-            let mut settled = session.settle(|size| self.subject.blank(size, Device::Cpu));
+            let mut settled = program.settle(&share, &|size| self.spec.blank(size, Device::Cpu));
             move || {
                 std::mem::replace(&mut settled, Ok(()))?;
-                tasks::exercise(session, &self.subject, plan.batch)
+                let permit = share.acquire(Class::Predict);
+                tasks::exercise(&**program, &permit, &self.spec, plan.batch)
             }
         })
     }
@@ -147,11 +161,11 @@ impl Subjected {
             })
             .collect();
         rated.sort_by(|a, b| b.rate.total_cmp(&a.rate));
-        super::print("\nfull sweep")?;
+        print("\nfull sweep")?;
         print_rated(&rated)?;
         let found = rated.iter().find(|r| r.plan == chosen).map_or(0.0, |r| r.rate);
         let share = 100.0 * found / rated.first().map_or(1.0, |r| r.rate);
-        super::print(&format!(
+        print(&format!(
             "the quick search's plan reaches {share:.1} % of the best"
         ))
     }
@@ -160,7 +174,7 @@ impl Subjected {
 fn print_rated(rated: &[Rated]) -> Result<()> {
     rated
         .iter()
-        .try_for_each(|Rated { plan, rate }| super::print(&format!("{rate:>9.1} items a second  {plan}")))
+        .try_for_each(|Rated { plan, rate }| print(&format!("{rate:>9.1} items a second  {plan}")))
 }
 
 /// Writes the plan into `file`, leaving all else as it is.

@@ -1,36 +1,29 @@
 //! Admission, queue, batcher, workers: how concurrent requests become batches on threads that own a model.
 //!
-//! The engine knows nothing of images or tasks. It is given a [`Runner`] a worker, and inputs; it promises:
+//! The engine knows nothing of images, models or tasks. It is given a [`Runner`] a worker, and [`Work`]; it promises:
 //! nothing waits beyond the queue's capacity, what expired or lost its client is never computed, one bad
 //! input fails alone, a panic never ends a worker, and closing loses nothing that was admitted.
-//!
-//! [`session`] and [`staging`] are the torch side of it: a loaded module, and bytes into batches.
 
 pub mod batcher;
-pub mod device;
-mod job;
+pub mod context;
+pub mod cores;
 pub mod observer;
-mod packages;
-mod parts;
-pub mod plan;
 mod queue;
-pub mod session;
-mod specialised;
-mod stages;
-pub mod staging;
-pub mod turns;
+mod station;
+mod ticket;
 mod worker;
 
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::Instant;
 
-pub use job::Completed;
-use job::Job;
-pub use queue::Permit;
+pub use context::Context;
+pub use cores::{CorePermit, Share};
+pub use queue::Places;
 use queue::Queue;
+pub use station::Station;
+pub use ticket::{Asked, Completed, Pending, Ticket, Work, compute};
+pub use worker::Runner;
 use worker::Worker;
-pub use worker::{Runner, Share};
 
 use crate::error::{Error, Result};
 use batcher::Policy;
@@ -44,25 +37,25 @@ pub struct Setup {
     pub policy: Policy,
     /// Worker threads.
     pub workers: usize,
-    /// Cores that a batch takes; `None` if the runner takes its turns itself.
-    pub share: Option<Share>,
+    /// The cores that a batch takes; none where the runner takes them pass by pass.
+    pub share: Share,
     /// Who hears of what happens.
     pub observer: Arc<dyn Observer>,
 }
 
 /// Queue and workers of one model.
-pub struct Engine<I, O> {
-    queue: Arc<Queue<I, O>>,
+pub struct Engine<W: Work> {
+    queue: Arc<Queue<W>>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-impl<I, O> std::fmt::Debug for Engine<I, O> {
+impl<W: Work> std::fmt::Debug for Engine<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").finish_non_exhaustive()
     }
 }
 
-impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
+impl<W: Work> Engine<W> {
     /// Starts the workers. `make_runner` is called on each worker's own thread, with its number from 0; this returns
     /// when all are made.
     ///
@@ -73,7 +66,7 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
         make_runner: impl Fn(usize) -> Result<R> + Send + Sync + 'static,
     ) -> Result<Self>
     where
-        R: Runner<I, O> + 'static,
+        R: Runner<W> + 'static,
     {
         let observer = Arc::clone(&setup.observer);
         let queue = Arc::new(Queue::new(&setup.name, setup.policy, setup.workers, observer));
@@ -90,10 +83,15 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
                 observer: Arc::clone(&setup.observer),
             };
             let make_runner = Arc::clone(&make_runner);
-            let handle = spawn(&format!("{}/{index}", setup.name), worker, move || {
+            match spawn(&format!("{}/{index}", setup.name), worker, move || {
                 make_runner(index)
-            })?;
-            engine.handles().push(handle);
+            }) {
+                Ok(handle) => engine.handles().push(handle),
+                Err(error) => {
+                    join(engine.retire());
+                    return Err(error);
+                }
+            }
         }
         Ok(engine)
     }
@@ -106,65 +104,84 @@ impl<I: Send + 'static, O: Send + 'static> Engine<I, O> {
     ///
     /// # Errors
     /// [`Error::QueueFull`], [`Error::NotReady`] while shutting down, [`Error::DeviceLost`].
-    pub fn admit(&self, places: usize) -> Result<Permit<I, O>> {
-        self.queue.admit(places)
+    pub fn admit(&self, count: usize) -> Result<Places<W>> {
+        self.queue.admit(count)
     }
 
-    /// Computes `inputs` (as many as `permit` has places for) and answers in their order. Dropping the future
-    /// takes back what has not begun.
+    /// Computes `inputs` (as many as there are `places`) and answers in their order. Dropping the future cancels the
+    /// request, and so takes back what has not begun.
     ///
     /// # Errors
-    /// The first error among the inputs', in their order; [`Error::DeadlineExceeded`] when `deadline` passes.
-    pub async fn submit(
+    /// The first error among the inputs', in their order; [`Error::DeadlineExceeded`] when the deadline passes.
+    pub async fn submit<I, O>(
         &self,
-        permit: Permit<I, O>,
+        places: Places<W>,
         inputs: Vec<I>,
-        deadline: Option<Instant>,
-    ) -> Result<Vec<Completed<O>>> {
-        let (jobs, replies): (Vec<_>, Vec<_>) = inputs.into_iter().map(Job::new).unzip();
-        permit.push(jobs, deadline);
-        let mut answers = Vec::with_capacity(replies.len());
-        for reply in replies {
-            let answer = reply.await;
-            answers.push(answer.unwrap_or_else(|_| Err(Error::NotReady("the model was unloaded".into())))?);
+        context: &Context,
+    ) -> Result<Vec<Completed<O>>>
+    where
+        W: From<Ticket<I, O>>,
+    {
+        let (works, answers): (Vec<W>, Vec<_>) = inputs
+            .into_iter()
+            .map(|input| {
+                let (ticket, answer) = Ticket::new(input, context);
+                (W::from(ticket), answer)
+            })
+            .unzip();
+        let leaves = context.cancellation.on_drop();
+        places.push(works);
+        let mut completed = Vec::with_capacity(answers.len());
+        for answer in answers {
+            let lost = |_| Err(Error::Internal("a worker dropped its work".into()));
+            completed.push(answer.await.unwrap_or_else(lost)?);
         }
-        Ok(answers)
+        leaves.disarm();
+        Ok(completed)
     }
 
     /// What is wrong with a device that this engine computes on, if anything is: [`Error::DeviceLost`] for good, or
     /// [`Error::OutOfMemory`] until a batch gets through.
     #[must_use]
-    pub fn trouble(&self) -> Option<Error> {
-        self.queue.trouble()
+    pub fn health(&self) -> Option<Error> {
+        self.queue.health()
     }
 
     /// Closes the queue: no more admissions; what was admitted is still answered.
     pub fn close(&self) {
         self.queue.close();
     }
+
+    /// Closes the queue, and hands over the workers, which end when it is worked off. See [`join`].
+    pub fn retire(&self) -> Vec<JoinHandle<()>> {
+        self.close();
+        std::mem::take(&mut *self.handles())
+    }
 }
 
-impl<I, O> Drop for Engine<I, O> {
+impl<W: Work> Drop for Engine<W> {
+    /// Workers that nobody retired before end by themselves: dropping must not wait, wherever it happens.
     fn drop(&mut self) {
         self.queue.close();
-        let workers = std::mem::take(self.workers.get_mut().unwrap_or_else(PoisonError::into_inner));
-        for worker in workers {
-            // Workers contain every panic of their runner; there is nothing to learn from a failed join.
-            drop(worker.join());
-        }
+    }
+}
+
+/// Waits until retired workers have ended.
+pub fn join(workers: Vec<JoinHandle<()>>) {
+    for worker in workers {
+        // Workers contain every panic of their runner; there is nothing to learn from a failed join.
+        drop(worker.join());
     }
 }
 
 /// Starts a worker's thread and waits until its runner is made.
-fn spawn<I, O, R>(
+fn spawn<W: Work, R>(
     name: &str,
-    worker: Worker<I, O>,
+    worker: Worker<W>,
     make_runner: impl FnOnce() -> Result<R> + Send + 'static,
 ) -> Result<JoinHandle<()>>
 where
-    I: Send + 'static,
-    O: Send + 'static,
-    R: Runner<I, O> + 'static,
+    R: Runner<W> + 'static,
 {
     let (made, is_made) = mpsc::sync_channel(1);
     let body = move || match make_runner() {

@@ -4,50 +4,50 @@
 //! memory of the last pass in its caches. No more are woken than there are batches.
 //!
 //! A request first reserves its places with [`Queue::admit`], before its image is decoded, so that a burst
-//! costs no memory; then it pushes its jobs. Whoever waits in the queue and is swept out gets its answer here.
+//! costs no memory; then it pushes its work. What waits in the queue and is swept out is answered here.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Policy, Taken, Waiting};
-use super::job::Job;
 use super::observer::Observer;
+use super::ticket::Work;
 use crate::error::{Error, Result};
 
-struct State<I, O> {
-    batcher: Batcher<Job<I, O>>,
+struct State<W> {
+    batcher: Batcher<W>,
     closed: bool,
     /// Workers whose device answers.
     workers: usize,
     /// Numbers of those that sleep until their bell rings; the one that was busy last is at the end.
     asleep: Vec<usize>,
     /// What is wrong with a device: for good when a worker lost it, until the next batch when it was full.
-    trouble: Option<Error>,
+    health: Option<Error>,
     /// Moving average of what one batch costs, for Retry-After.
     batch_cost: Duration,
 }
 
 /// See the module's text.
-pub(super) struct Queue<I, O> {
+pub(super) struct Queue<W> {
     name: String,
     policy: Policy,
-    state: Mutex<State<I, O>>,
+    state: Mutex<State<W>>,
     /// By the worker's number.
     bells: Box<[Condvar]>,
     observer: Arc<dyn Observer>,
 }
 
-/// Places in a queue that are held for a request until its jobs are pushed.
-pub struct Permit<I, O> {
-    queue: Arc<Queue<I, O>>,
-    places: usize,
+/// Places in a queue that are held for a request until its work is pushed.
+pub struct Places<W: Work> {
+    queue: Arc<Queue<W>>,
+    count: usize,
 }
 
-impl<I, O> Drop for Permit<I, O> {
+impl<W: Work> Drop for Places<W> {
     fn drop(&mut self) {
-        if self.places > 0 {
+        if self.count > 0 {
             let mut state = self.queue.lock();
-            state.batcher.release(self.places);
+            state.batcher.release(self.count);
             if state.closed {
                 // It may have been what the workers wait for before they end.
                 drop(state);
@@ -57,44 +57,45 @@ impl<I, O> Drop for Permit<I, O> {
     }
 }
 
-impl<I, O> std::fmt::Debug for Permit<I, O> {
+impl<W: Work> std::fmt::Debug for Places<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Permit")
-            .field("places", &self.places)
+        f.debug_struct("Places")
+            .field("count", &self.count)
             .finish_non_exhaustive()
     }
 }
 
-impl<I, O> Permit<I, O> {
-    /// Puts `jobs` into the queue, as many as this permit has places for.
-    pub(super) fn push(mut self, jobs: Vec<Job<I, O>>, deadline: Option<Instant>) {
-        debug_assert_eq!(jobs.len(), self.places);
+impl<W: Work> Places<W> {
+    /// Puts `works` into the queue, as many as there are places.
+    pub(super) fn push(mut self, works: Vec<W>) {
+        debug_assert_eq!(works.len(), self.count);
         let queue = Arc::clone(&self.queue);
         let mut state = queue.lock();
         if let Some(lost) = state.lost() {
-            // The last device was lost after the places were reserved, which the permit gives back.
+            // The last device was lost after the places were reserved, which are given back when `self` is dropped.
             drop(state);
-            jobs.into_iter().for_each(|job| job.answer(Err(lost.clone())));
+            works.into_iter().for_each(|work| work.refuse(lost.clone()));
             return;
         }
         let now = Instant::now();
-        for job in jobs {
-            state.batcher.push(job, now, deadline);
-            self.places = self.places.saturating_sub(1);
+        for work in works {
+            let deadline = work.pending().context.deadline;
+            state.batcher.push(work, now, deadline);
+            self.count = self.count.saturating_sub(1);
         }
         queue.observer.depth(state.batcher.len());
         queue.ring_for_batches(state);
     }
 }
 
-impl<I, O> State<I, O> {
+impl<W> State<W> {
     /// The failure of every device, if there is none left.
     fn lost(&self) -> Option<Error> {
-        self.trouble.clone().filter(|_| self.workers == 0)
+        self.health.clone().filter(|_| self.workers == 0)
     }
 }
 
-impl<I, O> Queue<I, O> {
+impl<W: Work> Queue<W> {
     pub(super) fn new(name: &str, policy: Policy, workers: usize, observer: Arc<dyn Observer>) -> Self {
         Self {
             name: name.to_owned(),
@@ -104,7 +105,7 @@ impl<I, O> Queue<I, O> {
                 closed: false,
                 workers,
                 asleep: Vec::with_capacity(workers),
-                trouble: None,
+                health: None,
                 batch_cost: Duration::ZERO,
             }),
             bells: (0..workers).map(|_| Condvar::new()).collect(),
@@ -112,7 +113,7 @@ impl<I, O> Queue<I, O> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<I, O>> {
+    fn lock(&self) -> MutexGuard<'_, State<W>> {
         // The batcher's methods leave it consistent; a panic elsewhere under the lock cannot tear it.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -123,7 +124,7 @@ impl<I, O> Queue<I, O> {
     /// [`Error::QueueFull`] when there are not that many, [`Error::NotReady`] when the queue is closed,
     /// [`Error::DeviceLost`] when no worker has a device any more,
     /// [`Error::InvalidParameter`] when the queue could never hold that many.
-    pub(super) fn admit(self: &Arc<Self>, places: usize) -> Result<Permit<I, O>> {
+    pub(super) fn admit(self: &Arc<Self>, places: usize) -> Result<Places<W>> {
         if places > self.policy.capacity {
             let capacity = self.policy.capacity;
             return Err(Error::InvalidBody(format!(
@@ -139,7 +140,7 @@ impl<I, O> Queue<I, O> {
             return Err(lost);
         }
         if !state.batcher.reserve(places) {
-            let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
+            let swept = state.batcher.sweep(Instant::now(), is_departed);
             let fits = state.batcher.reserve(places);
             let retry_after = self.retry_after(&state);
             drop(state);
@@ -152,9 +153,9 @@ impl<I, O> Queue<I, O> {
                 });
             }
         }
-        Ok(Permit {
+        Ok(Places {
             queue: Arc::clone(self),
-            places,
+            count: places,
         })
     }
 
@@ -171,19 +172,19 @@ impl<I, O> Queue<I, O> {
     }
 
     /// About how long until the queue has been worked off: whole seconds, at least one.
-    fn retry_after(&self, state: &State<I, O>) -> Duration {
+    fn retry_after(&self, state: &State<W>) -> Duration {
         let total = state.batch_cost * u32::try_from(state.batcher.batches()).unwrap_or(u32::MAX);
         Duration::from_secs(total.as_secs_f64().ceil().max(1.0) as u64)
     }
 
     /// Answers those that were swept out. Called without the lock.
-    fn dismiss(&self, swept: Taken<Job<I, O>>) {
+    fn dismiss(&self, swept: Taken<W>) {
         for waiting in swept.expired {
             self.observer.expired();
             let waited_ms = waiting.arrived.elapsed().as_millis();
-            waiting.item.answer(Err(Error::DeadlineExceeded(format!(
+            waiting.item.refuse(Error::DeadlineExceeded(format!(
                 "the deadline passed after {waited_ms} ms in the queue; nothing was computed"
-            ))));
+            )));
         }
         for _ in swept.departed {
             self.observer.cancelled();
@@ -191,7 +192,7 @@ impl<I, O> Queue<I, O> {
     }
 
     /// Wakes as many of the workers that sleep as there are batches that wait.
-    fn ring_for_batches(&self, mut state: MutexGuard<'_, State<I, O>>) {
+    fn ring_for_batches(&self, mut state: MutexGuard<'_, State<W>>) {
         let stay = state.asleep.len().saturating_sub(state.batcher.batches());
         let woken: Vec<usize> = state.asleep.drain(stay..).collect();
         // A worker that wakes needs the lock at once.
@@ -210,9 +211,9 @@ impl<I, O> Queue<I, O> {
     fn sleep<'a>(
         &'a self,
         worker: usize,
-        mut state: MutexGuard<'a, State<I, O>>,
+        mut state: MutexGuard<'a, State<W>>,
         until: Option<Instant>,
-    ) -> MutexGuard<'a, State<I, O>> {
+    ) -> MutexGuard<'a, State<W>> {
         state.asleep.push(worker);
         let bell = &self.bells[worker];
         let mut state = match until {
@@ -223,7 +224,7 @@ impl<I, O> Queue<I, O> {
                 woken.unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        // Who rings takes it out, but nobody may have rung.
+        // A bell that rings takes the worker out of the list, but it may have woken by itself.
         state.asleep.retain(|&other| other != worker);
         state
     }
@@ -243,7 +244,7 @@ impl<I, O> Queue<I, O> {
                 Err(wake_at) => wake_at,
             };
             state = self.sleep(worker, state, asleep_until);
-            let swept = state.batcher.sweep(Instant::now(), Job::is_departed);
+            let swept = state.batcher.sweep(Instant::now(), is_departed);
             if !(swept.expired.is_empty() && swept.departed.is_empty()) {
                 drop(state);
                 self.dismiss(swept);
@@ -253,20 +254,20 @@ impl<I, O> Queue<I, O> {
     }
 
     /// Takes a batch; empty when another worker was quicker.
-    pub(super) fn take(&self) -> Vec<Waiting<Job<I, O>>> {
+    pub(super) fn take(&self) -> Vec<Waiting<W>> {
         let mut state = self.lock();
-        let mut taken = state.batcher.take(Instant::now(), Job::is_departed);
+        let mut taken = state.batcher.take(Instant::now(), is_departed);
         let batch = std::mem::take(&mut taken.batch);
         self.observer.depth(state.batcher.len());
-        // Those who came while this worker was on its way may have found nobody asleep.
+        // Those that came while this worker was on its way may have found nobody asleep.
         self.ring_for_batches(state);
         self.dismiss(taken);
         batch
     }
 
     /// What is wrong with a device of this queue's workers.
-    pub(super) fn trouble(&self) -> Option<Error> {
-        self.lock().trouble.clone()
+    pub(super) fn health(&self) -> Option<Error> {
+        self.lock().health.clone()
     }
 
     /// Remembers that the device of one worker was lost. When it was the last, those who wait are answered, and nobody
@@ -274,7 +275,7 @@ impl<I, O> Queue<I, O> {
     pub(super) fn lose(&self, error: &Error) {
         let mut state = self.lock();
         state.workers = state.workers.saturating_sub(1);
-        state.trouble = Some(error.clone());
+        state.health = Some(error.clone());
         let stranded = if state.workers == 0 {
             state.batcher.take_all()
         } else {
@@ -283,7 +284,7 @@ impl<I, O> Queue<I, O> {
         drop(state);
         stranded
             .into_iter()
-            .for_each(|waiting| waiting.item.answer(Err(error.clone())));
+            .for_each(|waiting| waiting.item.refuse(error.clone()));
     }
 
     /// Makes `worker`, whose device is lost, wait until the queue is closed.
@@ -299,8 +300,8 @@ impl<I, O> Queue<I, O> {
     /// Remembers what a batch cost, and whether its device was full even for one.
     pub(super) fn learn(&self, cost: Duration, full: Option<Error>) {
         let mut state = self.lock();
-        if !matches!(state.trouble, Some(Error::DeviceLost(_))) {
-            state.trouble = full;
+        if !matches!(state.health, Some(Error::DeviceLost(_))) {
+            state.health = full;
         }
         state.batch_cost = if state.batch_cost.is_zero() {
             cost
@@ -317,4 +318,9 @@ impl<I, O> Queue<I, O> {
         drop(state);
         self.ring_all();
     }
+}
+
+/// Whether the client left.
+fn is_departed<W: Work>(work: &W) -> bool {
+    work.pending().context.cancellation.is_cancelled()
 }

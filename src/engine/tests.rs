@@ -1,10 +1,12 @@
 //! The engine with a made-up runner: what it promises, without torch.
 
+use std::cell::Cell;
 use std::num::NonZeroUsize;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::turns::Turns;
+use super::cores::Cores;
 use super::*;
 
 /// Counts what the engine reports.
@@ -37,6 +39,13 @@ impl Observer for Counts {
     }
 }
 
+fn share() -> Share {
+    Share {
+        cores: Cores::new(NonZeroUsize::MIN),
+        count: 1,
+    }
+}
+
 /// How many batches each worker computed.
 type BatchesOf = Arc<Mutex<Vec<usize>>>;
 
@@ -45,11 +54,13 @@ struct Doubler {
     index: usize,
     batches_of: BatchesOf,
     gate: Arc<tokio::sync::Mutex<()>>,
-    dead: bool,
+    dead: Rc<Cell<bool>>,
 }
 
-impl Runner<u64, u64> for Doubler {
-    fn run(&mut self, inputs: &[u64]) -> Result<Vec<Result<u64>>> {
+type Number = Ticket<u64, u64>;
+
+impl Doubler {
+    fn double(&mut self, inputs: &[u64]) -> Result<Vec<Result<u64>>> {
         let _open = self.gate.blocking_lock();
         self.batches_of.lock().expect("no panic under it")[self.index] += 1;
         if inputs.contains(&13) {
@@ -59,20 +70,31 @@ impl Runner<u64, u64> for Doubler {
         if inputs.contains(&99) {
             return Err(Error::OutOfMemory("99".into()));
         }
-        self.dead |= inputs.contains(&404);
-        if self.dead {
+        if inputs.contains(&404) {
+            self.dead.set(true);
+        }
+        if self.dead.get() {
             return Err(Error::InferenceFailed("an illegal memory access".into()));
         }
         Ok(inputs.iter().map(|i| Ok(2 * i)).collect())
     }
+}
 
-    fn is_lost(&self) -> bool {
-        self.dead
+impl Runner<Number> for Doubler {
+    fn run(&mut self, batch: Vec<Number>, station: &Station<'_>) -> Option<Error> {
+        assert_eq!(station.permit.count(), 1, "a batch holds its cores");
+        let dead = Rc::clone(&self.dead);
+        compute(
+            batch,
+            station,
+            || dead.get(),
+            |asked| self.double(&asked.iter().map(|asked| *asked.input).collect::<Vec<_>>()),
+        )
     }
 }
 
 struct Rig {
-    engine: Arc<Engine<u64, u64>>,
+    engine: Arc<Engine<Number>>,
     counts: Arc<Counts>,
     gate: Arc<tokio::sync::Mutex<()>>,
     batches_of: BatchesOf,
@@ -92,10 +114,7 @@ fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
             capacity,
         },
         workers,
-        share: Some(Share {
-            turns: Turns::new(NonZeroUsize::MIN),
-            cores: 1,
-        }),
+        share: share(),
         observer: Arc::clone(&counts) as Arc<dyn Observer>,
     };
     let batches_of = BatchesOf::new(Mutex::new(vec![0; workers]));
@@ -105,7 +124,7 @@ fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
             index,
             batches_of: Arc::clone(&its_batches),
             gate: Arc::clone(&its_gate),
-            dead: false,
+            dead: Rc::default(),
         })
     });
     Rig {
@@ -116,9 +135,9 @@ fn rig_of(workers: usize, capacity: usize, max_batch: usize) -> Rig {
     }
 }
 
-async fn ask(engine: &Engine<u64, u64>, n: u64, deadline: Option<Instant>) -> Result<u64> {
-    let permit = engine.admit(1)?;
-    let mut answers = engine.submit(permit, vec![n], deadline).await?;
+async fn ask(engine: &Engine<Number>, n: u64, deadline: Option<Instant>) -> Result<u64> {
+    let places = engine.admit(1)?;
+    let mut answers = engine.submit(places, vec![n], &Context::until(deadline)).await?;
     Ok(answers.pop().expect("one answer").output)
 }
 
@@ -134,10 +153,10 @@ async fn until(mut done: impl FnMut() -> bool) {
 #[tokio::test]
 async fn inputs_of_one_request_come_back_in_order() {
     let rig = rig(64, 4);
-    let permit = rig.engine.admit(10).expect("ten places");
+    let places = rig.engine.admit(10).expect("ten places");
     let answers = rig
         .engine
-        .submit(permit, (0..10).collect(), None)
+        .submit(places, (0..10).collect(), &Context::default())
         .await
         .expect("ten answers");
     assert_eq!(
@@ -193,9 +212,9 @@ async fn a_lost_device_answers_all_who_wait_and_lets_nobody_in() {
         assert!(matches!(answer, Err(Error::DeviceLost(_))), "{answer:?}");
     }
     assert!(matches!(rig.engine.admit(1), Err(Error::DeviceLost(_))));
-    let late = rig.engine.submit(held, vec![5], None).await;
+    let late = rig.engine.submit(held, vec![5], &Context::default()).await;
     assert!(matches!(late, Err(Error::DeviceLost(_))), "{late:?}");
-    assert!(matches!(rig.engine.trouble(), Some(Error::DeviceLost(_))));
+    assert!(matches!(rig.engine.health(), Some(Error::DeviceLost(_))));
     assert!(
         rig.counts.items.load(Ordering::SeqCst) <= 2,
         "nothing is tried again on a lost device"
@@ -212,7 +231,7 @@ async fn of_two_devices_the_other_goes_on() {
     for n in 20..40 {
         assert_eq!(ask(&rig.engine, n, None).await, Ok(2 * n));
     }
-    assert!(matches!(rig.engine.trouble(), Some(Error::DeviceLost(_))));
+    assert!(matches!(rig.engine.health(), Some(Error::DeviceLost(_))));
 }
 
 #[tokio::test]
@@ -245,16 +264,16 @@ async fn a_busy_worker_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_full_device_is_in_trouble_until_a_batch_gets_through() {
+async fn a_full_device_is_unhealthy_until_a_batch_gets_through() {
     let rig = rig(64, 4);
-    assert_eq!(rig.engine.trouble(), None);
+    assert_eq!(rig.engine.health(), None);
     assert!(matches!(
         ask(&rig.engine, 99, None).await,
         Err(Error::OutOfMemory(_))
     ));
-    assert!(matches!(rig.engine.trouble(), Some(Error::OutOfMemory(_))));
+    assert!(matches!(rig.engine.health(), Some(Error::OutOfMemory(_))));
     assert_eq!(ask(&rig.engine, 1, None).await, Ok(2));
-    assert_eq!(rig.engine.trouble(), None);
+    assert_eq!(rig.engine.health(), None);
 }
 
 #[tokio::test]
@@ -272,7 +291,7 @@ async fn a_full_queue_refuses_at_once() {
 }
 
 #[tokio::test]
-async fn expired_and_departed_jobs_are_not_computed() {
+async fn expired_and_departed_work_is_not_computed() {
     let rig = rig(8, 1);
     let (first, expired, departed) = {
         let closed = rig.gate.lock().await;
@@ -308,12 +327,12 @@ async fn expired_and_departed_jobs_are_not_computed() {
 #[tokio::test]
 async fn closing_answers_what_was_admitted_and_refuses_the_rest() {
     let rig = rig(64, 4);
-    let permit = rig.engine.admit(20).expect("twenty places");
+    let places = rig.engine.admit(20).expect("twenty places");
     rig.engine.close();
     assert!(matches!(rig.engine.admit(1), Err(Error::NotReady(_))));
     let answers = rig
         .engine
-        .submit(permit, (100..120).collect(), None)
+        .submit(places, (100..120).collect(), &Context::default())
         .await
         .expect("all answered");
     assert_eq!(answers.len(), 20);
@@ -322,10 +341,10 @@ async fn closing_answers_what_was_admitted_and_refuses_the_rest() {
 #[tokio::test]
 async fn every_worker_ends_after_the_last_place_that_was_held() {
     let rig = rig_of(3, 64, 1);
-    let permit = rig.engine.admit(1).expect("there is room");
+    let places = rig.engine.admit(1).expect("there is room");
     rig.engine.close();
     until(|| rig.engine.queue.sleeping() == 3).await;
-    let answer = rig.engine.submit(permit, vec![20], None).await;
+    let answer = rig.engine.submit(places, vec![20], &Context::default()).await;
     assert_eq!(answer.expect("it was admitted")[0].output, 40);
     until(|| rig.engine.handles().iter().all(JoinHandle::is_finished)).await;
 }
@@ -340,10 +359,10 @@ fn a_runner_that_cannot_be_made_is_an_error() {
             capacity: 1,
         },
         workers: 2,
-        share: None,
+        share: share(),
         observer: Arc::new(observer::Silent),
     };
-    let engine = Engine::<u64, u64>::start(&setup, |_| -> Result<Doubler> {
+    let engine = Engine::<Number>::start(&setup, |_| -> Result<Doubler> {
         Err(Error::InferenceFailed("no".into()))
     });
     assert_eq!(

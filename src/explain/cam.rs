@@ -3,8 +3,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::Method;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// How the weighted channels become one map.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,27 +16,34 @@ pub(super) enum Reduction {
 
 const SPACE: [i64; 2] = [2, 3];
 
-/// The map `[h, w]` of a method that needs an activation and its gradient, after its ReLU.
-///
-/// # Errors
-/// [`Error::InferenceFailed`] with libtorch's words.
-pub(super) fn map(
-    method: Method,
-    activation: &Tensor,
-    gradient: &Tensor,
-    reduction: Reduction,
-) -> Result<Tensor> {
-    let weighted = match method {
-        Method::GradCam => gradient
-            .f_mean_dim(SPACE.as_slice(), true, Kind::Float)?
-            .f_mul(activation)?,
-        Method::GradCamPp => grad_cam_pp_weights(activation, gradient)?.f_mul(activation)?,
-        Method::HiresCam => gradient.f_mul(activation)?,
-        Method::LayerCam => gradient.f_relu()?.f_mul(activation)?,
-        Method::XgradCam => xgrad_cam_weights(activation, gradient)?.f_mul(activation)?,
-        other => return Err(Error::Internal(format!("{other:?} is no map of gradients"))),
-    };
-    reduced(&weighted, reduction)
+/// Weighs the channels of an activation by its gradient, both `[1, C, h, w]`.
+pub(super) type Weigh = fn(&Tensor, &Tensor) -> Result<Tensor>;
+
+/// Grad-CAM: the weighted channels `[1, C, h, w]`.
+pub(super) fn grad_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(gradient
+        .f_mean_dim(SPACE.as_slice(), true, Kind::Float)?
+        .f_mul(activation)?)
+}
+
+/// Grad-CAM++: the weighted channels `[1, C, h, w]`.
+pub(super) fn grad_cam_pp(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(grad_cam_pp_weights(activation, gradient)?.f_mul(activation)?)
+}
+
+/// HiResCAM: the weighted channels `[1, C, h, w]`.
+pub(super) fn hires_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(gradient.f_mul(activation)?)
+}
+
+/// LayerCAM: the weighted channels `[1, C, h, w]`.
+pub(super) fn layer_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(gradient.f_relu()?.f_mul(activation)?)
+}
+
+/// XGrad-CAM: the weighted channels `[1, C, h, w]`.
+pub(super) fn xgrad_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor> {
+    Ok(xgrad_cam_weights(activation, gradient)?.f_mul(activation)?)
 }
 
 /// The map `[h, w]` of channels `[1, C, h, w]` that are weighed already, after a ReLU.
@@ -114,9 +120,10 @@ mod tests {
         map.flatten(0, -1).try_into().expect("f32")
     }
 
-    fn of(method: Method) -> Vec<f32> {
+    fn of(weigh: Weigh) -> Vec<f32> {
         let (activation, gradient) = (channels([1.0, 2.0, 3.0, 1.0]), channels([1.0, 3.0, -2.0, 0.0]));
-        values(&map(method, &activation, &gradient, Reduction::Sum).expect("rank 4"))
+        let weighted = weigh(&activation, &gradient).expect("rank 4");
+        values(&reduced(&weighted, Reduction::Sum).expect("rank 4"))
     }
 
     fn close(found: &[f32], expected: &[f32]) {
@@ -130,16 +137,16 @@ mod tests {
     #[test]
     fn methods_are_their_formulas() {
         // Weights 2 and −1: 2·1 − 1·3 is below zero; 2·2 − 1·1 = 3.
-        close(&of(Method::GradCam), &[0.0, 3.0]);
+        close(&of(grad_cam), &[0.0, 3.0]);
         // 1·1 − 2·3 is below zero; 3·2 + 0·1 = 6.
-        close(&of(Method::HiresCam), &[0.0, 6.0]);
+        close(&of(hires_cam), &[0.0, 6.0]);
         // Without the negative gradient: 1·1, 3·2.
-        close(&of(Method::LayerCam), &[1.0, 6.0]);
+        close(&of(layer_cam), &[1.0, 6.0]);
         // Weights (1·1 + 3·2)/3 and (−2·3)/4: 7/3 − 4.5 < 0; 14/3 − 1.5.
-        close(&of(Method::XgradCam), &[0.0, 14.0 / 3.0 - 1.5]);
+        close(&of(xgrad_cam), &[0.0, 14.0 / 3.0 - 1.5]);
         // Channel 0, ΣA = 3: α = 1/(2+3) and 9/(18+81); weight 1/5 + 3·9/99. Channel 1 has no positive gradient.
         let weight = 0.2 + 27.0 / 99.0;
-        close(&of(Method::GradCamPp), &[weight, 2.0 * weight]);
+        close(&of(grad_cam_pp), &[weight, 2.0 * weight]);
     }
 
     #[test]

@@ -3,29 +3,68 @@
 use tch::{Kind, Tensor};
 use torch_bridge::{Given, Tap};
 
-use super::layers::as_channels;
-use super::objective::Objective;
-use super::passes::Passes;
+use super::cam;
+use super::layers::{LayerMap, as_channels};
+use super::objective::{Objective, Resolved};
 use super::smooth::{self, Maps};
 use super::study::{Outcome, Study};
-use super::{LayerMap, Method, cam};
+use crate::engine::CorePermit;
+use crate::engine::context::Passes;
 use crate::error::{Error, Result};
-use crate::repository::manifest::TaskKind;
+use crate::manifest::TaskKind;
 
-/// The maps of every target at every layer; of `eigen_cam` one a layer, since it ignores the target.
-pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
+/// Eigen-CAM: one map a layer, since it ignores the target.
+pub(super) fn eigen_cam(study: &Study<'_>) -> Result<Outcome> {
+    let mut resolved = study.find_target()?;
+    resolved.targets.truncate(1);
+    explain(study, resolved, |layer, input, _| {
+        let recorded = record(study, layer, input)?;
+        let map = cam::reduced(&recorded.activation, cam::Reduction::Eigen)?;
+        Ok((vec![map], None))
+    })
+}
+
+/// Score-CAM: see [`score_weights`].
+pub(super) fn score_cam(study: &Study<'_>) -> Result<Outcome> {
+    explain(study, study.find_target()?, |layer, input, objective| {
+        let recorded = record(study, layer, input)?;
+        weighed(
+            study,
+            &recorded,
+            score_weights(study, &recorded.activation, input, objective)?,
+        )
+    })
+}
+
+/// Ablation-CAM: see [`ablation_weights`].
+pub(super) fn ablation_cam(study: &Study<'_>) -> Result<Outcome> {
+    explain(study, study.find_target()?, |layer, input, objective| {
+        let recorded = record(study, layer, input)?;
+        weighed(
+            study,
+            &recorded,
+            ablation_weights(study, layer, &recorded, input, objective)?,
+        )
+    })
+}
+
+/// A map for each target, and the passes that were made.
+type OfLayer = (Vec<Tensor>, Option<Passes>);
+
+/// The maps of every target at every layer, each made by `of_layer`.
+fn explain(
+    study: &Study<'_>,
+    resolved: Resolved,
+    of_layer: impl Fn(&LayerMap, &Tensor, &dyn Objective) -> Result<OfLayer>,
+) -> Result<Outcome> {
     let _no_grad = tch::no_grad_guard();
     let layers = study.asked_layers()?;
-    let (mut resolved, _) = study.look()?;
-    if study.ask.method == Method::EigenCam {
-        resolved.targets.truncate(1);
-    }
     let mut passes = None;
     let mut all = |input: &Tensor, objective: &dyn Objective| {
         let by_layer = layers
             .iter()
             .map(|layer| {
-                let (maps, made) = of_layer(study, layer, input, objective)?;
+                let (maps, made) = of_layer(layer, input, objective)?;
                 passes = add(passes, made);
                 Ok(maps)
             })
@@ -72,8 +111,8 @@ struct Recorded {
 
 fn record(study: &Study<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorded> {
     let capture = study.capture(&[Tap::record(&layer.path)])?;
-    let _turn = study.pace.turn();
-    let mut run = capture.run(&[study.argument(input)?])?;
+    let permit = study.pace.permit()?;
+    let mut run = study.run(&*capture, &permit, input)?;
     let executions = run.recorded.pop().unwrap_or_default();
     let last = executions.last().into_iter().flatten();
     let mut maps = last.filter_map(|tensor| as_channels(tensor, study.ask.grid).transpose());
@@ -86,24 +125,8 @@ fn record(study: &Study<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorde
     })
 }
 
-/// A map for each target.
-fn of_layer(
-    study: &Study<'_>,
-    layer: &LayerMap,
-    input: &Tensor,
-    objective: &dyn Objective,
-) -> Result<(Vec<Tensor>, Option<Passes>)> {
-    let recorded = record(study, layer, input)?;
-    let (weights, passes) = match study.ask.method {
-        Method::ScoreCam => score_weights(study, &recorded.activation, input, objective)?,
-        Method::AblationCam => ablation_weights(study, layer, &recorded, input, objective)?,
-        Method::EigenCam => {
-            let map = cam::reduced(&recorded.activation, cam::Reduction::Eigen)?;
-            return Ok((vec![map], None));
-        }
-        other => return Err(Error::Internal(format!("{other:?} needs more than a layer"))),
-    };
-    // With a budget, the channels that were not reached have no part in the map.
+/// A map for each target from `weights [channels, T]`. With a budget, the channels that were not reached have no part.
+fn weighed(study: &Study<'_>, recorded: &Recorded, (weights, passes): (Tensor, Passes)) -> Result<OfLayer> {
     let reached = recorded.activation.f_narrow(1, 0, weights.size()[0])?;
     let reduction = smooth::reduction(study.ask);
     let map = |target| cam::weighed(&weights.f_select(1, target)?, &reached, reduction);
@@ -124,7 +147,7 @@ fn score_weights(
     let channels = activation.f_transpose(0, 1)?;
     let mut scores = Vec::new();
     let total = usize::try_from(channels.size()[0]).unwrap_or(0);
-    let passes = study.pace.batches(total, study.pace.batch, |range| {
+    let passes = study.pace.batches(total, study.pace.batch, |range, permit| {
         let some = channels.f_narrow(0, range.start as i64, range.len() as i64)?;
         // Corners on corners, as pytorch-grad-cam stretches them here.
         let masks = some.f_upsample_bilinear2d([height, width], true, None, None)?;
@@ -135,7 +158,7 @@ fn score_weights(
         let masks = masks
             .f_sub(&low)?
             .f_div(&high.f_sub(&low)?.f_add_scalar(EPSILON)?)?;
-        scores.push(study.scores(objective, &input.f_mul(&masks)?)?);
+        scores.push(study.scores(permit, objective, &input.f_mul(&masks)?)?);
         Ok(())
     })?;
     Ok((Tensor::f_cat(&scores, 0)?.f_softmax(0, Kind::Float)?, passes))
@@ -163,7 +186,7 @@ fn ablation_weights(
         )));
     }
     let capture = study.capture(&[Tap::replay(&layer.path)])?;
-    let run = |channels: &[i64]| -> Result<Tensor> {
+    let run = |permit: &CorePermit<'_>, channels: &[i64]| -> Result<Tensor> {
         let ablated = |tensor: &Tensor| without_channels(tensor, channels);
         let executions = recorded
             .executions
@@ -171,18 +194,22 @@ fn ablation_weights(
             .map(|tensors| tensors.iter().map(ablated).collect());
         let given = vec![Given::Activations(executions.collect::<Result<_>>()?)];
         let batch = study.argument(&repeated(input, channels.len())?)?;
-        let run = capture.run_with(&[batch], given)?;
-        match study.subject.manifest.task {
-            TaskKind::Captioning => objective.confidences(study.exported, &run.output),
-            _ => objective.scores(study.exported, &run.output),
+        let run = capture.run(permit, &[batch], given)?;
+        let net = study.exported(permit);
+        match study.spec.manifest.task {
+            TaskKind::Captioning => objective.confidences(&net, &run.output),
+            _ => objective.scores(&net, &run.output),
         }
     };
     // No channel is −1: the score with all of them, by the same graph.
-    let whole = run(&[-1])?;
+    let whole = run(&study.pace.permit()?, &[-1])?;
     let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
     let mut scores = Vec::new();
-    let passes = study.pace.batches(total, study.pace.batch, |range| {
-        scores.push(run(&range.map(|channel| channel as i64).collect::<Vec<_>>())?);
+    let passes = study.pace.batches(total, study.pace.batch, |range, permit| {
+        scores.push(run(
+            permit,
+            &range.map(|channel| channel as i64).collect::<Vec<_>>(),
+        )?);
         Ok(())
     })?;
     let without = Tensor::f_cat(&scores, 0)?;

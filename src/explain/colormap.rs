@@ -1,11 +1,7 @@
 //! From a value in 0..=1 to a colour.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 /// The colours of an overlay.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Colormap {
     /// Google's Turbo: a rainbow with even lightness.
     #[default]

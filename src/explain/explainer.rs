@@ -1,25 +1,26 @@
-//! Runs explanations on the thread that owns it, on a module of its own that is never frozen.
+//! Runs explanations on the thread that owns it, on the model as it was exported.
 
-use std::path::PathBuf;
+use std::cell::OnceCell;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
-use torch_bridge::Module;
 
-use super::objective::Resolved;
-use super::passes::{Pace, Passes};
+use super::explanation::Explanation;
+use super::listing;
+use super::map::Map;
+use super::method::Family;
+use super::pace::Pace;
 use super::study::{Captures, Drawn, Outcome, Study};
-use super::{
-    Answer, Explanation, Family, Item, Layers, Map, Method, Request, channels, gradients, input, listing,
-    perturbation, visualize,
-};
-use crate::engine::session::{Exported, Session, configure_thread_on};
-use crate::engine::staging::floats;
-use crate::engine::turns::Turns;
-use crate::engine::{Runner, device};
+use super::table::{Row, row};
+use super::visualize::{self, Visualization, Visualizer};
+use super::work::{Description, Item, Work};
+use crate::engine::{Context, Runner, Share, Station, compute};
 use crate::error::{Error, Result};
-use crate::tasks::Subject;
+use crate::runtime::process::{configure_thread_on, release_unused_memory};
+use crate::runtime::staging::floats;
+use crate::runtime::{Artifact, Formats, Program, Transparent, device};
+use crate::tasks::ModelSpec;
 
 /// Images of a pass at most: as fast an image as larger ones, and a prediction that comes meanwhile waits less long.
 const LARGEST_PASS: usize = 8;
@@ -27,168 +28,141 @@ const LARGEST_PASS: usize = 8;
 /// Where an explainer gets its model, and how much of the machine it may use.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// The artifact.
-    pub file: PathBuf,
-    /// The module that predicts.
-    pub session: Session,
+    /// The artifact that predicts, too.
+    pub artifact: Arc<Artifact>,
+    /// What opens it.
+    pub formats: Arc<dyn Formats>,
+    /// What predicts.
+    pub program: Arc<dyn Program>,
     /// Where it computes.
     pub device: Device,
-    /// Threads of each pass.
-    pub threads: usize,
-    /// The machine's cores.
-    pub turns: Arc<Turns>,
+    /// The cores of each pass.
+    pub share: Share,
 }
 
 /// See the module's text.
 pub struct Explainer {
     origin: Origin,
-    subject: Arc<Subject>,
-    opened: Option<Opened>,
+    spec: Arc<ModelSpec>,
+    opened: OnceCell<Opened>,
 }
 
 /// What there is after the first request.
 struct Opened {
-    exported: Exported,
-    layers: Layers,
+    exported: Arc<dyn Transparent>,
     captures: Captures,
+    description: Description,
 }
 
 impl Explainer {
-    /// An explainer that has loaded nothing yet.
+    /// An explainer that has opened nothing yet.
     ///
     /// # Errors
     /// As [`configure_thread_on`].
-    pub fn new(origin: Origin, subject: Arc<Subject>) -> Result<Self> {
-        configure_thread_on(origin.device, origin.threads)?;
+    pub fn new(origin: Origin, spec: Arc<ModelSpec>) -> Result<Self> {
+        configure_thread_on(origin.device, origin.share.count)?;
         Ok(Self {
             origin,
-            subject,
-            opened: None,
+            spec,
+            opened: OnceCell::new(),
         })
     }
 
-    fn open(&mut self) -> Result<&Opened> {
-        if self.opened.is_none() {
-            let device = self.origin.device;
-            let exported = Exported {
-                module: Module::load(&self.origin.file, device)?,
-                device,
-            };
-            let layers = listing::layers(&exported, &self.subject)?;
-            self.opened = Some(Opened {
-                exported,
-                layers,
-                captures: Captures::default(),
-            });
+    fn pace<'a>(&'a self, context: &'a Context, budget: Option<Duration>) -> Pace<'a> {
+        Pace {
+            share: &self.origin.share,
+            batch: self.spec.manifest.batching.max_batch_size.min(LARGEST_PASS),
+            budget,
+            context,
+            started: Instant::now(),
         }
-        Ok(self.opened.as_ref().expect("it was opened just now"))
     }
 
-    fn explain(&mut self, item: &Item) -> Result<Vec<Explanation>> {
-        let started = Instant::now();
-        let (task, method) = (self.subject.manifest.task, item.ask.method);
-        if !Method::of_task(task).contains(&method) {
-            let text = format!("{} does not explain models of the task {task:?}", method.name());
-            return Err(Error::UnsupportedForTask(text));
+    /// The model, which is opened if need be.
+    fn opened(&self, context: &Context) -> Result<&Opened> {
+        if let Some(opened) = self.opened.get() {
+            return Ok(opened);
         }
-        self.open()?;
-        let opened = self.opened.as_ref().expect("it was opened just now");
+        let exported = self
+            .origin
+            .formats
+            .expose(&self.origin.artifact, self.origin.device)?;
+        let layers = listing::layers(&*exported, &self.spec, &self.pace(context, None))?;
+        let methods = listing::abilities(&*exported, &self.spec, &layers)?;
+        Ok(self.opened.get_or_init(|| Opened {
+            exported,
+            captures: Captures::default(),
+            description: Description { layers, methods },
+        }))
+    }
+
+    fn explain(&self, item: &Item, context: &Context) -> Result<Vec<Explanation>> {
+        let opened = self.opened(context)?;
+        let row = row(item.options.method);
         let study = Study {
-            exported: &opened.exported,
-            frozen: &self.origin.session,
+            exported: &*opened.exported,
+            frozen: &*self.origin.program,
             captures: &opened.captures,
-            layers: &opened.layers,
-            subject: &self.subject,
-            input: self.subject.batch(&[&item.tile], self.origin.device)?,
-            placement: item.tile.placement,
-            ask: &item.ask,
-            pace: Pace {
-                turns: &self.origin.turns,
-                threads: self.origin.threads,
-                batch: self.subject.manifest.batching.max_batch_size.min(LARGEST_PASS),
-                patience: &item.patience,
-                started,
-            },
+            layers: &opened.description.layers,
+            spec: &self.spec,
+            input: self.spec.batch(&[&item.input], self.origin.device)?,
+            placement: item.input.placement,
+            ask: &item.options,
+            pace: self.pace(context, item.options.budget),
         };
-        let outcome = match method.family() {
-            Family::LayerGradients => gradients::explain(&study),
-            Family::Layer => channels::explain(&study),
-            Family::InputGradients | Family::LayerAndInputGradients => input::explain(&study),
-            Family::Outputs => perturbation::explain(&study),
-            Family::Model => attention(&study),
-        };
-        let answer = explanations(method, outcome?);
-        if method.family() != Family::LayerGradients {
+        let answer = (row.run)(&study).and_then(|outcome| explanations(row, outcome));
+        if row.family != Family::LayerGradients {
             // Many passes, or gradients down to the input, take far more than predictions do.
-            torch_bridge::release_unused();
+            release_unused_memory();
         }
         answer
     }
 
-    fn abilities(&mut self) -> Result<Vec<Method>> {
-        self.open()?;
-        let opened = self.opened.as_ref().expect("it was opened just now");
-        listing::abilities(&opened.exported, &self.subject, &opened.layers)
-    }
-
-    fn visualize(&mut self, item: &visualize::Item) -> Result<visualize::Visualization> {
-        self.open()?;
-        let opened = self.opened.as_ref().expect("it was opened just now");
-        let painter = visualize::Painter {
-            exported: &opened.exported,
+    fn visualize(&self, options: &visualize::Options, context: &Context) -> Result<Visualization> {
+        let opened = self.opened(context)?;
+        let visualizer = Visualizer {
+            exported: &*opened.exported,
             captures: &opened.captures,
-            layers: &opened.layers,
-            subject: &self.subject,
-            turns: &self.origin.turns,
-            threads: self.origin.threads,
+            layers: &opened.description.layers,
+            spec: &self.spec,
+            pace: self.pace(context, options.budget),
         };
-        painter.paint(item)
+        visualizer.visualize(options)
     }
 }
 
-impl Runner<Request, Answer> for Explainer {
-    fn run(&mut self, requests: &[Request]) -> Result<Vec<Result<Answer>>> {
-        let answer = |request: &Request| match request {
-            Request::Explain(item) => self.explain(item).map(Answer::Explanations),
-            Request::Visualize(item) => self
-                .visualize(item)
-                .map(|found| Answer::Visualization(Box::new(found))),
-            Request::Layers => self.open().map(|opened| Answer::Layers(opened.layers.clone())),
-            Request::Abilities => self.abilities().map(Answer::Abilities),
-        };
-        Ok(requests.iter().map(answer).collect())
-    }
-
-    fn is_lost(&self) -> bool {
-        device::is_lost(self.origin.device)
+impl Runner<Work> for Explainer {
+    /// Computes one piece of work after the other, each pass under a permit of its own.
+    fn run(&mut self, batch: Vec<Work>, station: &Station<'_>) -> Option<Error> {
+        let device = self.origin.device;
+        let is_lost = || device::is_lost(device);
+        let mut lost = None;
+        for work in batch {
+            let met = match work {
+                Work::Explain(ticket) => compute(vec![ticket], station, is_lost, |asked| {
+                    Ok(asked
+                        .iter()
+                        .map(|asked| self.explain(asked.input, asked.context))
+                        .collect())
+                }),
+                Work::Visualize(ticket) => compute(vec![ticket], station, is_lost, |asked| {
+                    Ok(asked
+                        .iter()
+                        .map(|asked| self.visualize(asked.input, asked.context))
+                        .collect())
+                }),
+                Work::Describe(ticket) => compute(vec![ticket], station, is_lost, |asked| {
+                    let described = |context| Ok(self.opened(context)?.description.clone());
+                    Ok(asked.iter().map(|asked| asked.context).map(described).collect())
+                }),
+            };
+            lost = lost.or(met);
+        }
+        lost
     }
 }
 
-/// Where the model says that it looked.
-fn attention(study: &Study<'_>) -> Result<Outcome> {
-    let (Resolved { objective, targets }, _) = study.look()?;
-    let drawn = |(target, look): (usize, crate::tasks::captioning::Attention)| -> Result<Drawn> {
-        let [rows, columns] = look.shape.map(|side| side as i64);
-        Ok(Drawn {
-            target,
-            layer: None,
-            values: Tensor::from_slice(&look.data).f_view([rows, columns])?,
-            completeness: None,
-        })
-    };
-    Ok(Outcome {
-        drawn: objective
-            .attention()?
-            .into_iter()
-            .enumerate()
-            .map(drawn)
-            .collect::<Result<_>>()?,
-        targets,
-        passes: None,
-    })
-}
-
-fn explanations(method: Method, outcome: Outcome) -> Result<Vec<Explanation>> {
+fn explanations(row: &Row, outcome: Outcome) -> Result<Vec<Explanation>> {
     let Outcome {
         targets,
         drawn,
@@ -196,19 +170,16 @@ fn explanations(method: Method, outcome: Outcome) -> Result<Vec<Explanation>> {
     } = outcome;
     let explanation = |drawn: Drawn| {
         let map = to_map(&drawn.values)?;
-        let degenerate_reason = map.degeneracy();
-        let target = targets.get(drawn.target).cloned();
         Ok(Explanation {
-            method,
+            method: row.method,
+            signed: row.is_signed,
             layer: drawn.layer,
-            target: target.ok_or_else(|| Error::Internal("a map of no target".into()))?,
+            target: targets[drawn.target].clone(),
+            degeneracy: map.degeneracy(),
             map,
-            degenerate: degenerate_reason.is_some(),
-            degenerate_reason,
             completeness: drawn.completeness,
             passes,
-            stopped_early: passes.is_some_and(|Passes { done, planned }| done < planned),
-            caution: method.caution(),
+            caution: row.caution,
         })
     };
     drawn.into_iter().map(explanation).collect()

@@ -3,21 +3,22 @@
 use tch::Tensor;
 use torch_bridge::Tap;
 
-use super::cam;
-use super::layers::as_channels;
+use super::cam::{self, Weigh};
+use super::layers::{LayerMap, as_channels};
 use super::objective::{Objective, Resolved};
 use super::smooth::{self, Maps};
 use super::study::{Outcome, Study};
-use super::{LayerMap, Method};
+use crate::engine::CorePermit;
 use crate::error::{Error, Result};
+use crate::runtime::{self, Held};
 
 /// The maps of every target at every layer.
-pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
+pub(super) fn explain(study: &Study<'_>, weigh: Weigh) -> Result<Outcome> {
     let layers = study.asked_layers()?;
-    let (maps, resolved) = first_maps(study, &layers, study.ask.method)?;
+    let (maps, resolved) = first_maps(study, &layers, weigh)?;
     let again = |input: &Tensor, objective: &dyn Objective| {
-        let looks = look(study, &layers, input, |scene| scene.scores_of(objective))?;
-        to_maps(study, &looks, study.ask.method)
+        let (looks, ()) = look(study, &layers, input, |run| Ok((run.scores_of(objective)?, ())))?;
+        to_maps(study, &looks, weigh)
     };
     let drawn = smooth::draw(study, &layers, maps, &*resolved.objective, again)?;
     Ok(Outcome {
@@ -28,25 +29,18 @@ pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
 }
 
 /// `[target][layer]`: the maps of the untouched image, and what its targets are.
-pub(super) fn first_maps(
-    study: &Study<'_>,
-    layers: &[&LayerMap],
-    method: Method,
-) -> Result<(Maps, Resolved)> {
-    let mut resolved = None;
-    let looks = look(study, layers, &study.input, |run| {
-        let found = study.resolve(study.exported, &run.output)?;
+pub(super) fn first_maps(study: &Study<'_>, layers: &[&LayerMap], weigh: Weigh) -> Result<(Maps, Resolved)> {
+    let (looks, resolved) = look(study, layers, &study.input, |run| {
+        let found = study.resolve(&run.net, &run.output)?;
         let scores = run.scores_of(&*found.objective)?;
-        resolved = Some(found);
-        Ok(scores)
+        Ok((scores, found))
     })?;
-    let resolved = resolved.ok_or_else(|| Error::Internal("a target that nobody resolved".into()))?;
-    Ok((to_maps(study, &looks, method)?, resolved))
+    Ok((to_maps(study, &looks, weigh)?, resolved))
 }
 
-fn to_maps(study: &Study<'_>, looks: &[Vec<Look>], method: Method) -> Result<Maps> {
+fn to_maps(study: &Study<'_>, looks: &[Vec<Look>], weigh: Weigh) -> Result<Maps> {
     let reduction = smooth::reduction(study.ask);
-    let of_layer = |look: &Look| cam::map(method, &look.activation, &look.gradient, reduction);
+    let of_layer = |look: &Look| cam::reduced(&weigh(&look.activation, &look.gradient)?, reduction);
     let of_target = |looks: &Vec<Look>| looks.iter().map(of_layer).collect();
     looks.iter().map(of_target).collect()
 }
@@ -59,35 +53,36 @@ struct Look {
 
 /// A pass with taps, whose scores are asked for.
 struct Pass<'a> {
-    study: &'a Study<'a>,
+    net: Held<'a>,
     output: torch_bridge::Value,
 }
 
 impl Pass<'_> {
     fn scores_of(&self, objective: &dyn Objective) -> Result<Tensor> {
-        objective.scores(self.study.exported, &self.output)
+        objective.scores(&self.net, &self.output)
     }
 }
 
 /// `[target][layer]` for one image `[1, C, H, W]`.
-fn look(
+fn look<T>(
     study: &Study<'_>,
     layers: &[&LayerMap],
     input: &Tensor,
-    scores: impl FnOnce(&Pass<'_>) -> Result<Tensor>,
-) -> Result<Vec<Vec<Look>>> {
+    scores: impl FnOnce(&Pass<'_>) -> Result<(Tensor, T)>,
+) -> Result<(Vec<Vec<Look>>, T)> {
     let taps: Vec<Tap> = layers.iter().map(|layer| Tap::record(&layer.path)).collect();
     let capture = study.capture(&taps)?;
-    let _turn = study.pace.turn();
+    let permit = study.pace.permit()?;
     // The graph begins at the input even where weights were frozen before export: of a layer that gives several
     // tensors, the later ones may hang on the earlier.
     let x = input.f_detach()?.f_set_requires_grad(true)?;
-    let run = capture.run(&[study.argument(&x)?])?;
+    let run = study.run(&*capture, &permit, &x)?;
     let pass = Pass {
-        study,
+        net: study.exported(&permit),
         output: run.output,
     };
-    let row = scores(&pass)?.f_select(0, 0)?;
+    let (scores, found) = scores(&pass)?;
+    let row = scores.f_select(0, 0)?;
     let candidates: Vec<Vec<Tensor>> = run
         .recorded
         .into_iter()
@@ -109,21 +104,23 @@ fn look(
         )));
     }
     let targets = row.size1()?;
-    (0..targets)
-        .map(|target| {
-            of_target(
-                study,
-                &row.f_select(0, target)?,
-                &candidates,
-                target + 1 < targets,
-            )
-        })
-        .collect()
+    let of_each = |target| {
+        study.pace.context.check()?;
+        of_target(
+            study,
+            &permit,
+            &row.f_select(0, target)?,
+            &candidates,
+            target + 1 < targets,
+        )
+    };
+    Ok(((0..targets).map(of_each).collect::<Result<_>>()?, found))
 }
 
 /// What each layer meant for one target.
 fn of_target(
     study: &Study<'_>,
+    permit: &CorePermit<'_>,
     scalar: &Tensor,
     candidates: &[Vec<Tensor>],
     keep: bool,
@@ -131,7 +128,7 @@ fn of_target(
     let flat: Vec<&Tensor> = candidates.iter().flatten().collect();
     // A score that hangs on nothing, such as that of a box that is not there, has no gradient.
     let mut gradients = if scalar.requires_grad() {
-        torch_bridge::grad(scalar, &flat, keep)?.into_iter()
+        runtime::gradients(permit, scalar, &flat, keep)?.into_iter()
     } else {
         flat.iter().map(|_| None).collect::<Vec<_>>().into_iter()
     };

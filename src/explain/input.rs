@@ -2,17 +2,18 @@
 //! `integrated_gradients`, `guided_backprop`, `guided_grad_cam`. Definitions are captum's.
 
 use tch::{Device, Kind, Tensor};
-use torch_bridge::{Generator, Tap, Value};
+use torch_bridge::{Generator, Given, Tap, Value};
 
-use super::Method;
+use super::cam;
 use super::gradients::first_maps;
 use super::objective::{Objective, Resolved};
 use super::options::Channels;
-use super::passes::Passes;
 use super::quadrature::gauss_legendre;
 use super::study::{Completeness, Drawn, Outcome, Study};
-use crate::engine::session::Call;
+use crate::engine::CorePermit;
+use crate::engine::context::Passes;
 use crate::error::{Error, Result};
+use crate::runtime::{self, Call};
 
 /// The part of the input's range that is SmoothGrad's noise where none is asked for (the paper: 10 to 20 %).
 const NOISE: f64 = 0.15;
@@ -25,14 +26,48 @@ struct Attribution {
     completeness: Option<Completeness>,
 }
 
-/// The maps of every target.
-pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
-    let (resolved, attributions, passes) = match study.ask.method {
-        Method::SmoothGrad => smooth_grad(study)?,
-        Method::IntegratedGradients => integrated_gradients(study)?,
-        Method::GuidedGradCam => guided_grad_cam(study)?,
-        _ => one_pass(study)?,
-    };
+/// How gradients pass the ReLUs of the model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relus {
+    /// As the model has them.
+    Own,
+    /// Only positive gradients pass (guided backpropagation).
+    Guided,
+}
+
+impl Relus {
+    fn taps(self) -> &'static [Tap] {
+        match self {
+            Self::Own => &[],
+            Self::Guided => &[Tap::GuidedRelu],
+        }
+    }
+}
+
+/// The absolute gradient.
+pub(super) fn saliency(study: &Study<'_>) -> Result<Outcome> {
+    one_pass(study, Relus::Own, |gradient| Ok(gradient.f_abs()?))
+}
+
+/// The gradient times the input.
+pub(super) fn input_x_gradient(study: &Study<'_>) -> Result<Outcome> {
+    one_pass(study, Relus::Own, |gradient| {
+        Ok(gradient.f_mul(&study.input.f_squeeze_dim(0)?)?)
+    })
+}
+
+/// The gradient that passes guided ReLUs.
+pub(super) fn guided_backprop(study: &Study<'_>) -> Result<Outcome> {
+    one_pass(study, Relus::Guided, Ok)
+}
+
+/// What is answered for attributions to single pixels.
+fn outcome(
+    study: &Study<'_>,
+    resolved: Resolved,
+    attributions: Vec<Attribution>,
+    passes: Option<Passes>,
+) -> Result<Outcome> {
     let drawn = attributions.into_iter().map(|attribution| {
         Ok(Drawn {
             values: reduced(study, &attribution.values)?,
@@ -48,66 +83,58 @@ pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
     })
 }
 
-/// The module with guided ReLUs in each of its methods: what an objective runs on from the output, such as a VAE's
-/// decoder, must be guided as well.
-struct Guided<'a>(&'a Study<'a>);
+/// The module with other ReLUs in each of its methods: what an objective runs on from the output, such as a VAE's
+/// decoder, must have them as well.
+struct WithRelus<'a> {
+    study: &'a Study<'a>,
+    permit: &'a CorePermit<'a>,
+    relus: Relus,
+}
 
-impl Call for Guided<'_> {
+impl Call for WithRelus<'_> {
     fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
-        let capture = self
-            .0
-            .captures
-            .get(&self.0.exported.module, method, &[Tap::GuidedRelu])?;
-        Ok(capture.run(inputs)?.output)
+        if self.relus == Relus::Own {
+            return self.study.exported(self.permit).call(method, inputs);
+        }
+        let taps = self.relus.taps();
+        let capture = self.study.captures.get(self.study.exported, method, taps)?;
+        let given = taps.iter().map(|_| Given::Nothing).collect();
+        Ok(capture.run(self.permit, inputs, given)?.output)
     }
 
     fn device(&self) -> Device {
-        self.0.exported.device
+        self.study.exported.device()
     }
 }
-
-/// The module that scores what is differentiated.
-fn scored(study: &Study<'_>, objective: &dyn Objective, output: &Value) -> Result<Tensor> {
-    if study.ask.method.is_guided() {
-        return objective.scores(&Guided(study), output);
-    }
-    objective.scores(study.exported, output)
-}
-
-type Attributed = (Resolved, Vec<Attribution>, Option<Passes>);
 
 /// `[C, H, W]` to what is answered.
 fn reduced(study: &Study<'_>, values: &Tensor) -> Result<Tensor> {
-    let usual = match study.ask.method {
-        Method::Saliency => Channels::MaxAbs,
-        _ => Channels::Sum,
-    };
-    Ok(match study.ask.channels.unwrap_or(usual) {
-        Channels::Sum => values.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?,
-        Channels::MaxAbs => values.f_abs()?.f_amax([0i64].as_slice(), false)?,
-        Channels::Keep => values.shallow_clone(),
-    })
+    Ok(
+        match study.ask.channels.unwrap_or(Channels::usual(study.ask.method)) {
+            Channels::Sum => values.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?,
+            Channels::MaxAbs => values.f_abs()?.f_amax([0i64].as_slice(), false)?,
+            Channels::Keep => values.shallow_clone(),
+        },
+    )
 }
 
-fn one_pass(study: &Study<'_>) -> Result<Attributed> {
-    let mut resolved = None;
-    let gradients = differentiate(study, &study.input, |output| {
-        let found = study.resolve(study.exported, output)?;
-        let scores = scored(study, &*found.objective, output)?;
-        resolved = Some(found);
-        Ok(scores)
+/// Attributions that are made of the gradient `[C, H, W]` of one pass.
+fn one_pass(
+    study: &Study<'_>,
+    relus: Relus,
+    attribution: impl Fn(Tensor) -> Result<Tensor>,
+) -> Result<Outcome> {
+    let permit = study.pace.permit()?;
+    let (gradients, resolved) = differentiate(study, &permit, relus, &study.input, |net, output| {
+        let found = study.resolve(&study.exported(&permit), output)?;
+        let scores = found.objective.scores(net, output)?;
+        Ok((scores, found))
     })?;
-    let values = |gradient: Tensor| -> Result<Tensor> {
-        let gradient = gradient.f_squeeze_dim(0)?;
-        Ok(match study.ask.method {
-            Method::Saliency => gradient.f_abs()?,
-            Method::InputXGradient => gradient.f_mul(&study.input.f_squeeze_dim(0)?)?,
-            _ => gradient,
-        })
-    };
-    let attributions = gradients.into_iter().map(values).collect::<Result<Vec<_>>>()?;
-    let resolved = resolved.ok_or_else(|| Error::Internal("a target that nobody resolved".into()))?;
-    Ok((resolved, plain(attributions), None))
+    let values = gradients
+        .into_iter()
+        .map(|gradient| attribution(gradient.f_squeeze_dim(0)?));
+    let values = values.collect::<Result<Vec<_>>>()?;
+    outcome(study, resolved, plain(values), None)
 }
 
 /// One attribution a target.
@@ -121,35 +148,51 @@ fn plain(values: Vec<Tensor>) -> Vec<Attribution> {
     values.into_iter().enumerate().map(attribution).collect()
 }
 
-/// For each target the gradient `[n, C, H, W]` of the sum of its scores over `batch`: of every image its own.
-fn differentiate(
+/// For each target the gradient `[n, C, H, W]` of the sum of its scores over `batch`: of every image its own. `scores` is
+/// given the module and its output, and may answer something beside the scores.
+fn differentiate<T>(
     study: &Study<'_>,
+    permit: &CorePermit<'_>,
+    relus: Relus,
     batch: &Tensor,
-    scores: impl FnOnce(&Value) -> Result<Tensor>,
-) -> Result<Vec<Tensor>> {
-    let guided = study.ask.method.is_guided();
-    let taps: &[Tap] = if guided { &[Tap::GuidedRelu] } else { &[] };
-    let capture = study.capture(taps)?;
-    if guided && capture.places().first() == Some(&0) {
+    scores: impl FnOnce(&dyn Call, &Value) -> Result<(Tensor, T)>,
+) -> Result<(Vec<Tensor>, T)> {
+    let capture = study.capture(relus.taps())?;
+    if capture.places().first() == Some(&0) {
         return Err(Error::UnsupportedForTask(
             "guided backpropagation changes how ReLUs pass gradients, and this model has none".into(),
         ));
     }
     let x = batch.f_detach()?.f_contiguous()?.f_set_requires_grad(true)?;
-    let run = capture.run(&[study.argument(&x)?])?;
-    let sums = scores(&run.output)?.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
+    let run = study.run(&*capture, permit, &x)?;
+    let net = WithRelus { study, permit, relus };
+    let (scores, found) = scores(&net, &run.output)?;
+    let sums = scores.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
     let targets = sums.size1()?;
     let gradient = |target| -> Result<Tensor> {
+        study.pace.context.check()?;
         let scalar = sums.f_select(0, target)?;
         if !scalar.requires_grad() {
             return Ok(x.f_zeros_like()?);
         }
-        let found = torch_bridge::grad(&scalar, &[&x], target + 1 < targets)?
+        let found = runtime::gradients(permit, &scalar, &[&x], target + 1 < targets)?
             .pop()
             .flatten();
         found.map_or_else(|| Ok(x.f_zeros_like()?), Ok)
     };
-    (0..targets).map(gradient).collect()
+    Ok(((0..targets).map(gradient).collect::<Result<_>>()?, found))
+}
+
+/// [`differentiate`] for an objective that is known.
+fn differentiate_for(
+    study: &Study<'_>,
+    permit: &CorePermit<'_>,
+    relus: Relus,
+    batch: &Tensor,
+    objective: &dyn Objective,
+) -> Result<Vec<Tensor>> {
+    let scores = |net: &dyn Call, output: &Value| Ok((objective.scores(net, output)?, ()));
+    differentiate(study, permit, relus, batch, scores).map(|(gradients, ())| gradients)
 }
 
 /// Adds each batch's gradients, summed over its images with `weights [n]`, to `sums`.
@@ -168,8 +211,8 @@ fn accumulate(sums: &mut Vec<Tensor>, gradients: Vec<Tensor>, weights: &Tensor) 
 }
 
 /// The mean gradient over copies with normal noise.
-fn smooth_grad(study: &Study<'_>) -> Result<Attributed> {
-    let (resolved, _) = study.look()?;
+pub(super) fn smooth_grad(study: &Study<'_>) -> Result<Outcome> {
+    let resolved = study.find_target()?;
     let x = &study.input;
     let range = f64::try_from(x.f_max()?.f_sub(&x.f_min()?)?)?;
     let sigma = study.ask.sigma.unwrap_or(NOISE * range);
@@ -181,27 +224,22 @@ fn smooth_grad(study: &Study<'_>) -> Result<Attributed> {
         .f_mul_scalar(sigma)?
         .f_to_device(x.device())?;
     let mut sums = Vec::new();
-    let passes = study.pace.batches(samples, study.gradient_batch(), |range| {
-        let batch = x.f_add(&noise.f_narrow(0, range.start as i64, range.len() as i64)?)?;
-        let ones = Tensor::f_ones([range.len() as i64], (Kind::Float, x.device()))?;
-        accumulate(
-            &mut sums,
-            differentiate_for(study, &batch, &*resolved.objective)?,
-            &ones,
-        )
-    })?;
+    let passes = study
+        .pace
+        .batches(samples, study.gradient_batch(), |range, permit| {
+            let batch = x.f_add(&noise.f_narrow(0, range.start as i64, range.len() as i64)?)?;
+            let ones = Tensor::f_ones([range.len() as i64], (Kind::Float, x.device()))?;
+            let gradients = differentiate_for(study, permit, Relus::Own, &batch, &*resolved.objective)?;
+            accumulate(&mut sums, gradients, &ones)
+        })?;
     let mean = |sum: Tensor| -> Result<Tensor> { Ok(sum.f_div_scalar(passes.done as f64)?) };
     let attributions = sums.into_iter().map(mean).collect::<Result<Vec<_>>>()?;
-    Ok((resolved, plain(attributions), Some(passes)))
-}
-
-fn differentiate_for(study: &Study<'_>, batch: &Tensor, objective: &dyn Objective) -> Result<Vec<Tensor>> {
-    differentiate(study, batch, |output| scored(study, objective, output))
+    outcome(study, resolved, plain(attributions), Some(passes))
 }
 
 /// `(x − x′) ⊙ ∫ ∂S/∂x (x′ + α(x − x′)) dα`, by Gauss–Legendre quadrature as captum does it.
-fn integrated_gradients(study: &Study<'_>) -> Result<Attributed> {
-    let (resolved, _) = study.look()?;
+pub(super) fn integrated_gradients(study: &Study<'_>) -> Result<Outcome> {
+    let resolved = study.find_target()?;
     let x = &study.input;
     let baseline = x.f_full_like(study.ask.baseline)?;
     let way = x.f_sub(&baseline)?;
@@ -212,19 +250,18 @@ fn integrated_gradients(study: &Study<'_>) -> Result<Attributed> {
     };
     let mut sums = Vec::new();
     // A part of the quadrature is no integral, so that a budget does not hold here.
-    for first in (0..points.len()).step_by(study.gradient_batch()) {
-        let some = first..points.len().min(first + study.gradient_batch());
-        let along = column(&points[some.clone()])?.f_view([-1, 1, 1, 1])?;
-        let batch = baseline.f_add(&way.f_mul(&along)?)?;
-        let _turn = study.pace.turn();
-        accumulate(
-            &mut sums,
-            differentiate_for(study, &batch, &*resolved.objective)?,
-            &column(&weights[some])?,
-        )?;
-    }
-    let _turn = study.pace.turn();
-    let ends = study.scores(&*resolved.objective, &Tensor::f_cat(&[x, &baseline], 0)?)?;
+    study
+        .pace
+        .all_batches(points.len(), study.gradient_batch(), |some, permit| {
+            let along = column(&points[some.clone()])?.f_view([-1, 1, 1, 1])?;
+            let batch = baseline.f_add(&way.f_mul(&along)?)?;
+            let gradients = differentiate_for(study, permit, Relus::Own, &batch, &*resolved.objective)?;
+            accumulate(&mut sums, gradients, &column(&weights[some])?)
+        })?;
+    let ends = {
+        let permit = study.pace.permit()?;
+        study.scores(&permit, &*resolved.objective, &Tensor::f_cat(&[x, &baseline], 0)?)?
+    };
     let way = way.f_squeeze_dim(0)?;
     let attribution = |(target, sum): (usize, Tensor)| -> Result<Attribution> {
         let values = sum.f_mul(&way)?;
@@ -247,16 +284,16 @@ fn integrated_gradients(study: &Study<'_>) -> Result<Attributed> {
         .enumerate()
         .map(attribution)
         .collect::<Result<_>>()?;
-    Ok((resolved, attributions, None))
+    outcome(study, resolved, attributions, None)
 }
 
 /// Guided backpropagation times the Grad-CAM map of each layer, which is enlarged by repeating its cells.
-fn guided_grad_cam(study: &Study<'_>) -> Result<Attributed> {
+pub(super) fn guided_grad_cam(study: &Study<'_>) -> Result<Outcome> {
     let layers = study.asked_layers()?;
-    let (maps, resolved) = first_maps(study, &layers, Method::GradCam)?;
+    let (maps, resolved) = first_maps(study, &layers, cam::grad_cam)?;
     let gradients = {
-        let _turn = study.pace.turn();
-        differentiate_for(study, &study.input, &*resolved.objective)?
+        let permit = study.pace.permit()?;
+        differentiate_for(study, &permit, Relus::Guided, &study.input, &*resolved.objective)?
     };
     let (height, width) = study.size();
     let mut attributions = Vec::new();
@@ -272,5 +309,5 @@ fn guided_grad_cam(study: &Study<'_>) -> Result<Attributed> {
             });
         }
     }
-    Ok((resolved, attributions, None))
+    outcome(study, resolved, attributions, None)
 }

@@ -1,30 +1,33 @@
 //! The layers of a model that a map can be asked for: those whose output has more than one cell, be it a map
 //! `[B, C, h, w]`, or tokens `[B, N, D]` that stand for the cells of a grid.
 
-use serde::Serialize;
 use tch::Tensor;
-use utoipa::ToSchema;
 
 use super::options::Sides;
 use crate::error::{Error, Result};
 
 /// A layer with a map.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LayerMap {
     /// Its path from the model's root.
-    #[schema(example = "features.18")]
     pub path: String,
     /// Its class.
-    #[schema(example = "Conv2dNormActivation")]
     pub kind: String,
     /// The shape of its output for one image: `[1, C, h, w]`, or `[1, N, D]` for tokens.
-    #[schema(example = json!([1, 1280, 7, 7]))]
     pub shape: Vec<i64>,
     /// `[rows, columns]` that tokens are laid out in; those before the last rows · columns are no cells.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub grid: Option<[i64; 2]>,
     /// How many times it runs in one pass; of several runs the last one that matters is looked at.
     pub calls: usize,
+}
+
+impl LayerMap {
+    /// How many channels its output has.
+    #[must_use]
+    pub fn channels(&self) -> i64 {
+        let axis = if self.grid.is_some() { 2 } else { 1 };
+        self.shape.get(axis).copied().unwrap_or(0)
+    }
 }
 
 /// All layers of a model, in the order of execution.
@@ -43,7 +46,7 @@ impl Layers {
     ///
     /// # Errors
     /// [`Error::LayerNotFound`], which names the nearest layers that have a map.
-    pub fn choose(&self, asked: &[&str], grid: Option<Sides>) -> Result<Vec<&LayerMap>> {
+    pub fn choose(&self, asked: &[String], grid: Option<Sides>) -> Result<Vec<&LayerMap>> {
         if !asked.is_empty() {
             return asked.iter().map(|path| self.find(path, grid)).collect();
         }
@@ -53,6 +56,14 @@ impl Layers {
             ));
         };
         Ok(vec![self.find(path, grid)?])
+    }
+
+    /// The channels of the default layer; 0 where there is none.
+    #[must_use]
+    pub fn default_channels(&self) -> usize {
+        let is_default = |layer: &&LayerMap| Some(&layer.path) == self.default.as_ref();
+        let chosen = self.with_map.iter().find(is_default);
+        chosen.map_or(0, |layer| usize::try_from(layer.channels()).unwrap_or(0))
     }
 
     fn find(&self, path: &str, grid: Option<Sides>) -> Result<&LayerMap> {
@@ -196,7 +207,8 @@ mod tests {
     fn the_default_is_chosen_and_a_wrong_path_names_the_nearest() {
         let layers = layers();
         let choose = |asked: &[&str], grid| {
-            let chosen = layers.choose(asked, grid)?;
+            let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
+            let chosen = layers.choose(&asked, grid)?;
             Ok::<_, Error>(chosen.into_iter().map(|l| l.path.clone()).collect::<Vec<_>>())
         };
         assert_eq!(choose(&[], None), Ok(vec!["features.18".into()]));

@@ -2,14 +2,16 @@
 //! methods have what they need.
 
 use tch::Tensor;
-use torch_bridge::{Tap, Value};
+use torch_bridge::{Given, Tap, Value};
 
-use super::layers::{has_map, token_grid};
-use super::{LayerMap, Layers, Method};
-use crate::engine::session::Exported;
+use super::layers::{LayerMap, Layers, has_map, token_grid};
+use super::method::Family;
+use super::pace::Pace;
+use super::table::{Row, of_task};
 use crate::error::Result;
-use crate::repository::manifest::{Input, TaskKind};
-use crate::tasks::{self, Subject};
+use crate::manifest::{Input, TaskKind};
+use crate::runtime::{self, Transparent};
+use crate::tasks::{self, ModelSpec};
 
 /// What one layer gave a blank image, last execution first tensor.
 struct Seen {
@@ -18,14 +20,14 @@ struct Seen {
 }
 
 /// The layers of a model, as a blank image goes through them.
-pub(super) fn layers(exported: &Exported, subject: &Subject) -> Result<Layers> {
-    if matches!(subject.manifest.input, Input::Tensors { .. }) {
+pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<Layers> {
+    if matches!(spec.manifest.input, Input::Tensors { .. }) {
         return Ok(Layers::default());
     }
-    let (seen, output) = walk(exported, subject)?;
-    let default = match &subject.manifest.explain.layer {
+    let (seen, output) = walk(exported, spec, pace)?;
+    let default = match &spec.manifest.explain.layer {
         Some(layer) => Some(layer.clone()),
-        None => by_default(&seen, &output)?,
+        None => by_default(&seen, &output, pace)?,
     };
     let (with_map, without_map) = seen
         .into_iter()
@@ -38,15 +40,17 @@ pub(super) fn layers(exported: &Exported, subject: &Subject) -> Result<Layers> {
     })
 }
 
-fn walk(exported: &Exported, subject: &Subject) -> Result<(Vec<Seen>, Value)> {
-    let method = tasks::methods(subject.manifest.task)[0];
-    let found = exported.module.layers(method)?;
+fn walk(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<(Vec<Seen>, Value)> {
+    let method = tasks::methods(spec.manifest.task)[0];
+    let found = exported.layers(method)?;
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
-    let blank = subject.blank(1, exported.device)?;
-    let run = exported
-        .module
-        .capture(method, &taps)?
-        .run(&[tasks::argument(subject, &blank)?])?;
+    let blank = spec.blank(1, exported.device())?;
+    let given = taps.iter().map(|_| Given::Nothing).collect();
+    let argument = tasks::argument(spec, &blank)?;
+    let capture = exported.capture(method, &taps)?;
+    let permit = pace.permit()?;
+    let run = capture.run(&permit, &[argument], given)?;
+    drop(permit);
     let seen = found
         .into_iter()
         .zip(run.recorded)
@@ -76,7 +80,7 @@ fn walk(exported: &Exported, subject: &Subject) -> Result<(Vec<Seen>, Value)> {
 
 /// The last layer with a map `[B, C, h, w]`. If it lies in the first half, the model goes on with tokens: then the last
 /// layer whose cells still matter for the output, since the last ones of a transformer only read the class token.
-fn by_default(seen: &[Seen], output: &Value) -> Result<Option<String>> {
+fn by_default(seen: &[Seen], output: &Value, pace: &Pace<'_>) -> Result<Option<String>> {
     let is_map = |seen: &&Seen| has_map(&seen.layer.shape) && seen.layer.grid.is_none();
     let last_map = seen.iter().rposition(|seen| is_map(&seen));
     if last_map.is_some_and(|index| 2 * index >= seen.len()) {
@@ -84,7 +88,7 @@ fn by_default(seen: &[Seen], output: &Value) -> Result<Option<String>> {
     }
     for seen in seen.iter().rev() {
         if let (Some([rows, columns]), Some(tokens)) = (seen.layer.grid, &seen.output)
-            && matters(tokens, rows * columns, output)?
+            && matters(tokens, rows * columns, output, pace)?
         {
             return Ok(Some(seen.layer.path.clone()));
         }
@@ -93,12 +97,16 @@ fn by_default(seen: &[Seen], output: &Value) -> Result<Option<String>> {
 }
 
 /// Whether the output hangs on the last `cells` of `tokens [1, N, D]`.
-fn matters(tokens: &Tensor, cells: i64, output: &Value) -> Result<bool> {
+fn matters(tokens: &Tensor, cells: i64, output: &Value, pace: &Pace<'_>) -> Result<bool> {
     let Some(output) = output.tensors().into_iter().find(|t| t.requires_grad()) else {
         return Ok(false);
     };
+    let permit = pace.permit()?;
     let scalar = output.f_square()?.f_sum(tch::Kind::Float)?;
-    let Some(gradient) = torch_bridge::grad(&scalar, &[tokens], true)?.pop().flatten() else {
+    let Some(gradient) = runtime::gradients(&permit, &scalar, &[tokens], true)?
+        .pop()
+        .flatten()
+    else {
         return Ok(false);
     };
     let of_cells = gradient.f_narrow(1, tokens.size()[1] - cells, cells)?;
@@ -106,25 +114,27 @@ fn matters(tokens: &Tensor, cells: i64, output: &Value) -> Result<bool> {
 }
 
 /// The methods that have what they need.
-pub(super) fn abilities(exported: &Exported, subject: &Subject, layers: &Layers) -> Result<Vec<Method>> {
-    let task = subject.manifest.task;
+pub(super) fn abilities(
+    exported: &dyn Transparent,
+    spec: &ModelSpec,
+    layers: &Layers,
+) -> Result<Vec<&'static Row>> {
+    let task = spec.manifest.task;
     if task == TaskKind::Tensor {
         return Ok(Vec::new());
     }
-    let capture = exported
-        .module
-        .capture(tasks::methods(task)[0], &[Tap::GuidedRelu])?;
+    let capture = exported.capture(tasks::methods(task)[0], &[Tap::GuidedRelu])?;
     let has_relu = capture.places().first().is_some_and(|places| *places > 0);
-    let says_where = subject
+    let says_where = spec
         .manifest
         .output
         .captioning
         .as_ref()
         .is_some_and(|keys| keys.attention_grid.is_some());
-    let able = |method: &Method| {
-        (layers.default.is_some() || !method.family().has_layer())
-            && (has_relu || !method.is_guided())
-            && (says_where || *method != Method::Attention)
+    let able = |row: &&Row| {
+        (layers.default.is_some() || !row.family.has_layer())
+            && (has_relu || !row.is_guided)
+            && (says_where || row.family != Family::Model)
     };
-    Ok(Method::of_task(task).into_iter().filter(able).collect())
+    Ok(of_task(task).filter(able).collect())
 }

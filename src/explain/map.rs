@@ -1,13 +1,9 @@
 //! A saliency map: raw as its method made it, and how it can be scaled and laid on the picture.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use crate::image::Placement;
 
 /// How a map is scaled before it is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Normalize {
     /// As the method made it.
     #[default]
@@ -21,8 +17,7 @@ pub enum Normalize {
 }
 
 /// The grid that a map is answered on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Resolution {
     /// The method's own.
     #[default]
@@ -34,10 +29,9 @@ pub enum Resolution {
 }
 
 /// A map with its largest and smallest value.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Map {
     /// `[height, width]`; `[channels, height, width]` with `channels=keep`.
-    #[schema(example = json!([7, 7]))]
     pub shape: Vec<usize>,
     /// Row-major; one value a cell. Values that are not finite are `null` in JSON.
     pub data: Vec<f32>,

@@ -20,6 +20,20 @@ pub(super) struct Window {
 /// Random numbers that masks may take at most: 64 MB of them.
 const RANDOM_NUMBERS: usize = 16 << 20;
 
+/// Whether the random numbers of the masks that are asked for take no more memory than they may.
+///
+/// # Errors
+/// [`Error::InvalidParameter`]
+pub(super) fn fit_in_memory(ask: &Options) -> Result<()> {
+    let numbers = ask.cell * ask.cell + 2;
+    if ask.n_masks * numbers <= RANDOM_NUMBERS {
+        return Ok(());
+    }
+    let (masks, cell, most) = (ask.n_masks, ask.cell, RANDOM_NUMBERS / numbers);
+    let text = format!("found {masks}, expected at most {most} with cell={cell}");
+    Err(Error::parameter("n_masks", text))
+}
+
 /// The windows over an input of `(height, width)`, row by row. Along each side there are `⌈(side − window) / stride⌉ + 1`
 /// of them; what reaches over the edge is cut off (captum's `Occlusion`).
 pub(super) fn windows(
@@ -70,15 +84,9 @@ pub(super) struct Rise {
 
 impl Rise {
     /// # Errors
-    /// [`Error::InvalidParameter`] when the masks would take too much memory.
+    /// [`Error::InferenceFailed`] with libtorch's words.
     pub(super) fn new(ask: &Options, (height, width): (i64, i64)) -> Result<Self> {
         let numbers = ask.cell * ask.cell + 2;
-        if ask.n_masks * numbers > RANDOM_NUMBERS {
-            let most = RANDOM_NUMBERS / numbers;
-            let (masks, cell) = (ask.n_masks, ask.cell);
-            let text = format!("found {masks}, expected at most {most} with cell={cell}");
-            return Err(Error::parameter("n_masks", text));
-        }
         Ok(Self {
             random: Generator::new(ask.seed)?.uniform(&[ask.n_masks as i64, numbers as i64])?,
             cell: ask.cell as i64,
@@ -182,7 +190,7 @@ mod tests {
             cell: 64,
             ..Options::default()
         };
-        let error = Rise::new(&ask, (224, 224)).err().expect("too many").to_string();
+        let error = fit_in_memory(&ask).expect_err("too many").to_string();
         assert!(error.contains("n_masks") && error.contains("cell=64"), "{error}");
     }
 }

@@ -1,15 +1,7 @@
-//! The methods, and what each of them needs of a model.
-
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-use crate::repository::manifest::TaskKind;
+//! The names of the methods. What each needs, costs and does stands in its row of [`super::table`].
 
 /// How a map is made. A = the layer's activation `[C, h, w]`, g = ∂S/∂A, S = the target's score, x = the input.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Method {
     /// Grad-CAM (arXiv 1610.02391, eq. 1 and 2): `ReLU(Σₖ mean(gₖ) Aₖ)`.
     #[default]
@@ -50,9 +42,38 @@ pub enum Method {
     Attention,
 }
 
+impl Method {
+    /// Every method and its name in requests.
+    pub const NAMES: [(Self, &'static str); 18] = [
+        (Self::GradCam, "grad_cam"),
+        (Self::GradCamPp, "grad_cam_pp"),
+        (Self::HiresCam, "hires_cam"),
+        (Self::LayerCam, "layer_cam"),
+        (Self::XgradCam, "xgrad_cam"),
+        (Self::EigenCam, "eigen_cam"),
+        (Self::ScoreCam, "score_cam"),
+        (Self::AblationCam, "ablation_cam"),
+        (Self::Saliency, "saliency"),
+        (Self::InputXGradient, "input_x_gradient"),
+        (Self::SmoothGrad, "smooth_grad"),
+        (Self::IntegratedGradients, "integrated_gradients"),
+        (Self::GuidedBackprop, "guided_backprop"),
+        (Self::GuidedGradCam, "guided_grad_cam"),
+        (Self::Occlusion, "occlusion"),
+        (Self::Rise, "rise"),
+        (Self::DRise, "d_rise"),
+        (Self::Attention, "attention"),
+    ];
+
+    /// Its name in requests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
+}
+
 /// What a method needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// A layer and gradients.
     LayerGradients,
@@ -79,127 +100,14 @@ impl Family {
     }
 }
 
-impl Method {
-    /// Every method.
-    pub const ALL: [Self; 18] = [
-        Self::GradCam,
-        Self::GradCamPp,
-        Self::HiresCam,
-        Self::LayerCam,
-        Self::XgradCam,
-        Self::EigenCam,
-        Self::ScoreCam,
-        Self::AblationCam,
-        Self::Saliency,
-        Self::InputXGradient,
-        Self::SmoothGrad,
-        Self::IntegratedGradients,
-        Self::GuidedBackprop,
-        Self::GuidedGradCam,
-        Self::Occlusion,
-        Self::Rise,
-        Self::DRise,
-        Self::Attention,
-    ];
-
-    /// Every method that explains models of this task; a model may lack what one of them needs.
-    #[must_use]
-    pub fn of_task(task: TaskKind) -> Vec<Self> {
-        let explains = |method: &Self| match (task, method) {
-            (TaskKind::Tensor, _) => false,
-            (_, Self::DRise) => task == TaskKind::Detection,
-            (_, Self::Attention) => task == TaskKind::Captioning,
-            _ => true,
-        };
-        Self::ALL.into_iter().filter(explains).collect()
-    }
-
-    /// What it needs.
-    #[must_use]
-    pub fn family(self) -> Family {
-        match self {
-            Self::GradCam | Self::GradCamPp | Self::HiresCam | Self::LayerCam | Self::XgradCam => {
-                Family::LayerGradients
-            }
-            Self::EigenCam | Self::ScoreCam | Self::AblationCam => Family::Layer,
-            Self::Saliency
-            | Self::InputXGradient
-            | Self::SmoothGrad
-            | Self::IntegratedGradients
-            | Self::GuidedBackprop => Family::InputGradients,
-            Self::GuidedGradCam => Family::LayerAndInputGradients,
-            Self::Occlusion | Self::Rise | Self::DRise => Family::Outputs,
-            Self::Attention => Family::Model,
-        }
-    }
-
-    /// Whether values below zero mean something: what speaks against the target.
-    #[must_use]
-    pub fn is_signed(self) -> bool {
-        matches!(
-            self,
-            Self::InputXGradient
-                | Self::SmoothGrad
-                | Self::IntegratedGradients
-                | Self::GuidedBackprop
-                | Self::GuidedGradCam
-                | Self::Occlusion
-        )
-    }
-
-    /// Whether it needs a ReLU in the model.
-    #[must_use]
-    pub fn is_guided(self) -> bool {
-        matches!(self, Self::GuidedBackprop | Self::GuidedGradCam)
-    }
-
-    /// What whoever reads its maps should know.
-    #[must_use]
-    pub fn caution(self) -> Option<&'static str> {
-        match self {
-            Self::EigenCam => Some(
-                "ignores the target; the sign of a principal component is arbitrary, and is chosen so that the map \
-                 agrees with the mean activation",
-            ),
-            Self::GuidedBackprop | Self::GuidedGradCam => Some(
-                "fails sanity checks (Adebayo et al., arXiv 1810.03292): it shows edges of the image even where the \
-                 model's weights are random",
-            ),
-            Self::Attention => {
-                Some("attention says where the decoder looked, not what made it choose the word")
-            }
-            _ => None,
-        }
-    }
-
-    /// Its name in requests.
-    #[must_use]
-    pub fn name(self) -> String {
-        serde_json::to_value(self)
-            .ok()
-            .and_then(|name| name.as_str().map(str::to_owned))
-            .unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn names_are_as_in_the_references() {
-        let names: Vec<String> = Method::ALL.into_iter().map(Method::name).collect();
-        let expected = "grad_cam grad_cam_pp hires_cam layer_cam xgrad_cam eigen_cam score_cam ablation_cam saliency \
-                        input_x_gradient smooth_grad integrated_gradients guided_backprop guided_grad_cam occlusion \
-                        rise d_rise attention";
-        assert_eq!(names.join(" "), expected);
-    }
-
-    #[test]
-    fn tasks_have_the_methods_that_fit_them() {
-        assert_eq!(Method::of_task(TaskKind::Classification).len(), 16);
-        assert!(Method::of_task(TaskKind::Detection).contains(&Method::DRise));
-        assert!(Method::of_task(TaskKind::Captioning).contains(&Method::Attention));
-        assert!(Method::of_task(TaskKind::Tensor).is_empty());
+        for (index, (method, name)) in Method::NAMES.into_iter().enumerate() {
+            assert_eq!((method as usize, method.name()), (index, name));
+        }
     }
 }

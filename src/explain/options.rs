@@ -1,14 +1,15 @@
-//! The parameters of an explanation, as a client writes them.
+//! What is asked of an explanation, as types.
 
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use std::str::FromStr;
+use std::time::Duration;
 
-use super::{Colormap, Method, Normalize, Resolution, Target};
-use crate::error::{Error, Result};
+use super::colormap::Colormap;
+use super::map::{Normalize, Resolution};
+use super::method::Method;
+use super::target::Target;
 
 /// How CAMs are made less noisy, as pytorch-grad-cam does it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Smooth {
     /// The mean over six variants of the picture, each scaled to 0..=1 at the input's size: as it is and mirrored,
     /// times 0.9, 1 and 1.1.
@@ -18,8 +19,7 @@ pub enum Smooth {
 }
 
 /// How `[channels, height, width]` becomes a map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Channels {
     /// Their sum.
     Sum,
@@ -29,9 +29,29 @@ pub enum Channels {
     Keep,
 }
 
+impl Channels {
+    /// How the channels become a map where nothing else is asked.
+    #[must_use]
+    pub fn usual(method: Method) -> Self {
+        match method {
+            Method::Saliency => Self::MaxAbs,
+            _ => Self::Sum,
+        }
+    }
+
+    /// Its name in requests.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::MaxAbs => "max_abs",
+            Self::Keep => "keep",
+        }
+    }
+}
+
 /// How a PNG shows maps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Render {
     /// The picture under the heat.
     #[default]
@@ -43,8 +63,7 @@ pub enum Render {
 }
 
 /// Two sides, height and width: `32`, or `32,24`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sides {
     /// Height.
     pub height: usize,
@@ -52,10 +71,10 @@ pub struct Sides {
     pub width: usize,
 }
 
-impl TryFrom<String> for Sides {
-    type Error = String;
+impl FromStr for Sides {
+    type Err = String;
 
-    fn try_from(text: String) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let sides: Vec<usize> = text
             .split(',')
             .filter_map(|side| side.trim().parse().ok())
@@ -71,197 +90,65 @@ impl TryFrom<String> for Sides {
     }
 }
 
-/// Parameters of an explanation. A parameter that the method does not use is ignored; `/explainers` lists which method
-/// uses which.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Options {
-    /// How the map is made.
-    #[param(inline, required = false, default = "grad_cam")]
-    pub method: Method,
-    /// The layer whose activation is looked at, or several with commas between; see `/layers`. Default: the model's
-    /// own, else the last with a map.
-    #[param(required = false, example = "features.18")]
-    pub layer: Option<String>,
-    /// Of several layers, one map: each from 0 to 1 at the input's size, and their mean.
-    #[param(required = false, default = false)]
-    pub fuse: bool,
-    /// What is explained. Default: the model's own best answer.
-    /// Classification: a class id or a label. Segmentation: a class (over its own mask), `CLASS@pixel=x,y`, `all`.
-    /// Detection: an object's index, a label, `box=x0,y0,x1,y1`, `all`. Captioning: `words`, `word=3`, `caption`.
-    /// VAE: `mu[3]`, `sum_mu`, `reconstruction`.
-    #[param(value_type = String, required = false, example = "Egyptian cat")]
-    pub target: Target,
-    /// `[rows, columns]` of a layer that gives tokens `[B, N, D]`, where N (or N − 1) is no square: `14,14`.
-    #[param(value_type = String, required = false)]
-    pub grid: Option<Sides>,
-    /// How a CAM is made less noisy.
-    #[param(inline, required = false)]
-    pub smooth: Option<Smooth>,
-    /// How the channels of an input attribution become a map. Default: `max_abs` for `saliency`, else `sum`.
-    #[param(inline, required = false)]
-    pub channels: Option<Channels>,
-    /// What covers or replaces the picture, in the model's normalised units; 0 is the mean colour.
-    #[param(required = false, default = 0.0)]
-    pub baseline: f64,
-    /// `integrated_gradients`: points on the way from the baseline.
-    #[param(required = false, default = 50, minimum = 1, maximum = 1000)]
-    pub n_steps: usize,
-    /// `smooth_grad`: noisy copies.
-    #[param(required = false, default = 25, minimum = 1, maximum = 1000)]
-    pub n_samples: usize,
-    /// `smooth_grad`: the noise's standard deviation, in the model's normalised units. Default: 0.15 of the range of
-    /// the input.
-    #[param(required = false, minimum = 0)]
-    pub sigma: Option<f64>,
-    /// `occlusion`: the window's side in pixels of the input, or height,width. Default: a seventh of the shorter side.
-    #[param(value_type = String, required = false, example = "32")]
-    pub window: Option<Sides>,
-    /// `occlusion`: from one window to the next. Default: half a window.
-    #[param(value_type = String, required = false, example = "16")]
-    pub stride: Option<Sides>,
-    /// `rise`, `d_rise`: how many masks.
-    #[param(required = false, default = 500, minimum = 1, maximum = 20000)]
-    pub n_masks: usize,
-    /// `rise`, `d_rise`: the part of a mask's cells that is kept.
-    #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
-    pub p: f64,
-    /// `rise`, `d_rise`: a mask's cells on a side.
-    #[param(required = false, default = 8, minimum = 1, maximum = 64)]
-    pub cell: usize,
-    /// The seed of everything random; the same one gives the same map.
-    #[param(required = false, default = 0)]
-    pub seed: u64,
-    /// Methods of many passes stop after this long, and say how far they came.
-    #[param(required = false, minimum = 1)]
-    pub budget_ms: Option<u64>,
+/// How a map is shown; any method's may be.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct View {
     /// How the map is scaled.
-    #[param(inline, required = false, default = "none")]
     pub normalize: Normalize,
     /// The grid that the map is answered on.
-    #[param(inline, required = false, default = "native")]
     pub resolution: Resolution,
     /// Whether a JSON answer bears the overlay, too.
-    #[param(required = false, default = false)]
     pub overlay: bool,
-    /// How a PNG shows the map. Several maps of one picture are shown side by side, each with its target.
-    #[param(inline, required = false, default = "overlay")]
+    /// How a PNG shows the map.
     pub render: Render,
-    /// The colours. Default: `turbo`; for maps with values below zero `red_blue`, white at zero.
-    #[param(inline, required = false)]
+    /// The colours; those that fit the method where none are asked for.
     pub colormap: Option<Colormap>,
-    /// How much of the overlay is heat, 0 to 1; where a signed map says little, less.
-    #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
+    /// How much of the overlay is heat, 0 to 1.
     pub alpha: f32,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            method: Method::default(),
-            layer: None,
-            fuse: false,
-            target: Target::Top,
-            grid: None,
-            smooth: None,
-            channels: None,
-            baseline: 0.0,
-            n_steps: 50,
-            n_samples: 25,
-            sigma: None,
-            window: None,
-            stride: None,
-            n_masks: 500,
-            p: 0.5,
-            cell: 8,
-            seed: 0,
-            budget_ms: None,
-            normalize: Normalize::None,
-            resolution: Resolution::Native,
-            overlay: false,
-            render: Render::Overlay,
-            colormap: None,
-            alpha: 0.5,
-        }
-    }
-}
-
-impl Options {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`]
-    pub fn validate(&self) -> Result<()> {
-        let number = |name: &str, found: f64, fits: bool, expected: &str| {
-            let problem = || Error::parameter(name, format!("found {found}, expected {expected}"));
-            if fits { Ok(()) } else { Err(problem()) }
-        };
-        let whole = |name: &str, found: usize, most: usize| {
-            number(
-                name,
-                found as f64,
-                (1..=most).contains(&found),
-                &format!("1 to {most}"),
-            )
-        };
-        number(
-            "alpha",
-            self.alpha.into(),
-            (0.0..=1.0).contains(&self.alpha),
-            "0 to 1",
-        )?;
-        number(
-            "p",
-            self.p,
-            self.p > 0.0 && self.p <= 1.0,
-            "more than 0, at most 1",
-        )?;
-        number(
-            "baseline",
-            self.baseline,
-            self.baseline.is_finite(),
-            "a finite number",
-        )?;
-        let sigma = self.sigma.unwrap_or(1.0);
-        number(
-            "sigma",
-            sigma,
-            sigma.is_finite() && sigma >= 0.0,
-            "a finite number, 0 or more",
-        )?;
-        whole("n_steps", self.n_steps, 1000)?;
-        whole("n_samples", self.n_samples, 1000)?;
-        whole("n_masks", self.n_masks, 20_000)?;
-        whole("cell", self.cell, 64)?;
-        number("budget_ms", 0.0, self.budget_ms != Some(0), "at least 1")?;
-        number(
-            "seed",
-            self.seed as f64,
-            i64::try_from(self.seed).is_ok(),
-            "less than 2⁶³",
-        )?;
-        if self.smooth.is_some() && !self.method.family().has_layer() {
-            let method = self.method.name();
-            return Err(Error::parameter(
-                "smooth",
-                format!("smooths methods that look at a layer, not {method}"),
-            ));
-        }
-        Ok(())
-    }
-
-    /// The layers that were asked for; none: the default.
-    #[must_use]
-    pub fn layers(&self) -> Vec<&str> {
-        let paths = self
-            .layer
-            .as_deref()
-            .unwrap_or_default()
-            .split(',')
-            .map(str::trim);
-        paths.filter(|path| !path.is_empty()).collect()
-    }
+/// What is asked of an explanation. [`super::read`] makes one that is within the bounds of every parameter; a method looks
+/// at those that its row of the table names.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options {
+    /// How the map is made.
+    pub method: Method,
+    /// What is explained.
+    pub target: Target,
+    /// The layers whose activation is looked at; none: the model's own.
+    pub layers: Vec<String>,
+    /// Of several layers, one map.
+    pub fuse: bool,
+    /// `[rows, columns]` of a layer that gives tokens.
+    pub grid: Option<Sides>,
+    /// How a CAM is made less noisy.
+    pub smooth: Option<Smooth>,
+    /// How the channels of an input attribution become a map, where it is not the method's own way.
+    pub channels: Option<Channels>,
+    /// What covers or replaces the picture, in the model's normalised units.
+    pub baseline: f64,
+    /// Points on the way from the baseline.
+    pub n_steps: usize,
+    /// Noisy copies.
+    pub n_samples: usize,
+    /// The noise's standard deviation, in the model's normalised units.
+    pub sigma: Option<f64>,
+    /// A window's sides in pixels of the input.
+    pub window: Option<Sides>,
+    /// From one window to the next.
+    pub stride: Option<Sides>,
+    /// How many masks.
+    pub n_masks: usize,
+    /// The part of a mask's cells that is kept.
+    pub p: f64,
+    /// A mask's cells on a side.
+    pub cell: usize,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Methods of many passes stop after this long.
+    pub budget: Option<Duration>,
+    /// How the map is shown.
+    pub view: View,
 }
 
 #[cfg(test)]
@@ -270,69 +157,11 @@ mod tests {
 
     #[test]
     fn sides_are_one_or_two() {
-        let sides = |text: &str| Sides::try_from(text.to_owned());
-        assert_eq!(
-            sides("32"),
-            Ok(Sides {
-                height: 32,
-                width: 32
-            })
-        );
-        assert_eq!(
-            sides("32, 24"),
-            Ok(Sides {
-                height: 32,
-                width: 24
-            })
-        );
+        let sides = |height, width| Ok(Sides { height, width });
+        assert_eq!("32".parse(), sides(32, 32));
+        assert_eq!("32, 24".parse(), sides(32, 24));
         for wrong in ["", "0", "1,2,3", "a", "1,b", "-1"] {
-            assert!(sides(wrong).is_err(), "{wrong}");
+            assert!(wrong.parse::<Sides>().is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn what_is_out_of_range_is_named() {
-        let wrong = |options: Options, name: &str| {
-            let error = options.validate().expect_err(name).to_string();
-            assert!(error.contains(name), "{error}");
-        };
-        wrong(
-            Options {
-                p: 0.0,
-                ..Options::default()
-            },
-            "p",
-        );
-        wrong(
-            Options {
-                n_masks: 0,
-                ..Options::default()
-            },
-            "n_masks",
-        );
-        wrong(
-            Options {
-                sigma: Some(f64::NAN),
-                ..Options::default()
-            },
-            "sigma",
-        );
-        let smoothed = Options {
-            method: Method::Rise,
-            smooth: Some(Smooth::Aug),
-            ..Options::default()
-        };
-        wrong(smoothed, "smooth");
-        assert_eq!(Options::default().validate(), Ok(()));
-    }
-
-    #[test]
-    fn layers_stand_with_commas_between() {
-        let options = Options {
-            layer: Some("a.b, c".into()),
-            ..Options::default()
-        };
-        assert_eq!(options.layers(), ["a.b", "c"]);
-        assert!(Options::default().layers().is_empty());
     }
 }

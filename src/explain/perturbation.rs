@@ -2,21 +2,14 @@
 //! `d_rise`.
 
 use tch::{Kind, Tensor};
+use torch_bridge::Value;
 
-use super::Method;
 use super::masks::{Rise, Window, windows};
+use super::objective::Objective;
 use super::study::{Drawn, Outcome, Study};
-use crate::engine::staging::floats;
 use crate::error::Result;
-
-/// The maps of every target, at the input's size.
-pub(super) fn explain(study: &Study<'_>) -> Result<Outcome> {
-    let _no_grad = tch::no_grad_guard();
-    match study.ask.method {
-        Method::Occlusion => occlusion(study),
-        _ => rise(study),
-    }
-}
+use crate::runtime::Call;
+use crate::runtime::staging::floats;
 
 fn drawn(maps: Vec<Tensor>) -> Vec<Drawn> {
     let drawn = |(target, values)| Drawn {
@@ -30,33 +23,41 @@ fn drawn(maps: Vec<Tensor>) -> Vec<Drawn> {
 
 /// What the score loses when a window is covered; where windows overlap, their mean (Zeiler and Fergus, section 4.2;
 /// positions and weights are captum's).
-fn occlusion(study: &Study<'_>) -> Result<Outcome> {
-    let (resolved, output) = study.look()?;
-    let whole = floats(&resolved.objective.scores(study.frozen, &output)?)?;
+pub(super) fn occlusion(study: &Study<'_>) -> Result<Outcome> {
+    let _no_grad = tch::no_grad_guard();
+    let (resolved, whole) = {
+        let permit = study.pace.permit()?;
+        let (net, output) = (study.frozen(&permit), study.forward(&permit, &study.input)?);
+        let resolved = study.resolve(&net, &output)?;
+        let whole = floats(&resolved.objective.scores(&net, &output)?)?;
+        (resolved, whole)
+    };
     let (height, width) = study.size();
     let (height, width) = (height as usize, width as usize);
     let windows = windows((height, width), study.ask.window, study.ask.stride);
     let mut lost = vec![vec![0f64; height * width]; whole.len()];
     let mut covered = vec![0u32; height * width];
-    let passes = study.pace.batches(windows.len(), study.pace.batch, |range| {
-        let some = &windows[range];
-        let copies = study.input.f_repeat([some.len() as i64, 1, 1, 1])?;
-        for (copy, window) in some.iter().enumerate() {
-            cover(&copies.f_select(0, copy as i64)?, window, study.ask.baseline)?;
-        }
-        let scores = floats(&study.scores(&*resolved.objective, &copies)?)?;
-        for (window, scores) in some.iter().zip(scores.chunks_exact(whole.len().max(1))) {
-            for row in window.top..window.bottom {
-                let cells = row * width + window.left..row * width + window.right;
-                covered[cells.clone()].iter_mut().for_each(|n| *n += 1);
-                for ((lost, score), whole) in lost.iter_mut().zip(scores).zip(&whole) {
-                    let difference = f64::from(whole - score);
-                    lost[cells.clone()].iter_mut().for_each(|sum| *sum += difference);
+    let passes = study
+        .pace
+        .batches(windows.len(), study.pace.batch, |range, permit| {
+            let some = &windows[range];
+            let copies = study.input.f_repeat([some.len() as i64, 1, 1, 1])?;
+            for (copy, window) in some.iter().enumerate() {
+                cover(&copies.f_select(0, copy as i64)?, window, study.ask.baseline)?;
+            }
+            let scores = floats(&study.scores(permit, &*resolved.objective, &copies)?)?;
+            for (window, scores) in some.iter().zip(scores.chunks_exact(whole.len().max(1))) {
+                for row in window.top..window.bottom {
+                    let cells = row * width + window.left..row * width + window.right;
+                    covered[cells.clone()].iter_mut().for_each(|n| *n += 1);
+                    for ((lost, score), whole) in lost.iter_mut().zip(scores).zip(&whole) {
+                        let difference = f64::from(whole - score);
+                        lost[cells.clone()].iter_mut().for_each(|sum| *sum += difference);
+                    }
                 }
             }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        })?;
     let map = |lost: Vec<f64>| -> Result<Tensor> {
         let mean = lost
             .iter()
@@ -82,34 +83,45 @@ fn cover(image: &Tensor, window: &Window, value: f64) -> Result<()> {
     Ok(())
 }
 
-/// Random masks, weighed by the score that each leaves: `Σ S(M ⊙ x) M / (N p)` (RISE, eq. 6). D-RISE weighs by how like
-/// the object's the best box is that each mask leaves.
-fn rise(study: &Study<'_>) -> Result<Outcome> {
-    let (resolved, _) = study.look()?;
+/// Random masks, weighed by the score that each leaves: `Σ S(M ⊙ x) M / (N p)` (RISE, eq. 6).
+pub(super) fn rise(study: &Study<'_>) -> Result<Outcome> {
+    masked(study, |objective, net, output| objective.confidences(net, output))
+}
+
+/// D-RISE weighs by how like the object's the best box is that each mask leaves.
+pub(super) fn d_rise(study: &Study<'_>) -> Result<Outcome> {
+    masked(study, |objective, _, output| objective.similarities(output))
+}
+
+fn masked(
+    study: &Study<'_>,
+    weigh: impl Fn(&dyn Objective, &dyn Call, &Value) -> Result<Tensor>,
+) -> Result<Outcome> {
+    let _no_grad = tch::no_grad_guard();
+    let resolved = study.find_target()?;
     let (height, width) = study.size();
     let masks = Rise::new(study.ask, (height, width))?;
     let device = study.input.device();
     let baseline = study.input.f_full_like(study.ask.baseline)?;
     let mut sum: Option<Tensor> = None;
-    let passes = study.pace.batches(study.ask.n_masks, study.pace.batch, |range| {
-        let masks = masks.some(range)?.f_to_device(device)?;
-        // x′ + M (x − x′): the baseline is 0 in RISE.
-        let batch = baseline.f_add(&study.input.f_sub(&baseline)?.f_mul(&masks)?)?;
-        let output = study.forward(&batch)?;
-        let weights = match study.ask.method {
-            Method::DRise => resolved.objective.similarities(&output)?,
-            _ => resolved.objective.confidences(study.frozen, &output)?,
-        };
-        let part = weights
-            .f_transpose(0, 1)?
-            .f_to_kind(Kind::Float)?
-            .f_mm(&masks.f_flatten(1, -1)?)?;
-        sum = Some(match &sum {
-            Some(sum) => sum.f_add(&part)?,
-            None => part,
-        });
-        Ok(())
-    })?;
+    let passes = study
+        .pace
+        .batches(study.ask.n_masks, study.pace.batch, |range, permit| {
+            let masks = masks.some(range)?.f_to_device(device)?;
+            // x′ + M (x − x′): the baseline is 0 in RISE.
+            let batch = baseline.f_add(&study.input.f_sub(&baseline)?.f_mul(&masks)?)?;
+            let output = study.forward(permit, &batch)?;
+            let weights = weigh(&*resolved.objective, &study.frozen(permit), &output)?;
+            let part = weights
+                .f_transpose(0, 1)?
+                .f_to_kind(Kind::Float)?
+                .f_mm(&masks.f_flatten(1, -1)?)?;
+            sum = Some(match &sum {
+                Some(sum) => sum.f_add(&part)?,
+                None => part,
+            });
+            Ok(())
+        })?;
     let scale = passes.done as f64 * study.ask.p;
     let maps = sum
         .map(|sum| sum.f_div_scalar(scale)?.f_view([-1, height, width])?.f_unbind(0))

@@ -1,23 +1,15 @@
 //! Lays raw maps on the picture that they explain.
 
-use super::{Colormap, Explanation, Map, Method, Render};
+use super::colormap::Colormap;
+use super::explanation::Explanation;
+use super::map::Map;
+use super::options::{Render, View};
 use crate::error::Result;
 use crate::image::{Annotation, Picture, Placement, Rect, annotate, grid, tint};
 
 /// Attributions to single pixels have a few extreme values that would leave the rest without colour: heat is scaled by
 /// the magnitude that this part of the values does not exceed.
 const SHOWN: f64 = 0.99;
-
-/// How an overlay looks.
-#[derive(Debug, Clone, Copy)]
-pub struct Look {
-    /// Its colours; those that fit the method where none are asked for.
-    pub colormap: Option<Colormap>,
-    /// How much of it is heat, 0 to 1.
-    pub alpha: f32,
-    /// What stands beside or under the heat.
-    pub render: Render,
-}
 
 /// The picture that shows `explanations`, all of `picture`: one as it is, several in a grid with their targets.
 ///
@@ -27,10 +19,10 @@ pub fn show(
     picture: &Picture,
     explanations: &[&Explanation],
     placement: &Placement,
-    look: Look,
+    view: View,
 ) -> Result<Picture> {
     let shown =
-        |explanation: &&Explanation| one(picture, explanation.method, &explanation.map, placement, look);
+        |explanation: &&Explanation| one(picture, explanation.signed, &explanation.map, placement, view);
     let pictures = explanations.iter().map(shown).collect::<Result<Vec<_>>>()?;
     if let [only] = &pictures[..] {
         return Ok(only.clone());
@@ -57,14 +49,14 @@ fn title(picture: &Picture, label: String) -> Annotation {
     }
 }
 
-fn one(picture: &Picture, method: Method, map: &Map, placement: &Placement, look: Look) -> Result<Picture> {
-    let alpha = if look.render == Render::Heat {
+fn one(picture: &Picture, is_signed: bool, map: &Map, placement: &Placement, view: View) -> Result<Picture> {
+    let alpha = if view.render == Render::Heat {
         1.0
     } else {
-        look.alpha
+        view.alpha
     };
-    let overlay = overlay(picture, method, map, placement, Look { alpha, ..look })?;
-    match look.render {
+    let overlay = overlay(picture, is_signed, map, placement, View { alpha, ..view })?;
+    match view.render {
         Render::SideBySide => grid(&[picture.clone(), overlay], 2),
         Render::Overlay | Render::Heat => Ok(overlay),
     }
@@ -74,16 +66,16 @@ fn one(picture: &Picture, method: Method, map: &Map, placement: &Placement, look
 /// map is spread over the colours between its own smallest and largest value; a signed one symmetrically around zero.
 fn overlay(
     picture: &Picture,
-    method: Method,
+    is_signed: bool,
     map: &Map,
     placement: &Placement,
-    look: Look,
+    view: View,
 ) -> Result<Picture> {
     // Values lie in 0..=1, so that −1 can only mean that the model did not see the pixel.
     const UNSEEN: f32 = -1.0;
     let map = map.flat();
-    let signed = method.is_signed() && map.min < 0.0;
-    let colormap = look.colormap.unwrap_or(if signed {
+    let signed = is_signed && map.min < 0.0;
+    let colormap = view.colormap.unwrap_or(if signed {
         Colormap::RedBlue
     } else {
         Colormap::Turbo
@@ -94,13 +86,13 @@ fn overlay(
         .map(|v| colormap.color(f32::from(v) / 255.0))
         .collect();
     // White at zero would wash the picture out: where a signed map says little, the picture shows.
-    let fades = signed && look.colormap.is_none() && look.render != Render::Heat;
+    let fades = signed && view.colormap.is_none() && view.render != Render::Heat;
     tint(picture, |index| {
         let value = heat[index];
         let alpha = if fades {
-            (2.0 * look.alpha * (2.0 * value - 1.0).abs()).min(1.0)
+            (2.0 * view.alpha * (2.0 * value - 1.0).abs()).min(1.0)
         } else {
-            look.alpha
+            view.alpha
         };
         (value >= 0.0).then(|| (table[usize::from((value.min(1.0) * 255.0).round() as u8)], alpha))
     })

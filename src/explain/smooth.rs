@@ -4,8 +4,8 @@
 
 use tch::Tensor;
 
-use super::LayerMap;
 use super::cam::Reduction;
+use super::layers::LayerMap;
 use super::objective::Objective;
 use super::options::{Options, Smooth};
 use super::study::{Drawn, Study};

@@ -4,19 +4,20 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::Serialize;
 use tch::Tensor;
-use torch_bridge::{Capture, Module, Tap, Value};
-use utoipa::ToSchema;
+use torch_bridge::{Given, Run, Tap, Value};
 
-use super::objective::{Objective, Resolved, Scene};
-use super::passes::{Pace, Passes};
+use super::layers::{LayerMap, Layers};
+use super::objective::{self, Objective, Resolved, Untouched};
+use super::options::Options;
+use super::pace::Pace;
 use super::target::ResolvedTarget;
-use super::{LayerMap, Layers, Options};
-use crate::engine::session::{Call, Exported, Session};
+use crate::engine::CorePermit;
+use crate::engine::context::Passes;
 use crate::error::Result;
 use crate::image::Placement;
-use crate::tasks::{self, Subject};
+use crate::runtime::{Call, Captured, Held, Program, Transparent};
+use crate::tasks::{self, ModelSpec};
 
 /// Captured graphs that are kept; they share the weights, but each has a graph of its own.
 const CAPTURES_KEPT: usize = 32;
@@ -29,11 +30,16 @@ const GRADIENT_BATCH: usize = 4;
 pub(super) struct Captures(RefCell<Vec<Kept>>);
 
 /// A method, its taps, and the graph.
-type Kept = (String, Vec<Tap>, Rc<Capture>);
+type Kept = (String, Vec<Tap>, Rc<dyn Captured>);
 
 impl Captures {
     /// The graph of `method` with `taps`, made if need be.
-    pub(super) fn get(&self, module: &Module, method: &str, taps: &[Tap]) -> Result<Rc<Capture>> {
+    pub(super) fn get(
+        &self,
+        exported: &dyn Transparent,
+        method: &str,
+        taps: &[Tap],
+    ) -> Result<Rc<dyn Captured>> {
         let mut kept = self.0.borrow_mut();
         let same = |(known, its_taps, _): &&Kept| known == method && its_taps == taps;
         if let Some((.., capture)) = kept.iter().find(same) {
@@ -42,21 +48,21 @@ impl Captures {
         if kept.len() >= CAPTURES_KEPT {
             kept.remove(0);
         }
-        let capture = Rc::new(module.capture(method, taps)?);
+        let capture: Rc<dyn Captured> = exported.capture(method, taps)?.into();
         kept.push((method.to_owned(), taps.to_vec(), Rc::clone(&capture)));
         Ok(capture)
     }
 }
 
-/// See the module's text.
+/// One image to explain, and what its method may use.
 pub(super) struct Study<'a> {
     /// The module as it was exported: layers can be captured, gradients taken.
-    pub(super) exported: &'a Exported,
+    pub(super) exported: &'a dyn Transparent,
     /// The module that predicts: many passes are cheaper with it.
-    pub(super) frozen: &'a Session,
+    pub(super) frozen: &'a dyn Program,
     pub(super) captures: &'a Captures,
     pub(super) layers: &'a Layers,
-    pub(super) subject: &'a Arc<Subject>,
+    pub(super) spec: &'a Arc<ModelSpec>,
     /// `[1, C, H, W]`
     pub(super) input: Tensor,
     pub(super) placement: Placement,
@@ -84,7 +90,7 @@ pub(super) struct Drawn {
 }
 
 /// Whether an attribution adds up to what it explains (integrated gradients).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Completeness {
     /// The sum of the attribution.
     pub sum: f64,
@@ -97,12 +103,12 @@ pub struct Completeness {
 impl Study<'_> {
     /// The method of the module that sees the picture.
     pub(super) fn method(&self) -> &'static str {
-        tasks::methods(self.subject.manifest.task)[0]
+        tasks::methods(self.spec.manifest.task)[0]
     }
 
     /// What that method is given for a batch.
     pub(super) fn argument(&self, batch: &Tensor) -> Result<Value> {
-        tasks::argument(self.subject, batch)
+        tasks::argument(self.spec, batch)
     }
 
     /// Images of a pass with gradients.
@@ -110,42 +116,63 @@ impl Study<'_> {
         self.pace.batch.min(GRADIENT_BATCH)
     }
 
-    pub(super) fn capture(&self, taps: &[Tap]) -> Result<Rc<Capture>> {
-        self.captures.get(&self.exported.module, self.method(), taps)
+    pub(super) fn capture(&self, taps: &[Tap]) -> Result<Rc<dyn Captured>> {
+        self.captures.get(self.exported, self.method(), taps)
+    }
+
+    /// A pass of `capture` that tells its taps nothing.
+    pub(super) fn run(&self, capture: &dyn Captured, permit: &CorePermit<'_>, batch: &Tensor) -> Result<Run> {
+        let given = capture.places().iter().map(|_| Given::Nothing).collect();
+        capture.run(permit, &[self.argument(batch)?], given)
     }
 
     /// The layers that were asked for.
     pub(super) fn asked_layers(&self) -> Result<Vec<&LayerMap>> {
-        self.layers.choose(&self.ask.layers(), self.ask.grid)
+        self.layers.choose(&self.ask.layers, self.ask.grid)
+    }
+
+    /// The module whose layers can be captured, under `permit`.
+    pub(super) fn exported<'p>(&'p self, permit: &'p CorePermit<'p>) -> Held<'p> {
+        Held::new(self.exported, permit)
+    }
+
+    /// The module that predicts, under `permit`.
+    pub(super) fn frozen<'p>(&'p self, permit: &'p CorePermit<'p>) -> Held<'p> {
+        Held::new(self.frozen, permit)
     }
 
     /// What the target means, given the untouched image's output.
     pub(super) fn resolve(&self, net: &dyn Call, output: &Value) -> Result<Resolved> {
-        let scene = Scene {
+        let untouched = Untouched {
             net,
-            subject: self.subject,
+            spec: self.spec,
             input: &self.input,
             placement: &self.placement,
         };
-        scene.resolve(&self.ask.target, output)
+        objective::resolve(&untouched, &self.ask.target, output)
     }
 
     /// A pass of the module that predicts; without gradients.
-    pub(super) fn forward(&self, batch: &Tensor) -> Result<Value> {
-        self.frozen.call(self.method(), &[self.argument(batch)?])
+    pub(super) fn forward(&self, permit: &CorePermit<'_>, batch: &Tensor) -> Result<Value> {
+        self.frozen(permit).call(self.method(), &[self.argument(batch)?])
     }
 
     /// What is explained, found by a pass of its own.
-    pub(super) fn look(&self) -> Result<(Resolved, Value)> {
-        let _turn = self.pace.turn();
-        let output = self.forward(&self.input)?;
-        Ok((self.resolve(self.frozen, &output)?, output))
+    pub(super) fn find_target(&self) -> Result<Resolved> {
+        let permit = self.pace.permit()?;
+        let output = self.forward(&permit, &self.input)?;
+        self.resolve(&self.frozen(&permit), &output)
     }
 
     /// `[n, T]`: the scores of `batch` by the module that predicts.
-    pub(super) fn scores(&self, objective: &dyn Objective, batch: &Tensor) -> Result<Tensor> {
+    pub(super) fn scores(
+        &self,
+        permit: &CorePermit<'_>,
+        objective: &dyn Objective,
+        batch: &Tensor,
+    ) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
-        objective.scores(self.frozen, &self.forward(batch)?)
+        objective.scores(&self.frozen(permit), &self.forward(permit, batch)?)
     }
 
     /// (height, width) of the input.

@@ -2,17 +2,14 @@
 //! is the task's matter; see [`super::objective`].
 
 use std::fmt;
-
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::tasks::Labels;
 use crate::tasks::detection::Bounds;
 
 /// A parsed `target=`.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub enum Target {
     /// Nothing, or `top` where no label is called so: the model's own best answer.
     #[default]
@@ -61,10 +58,10 @@ impl From<&str> for ClassName {
     }
 }
 
-impl TryFrom<String> for Target {
-    type Error = String;
+impl FromStr for Target {
+    type Err = String;
 
-    fn try_from(text: String) -> std::result::Result<Self, String> {
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
         let text = text.trim();
         let index =
             |text: &str, expected: &str| text.trim().parse().map_err(|_| format!("expected {expected}"));
@@ -160,15 +157,13 @@ pub(super) fn refused(message: impl Into<String>) -> Error {
 }
 
 /// What was explained.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ResolvedTarget {
     /// A class of the picture.
     Class {
         /// The class.
         class_id: usize,
         /// Its label.
-        #[schema(example = "Egyptian cat")]
         label: String,
         /// Its score after the model's activation.
         score: f32,
@@ -178,10 +173,8 @@ pub enum ResolvedTarget {
         /// The class.
         class_id: usize,
         /// Its label.
-        #[schema(example = "person")]
         label: String,
         /// The pixel `[x, y]` of the original that was asked for; none: the class's own mask.
-        #[serde(skip_serializing_if = "Option::is_none")]
         pixel: Option<[f64; 2]>,
         /// Cells of the logits' grid whose logits are summed.
         cells: usize,
@@ -193,12 +186,10 @@ pub enum ResolvedTarget {
         /// The class.
         class_id: usize,
         /// Its label.
-        #[schema(example = "cup")]
         label: String,
         /// Its score.
         score: f32,
         /// Where it is.
-        #[serde(rename = "box")]
         bounds: Bounds,
     },
     /// A word of the caption.
@@ -206,7 +197,6 @@ pub enum ResolvedTarget {
         /// Its index.
         word: usize,
         /// Its text.
-        #[schema(example = "boot")]
         text: String,
         /// Its log-probability, given the words before it.
         log_prob: f32,
@@ -221,7 +211,6 @@ pub enum ResolvedTarget {
     /// What a VAE makes of the picture.
     Latent {
         /// `mu[3]`, `sum_mu` or `reconstruction`.
-        #[schema(example = "sum_mu")]
         latent: String,
         /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
         value: f32,
@@ -247,7 +236,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> std::result::Result<Target, String> {
-        Target::try_from(text.to_owned())
+        text.parse()
     }
 
     #[test]

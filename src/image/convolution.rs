@@ -13,7 +13,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{CropBox, FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 
-use super::resample::{Raster, Span};
+use super::span::{Raster, Span};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -220,8 +220,9 @@ fn rounded(sum: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fit::Interpolation;
-    use super::super::resample::{Window, resample};
+    use super::super::resample::resample;
+    use super::super::span::Window;
+    use super::super::spec::Interpolation;
     use super::*;
 
     fn resized(row: &[u8], width: u32, interpolation: Interpolation) -> Vec<u8> {

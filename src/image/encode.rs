@@ -6,13 +6,14 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::picture::Picture;
+use super::pool::PoolThread;
 use crate::error::{Error, Result};
 
 /// `picture` as an 8-bit RGB PNG.
 ///
 /// # Errors
 /// [`Error::InvalidImage`] when the encoder fails, which no valid picture makes it do.
-pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
+pub fn encode_png(_: &PoolThread, picture: &Picture) -> Result<Vec<u8>> {
     let raw = Raw {
         width: picture.width(),
         height: picture.height(),
@@ -25,7 +26,7 @@ pub fn encode_png(picture: &Picture) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// [`Error::InvalidImage`] when the samples do not fill the size.
-pub fn encode_gray_png(width: u32, height: u32, samples: &[u8]) -> Result<Vec<u8>> {
+pub fn encode_gray_png(_: &PoolThread, width: u32, height: u32, samples: &[u8]) -> Result<Vec<u8>> {
     Raw {
         width,
         height,
@@ -40,7 +41,13 @@ pub fn encode_gray_png(width: u32, height: u32, samples: &[u8]) -> Result<Vec<u8
 /// # Errors
 /// [`Error::InvalidImage`] when the indices do not fill the size, the palette has not 1 to 256 colours, or an index
 /// has no colour.
-pub fn encode_indexed_png(width: u32, height: u32, indices: &[u8], palette: &[[u8; 3]]) -> Result<Vec<u8>> {
+pub fn encode_indexed_png(
+    _: &PoolThread,
+    width: u32,
+    height: u32,
+    indices: &[u8],
+    palette: &[[u8; 3]],
+) -> Result<Vec<u8>> {
     if !(1..=256).contains(&palette.len()) {
         return Err(Error::InvalidImage(format!(
             "a palette has 1 to 256 colours, not {}",
@@ -94,7 +101,7 @@ const COLOR_TYPE: usize = 25;
 const AFTER_IHDR: usize = 33;
 const INDEXED: u8 = 3;
 
-/// Turns an 8-bit grey PNG into an indexed one. The two differ in one byte of the header and in the palette chunk
+/// Cores an 8-bit grey PNG into an indexed one. The two differ in one byte of the header and in the palette chunk
 /// (PNG, third edition, 11.2): the compressed samples are the same, and the `image` crate writes only grey.
 fn with_palette(gray: &[u8], palette: &[[u8; 3]]) -> Vec<u8> {
     let mut png = gray[..AFTER_IHDR].to_vec();
@@ -121,20 +128,26 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::pool::Pool;
     use super::super::{Limits, decode};
     use super::*;
+
+    /// Runs `work` on a pool.
+    fn on_pool<T: Send>(work: impl FnOnce(&PoolThread) -> T + Send) -> T {
+        Pool::new(1).expect("a thread").block(work)
+    }
 
     #[test]
     fn pictures_come_back_as_they_were() {
         let data = (0..5 * 4 * 3).map(|i| (i * 37 % 256) as u8).collect();
         let picture = Picture::new(5, 4, data).expect("a picture");
-        let png = encode_png(&picture).expect("a PNG");
+        let png = on_pool(|thread| encode_png(thread, &picture)).expect("a PNG");
         assert_eq!(decode(&png, &Limits::default()), Ok(picture));
     }
 
     #[test]
     fn grey_comes_back_in_three_equal_channels() {
-        let png = encode_gray_png(3, 1, &[0, 128, 255]).expect("a PNG");
+        let png = on_pool(|thread| encode_gray_png(thread, 3, 1, &[0, 128, 255])).expect("a PNG");
         let picture = decode(&png, &Limits::default()).expect("a picture");
         assert_eq!(picture.data(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
     }
@@ -142,7 +155,7 @@ mod tests {
     #[test]
     fn indices_are_shown_in_the_colours_of_the_palette() {
         let palette = [[1, 2, 3], [40, 50, 60], [7, 8, 9]];
-        let png = encode_indexed_png(2, 2, &[0, 2, 1, 1], &palette).expect("a PNG");
+        let png = on_pool(|thread| encode_indexed_png(thread, 2, 2, &[0, 2, 1, 1], &palette)).expect("a PNG");
         let picture = decode(&png, &Limits::default()).expect("its checksums are right");
         assert_eq!(picture.data(), [1, 2, 3, 7, 8, 9, 40, 50, 60, 40, 50, 60]);
         assert_eq!(png[COLOR_TYPE], INDEXED);
@@ -150,11 +163,13 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_together_is_refused() {
-        assert!(encode_indexed_png(1, 1, &[3], &[[0; 3]; 3]).is_err());
-        assert!(encode_indexed_png(1, 1, &[0], &[]).is_err());
-        assert!(encode_indexed_png(1, 1, &[0], &[[0; 3]; 257]).is_err());
-        assert!(encode_gray_png(2, 2, &[0; 3]).is_err());
-        assert!(encode_gray_png(0, 2, &[]).is_err());
+        on_pool(|thread| {
+            assert!(encode_indexed_png(thread, 1, 1, &[3], &[[0; 3]; 3]).is_err());
+            assert!(encode_indexed_png(thread, 1, 1, &[0], &[]).is_err());
+            assert!(encode_indexed_png(thread, 1, 1, &[0], &[[0; 3]; 257]).is_err());
+            assert!(encode_gray_png(thread, 2, 2, &[0; 3]).is_err());
+            assert!(encode_gray_png(thread, 0, 2, &[]).is_err());
+        });
     }
 
     #[test]

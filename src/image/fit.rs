@@ -7,131 +7,31 @@
 //!
 //! Same result as torchvision's transforms on a PIL image, within 1 of 255.
 
-use serde::{Deserialize, Serialize};
-
 use super::picture::{CHANNELS, Picture};
 use super::placement::{Axis, Placement};
-use super::resample::{Raster, Window, resample};
+use super::resample::resample;
+use super::span::{Raster, Window};
+use super::spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 use crate::error::{Error, Result};
-
-/// How a picture of any shape becomes an input of one size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResizeMode {
-    /// The shorter side to `resize_to`, then the centre: torchvision's `Resize(n)`, `CenterCrop(size)`.
-    ShorterSide,
-    /// Both sides to the input's, whatever that does to the proportions: torchvision's `Resize((h, w))`.
-    Stretch,
-    /// As large as fits, centred, the rest filled: Ultralytics' `LetterBox`.
-    Letterbox,
-    /// The picture must have the input's size already.
-    None,
-}
-
-/// How pixels between pixels are found; antialiased as Pillow does, except `Nearest`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Interpolation {
-    /// The pixel that covers the point.
-    Nearest,
-    /// Triangle filter.
-    Bilinear,
-    /// Cubic convolution, a = -0.5.
-    Bicubic,
-}
-
-/// Which channels the model takes, in which order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Color {
-    /// Red, green, blue.
-    Rgb,
-    /// Blue, green, red.
-    Bgr,
-    /// One channel, ITU-R 601 luma as Pillow's `convert("L")`, taken before resizing.
-    Gray,
-}
-
-impl Color {
-    /// Number of channels.
-    #[must_use]
-    pub fn channels(self) -> usize {
-        match self {
-            Self::Rgb | Self::Bgr => 3,
-            Self::Gray => 1,
-        }
-    }
-}
-
-/// How a JPEG's pixels are found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, Default)]
-#[serde(rename_all = "snake_case")]
-pub enum Decoding {
-    /// At 1/2, 1/4 or 1/8 of its size where that is still at least 1.5 times what it is resized to: the decoder then
-    /// leaves out frequencies that resizing would.
-    #[default]
-    Scaled,
-    /// Every pixel, as Pillow decodes it.
-    Exact,
-}
-
-/// How a picture becomes a model's input.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fit {
-    /// (height, width) of the input, in pixels.
-    pub size: (u32, u32),
-    /// How the shape is met.
-    pub mode: ResizeMode,
-    /// `ShorterSide` only: length of the shorter side before the crop; the shorter side of `size` when absent.
-    pub resize_to: Option<u32>,
-    /// How pixels between pixels are found.
-    pub interpolation: Interpolation,
-    /// Channels of the input.
-    pub color: Color,
-    /// `Letterbox` only: the value of every channel of the border. Ultralytics fills with [`Fit::LETTERBOX_FILL`].
-    pub letterbox_fill: u8,
-    /// Whether a JPEG may be decoded smaller than it is.
-    pub decoding: Decoding,
-}
-
-impl Fit {
-    /// The grey that YOLO models are trained with around letterboxed pictures.
-    pub const LETTERBOX_FILL: u8 = 114;
-}
-
-/// One model input before normalisation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tile {
-    /// Height in pixels.
-    pub height: u32,
-    /// Width in pixels.
-    pub width: u32,
-    /// Samples a pixel: 3 or 1.
-    pub channels: usize,
-    /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for.
-    pub data: Vec<u8>,
-    /// Where the tile lies on the original picture.
-    pub placement: Placement,
-}
 
 /// Makes the model's input from `picture`.
 ///
 /// # Errors
 /// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size, and when
 /// the input has no pixels.
-pub fn fit(picture: &Picture, fit: &Fit) -> Result<Tile> {
+pub fn fit(picture: &Picture, fit: &Fit) -> Result<ModelInput> {
     fit_reduced(picture, (picture.width(), picture.height()), fit)
 }
 
 /// [`fit`] of an original of `original` (width, height) that was decoded smaller, as `picture`.
-pub(super) fn fit_reduced(picture: &Picture, original: (u32, u32), fit: &Fit) -> Result<Tile> {
+pub(super) fn fit_reduced(picture: &Picture, original: (u32, u32), fit: &Fit) -> Result<ModelInput> {
     let layout = Layout::new(original, fit)?;
     let (height, width) = fit.size;
     let mut data = layout.render(picture, fit)?;
     if fit.color == Color::Bgr {
         data.chunks_exact_mut(CHANNELS).for_each(|pixel| pixel.swap(0, 2));
     }
-    Ok(Tile {
+    Ok(ModelInput {
         height,
         width,
         channels: fit.color.channels(),
@@ -249,14 +149,16 @@ impl Layout {
         if (window.width, window.height) == (width, height) {
             return Ok(pixels);
         }
-        let mut tile = vec![self.fill; width as usize * height as usize * channels];
+        let mut model_input = vec![self.fill; width as usize * height as usize * channels];
         let (row_bytes, tile_bytes) = (window.width as usize * channels, width as usize * channels);
         let left = columns.border as usize * channels;
-        let below = tile.chunks_exact_mut(tile_bytes).skip(rows.border as usize);
+        let below = model_input
+            .chunks_exact_mut(tile_bytes)
+            .skip(rows.border as usize);
         for (into, row) in below.zip(pixels.chunks_exact(row_bytes)) {
             into[left..left + row_bytes].copy_from_slice(row);
         }
-        Ok(tile)
+        Ok(model_input)
     }
 
     fn placement(&self, original: (u32, u32), fit: &Fit) -> Placement {

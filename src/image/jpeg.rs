@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::Decoded;
+use super::decoded::Decoded;
 use super::jpeg_header::{Header, invalid};
 use super::limits::Limits;
 use super::orientation::Orientation;
@@ -25,7 +25,7 @@ const HARMLESS: [&str; 5] = [
     "Invalid SOS parameters for sequential JPEG",
 ];
 
-/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and turns it upright, as many times
+/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and cores it upright, as many times
 /// smaller (1, 2, 4 or 8) as `reduction` says of its upright width and height.
 pub(super) fn decode(
     bytes: &[u8],

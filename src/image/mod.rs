@@ -2,7 +2,7 @@
 //!
 //! The way in is [`decode`]: the format is sniffed from the content, the header's claim is held against [`Limits`]
 //! before pixels are allocated, and what comes out is an upright 8-bit RGB [`Picture`] with the values that Pillow
-//! gives. [`fit`] then makes the [`Tile`] that a model sees, as torchvision's transforms do, and keeps the
+//! gives. [`fit`] then makes the [`ModelInput`] that a model sees, as torchvision's transforms do, and keeps the
 //! [`Placement`] by which boxes, masks and saliency maps find their way back onto the picture.
 //!
 //! Invariants: no input panics, every refusal is one of `EmptyBody`, `UnsupportedMediaType`, `InvalidImage` and
@@ -10,6 +10,7 @@
 
 mod annotate;
 mod convolution;
+mod decoded;
 mod encode;
 mod fit;
 mod jpeg;
@@ -18,21 +19,27 @@ mod limits;
 mod orientation;
 mod picture;
 mod placement;
+mod pool;
 mod raster;
 mod resample;
 mod samples;
 mod sniff;
+mod span;
+mod spec;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use annotate::{Annotation, annotate, class_color, grid, tint};
 pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
-pub use fit::{Color, Decoding, Fit, Interpolation, ResizeMode, Tile, fit};
+pub use fit::fit;
 pub use limits::Limits;
 pub use picture::Picture;
 pub use placement::{Placement, Rect};
+pub use pool::{Pool, PoolThread};
+pub use spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 
 use crate::error::{Error, Result};
+use decoded::Decoded;
 use sniff::Format;
 
 /// Decodes a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF, told apart by content, into an upright RGB picture.
@@ -52,42 +59,23 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 ///
 /// # Errors
 /// As [`decode`] and [`fit`].
-pub fn tile(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<Tile> {
+pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInput> {
     let decoded = decode_reduced(bytes, limits, &|original| fit::reduction(original, fit))?;
     fit::fit_reduced(&decoded.picture, decoded.original, fit)
 }
 
-/// [`decode`] and [`tile`] for whoever needs both: the same two results, at the lesser cost where they share work.
+/// [`decode`] and [`model_input`] for whoever needs both: the same two results, at the lesser cost where they share work.
 ///
 /// # Errors
 /// As [`decode`] and [`fit`].
-pub fn picture_and_tile(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<(Picture, Tile)> {
+pub fn picture_and_model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<(Picture, ModelInput)> {
     let decoded = decode_reduced(bytes, limits, &|_| 1)?;
-    let tile = if decoded.reducible && fit::reduction(decoded.original, fit) > 1 {
-        tile(bytes, limits, fit)?
+    let model_input = if decoded.reducible && fit::reduction(decoded.original, fit) > 1 {
+        model_input(bytes, limits, fit)?
     } else {
         self::fit(&decoded.picture, fit)?
     };
-    Ok((decoded.picture, tile))
-}
-
-/// An upright picture, and what is known of where it came from.
-struct Decoded {
-    picture: Picture,
-    /// (width, height) of the upright original.
-    original: (u32, u32),
-    /// Whether the format can be decoded smaller than it is.
-    reducible: bool,
-}
-
-impl From<Picture> for Decoded {
-    fn from(picture: Picture) -> Self {
-        Self {
-            original: (picture.width(), picture.height()),
-            picture,
-            reducible: false,
-        }
-    }
+    Ok((decoded.picture, model_input))
 }
 
 /// Decodes `bytes`, a JPEG as many times smaller as `reduction` says of its upright size.

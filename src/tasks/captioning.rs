@@ -4,106 +4,79 @@
 //! of one of them. Memory and state may be any nest of tensors with the rows in dimension 0; after each step their
 //! rows are picked anew, as the beams go on.
 
+mod beam;
 mod decoder;
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
-use tokio::sync::mpsc;
-use utoipa::{IntoParams, ToSchema};
 
-use super::beam::{Hypothesis, Next, Rules, Search};
-use super::{Breach, Item, Subject, Task};
-use crate::engine::session::{Call, Session};
-use crate::engine::staging::floats;
+use super::bounds::within;
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::spec::ModelSpec;
+use crate::engine::context::{Context, Event};
 use crate::error::{Error, Result};
-use crate::repository::manifest::CaptioningOutput;
+use crate::image::ModelInput;
+use crate::manifest::CaptioningOutput;
+use crate::runtime::Call;
+use crate::runtime::staging::floats;
+use beam::{Hypothesis, Next, Rules, Search};
 pub(crate) use decoder::Decoder;
 
-/// Parameters of a captioning.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Options {
-    /// Beginnings that the search keeps; 1 is greedy.
-    #[param(required = false, minimum = 1, maximum = 32, default = 1)]
-    pub beams: usize,
-    /// Words at most, the end among them. Default: as model.toml says.
-    #[param(required = false, minimum = 1, maximum = 512)]
-    pub max_length: Option<usize>,
-    /// A caption's score is its log-probability over its length to this power.
-    #[param(required = false, minimum = 0, maximum = 4, default = 0.0)]
-    pub length_penalty: f64,
-    /// Whether each word bears its attention map.
-    #[param(required = false, default = true)]
-    pub attention: bool,
-}
+/// A picture to a caption; its words are told as soon as they are certain.
+#[derive(Debug, Clone, Copy)]
+pub struct Caption;
 
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            beams: 1,
-            max_length: None,
-            length_penalty: 0.0,
-            attention: true,
-        }
-    }
+/// What is asked of a captioning, within its bounds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    beams: usize,
+    max_length: Option<usize>,
+    length_penalty: f64,
+    attention: bool,
 }
 
 impl Options {
-    /// Checks what the types cannot say.
+    /// `beams`: beginnings that the search keeps, 1 is greedy. `max_length`: words at most, the end among them; else as
+    /// model.toml says. `length_penalty`: a caption's score is its log-probability over its length to this power.
+    /// `attention`: whether each word bears its attention map.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`]
-    pub fn validate(&self) -> Result<()> {
-        if !(1..=32).contains(&self.beams) {
-            return Err(Error::parameter(
-                "beams",
-                format!("found {}, expected 1 to 32", self.beams),
-            ));
-        }
-        if let Some(found) = self.max_length.filter(|n| !(1..=512).contains(n)) {
-            return Err(Error::parameter(
-                "max_length",
-                format!("found {found}, expected 1 to 512"),
-            ));
-        }
-        if !(0.0..=4.0).contains(&self.length_penalty) {
-            let found = self.length_penalty;
-            return Err(Error::parameter(
-                "length_penalty",
-                format!("found {found}, expected 0 to 4"),
-            ));
-        }
-        Ok(())
+    pub fn new(
+        beams: usize,
+        max_length: Option<usize>,
+        length_penalty: f64,
+        attention: bool,
+    ) -> Result<Self> {
+        Ok(Self {
+            beams: within("beams", beams, 1, 32)?,
+            max_length: max_length
+                .map(|found| within("max_length", found, 1, 512))
+                .transpose()?,
+            length_penalty: within("length_penalty", length_penalty, 0.0, 4.0)?,
+            attention,
+        })
+    }
+
+    /// Words of a caption at most, where the request says so.
+    #[must_use]
+    pub fn max_length(&self) -> Option<usize> {
+        self.max_length
     }
 }
 
-/// A word as soon as it is certain.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Word {
-    /// Its place in the caption, from 0.
-    pub index: usize,
-    /// The word.
-    pub text: String,
-}
-
-/// Where words go while they are found. It has room for a whole caption, so that a worker never waits for it.
-pub type Listener = mpsc::Sender<Word>;
-
 /// The caption of one image.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// One caption.
-    pub captions: Vec<Caption>,
+    pub captions: Vec<Captioned>,
 }
 
 /// A caption.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub struct Caption {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Captioned {
     /// Its words, without the end.
-    #[schema(example = "a boot left of a bag")]
     pub text: String,
     /// The log-probability of all tokens, the end among them.
     pub log_prob: f64,
@@ -114,22 +87,20 @@ pub struct Caption {
 }
 
 /// A token of a caption.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Token {
     /// Its line in the vocabulary.
     pub token_id: usize,
     /// Its text.
-    #[schema(example = "boot")]
     pub text: String,
     /// Its log-probability, given those before it.
     pub log_prob: f32,
     /// Where the model looked when it chose it, if it says.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub attention: Option<Attention>,
 }
 
 /// The weights of one word over the cells of the picture.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
     /// `[rows, columns]`
     pub shape: [usize; 2],
@@ -137,20 +108,46 @@ pub struct Attention {
     pub data: Vec<f32>,
 }
 
-/// The task itself.
-pub(super) struct Captioning;
+impl Operation for Caption {
+    type Input = ModelInput;
+    type Options = Options;
+    type Output = Prediction;
+    type Queue = TicketOf<Self>;
+}
 
-impl Task for Captioning {
+impl Batched for Caption {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
+        let vocabulary = Vocabulary::of(spec)?;
+        let mut captions: Vec<Running<'_>> = batch
+            .iter()
+            .map(|asked| Running::new(&asked.input.options, asked.context, &vocabulary))
+            .collect();
+        let mut decoder = Decoder::start(net, pictures::<Self>(net, spec, batch)?)?;
+        let looks = search_all(&mut decoder, &mut captions, &vocabulary)?;
+        let finished = captions.into_iter().map(|caption| {
+            let caption = caption.finish(&vocabulary, &looks)?;
+            Ok(Prediction {
+                captions: vec![caption],
+            })
+        });
+        Ok(finished.collect())
+    }
+}
+
+/// `start(x) → (memory, state)`, `step(token[N], memory, state) → (logits[N, V], state, attention[N, P])`
+pub(super) struct Steps;
+
+impl Contract for Steps {
     fn methods(&self) -> &'static [&'static str] {
         &["start", "step"]
     }
 
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let vocabulary = Vocabulary::of(subject)?;
-        let input = subject.blank(size, session.device())?;
-        let mut decoder = Decoder::start(session, input)?;
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let vocabulary = Vocabulary::of(spec)?;
+        let input = spec.blank(size, net.device())?;
+        let mut decoder = Decoder::start(net, input)?;
         let step = decoder.step(&vec![vocabulary.start; size])?;
-        let (shape, words) = (step.log_probs.size(), subject.labels.len());
+        let (shape, words) = (step.log_probs.size(), spec.labels.len());
         if shape != [size as i64, words as i64] {
             let expected = format!("[{size}, {words}]: one for each label");
             return Err(format!("step answered logits {shape:?}, expected {expected}").into());
@@ -167,31 +164,6 @@ impl Task for Captioning {
             }
             _ => Ok(()),
         }
-    }
-
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let vocabulary = Vocabulary::of(subject)?;
-        let mut captions = Vec::with_capacity(items.len());
-        for item in items {
-            let super::Options::Captioning(options, listener) = &item.options else {
-                return Err(Error::Internal("options of another task".into()));
-            };
-            captions.push(Running::new(options, listener.as_ref(), &vocabulary));
-        }
-        let mut decoder = Decoder::start(session, subject.batch_of(items, session.device())?)?;
-        let looks = search_all(&mut decoder, &mut captions, &vocabulary)?;
-        let finished = captions.into_iter().map(|caption| {
-            let caption = caption.finish(&vocabulary, &looks)?;
-            Ok(super::Prediction::Captioning(Prediction {
-                captions: vec![caption],
-            }))
-        });
-        Ok(finished.collect())
     }
 }
 
@@ -270,12 +242,12 @@ struct Running<'a> {
     rules: Rules,
     search: Search,
     attention: bool,
-    listener: Option<&'a Listener>,
+    context: &'a Context,
     told: usize,
 }
 
 impl<'a> Running<'a> {
-    fn new(options: &Options, listener: Option<&'a Listener>, vocabulary: &Vocabulary<'_>) -> Self {
+    fn new(options: &Options, context: &'a Context, vocabulary: &Vocabulary<'_>) -> Self {
         let rules = Rules {
             beams: options.beams,
             max_length: options.max_length.unwrap_or(vocabulary.keys.max_length),
@@ -286,26 +258,24 @@ impl<'a> Running<'a> {
             rules,
             search: Search::new(rules),
             attention: options.attention,
-            listener,
+            context,
             told: 0,
         }
     }
 
     /// Sends the words that have become certain.
     fn tell(&mut self, vocabulary: &Vocabulary<'_>) {
-        let Some(listener) = self.listener else { return };
         let certain = self.search.certain();
         for (index, &token) in certain.iter().enumerate().skip(self.told) {
             if token != vocabulary.end {
                 let text = vocabulary.text(token);
-                // A listener that has left misses nothing: its caption is dropped at the end.
-                drop(listener.try_send(Word { index, text }));
+                self.context.progress.tell(Event::Word { index, text });
             }
         }
         self.told = certain.len();
     }
 
-    fn finish(self, vocabulary: &Vocabulary<'_>, looks: &Looks) -> Result<Caption> {
+    fn finish(self, vocabulary: &Vocabulary<'_>, looks: &Looks) -> Result<Captioned> {
         let (rules, wants) = (self.rules, self.attention);
         let best = self
             .search
@@ -324,7 +294,7 @@ impl<'a> Running<'a> {
             log_prob: best.log_probs[index],
             attention: wants.then(|| vocabulary.attention(&best, index, looks)).flatten(),
         };
-        Ok(Caption {
+        Ok(Captioned {
             text,
             log_prob: best.total,
             complete,
@@ -335,34 +305,34 @@ impl<'a> Running<'a> {
 
 /// The words, and the tokens that are none.
 pub(crate) struct Vocabulary<'a> {
-    subject: &'a Subject,
+    spec: &'a ModelSpec,
     pub(crate) keys: &'a CaptioningOutput,
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
 impl<'a> Vocabulary<'a> {
-    pub(crate) fn of(subject: &'a Subject) -> Result<Self> {
-        let keys = subject.manifest.output.captioning.as_ref();
+    pub(crate) fn of(spec: &'a ModelSpec) -> Result<Self> {
+        let keys = spec.manifest.output.captioning.as_ref();
         let keys = keys.ok_or_else(|| Error::Internal("a captioner without its keys".into()))?;
         let find = |key: &str, token: &str| {
-            let position = subject.labels.names().iter().position(|label| label == token);
-            position.ok_or_else(|| Error::InvalidModel {
-                problems: vec![format!(
+            let position = spec.labels.names().iter().position(|label| label == token);
+            position.ok_or_else(|| {
+                Error::model(format!(
                     "output.{key}: the labels have no line \"{token}\"; they are the vocabulary"
-                )],
+                ))
             })
         };
         Ok(Self {
             start: find("start_token", &keys.start_token)?,
             end: find("end_token", &keys.end_token)?,
-            subject,
+            spec,
             keys,
         })
     }
 
     fn text(&self, token: usize) -> String {
-        self.subject.labels.name(token)
+        self.spec.labels.name(token)
     }
 
     /// What the model looked at when it emitted a token.

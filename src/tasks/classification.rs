@@ -1,95 +1,68 @@
 //! Classification: logits `[B, K]` to the best classes.
 
-use serde::{Deserialize, Serialize};
+use std::num::NonZeroUsize;
+
 use tch::{Kind, Tensor};
-use utoipa::{IntoParams, ToSchema};
 
-use super::{Breach, Item, Labels, Subject, Task};
-use crate::engine::session::{Call, Session};
+use super::labels::Labels;
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::repository::manifest::Activation;
+use crate::image::ModelInput;
+use crate::manifest::Activation;
+use crate::runtime::Call;
 
-/// Parameters of a classification.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+/// A picture to its best classes.
+#[derive(Debug, Clone, Copy)]
+pub struct Classify;
+
+/// What is asked of a classification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How many classes to answer, best first; all of them if there are fewer.
-    #[param(minimum = 1, default = 5)]
-    pub top_k: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { top_k: 5 }
-    }
-}
-
-impl Options {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`]
-    pub fn validate(&self) -> Result<()> {
-        if self.top_k == 0 {
-            return Err(Error::parameter(
-                "top_k",
-                "found 0, expected a whole number, at least 1",
-            ));
-        }
-        Ok(())
-    }
+    pub top_k: NonZeroUsize,
 }
 
 /// The best classes of one image.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Best first.
     pub classes: Vec<Class>,
 }
 
 /// One class and its score.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Class {
     /// The index of the logit.
     pub class_id: usize,
     /// Its label; the index as text where the model has no labels.
-    #[schema(example = "Egyptian cat")]
     pub label: String,
     /// After the model's activation (softmax: a probability).
     pub score: f32,
 }
 
-/// The task itself.
-pub(super) struct Classification;
+impl Operation for Classify {
+    type Input = ModelInput;
+    type Options = Options;
+    type Output = Prediction;
+    type Queue = TicketOf<Self>;
+}
 
-impl Task for Classification {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let input = subject.blank(size, session.device())?;
-        let logits = session.forward(input)?;
-        Ok(check(&logits, size, &subject.labels)?)
-    }
-
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let logits = session.forward(subject.batch_of(items, session.device())?)?;
-        let options = items.iter().map(options).collect::<Result<Vec<_>>>()?;
-        let predictions = finish(&logits, subject, &options)?;
-        Ok(predictions
-            .into_iter()
-            .map(|p| p.map(super::Prediction::Classification))
-            .collect())
+impl Batched for Classify {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
+        let logits = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        let options: Vec<Options> = batch.iter().map(|asked| asked.input.options).collect();
+        finish(&logits, spec, &options)
     }
 }
 
-fn options(item: &Item) -> Result<&Options> {
-    match &item.options {
-        super::Options::Classification(options) => Ok(options),
-        _ => Err(Error::Internal("options of another task".into())),
+/// `forward(x[B, C, H, W]) → logits[B, K]`
+pub(super) struct Logits;
+
+impl Contract for Logits {
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let logits = net.forward(spec.blank(size, net.device())?)?;
+        Ok(check(&logits, size, &spec.labels)?)
     }
 }
 
@@ -121,22 +94,22 @@ pub fn scores(logits: &Tensor, activation: Activation) -> Result<Tensor> {
 }
 
 /// The `top_k` best classes of each row of `logits [B, K]`; the choice happens on the device.
-fn finish(logits: &Tensor, subject: &Subject, options: &[&Options]) -> Result<Vec<Result<Prediction>>> {
+fn finish(logits: &Tensor, spec: &ModelSpec, options: &[Options]) -> Result<Vec<Result<Prediction>>> {
     let classes = logits.size().last().copied().unwrap_or(0);
-    let asked = options.iter().map(|o| o.top_k).max().unwrap_or(1);
+    let asked = options.iter().map(|o| o.top_k.get()).max().unwrap_or(1);
     let k = classes.min(i64::try_from(asked).unwrap_or(i64::MAX));
-    let scores = scores(logits, subject.manifest.output.activation)?;
+    let scores = scores(logits, spec.manifest.output.activation)?;
     let (values, indices) = scores.f_topk(k, -1, true, true)?;
     let values: Vec<f32> = Vec::try_from(values.f_flatten(0, -1)?)?;
     let indices: Vec<i64> = Vec::try_from(indices.f_flatten(0, -1)?)?;
     let k = usize::try_from(k).unwrap_or(0).max(1);
     let rows = values.chunks(k).zip(indices.chunks(k)).zip(options);
     Ok(rows
-        .map(|((values, indices), options)| row(values, indices, subject, options.top_k))
+        .map(|((values, indices), options)| row(values, indices, spec, options.top_k.get()))
         .collect())
 }
 
-fn row(values: &[f32], indices: &[i64], subject: &Subject, top_k: usize) -> Result<Prediction> {
+fn row(values: &[f32], indices: &[i64], spec: &ModelSpec, top_k: usize) -> Result<Prediction> {
     if values.iter().any(|v| !v.is_finite()) {
         return Err(Error::InferenceFailed(
             "the model answered NaN or infinity".into(),
@@ -146,7 +119,7 @@ fn row(values: &[f32], indices: &[i64], subject: &Subject, top_k: usize) -> Resu
         let class_id = usize::try_from(index).unwrap_or(0);
         Class {
             class_id,
-            label: subject.labels.name(class_id),
+            label: spec.labels.name(class_id),
             score,
         }
     };
@@ -158,14 +131,19 @@ fn row(values: &[f32], indices: &[i64], subject: &Subject, top_k: usize) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::manifest::Manifest;
+    use crate::manifest::Manifest;
 
-    fn subject(activation: &str, labels: &[&str]) -> Subject {
+    fn top(k: usize) -> Options {
+        let top_k = NonZeroUsize::new(k).expect("not 0");
+        Options { top_k }
+    }
+
+    fn spec(activation: &str, labels: &[&str]) -> ModelSpec {
         let text = format!(
             "task = \"classification\"\n[input]\nsize = [2, 2]\n[output]\nactivation = \"{activation}\""
         );
         let manifest = Manifest::parse(&text).expect("a right manifest");
-        Subject::new(manifest, Labels::new(labels.iter().map(ToString::to_string)))
+        ModelSpec::new(manifest, Labels::new(labels.iter().map(ToString::to_string)))
     }
 
     fn logits(rows: &[[f32; 3]]) -> Tensor {
@@ -175,9 +153,8 @@ mod tests {
     #[test]
     fn each_row_gets_its_own_top_k_best_first() {
         let logits = logits(&[[1.0, 3.0, 2.0], [0.0, -1.0, 5.0]]);
-        let subject = subject("none", &["a", "b", "c"]);
-        let rows =
-            finish(&logits, &subject, &[&Options { top_k: 2 }, &Options { top_k: 9 }]).expect("finite");
+        let spec = spec("none", &["a", "b", "c"]);
+        let rows = finish(&logits, &spec, &[top(2), top(9)]).expect("finite");
         let labels = |row: &Result<Prediction>| -> String {
             row.as_ref()
                 .expect("finite")
@@ -195,7 +172,7 @@ mod tests {
     #[test]
     fn softmax_sums_to_one_and_matches_its_closed_form() {
         let logits = logits(&[[0.0, 1.0f32.ln(), 2.0f32.ln()]]);
-        let rows = finish(&logits, &subject("softmax", &[]), &[&Options { top_k: 3 }]).expect("finite");
+        let rows = finish(&logits, &spec("softmax", &[]), &[top(3)]).expect("finite");
         let classes = &rows[0].as_ref().expect("finite").classes;
         assert!((classes[0].score - 0.5).abs() < 1e-6 && (classes[1].score - 0.25).abs() < 1e-6);
         assert_eq!(classes[0].label, "2", "without labels, the index");
@@ -204,7 +181,7 @@ mod tests {
     #[test]
     fn a_row_that_is_not_finite_fails_alone() {
         let logits = logits(&[[f32::NAN, 0.0, 0.0], [1.0, 2.0, 3.0]]);
-        let rows = finish(&logits, &subject("none", &[]), &[&Options::default(); 2]).expect("a batch");
+        let rows = finish(&logits, &spec("none", &[]), &[top(5); 2]).expect("a batch");
         assert!(rows[0].is_err() && rows[1].is_ok());
     }
 

@@ -1,94 +1,77 @@
 //! Detection: boxes and class scores in one of three contracts, to objects in the original picture. Scores below
 //! the threshold stay on the device; what is left is suppressed class by class and mapped back.
 
+mod nms;
 mod raw;
 
-use serde::{Deserialize, Serialize};
-use tch::Tensor;
-use utoipa::{IntoParams, ToSchema};
+use std::num::NonZeroUsize;
 
-pub(crate) use super::nms::iou;
-use super::nms::{Candidate, suppress};
-use super::{Breach, Item, Labels, Subject, Task};
-use crate::engine::session::{Call, Session};
+use tch::Tensor;
+
+use super::bounds::Fraction;
+use super::labels::Labels;
+use super::operation::{Batch, Batched, Breach, Contract, Operation, Request, TicketOf, pictures};
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::image::Placement;
-use crate::repository::manifest::{DetectionFormat, DetectionOutput};
+use crate::image::{ModelInput, Placement};
+use crate::manifest::{DetectionFormat, DetectionOutput};
+use crate::runtime::Call;
+pub(crate) use nms::iou;
+use nms::{Candidate, suppress};
 pub(crate) use raw::{ClassScores, Raw, argument, parse};
 
-/// Parameters of a detection; what is not given is as model.toml says.
-#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
+/// A picture to the objects in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Detect;
+
+/// What is asked of a detection; what is not given is as model.toml says.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Options {
     /// Objects with a lower score are left out.
-    #[param(required = false, minimum = 0, maximum = 1)]
-    pub score_threshold: Option<f32>,
+    pub score_threshold: Option<Fraction>,
     /// Of two boxes of a class that overlap more (intersection over union), the lesser goes.
-    #[param(required = false, minimum = 0, maximum = 1)]
-    pub iou_threshold: Option<f32>,
+    pub iou_threshold: Option<Fraction>,
     /// Objects in the answer at most, best first.
-    #[param(required = false, minimum = 1)]
-    pub max_detections: Option<usize>,
+    pub max_detections: Option<NonZeroUsize>,
 }
 
 impl Options {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`]
-    pub fn validate(&self) -> Result<()> {
-        for (name, value) in [
-            ("score_threshold", self.score_threshold),
-            ("iou_threshold", self.iou_threshold),
-        ] {
-            if let Some(found) = value.filter(|v| !(0.0..=1.0).contains(v)) {
-                return Err(Error::parameter(name, format!("found {found}, expected 0 to 1")));
-            }
-        }
-        if self.max_detections == Some(0) {
-            return Err(Error::parameter(
-                "max_detections",
-                "found 0, expected a whole number, at least 1",
-            ));
-        }
-        Ok(())
-    }
-
     fn over(&self, defaults: &DetectionOutput) -> DetectionOutput {
         DetectionOutput {
             format: defaults.format,
-            score_threshold: self.score_threshold.unwrap_or(defaults.score_threshold),
-            iou_threshold: self.iou_threshold.unwrap_or(defaults.iou_threshold),
-            max_detections: self.max_detections.unwrap_or(defaults.max_detections),
+            score_threshold: self
+                .score_threshold
+                .map_or(defaults.score_threshold, Fraction::get),
+            iou_threshold: self.iou_threshold.map_or(defaults.iou_threshold, Fraction::get),
+            max_detections: self
+                .max_detections
+                .map_or(defaults.max_detections, NonZeroUsize::get),
         }
     }
 }
 
 /// The objects of one image.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// Best first.
     pub objects: Vec<Object>,
 }
 
 /// One object.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// The index of the class.
     pub class_id: usize,
     /// Its label; the index as text where the model has no labels.
-    #[schema(example = "person")]
     pub label: String,
     /// How sure the model is.
     pub score: f32,
     /// Where it is.
-    #[serde(rename = "box")]
     pub bounds: Bounds,
 }
 
 /// A box in pixels of the original picture, clipped to it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bounds {
     /// Left edge.
     pub x_min: f32,
@@ -100,55 +83,55 @@ pub struct Bounds {
     pub y_max: f32,
 }
 
-/// The task itself.
-pub(super) struct Detection;
+impl Operation for Detect {
+    type Input = ModelInput;
+    type Options = Options;
+    type Output = Prediction;
+    type Queue = TicketOf<Self>;
+}
 
-impl Task for Detection {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let input = subject.blank(size, session.device())?;
-        let keys = keys(subject)?;
-        let found = forward(session, &input, keys.format)?;
+impl Batched for Detect {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
+        let defaults = keys(spec)?;
+        let found = forward(net, &pictures::<Self>(net, spec, batch)?, defaults.format)?;
+        let answer = |(asked, raw): (&Request<Self>, Raw)| {
+            let keys = asked.options.over(defaults);
+            let found = raw.objects(spec, &keys, &asked.input.placement)?;
+            let objects = found.into_iter().map(|found| found.object).collect();
+            Ok(Prediction { objects })
+        };
+        let requests = batch.iter().map(|asked| asked.input);
+        Ok(requests.zip(found).map(answer).collect())
+    }
+}
+
+/// Boxes and scores in one of the [`DetectionFormat`]s.
+pub(super) struct Boxes;
+
+impl Contract for Boxes {
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let input = spec.blank(size, net.device())?;
+        let found = forward(net, &input, keys(spec)?.format)?;
         if found.len() != size {
             let answered = found.len();
             return Err(format!("forward answered for {answered} images, expected {size}").into());
         }
         match found.iter().find_map(|f| f.classes) {
-            Some(classes) => Ok(subject.labels.name_each_of(classes)?),
+            Some(classes) => Ok(spec.labels.name_each_of(classes)?),
             None => Ok(()),
         }
-    }
-
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let defaults = keys(subject)?;
-        let batch = subject.batch_of(items, session.device())?;
-        let found = forward(session, &batch, defaults.format)?;
-        let answer = |(item, raw): (&Item, Raw)| {
-            let super::Options::Detection(options) = &item.options else {
-                return Err(Error::Internal("options of another task".into()));
-            };
-            let keys = options.over(defaults);
-            let found = raw.objects(subject, &keys, &item.input.image()?.placement)?;
-            let objects = found.into_iter().map(|found| found.object).collect();
-            Ok(super::Prediction::Detection(Prediction { objects }))
-        };
-        Ok(items.iter().zip(found).map(answer).collect())
     }
 }
 
 /// The detector's own keys of its manifest.
-pub(crate) fn keys(subject: &Subject) -> Result<&DetectionOutput> {
-    let keys = subject.manifest.output.detection.as_ref();
+pub(crate) fn keys(spec: &ModelSpec) -> Result<&DetectionOutput> {
+    let keys = spec.manifest.output.detection.as_ref();
     keys.ok_or_else(|| Error::Internal("a detector without its keys".into()))
 }
 
 /// Runs a batch `[B, C, H, W]`, and parts the answer into one [`Raw`] an image.
-fn forward(session: &Session, batch: &Tensor, format: DetectionFormat) -> Result<Vec<Raw>> {
-    parse(session.call("forward", &[argument(batch, format)?])?, format)
+fn forward(net: &dyn Call, batch: &Tensor, format: DetectionFormat) -> Result<Vec<Raw>> {
+    parse(net.call("forward", &[argument(batch, format)?])?, format)
 }
 
 /// An object, and the candidate that it was.
@@ -163,17 +146,17 @@ impl Raw {
     /// What is left after thresholds and suppression, best first.
     pub(crate) fn objects(
         &self,
-        subject: &Subject,
+        spec: &ModelSpec,
         keys: &DetectionOutput,
         placement: &Placement,
     ) -> Result<Vec<Found>> {
-        let candidates = self.candidates(subject, keys.score_threshold)?;
+        let candidates = self.candidates(spec, keys.score_threshold)?;
         let kept = match keys.format {
             DetectionFormat::Torchvision => best(candidates, keys.max_detections),
             _ => suppress(candidates, keys.iou_threshold, keys.max_detections),
         };
         let found = |candidate: Candidate| {
-            let object = object(&candidate, placement, &subject.labels)?;
+            let object = object(&candidate, placement, &spec.labels)?;
             Some(Found { candidate, object })
         };
         Ok(kept.into_iter().filter_map(found).collect())

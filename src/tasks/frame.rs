@@ -1,19 +1,14 @@
 //! Small pictures that models make, from their normalised form back to bytes.
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::{Serialize, Serializer};
 use tch::{Kind, Tensor};
-use utoipa::ToSchema;
 
-use super::Subject;
-use crate::engine::staging::floats;
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::image::{Picture, encode_gray_png, encode_png};
+use crate::image::{Picture, PoolThread, encode_gray_png, encode_png};
+use crate::runtime::staging::floats;
 
 /// A small picture, gray or RGB.
-#[derive(Debug, Clone, PartialEq, Eq, ToSchema)]
-#[schema(as = PngFrame)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Frame {
     /// In pixels.
     pub width: u32,
@@ -22,7 +17,6 @@ pub struct Frame {
     /// 1 (gray) or 3 (RGB).
     pub channels: usize,
     /// Row-major, one byte a channel.
-    #[schema(value_type = String, format = "byte", rename = "png_b64")]
     pub data: Vec<u8>,
 }
 
@@ -31,8 +25,8 @@ impl Frame {
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] when it has values that are not finite.
-    pub(crate) fn of(subject: &Subject, normalised: &Tensor) -> Result<Self> {
-        let pixels = pixels(subject, normalised)?;
+    pub(crate) fn of(spec: &ModelSpec, normalised: &Tensor) -> Result<Self> {
+        let pixels = pixels(spec, normalised)?;
         let size = pixels.size();
         let bytes = finite(&pixels)?
             .into_iter()
@@ -45,7 +39,7 @@ impl Frame {
             channels: usize::try_from(size[2]).unwrap_or(1),
             data: bytes,
         };
-        if subject.manifest.image_input()?.fit.color == crate::image::Color::Bgr {
+        if spec.manifest.image_input()?.fit.color == crate::image::Color::Bgr {
             frame.data.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
         }
         Ok(frame)
@@ -55,23 +49,11 @@ impl Frame {
     ///
     /// # Errors
     /// [`Error::Internal`] when it cannot be written.
-    pub fn png(&self) -> Result<Vec<u8>> {
+    pub fn png(&self, thread: &PoolThread) -> Result<Vec<u8>> {
         if self.channels == 1 {
-            return encode_gray_png(self.width, self.height, &self.data);
+            return encode_gray_png(thread, self.width, self.height, &self.data);
         }
-        encode_png(&Picture::new(self.width, self.height, self.data.clone())?)
-    }
-}
-
-impl Serialize for Frame {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        use serde::ser::{Error as _, SerializeStruct};
-        let png = self.png().map_err(S::Error::custom)?;
-        let mut fields = serializer.serialize_struct("Frame", 3)?;
-        fields.serialize_field("width", &self.width)?;
-        fields.serialize_field("height", &self.height)?;
-        fields.serialize_field("png_b64", &BASE64_STANDARD.encode(png))?;
-        fields.end()
+        encode_png(thread, &Picture::new(self.width, self.height, self.data.clone())?)
     }
 }
 
@@ -87,8 +69,8 @@ pub(super) fn finite(tensor: &Tensor) -> Result<Vec<f32>> {
 }
 
 /// Undoes the normalisation: `[C, H, W]` as the model sees it, to values from 0 to 1 in `[H, W, C]`.
-pub(super) fn pixels(subject: &Subject, picture: &Tensor) -> Result<Tensor> {
-    let input = subject.manifest.image_input()?;
+pub(super) fn pixels(spec: &ModelSpec, picture: &Tensor) -> Result<Tensor> {
+    let input = spec.manifest.image_input()?;
     let column = |values: &[f64]| {
         let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         Tensor::from_slice(&values)

@@ -14,9 +14,8 @@ impl Labels {
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file).map_err(|e| Error::InvalidModel {
-            problems: vec![format!("{}: output.labels: cannot be read: {e}", file.display())],
-        })?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::model(format!("{}: output.labels: cannot be read: {e}", file.display())))?;
         Ok(Self::new(
             text.trim_end().lines().map(|line| line.trim().to_owned()),
         ))

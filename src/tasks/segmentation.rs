@@ -2,17 +2,20 @@
 //! the original picture. The logits are resized (bilinear, half-pixel centres) and the best class is chosen on the
 //! device; only the chosen classes come back.
 
-use serde::{Deserialize, Serialize};
+mod rle;
+
 use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
-use utoipa::{IntoParams, ToSchema};
 
-use super::rle::{Rle, encode_all};
-use super::{Breach, Item, Labels, Subject, Task};
-use crate::engine::session::{Call, Session};
+use super::labels::Labels;
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::image::Placement;
-use crate::repository::manifest::Activation;
+use crate::image::{ModelInput, Placement};
+use crate::manifest::Activation;
+use crate::runtime::Call;
+pub use rle::Rle;
+use rle::encode_all;
 
 /// The class id of a pixel that the model did not see.
 pub const UNSEEN: u8 = 255;
@@ -20,74 +23,27 @@ pub const UNSEEN: u8 = 255;
 /// Logits that are resized at one time at most: 64 MB of them.
 const BAND_ELEMENTS: usize = 16 << 20;
 
-/// How a PNG shows the classes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Render {
-    /// Indexed colours: a pixel's index is its class id, 255 where the model did not see.
-    #[default]
-    Mask,
-    /// The classes but the first as a tint over the picture.
-    Overlay,
-}
-
-/// Parameters of a segmentation.
-#[derive(Debug, Clone, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct Options {
-    /// How a PNG shows the classes.
-    #[param(inline, required = false, default = "mask")]
-    pub render: Render,
-    /// How much of an overlay is tint, 0 to 1.
-    #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
-    pub alpha: f32,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            render: Render::Mask,
-            alpha: 0.5,
-        }
-    }
-}
-
-impl Options {
-    /// Checks what the types cannot say.
-    ///
-    /// # Errors
-    /// [`Error::InvalidParameter`]
-    pub fn validate(&self) -> Result<()> {
-        if (0.0..=1.0).contains(&self.alpha) {
-            return Ok(());
-        }
-        Err(Error::parameter(
-            "alpha",
-            format!("found {}, expected 0 to 1", self.alpha),
-        ))
-    }
-}
+/// A picture to a class for each of its pixels.
+#[derive(Debug, Clone, Copy)]
+pub struct Segment;
 
 /// The classes of one image.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// The classes that were found, by id.
     pub classes: Vec<ClassArea>,
     /// Where they are, in the original picture.
     pub mask: Mask,
     /// The class of each pixel, row-major; [`UNSEEN`] where the model did not see.
-    #[serde(skip)]
     pub class_ids: Vec<u8>,
 }
 
 /// How much of the picture is of a class.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ClassArea {
     /// The index of the logit.
     pub class_id: usize,
     /// Its label; the index as text where the model has no labels.
-    #[schema(example = "person")]
     pub label: String,
     /// Pixels of the original picture.
     pub pixels: usize,
@@ -96,7 +52,7 @@ pub struct ClassArea {
 }
 
 /// A COCO mask for each class that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mask {
     /// `[height, width]` of the original picture.
     pub size: [usize; 2],
@@ -105,24 +61,44 @@ pub struct Mask {
 }
 
 /// The pixels of one class; `pycocotools.mask.decode` reads it as it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassMask {
     /// The class.
     pub class_id: usize,
     /// Its pixels.
-    #[serde(flatten)]
     pub rle: Rle,
 }
 
-/// The task itself.
-pub(super) struct Segmentation;
+impl Operation for Segment {
+    type Input = ModelInput;
+    type Options = ();
+    type Output = Prediction;
+    type Queue = TicketOf<Self>;
+}
 
-impl Task for Segmentation {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let input = subject.blank(size, session.device())?;
-        let output = session.call("forward", &[Value::Tensor(input)])?;
+impl Batched for Segment {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
+        let pictures = pictures::<Self>(net, spec, batch)?;
+        let logits = logits(net.call("forward", &[Value::Tensor(pictures)])?)?;
+        let logits = with_background(&logits, spec.manifest.output.activation)?;
+        let answer = |(index, placement): (usize, &Placement)| {
+            let class_ids = class_ids(&logits.f_narrow(0, index as i64, 1)?, placement)?;
+            Ok(prediction(class_ids, placement, &spec.labels))
+        };
+        let placements = batch.iter().map(|asked| &asked.input.input.placement);
+        Ok(placements.enumerate().map(answer).collect())
+    }
+}
+
+/// `forward(x) → logits[B, K, h, w]`, or a dict that has them under `out`, or one channel
+pub(super) struct LogitMaps;
+
+impl Contract for LogitMaps {
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let input = spec.blank(size, net.device())?;
+        let output = net.call("forward", &[Value::Tensor(input)])?;
         let shape = logits(output)?.size();
-        let labels = subject.labels.len();
+        let labels = spec.labels.len();
         let breach = match shape[..] {
             [batch, ..] if batch != size as i64 => {
                 format!("forward answered {shape:?}, expected {size} rows")
@@ -134,34 +110,11 @@ impl Task for Segmentation {
                 format!("forward answered {classes} classes, at most {most} can be told apart")
             }
             [_, classes, _, _] => {
-                return Ok(subject
-                    .labels
-                    .name_each_of(usize::try_from(classes).unwrap_or(0))?);
+                return Ok(spec.labels.name_each_of(usize::try_from(classes).unwrap_or(0))?);
             }
             _ => format!("forward answered {shape:?}, expected logits [{size}, K, h, w]"),
         };
         Err(breach.into())
-    }
-
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let batch = subject.batch_of(items, session.device())?;
-        let logits = logits(session.call("forward", &[Value::Tensor(batch)])?)?;
-        let logits = with_background(&logits, subject.manifest.output.activation)?;
-        let answer = |(index, item): (usize, &Item)| {
-            let placement = &item.input.image()?.placement;
-            let class_ids = class_ids(&logits.f_narrow(0, index as i64, 1)?, placement)?;
-            Ok(super::Prediction::Segmentation(prediction(
-                class_ids,
-                placement,
-                &subject.labels,
-            )))
-        };
-        Ok(items.iter().enumerate().map(answer).collect())
     }
 }
 
@@ -273,7 +226,7 @@ fn prediction(class_ids: Vec<u8>, placement: &Placement, labels: &Labels) -> Pre
     let total = class_ids.len() as f64;
     let found = encode_all(&class_ids, size[0], size[1]);
     let found: Vec<_> = found.into_iter().filter(|mask| mask.value != UNSEEN).collect();
-    let area = |mask: &super::rle::ValueMask| ClassArea {
+    let area = |mask: &rle::ValueMask| ClassArea {
         class_id: usize::from(mask.value),
         label: labels.name(usize::from(mask.value)),
         pixels: mask.pixels,

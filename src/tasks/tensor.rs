@@ -5,57 +5,61 @@
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
-use utoipa::ToSchema;
 
-use super::{Breach, Input as TaskInput, Item, Subject, Task};
-use crate::engine::session::{Call, Session};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
+use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::repository::manifest::{Dtype, Input, TensorSpec};
+use crate::manifest::{Dtype, Input, TensorSpec};
+use crate::runtime::Call;
+
+/// Named tensors to named tensors.
+#[derive(Debug, Clone, Copy)]
+pub struct Compute;
 
 /// A named tensor in a request.
-#[derive(Debug, Clone, PartialEq, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NamedTensor {
     /// As model.toml names it.
-    #[schema(example = "x")]
     pub name: String,
     /// Its sizes.
-    #[schema(example = json!([1, 4]))]
     pub shape: Vec<i64>,
     /// Its values, row-major.
-    #[schema(example = json!([5.1, 3.5, 1.4, 0.2]))]
-    pub data: Vec<f64>,
+    pub data: Vec<Number>,
+}
+
+/// A number whose type nobody has said yet. A whole number stays whole, however large it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Number {
+    /// Written without a fraction.
+    Whole(i64),
+    /// Any other.
+    Real(f64),
 }
 
 /// A named tensor in an answer.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct AnsweredTensor {
     /// As model.toml names it.
-    #[schema(example = "y")]
     pub name: String,
     /// Its sizes.
-    #[schema(example = json!([1, 2]))]
     pub shape: Vec<i64>,
     /// Its values, row-major.
     pub data: Numbers,
 }
 
-/// Values as the model computes them, so that JSON has no more digits than they have.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-#[serde(untagged)]
+/// Values of one type.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Numbers {
-    /// Of any type with a fraction.
-    #[schema(example = json!([0.9, 0.1]))]
+    /// 32-bit floats; in answers any type with a fraction.
     Floats(Vec<f32>),
-    /// Of any type without.
+    /// 64-bit integers; in answers any type without a fraction.
     Integers(Vec<i64>),
 }
 
 /// The tensors of one answer.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
     /// In the order of model.toml's `[[outputs]]`.
     pub outputs: Vec<AnsweredTensor>,
@@ -65,8 +69,7 @@ pub struct Prediction {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values {
     shape: Vec<i64>,
-    data: Vec<f64>,
-    dtype: Dtype,
+    data: Numbers,
 }
 
 /// The request's tensors in the order of the model's inputs.
@@ -115,17 +118,54 @@ fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
         let text = format!("found {} values for shape {found:?}", tensor.data.len());
         return Err(Error::parameter(&spec.name, text));
     }
-    if spec.dtype == Dtype::I64 && tensor.data.iter().any(|v| v.fract() != 0.0) {
-        return Err(Error::parameter(&spec.name, "expected whole numbers"));
-    }
+    let data = Numbers::typed(&tensor.data, spec.dtype)
+        .ok_or_else(|| Error::parameter(&spec.name, "expected whole numbers of 64 bits"))?;
     Ok(Values {
         shape: tensor.shape,
-        data: tensor.data,
-        dtype: spec.dtype,
+        data,
     })
 }
 
+impl Number {
+    fn float(self) -> f32 {
+        match self {
+            Self::Whole(number) => number as f32,
+            Self::Real(number) => number as f32,
+        }
+    }
+
+    /// The whole number that it is. Beyond 2⁵³ a float no longer tells one whole number from the next.
+    fn whole(self) -> Option<i64> {
+        const EXACT: f64 = (1u64 << 53) as f64;
+        match self {
+            Self::Whole(number) => Some(number),
+            Self::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(number as i64),
+            Self::Real(_) => None,
+        }
+    }
+}
+
 impl Numbers {
+    /// `numbers` as values of this type; nothing where one is none.
+    fn typed(numbers: &[Number], dtype: Dtype) -> Option<Self> {
+        Some(match dtype {
+            Dtype::F32 => Self::Floats(numbers.iter().map(|number| number.float()).collect()),
+            Dtype::I64 => Self::Integers(
+                numbers
+                    .iter()
+                    .map(|number| number.whole())
+                    .collect::<Option<_>>()?,
+            ),
+        })
+    }
+
+    fn zeros(count: usize, dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => Self::Floats(vec![0.0; count]),
+            Dtype::I64 => Self::Integers(vec![0; count]),
+        }
+    }
+
     fn read(tensor: &Tensor) -> Result<Self> {
         let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
         let is_whole = matches!(
@@ -137,6 +177,20 @@ impl Numbers {
         } else {
             Self::Floats(Vec::try_from(flat.f_to_kind(Kind::Float)?)?)
         })
+    }
+
+    fn floats(&self) -> &[f32] {
+        match self {
+            Self::Floats(all) => all,
+            Self::Integers(_) => &[],
+        }
+    }
+
+    fn integers(&self) -> &[i64] {
+        match self {
+            Self::Integers(all) => all,
+            Self::Floats(_) => &[],
+        }
     }
 
     fn slice(&self, range: Range<usize>) -> Self {
@@ -153,54 +207,37 @@ fn below_each_other(parts: &[&Values], device: Device) -> Result<Tensor> {
     if parts.len() > 1 {
         shape[0] = parts.iter().map(|part| part.shape[0]).sum();
     }
-    let numbers = parts.iter().flat_map(|part| &part.data);
-    let flat = match parts[0].dtype {
-        Dtype::F32 => Tensor::from_slice(&numbers.map(|&v| v as f32).collect::<Vec<_>>()),
-        Dtype::I64 => Tensor::from_slice(&numbers.map(|&v| v as i64).collect::<Vec<_>>()),
+    // All parts are of the dtype that the model's input has.
+    let flat = match &parts[0].data {
+        Numbers::Floats(_) => Tensor::from_slice(
+            &parts
+                .iter()
+                .flat_map(|part| part.data.floats())
+                .copied()
+                .collect::<Vec<_>>(),
+        ),
+        Numbers::Integers(_) => Tensor::from_slice(
+            &parts
+                .iter()
+                .flat_map(|part| part.data.integers())
+                .copied()
+                .collect::<Vec<_>>(),
+        ),
     };
     Ok(flat.f_view(shape.as_slice())?.f_to_device(device)?)
 }
 
-/// The task itself.
-pub(super) struct TensorTask;
+impl Operation for Compute {
+    type Input = Vec<Values>;
+    type Options = ();
+    type Output = Prediction;
+    type Queue = TicketOf<Self>;
+}
 
-impl Task for TensorTask {
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let (inputs, outputs) = specs(subject)?;
-        let size = if is_batched(inputs, outputs) { size } else { 1 };
-        let blank = |spec: &TensorSpec| {
-            // An open size other than the batch may be anything: one is tried.
-            let side = |(axis, &side): (usize, &i64)| match (axis, side) {
-                (0, -1) => size as i64,
-                (_, -1) => 1,
-                _ => side,
-            };
-            let shape: Vec<i64> = spec.shape.iter().enumerate().map(side).collect();
-            Values {
-                data: vec![0.0; shape.iter().product::<i64>().max(0) as usize],
-                shape,
-                dtype: spec.dtype,
-            }
-        };
-        let values: Vec<Values> = inputs.iter().map(blank).collect();
-        forward(session, outputs, &[&values])?;
-        Ok(())
-    }
-
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let (inputs, outputs) = specs(subject)?;
-        let mut values = Vec::with_capacity(items.len());
-        for item in items {
-            match &item.input {
-                TaskInput::Tensors(tensors) => values.push(tensors),
-                _ => return Err(Error::Internal("tensors were expected".into())),
-            }
-        }
+impl Batched for Compute {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
+        let (inputs, outputs) = specs(spec)?;
+        let values: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
         let rows: Vec<i64> = values
             .iter()
             .map(|v| v[0].shape.first().copied().unwrap_or(1))
@@ -210,17 +247,44 @@ impl Task for TensorTask {
                 && v.iter().all(|a| a.shape[0] == v[0].shape[0])
         };
         if is_batched(inputs, outputs) && values.iter().all(agrees) {
-            let found = forward(session, outputs, &values)?;
+            let found = forward(net, outputs, &values)?;
             return Ok(part(&found, outputs, &rows)?.into_iter().map(Ok).collect());
         }
-        let one = |values| part(&forward(session, outputs, &[values])?, outputs, &[1]);
+        let one = |values| part(&forward(net, outputs, &[values])?, outputs, &[1]);
         let alone = |values| Ok(one(values)?.remove(0));
         Ok(values.into_iter().map(alone).collect())
     }
 }
 
-fn specs(subject: &Subject) -> Result<(&[TensorSpec], &[TensorSpec])> {
-    match &subject.manifest.input {
+/// Any `forward` of tensors that model.toml names.
+pub(super) struct Named;
+
+impl Contract for Named {
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let (inputs, outputs) = specs(spec)?;
+        let size = if is_batched(inputs, outputs) { size } else { 1 };
+        let blank = |spec: &TensorSpec| {
+            // An open size other than the batch may be anything: one is tried.
+            let side = |(axis, &side): (usize, &i64)| match (axis, side) {
+                (0, -1) => size as i64,
+                (_, -1) => 1,
+                _ => side,
+            };
+            let shape: Vec<i64> = spec.shape.iter().enumerate().map(side).collect();
+            let count = shape.iter().product::<i64>().max(0) as usize;
+            Values {
+                data: Numbers::zeros(count, spec.dtype),
+                shape,
+            }
+        };
+        let values: Vec<Values> = inputs.iter().map(blank).collect();
+        forward(net, outputs, &[&values])?;
+        Ok(())
+    }
+}
+
+fn specs(spec: &ModelSpec) -> Result<(&[TensorSpec], &[TensorSpec])> {
+    match &spec.manifest.input {
         Input::Tensors { inputs, outputs } => Ok((inputs, outputs)),
         Input::Image(_) => Err(Error::Internal("a tensor model without tensors".into())),
     }
@@ -234,13 +298,13 @@ fn is_batched(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> bool {
 }
 
 /// Runs the rows of all requests below each other; one tensor an output.
-fn forward(session: &Session, outputs: &[TensorSpec], requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
+fn forward(net: &dyn Call, outputs: &[TensorSpec], requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
     let input = |index: usize| -> Result<Value> {
         let parts: Vec<&Values> = requests.iter().map(|values| &values[index]).collect();
-        Ok(Value::Tensor(below_each_other(&parts, session.device())?))
+        Ok(Value::Tensor(below_each_other(&parts, net.device())?))
     };
     let inputs = (0..requests[0].len()).map(input).collect::<Result<Vec<_>>>()?;
-    let answer = session.call("forward", &inputs)?;
+    let answer = net.call("forward", &inputs)?;
     let found: Vec<Tensor> = answer.tensors().into_iter().map(Tensor::shallow_clone).collect();
     let fits = |(tensor, spec): (&Tensor, &TensorSpec)| {
         let size = tensor.size();
@@ -258,7 +322,7 @@ fn forward(session: &Session, outputs: &[TensorSpec], requests: &[&Vec<Values>])
 
 /// Parts the outputs of a shared batch into those of each request, which has so many of the rows. One request has
 /// all, whatever its sizes are.
-fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<super::Prediction>> {
+fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Prediction>> {
     let numbers = found.iter().map(Numbers::read).collect::<Result<Vec<_>>>()?;
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
@@ -286,7 +350,7 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<su
             }
         };
         let outputs = found.iter().zip(&numbers).zip(outputs).map(own).collect();
-        answers.push(super::Prediction::Tensor(Prediction { outputs }));
+        answers.push(Prediction { outputs });
         first += count as usize;
     }
     Ok(answers)
@@ -295,7 +359,7 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<su
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::manifest::Manifest;
+    use crate::manifest::Manifest;
 
     fn input() -> Input {
         let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 2]\n\
@@ -308,7 +372,7 @@ mod tests {
         NamedTensor {
             name: name.into(),
             shape: shape.into(),
-            data: data.into(),
+            data: data.iter().map(|&v| Number::Real(v)).collect(),
         }
     }
 
@@ -320,8 +384,8 @@ mod tests {
         ];
         let values = arrange(given, &input()).expect("they fit");
         assert_eq!(
-            (values[0].data.as_slice(), values[1].data.as_slice()),
-            ([1.0, 2.0].as_slice(), [3.0].as_slice())
+            (&values[0].data, &values[1].data),
+            (&Numbers::Floats(vec![1.0, 2.0]), &Numbers::Integers(vec![3]))
         );
     }
 
@@ -340,5 +404,17 @@ mod tests {
         assert!(wrong(named_tensor("x", &[1, 2], &[0.0]), k()).contains("found 1 values"));
         assert!(wrong(x(), named_tensor("k", &[1], &[0.5])).contains("whole numbers"));
         assert!(wrong(x(), named_tensor("z", &[1], &[0.0])).contains("`k`: this input is missing"));
+    }
+
+    #[test]
+    fn whole_numbers_stay_whole() {
+        let beyond = (1i64 << 53) + 1;
+        let typed = |numbers: &[Number]| Numbers::typed(numbers, Dtype::I64);
+        let whole = [Number::Whole(beyond), Number::Whole(i64::MIN), Number::Real(-2.0)];
+        assert_eq!(typed(&whole), Some(Numbers::Integers(vec![beyond, i64::MIN, -2])));
+        assert_eq!(typed(&[Number::Real(1e300)]), None, "no number of 64 bits");
+        assert_eq!(typed(&[Number::Real(0.5)]), None);
+        let read = Numbers::read(&Tensor::from_slice(&[beyond, -beyond])).expect("integers");
+        assert_eq!(read, Numbers::Integers(vec![beyond, -beyond]));
     }
 }

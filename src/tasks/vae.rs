@@ -6,66 +6,146 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand_distr::{Distribution, StandardNormal};
-use serde::Serialize;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
-use utoipa::ToSchema;
 
 use super::frame::{Frame, finite, pixels};
-use super::{Breach, Input, Item, Subject, Task};
-use crate::engine::session::{Call, Session};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::spec::ModelSpec;
+use crate::engine::{Pending, Work as Waits};
 use crate::error::{Error, Result};
+use crate::image::ModelInput;
+use crate::runtime::Call;
 
-/// What is asked of a VAE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// An image to its latent and back, with the two terms of the ELBO.
-    Reconstruct,
-    /// An image to its latent.
-    Encode,
-    /// A latent to an image.
-    Decode,
+/// A picture to its latent and back, with the two terms of the ELBO.
+#[derive(Debug, Clone, Copy)]
+pub struct Reconstruct;
+
+/// A picture to its latent.
+#[derive(Debug, Clone, Copy)]
+pub struct Encode;
+
+/// A latent to its picture.
+#[derive(Debug, Clone, Copy)]
+pub struct Decode;
+
+/// What waits for a VAE: its operations share a queue and its workers.
+#[derive(Debug)]
+pub enum Work {
+    /// See [`Reconstruct`].
+    Reconstruct(TicketOf<Reconstruct>),
+    /// See [`Encode`].
+    Encode(TicketOf<Encode>),
+    /// See [`Decode`].
+    Decode(TicketOf<Decode>),
 }
 
-/// What a VAE answers.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum Prediction {
-    /// To [`Operation::Reconstruct`].
-    Reconstruction(Box<Reconstruction>),
-    /// To [`Operation::Encode`].
-    Encoding(Encoding),
-    /// To [`Operation::Decode`].
-    Decoding(Decoding),
+impl Waits for Work {
+    fn pending(&self) -> &Pending {
+        match self {
+            Self::Reconstruct(ticket) => ticket.pending(),
+            Self::Encode(ticket) => ticket.pending(),
+            Self::Decode(ticket) => ticket.pending(),
+        }
+    }
+
+    fn pending_mut(&mut self) -> &mut Pending {
+        match self {
+            Self::Reconstruct(ticket) => ticket.pending_mut(),
+            Self::Encode(ticket) => ticket.pending_mut(),
+            Self::Decode(ticket) => ticket.pending_mut(),
+        }
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Reconstruct(ticket) => ticket.refuse(error),
+            Self::Encode(ticket) => ticket.refuse(error),
+            Self::Decode(ticket) => ticket.refuse(error),
+        }
+    }
 }
 
-/// An image, as the model remembers it.
-#[derive(Debug, Clone, Serialize, ToSchema)]
+impl From<TicketOf<Reconstruct>> for Work {
+    fn from(ticket: TicketOf<Reconstruct>) -> Self {
+        Self::Reconstruct(ticket)
+    }
+}
+
+impl From<TicketOf<Encode>> for Work {
+    fn from(ticket: TicketOf<Encode>) -> Self {
+        Self::Encode(ticket)
+    }
+}
+
+impl From<TicketOf<Decode>> for Work {
+    fn from(ticket: TicketOf<Decode>) -> Self {
+        Self::Decode(ticket)
+    }
+}
+
+impl Operation for Reconstruct {
+    type Input = ModelInput;
+    type Options = ();
+    type Output = Reconstruction;
+    type Queue = Work;
+}
+
+impl Operation for Encode {
+    type Input = ModelInput;
+    type Options = ();
+    type Output = Latent;
+    type Queue = Work;
+}
+
+impl Operation for Decode {
+    type Input = LatentPoint;
+    type Options = ();
+    type Output = Frame;
+    type Queue = Work;
+}
+
+/// A latent of as many values as the model's latents have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LatentPoint(Vec<f32>);
+
+impl LatentPoint {
+    /// `values` as a latent of `spec`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] when there are not as many values, or one is not finite.
+    pub fn new(spec: &ModelSpec, values: Vec<f32>) -> Result<Self> {
+        let (found, expected) = (values.len(), spec.latent_size());
+        if found != expected {
+            let text = format!("a latent of {found} values, expected {expected}");
+            return Err(Error::parameter("latents", text));
+        }
+        if values.iter().any(|v| !v.is_finite()) {
+            return Err(Error::parameter("latents", "every value must be finite"));
+        }
+        Ok(Self(values))
+    }
+
+    /// Its values.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        &self.0
+    }
+}
+
+/// A picture, as the model remembers it.
+#[derive(Debug, Clone)]
 pub struct Reconstruction {
-    /// Where the image lies.
+    /// Where the picture lies.
     pub latent: Latent,
     /// The decoded mean.
     pub reconstruction: Frame,
-    /// How far it is from the image.
+    /// How far it is from the picture.
     pub error: Divergence,
 }
 
-/// An image's latent.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Encoding {
-    /// Where the image lies.
-    pub latent: Latent,
-}
-
-/// An image of a latent.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Decoding {
-    /// The decoded latent.
-    pub decoded: Frame,
-}
-
-/// The posterior of one image, row-major where the latent has more than one dimension.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+/// The posterior of one picture, row-major where the latent has more than one dimension.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Latent {
     /// The mean μ.
     pub mu: Vec<f32>,
@@ -74,12 +154,11 @@ pub struct Latent {
 }
 
 /// The reconstruction's error, and the two terms of the ELBO.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Divergence {
     /// The mean squared error of pixel values from 0 to 1.
     pub mse: f64,
     /// The peak signal-to-noise ratio in decibels, `10 · log₁₀(1 / mse)`; absent when nothing differs.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub psnr_db: Option<f64>,
     /// The divergence of the posterior from N(0, I) in nats: `−½ Σ (1 + log σ² − μ² − σ²)` (Kingma & Welling,
     /// arXiv 1312.6114, appendix B).
@@ -95,8 +174,7 @@ pub fn draw(n: usize, size: usize, seed: u64, temperature: f32) -> Vec<Vec<f32>>
 }
 
 /// The way from one latent to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Path {
     /// Along the straight line.
     #[default]
@@ -124,18 +202,18 @@ impl Path {
     }
 }
 
-/// The task itself.
-pub(super) struct Vae;
+/// `encode(x) → (mu[B, D…], logvar[B, D…])`, `decode(z) → x`
+pub(super) struct Autoencoder;
 
-impl Task for Vae {
+impl Contract for Autoencoder {
     fn methods(&self) -> &'static [&'static str] {
         &["encode", "decode"]
     }
 
-    fn check(&self, session: &Session, subject: &Subject, size: usize) -> Result<(), Breach> {
-        let input = subject.blank(size, session.device())?;
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
+        let input = spec.blank(size, net.device())?;
         let shape = input.size();
-        let (mu, logvar) = encode(session, input)?;
+        let (mu, logvar) = encode(net, input)?;
         let found = mu.size();
         if found != logvar.size() || found.first() != Some(&(size as i64)) {
             let other = logvar.size();
@@ -144,120 +222,74 @@ impl Task for Vae {
                 format!("encode answered mu {found:?} and logvar {other:?}, expected {expected}").into(),
             );
         }
-        let decoded = decode(session, mu)?.size();
+        let decoded = decode(net, mu)?.size();
         if decoded != shape {
             return Err(
                 format!("decode answered {decoded:?}, expected {shape:?}, as encode was given").into(),
             );
         }
-        subject.learn_latent(&found[1..]);
+        spec.learn_latent(&found[1..]);
         Ok(())
     }
+}
 
-    fn run(
-        &self,
-        session: &Session,
-        subject: &Subject,
-        items: &[Item],
-    ) -> Result<Vec<Result<super::Prediction>>> {
-        let (images, latents): (Vec<_>, Vec<_>) = items
-            .iter()
-            .enumerate()
-            .partition(|(_, item)| matches!(item.input, Input::Image(_)));
-        let mut answers: Vec<Option<Result<Prediction>>> = items.iter().map(|_| None).collect();
-        if !images.is_empty() {
-            let done = of_images(session, subject, images.iter().map(|(_, item)| *item))?;
-            images
-                .iter()
-                .zip(done)
-                .for_each(|((index, _), done)| answers[*index] = Some(done));
-        }
-        if !latents.is_empty() {
-            let done = of_latents(session, subject, latents.iter().map(|(_, item)| *item))?;
-            latents
-                .iter()
-                .zip(done)
-                .for_each(|((index, _), done)| answers[*index] = Some(done));
-        }
-        let missing = || Err(Error::Internal("an item was left out".into()));
-        Ok(answers
-            .into_iter()
-            .map(|a| a.unwrap_or_else(missing).map(super::Prediction::Vae))
+impl Batched for Reconstruct {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Reconstruction>>> {
+        let input = pictures::<Self>(net, spec, batch)?;
+        let (mu, logvar) = encode(net, input.shallow_clone())?;
+        let decoded = decode(net, mu.shallow_clone())?;
+        let one = |index: usize| {
+            let row = |t: &Tensor| -> Result<Tensor> { Ok(t.f_select(0, index as i64)?) };
+            let latent = Latent::read(&mu, &logvar, index)?;
+            Ok(Reconstruction {
+                error: divergence(spec, &row(&input)?, &row(&decoded)?, &latent)?,
+                reconstruction: Frame::of(spec, &row(&decoded)?)?,
+                latent,
+            })
+        };
+        Ok((0..batch.len()).map(one).collect())
+    }
+}
+
+impl Batched for Encode {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Latent>>> {
+        let (mu, logvar) = encode(net, pictures::<Self>(net, spec, batch)?)?;
+        Ok((0..batch.len())
+            .map(|index| Latent::read(&mu, &logvar, index))
             .collect())
     }
 }
 
-fn of_images<'a>(
-    session: &Session,
-    subject: &Subject,
-    items: impl Iterator<Item = &'a Item> + Clone,
-) -> Result<Vec<Result<Prediction>>> {
-    let tiles = items
-        .clone()
-        .map(|item| item.input.image())
-        .collect::<Result<Vec<_>>>()?;
-    let input = subject.batch(&tiles, session.device())?;
-    let (mu, logvar) = encode(session, input.shallow_clone())?;
-    let is_encoding = |item: &Item| matches!(item.options, super::Options::Vae(Operation::Encode));
-    let all_encode = items.clone().all(is_encoding);
-    let decoded = if all_encode {
-        None
-    } else {
-        Some(decode(session, mu.shallow_clone())?)
-    };
-    let one = |(index, item): (usize, &Item)| {
-        let row = |t: &Tensor| -> Result<Tensor> { Ok(t.f_select(0, index as i64)?) };
-        let latent = Latent {
-            mu: finite(&row(&mu)?)?,
-            logvar: finite(&row(&logvar)?)?,
-        };
-        match &decoded {
-            Some(decoded) if !is_encoding(item) => {
-                let error = divergence(subject, &row(&input)?, &row(decoded)?, &latent)?;
-                let reconstruction = Frame::of(subject, &row(decoded)?)?;
-                Ok(Prediction::Reconstruction(Box::new(Reconstruction {
-                    latent,
-                    reconstruction,
-                    error,
-                })))
-            }
-            _ => Ok(Prediction::Encoding(Encoding { latent })),
-        }
-    };
-    Ok(items.enumerate().map(one).collect())
-}
-
-fn of_latents<'a>(
-    session: &Session,
-    subject: &Subject,
-    items: impl Iterator<Item = &'a Item>,
-) -> Result<Vec<Result<Prediction>>> {
-    let size = subject.latent_size();
-    let mut values = Vec::new();
-    for item in items {
-        match &item.input {
-            Input::Latent(latent) if latent.len() == size => values.extend_from_slice(latent),
-            Input::Latent(latent) => {
-                let found = latent.len();
-                let text = format!("a latent of {found} values, expected {size}");
-                return Err(Error::parameter("latents", text));
-            }
-            _ => return Err(Error::Internal("a latent was expected".into())),
-        }
+impl Batched for Decode {
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Frame>>> {
+        let latents = batch.iter().map(|asked| asked.input.input.values());
+        let values: Vec<f32> = latents.flatten().copied().collect();
+        let mut shape = vec![batch.len() as i64];
+        shape.extend_from_slice(spec.latent_shape());
+        let latents = Tensor::from_slice(&values)
+            .f_view(shape.as_slice())?
+            .f_to_device(net.device())?;
+        let decoded = decode(net, latents)?;
+        Ok(decoded
+            .f_unbind(0)?
+            .into_iter()
+            .map(|row| Frame::of(spec, &row))
+            .collect())
     }
-    let mut shape = vec![(values.len() / size.max(1)) as i64];
-    shape.extend_from_slice(subject.latent_shape());
-    let latents = Tensor::from_slice(&values)
-        .f_view(shape.as_slice())?
-        .f_to_device(session.device())?;
-    let decoded = decode(session, latents)?;
-    let one =
-        |row: Tensor| Frame::of(subject, &row).map(|decoded| Prediction::Decoding(Decoding { decoded }));
-    Ok(decoded.f_unbind(0)?.into_iter().map(one).collect())
 }
 
-fn encode(session: &Session, input: Tensor) -> Result<(Tensor, Tensor)> {
-    let mut parts = session
+impl Latent {
+    /// That of picture `index` of a batch.
+    fn read(mu: &Tensor, logvar: &Tensor, index: usize) -> Result<Self> {
+        Ok(Self {
+            mu: finite(&mu.f_select(0, index as i64)?)?,
+            logvar: finite(&logvar.f_select(0, index as i64)?)?,
+        })
+    }
+}
+
+fn encode(net: &dyn Call, input: Tensor) -> Result<(Tensor, Tensor)> {
+    let mut parts = net
         .call("encode", &[Value::Tensor(input)])?
         .into_elements()?
         .into_iter();
@@ -272,8 +304,8 @@ pub(crate) fn decode(module: &dyn Call, latents: Tensor) -> Result<Tensor> {
     Ok(module.call("decode", &[Value::Tensor(latents)])?.into_tensor()?)
 }
 
-fn divergence(subject: &Subject, input: &Tensor, decoded: &Tensor, latent: &Latent) -> Result<Divergence> {
-    let difference = pixels(subject, input)?.f_sub(&pixels(subject, decoded)?)?;
+fn divergence(spec: &ModelSpec, input: &Tensor, decoded: &Tensor, latent: &Latent) -> Result<Divergence> {
+    let difference = pixels(spec, input)?.f_sub(&pixels(spec, decoded)?)?;
     let mse = f64::try_from(difference.f_square()?.f_mean(Kind::Double)?)?;
     let term = |(mu, logvar): (&f32, &f32)| {
         let (mu, logvar) = (f64::from(*mu), f64::from(*logvar));

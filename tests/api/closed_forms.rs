@@ -7,10 +7,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use lucarne::config::Settings;
-use lucarne::image::{Picture, encode_png};
+use lucarne::image::Picture;
 use serde_json::Value;
 
-use crate::support::{path, router_over, send};
+use crate::support::{path, png, router_over, send};
 
 const CHANNELS: usize = 3;
 const HEIGHT: usize = 6;
@@ -60,7 +60,7 @@ async fn explain(model: &str, query: &str) -> Value {
     let pixels = cells().flat_map(|(y, x)| (0..CHANNELS).map(move |c| byte(c, y, x)));
     let picture = Picture::new(WIDTH as u32, HEIGHT as u32, pixels.collect()).expect("a picture");
     let request = Request::post(format!("/v1/models/{model}/explain?{query}"))
-        .body(Body::from(encode_png(&picture).expect("a PNG")))
+        .body(Body::from(png(&picture)))
         .expect("a request");
     let answer = send(router(), request).await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();

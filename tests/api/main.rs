@@ -11,4 +11,6 @@ mod instances;
 mod operations;
 mod predict;
 mod saliency;
+mod slow;
 mod tasks;
+mod tensors;

@@ -132,7 +132,7 @@ async fn top_k_beyond_the_classes_answers_all_of_them_and_they_sum_to_one() {
 #[tokio::test]
 async fn a_single_pixel_is_an_image_too() {
     let pixel = lucarne::image::Picture::new(1, 1, vec![200, 30, 30]).expect("one pixel");
-    let png = lucarne::image::encode_png(&pixel).expect("a PNG");
+    let png = crate::support::png(&pixel);
     let answer = post(PREDICT, &[], png).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert_eq!(

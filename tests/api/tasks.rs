@@ -114,13 +114,9 @@ async fn a_caption_streams_word_by_word_and_ends_with_the_answer() {
         last.1["predictions"][0]["captions"][0]["text"],
         streamed.join(" ")
     );
-    let plain = post(
-        "/v1/models/captioner/predict?beams=3&attention=false",
-        &[],
-        picture,
-    )
-    .await
-    .json();
+    let plain = post("/v1/models/captioner/predict?beams=3", &[], picture)
+        .await
+        .json();
     assert_eq!(plain["predictions"][0]["captions"][0]["text"], streamed.join(" "));
     assert!(
         plain["predictions"][0]["captions"][0]["tokens"][0]

@@ -6,13 +6,17 @@
 mod support;
 mod tasks;
 
+use lucarne::catalog::open_alone;
 use lucarne::config::Settings;
-use lucarne::engine::session::{Session, configure_process};
-use lucarne::repository::manifest::Precision;
+use lucarne::engine::Share;
+use lucarne::engine::cores::{Class, Cores};
+use lucarne::manifest::Manifest;
+use lucarne::runtime::process::configure_process;
+use lucarne::runtime::{Call, Held};
+use lucarne::tasks::{Labels, ModelSpec};
 use serde_json::Value;
 use support::{model_variant, path, photo, post, router_over, send};
-use tch::{Device, Tensor};
-use torch_bridge::Module;
+use tch::Tensor;
 
 fn npy(name: &str) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(path("tests/golden/mobilenet_v2").join(name)).expect("a golden file");
@@ -43,13 +47,22 @@ fn relative(found: &[f32], expected: &[f32]) -> f32 {
 #[test]
 fn logits_of_the_same_tensor_agree_with_pytorch() {
     configure_process();
-    let module = Module::load(&path("models/mobilenet_v2/model.pt"), Device::Cpu).expect("the model");
-    let session = Session::prepare(&module, Device::Cpu, &["forward"], Precision::F32).expect("it freezes");
+    let mut manifest = Manifest::read(&path("models/mobilenet_v2")).expect("a manifest");
+    manifest.instances.specialise = false;
+    let spec = ModelSpec::new(manifest, Labels::default());
+    let share = Share {
+        cores: Cores::of_this_machine(),
+        count: 1,
+    };
+    let file = path("models/mobilenet_v2/model.pt");
+    let opened = open_alone(&file, &spec, share.clone()).expect("it freezes");
+    let permit = share.acquire(Class::Predict);
+    let net = Held::new(&*opened.program, &permit);
     let (shape, expected) = npy("logits_formula.npy");
     assert_eq!(shape, [3, 1000]);
     // The third run is compared as well as the first: an executor may re-optimise in between.
     for _ in 0..3 {
-        let logits = session.forward(formula()).expect("logits").flatten(0, -1);
+        let logits = net.forward(formula()).expect("logits").flatten(0, -1);
         let logits = Vec::<f32>::try_from(logits).expect("f32");
         let difference = relative(&logits, &expected);
         assert!(difference <= 1e-4, "{difference}");

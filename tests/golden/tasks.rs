@@ -131,7 +131,7 @@ async fn scenes_of_clothes_have_the_masks_of_pytorch() {
 async fn captions_and_their_log_probabilities_are_pytorch_s() {
     let golden = golden("captioner");
     for (file, expected) in golden["images"].as_object().expect("images") {
-        let found = predict("captioner", file, "").await["captions"][0].clone();
+        let found = predict("captioner", file, "?attention=true").await["captions"][0].clone();
         assert_eq!(found["text"], expected["text"], "{file}");
         assert_close(&found["log_prob"], &expected["log_prob"], 1e-4, file);
         let tokens = expected["tokens"].as_array().expect("tokens");

@@ -8,8 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
-use lucarne::app::Service;
+use lucarne::app::Server;
 use lucarne::config::Settings;
+use lucarne::image::{Picture, Pool, encode_png};
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -23,12 +24,31 @@ pub fn photo(name: &str) -> Vec<u8> {
     std::fs::read(path("tests/golden/photos").join(name)).expect("a golden photo")
 }
 
+/// Waits for `work` outside of the test's own runtime, whose threads must not block.
+pub fn blocking<T: Send>(work: impl Future<Output = T> + Send) -> T {
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| tokio::runtime::Runtime::new().expect("threads").block_on(work));
+        waiting.join().expect("no panic")
+    })
+}
+
+/// A server over `models`, loaded.
+pub fn server_over(models: PathBuf, settings: Settings) -> Server {
+    lucarne::runtime::process::configure_process();
+    let server = Server::new(&Settings { models, ..settings }).expect("the folder can be read");
+    blocking(server.load()).expect("nobody stops it");
+    server
+}
+
 /// The routes over `models`, loaded.
 pub fn router_over(models: PathBuf, settings: Settings) -> Router {
-    lucarne::engine::session::configure_process();
-    let service = Service::new(Settings { models, ..settings }).expect("the folder can be read");
-    service.load();
-    service.router()
+    server_over(models, settings).router()
+}
+
+/// The PNG of `picture`.
+pub fn png(picture: &Picture) -> Vec<u8> {
+    let pool = Pool::new(1).expect("a thread");
+    pool.block(|thread| encode_png(thread, picture)).expect("a PNG")
 }
 
 /// The routes over the repository's own models, loaded once a process.

@@ -1,5 +1,8 @@
-//! What can go wrong at the boundary. Everything that libtorch throws arrives here as [`BridgeError::Torch`]; nothing
-//! of it unwinds into Rust.
+//! What can go wrong at the boundary. Everything that libtorch throws arrives here as [`BridgeError::Torch`] or
+//! [`BridgeError::OutOfMemory`]; nothing of it unwinds into Rust.
+//!
+//! libtorch's interpreter turns every exception into one type and keeps the words alone, and so does tch. So words are what
+//! tells a full device apart, here and nowhere else; from here on it is a variant.
 
 use tch::TchError;
 
@@ -13,6 +16,9 @@ pub enum BridgeError {
     /// libtorch or the TorchScript program raised this.
     #[error("{0}")]
     Torch(String),
+    /// A device had no room for what was to be computed.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// The module has no method of this name.
     #[error("the module has no method `{method}`; it has {}", known.join(", "))]
     MethodNotFound {
@@ -44,6 +50,46 @@ pub enum BridgeError {
 
 impl From<TchError> for BridgeError {
     fn from(error: TchError) -> Self {
-        Self::Torch(error.to_string())
+        Self::from_words(error.to_string())
+    }
+}
+
+impl BridgeError {
+    /// What libtorch's `words` are about.
+    pub(crate) fn from_words(words: String) -> Self {
+        if FULL.iter().any(|full| words.contains(full)) {
+            Self::OutOfMemory(words)
+        } else {
+            Self::Torch(words)
+        }
+    }
+}
+
+/// What libtorch's allocators say when they have no room: that of the CPU, that of CUDA («CUDA out of memory. Tried to
+/// allocate …»), and CUDA itself («CUDA error: out of memory»).
+/// Last, what C++ says where even an exception has no room.
+const FULL: [&str; 4] = [
+    "DefaultCPUAllocator: can't allocate memory",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "std::bad_alloc",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::BridgeError;
+
+    #[test]
+    fn a_device_is_full_where_an_allocator_says_so_and_not_where_a_program_does() {
+        let is_full =
+            |words: &str| matches!(BridgeError::from_words(words.into()), BridgeError::OutOfMemory(_));
+        assert!(is_full(
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB"
+        ));
+        assert!(is_full(
+            "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to \
+             allocate 4503599627370496 bytes"
+        ));
+        assert!(!is_full("RuntimeError: the robot is out of memory cards"));
     }
 }

@@ -225,7 +225,7 @@ pub(crate) fn check(error: ErrorText) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }
-    Err(BridgeError::Torch(take_text(error)))
+    Err(BridgeError::from_words(take_text(error)))
 }
 
 /// Copies and frees a text of the bridge's.

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::{Objective, Resolved, Scene};
-use crate::engine::session::Call;
-use crate::engine::staging::floats;
+use super::scores::{Objective, Resolved, Untouched};
 use crate::error::{Error, Result};
 use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
-use crate::tasks::Subject;
+use crate::runtime::Call;
+use crate::runtime::staging::floats;
+use crate::tasks::ModelSpec;
 use crate::tasks::captioning::{Attention, Decoder, Vocabulary};
 
 struct OfWords {
-    subject: Arc<Subject>,
+    spec: Arc<ModelSpec>,
     /// The caption, its end included.
     tokens: Vec<usize>,
     wanted: Vec<Wanted>,
@@ -32,7 +32,7 @@ enum Wanted {
 impl OfWords {
     /// `[n, tokens]`
     fn log_probs(&self, net: &dyn Call, output: &Value) -> Result<Tensor> {
-        let vocabulary = Vocabulary::of(&self.subject)?;
+        let vocabulary = Vocabulary::of(&self.spec)?;
         let mut decoder = Decoder::resume(net, output.shallow_clone())?;
         let rows = decoder.rows()?;
         let mut previous = vocabulary.start;
@@ -77,10 +77,10 @@ impl Objective for OfWords {
     }
 }
 
-pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let vocabulary = Vocabulary::of(scene.subject)?;
-    let said = say(scene.net, output, &vocabulary)?;
-    let text = |index: usize| scene.subject.labels.name(said.tokens[index]);
+pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+    let vocabulary = Vocabulary::of(untouched.spec)?;
+    let said = say(untouched.net, output, &vocabulary)?;
+    let text = |index: usize| untouched.spec.labels.name(said.tokens[index]);
     let words = said.tokens.len() - usize::from(said.tokens.last() == Some(&vocabulary.end));
     let caption = (0..words).map(text).collect::<Vec<_>>().join(" ");
     let wanted = choose(target, words, said.tokens.len(), &caption)?;
@@ -98,7 +98,7 @@ pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Res
     Ok(Resolved {
         targets: wanted.iter().map(resolved).collect(),
         objective: Box::new(OfWords {
-            subject: Arc::clone(scene.subject),
+            spec: Arc::clone(untouched.spec),
             tokens: said.tokens,
             wanted,
             looks: said.looks,

@@ -3,11 +3,11 @@
 use tch::Tensor;
 use torch_bridge::Value;
 
-use super::{Objective, Resolved, Scene, tensor};
-use crate::engine::session::Call;
+use super::scores::{Objective, Resolved, Untouched, tensor};
 use crate::error::Result;
 use crate::explain::target::{ResolvedTarget, Target, refused};
-use crate::repository::manifest::Activation;
+use crate::manifest::Activation;
+use crate::runtime::Call;
 use crate::tasks::classification::scores;
 
 struct OfClass {
@@ -25,23 +25,23 @@ impl Objective for OfClass {
     }
 }
 
-pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
     let logits = tensor(output)?.f_select(0, 0)?;
     let classes = usize::try_from(logits.size1()?).unwrap_or(0);
     let asked = match target {
         Target::Top => None,
-        Target::Class(class) => class.find(&scene.subject.labels, classes)?,
+        Target::Class(class) => class.find(&untouched.spec.labels, classes)?,
         _ => return Err(refused("a classifier explains a class: give its id or its label")),
     };
     let class_id = match asked {
         Some(class_id) => class_id,
         None => usize::try_from(i64::try_from(logits.f_argmax(0, false)?)?).unwrap_or(0),
     };
-    let activation = scene.subject.manifest.output.activation;
+    let activation = untouched.spec.manifest.output.activation;
     let score = f32::try_from(scores(&logits, activation)?.f_select(0, class_id as i64)?)?;
     let target = ResolvedTarget::Class {
         class_id,
-        label: scene.subject.labels.name(class_id),
+        label: untouched.spec.labels.name(class_id),
         score,
     };
     Ok(Resolved {

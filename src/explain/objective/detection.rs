@@ -6,15 +6,15 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::{Objective, Resolved, Scene};
-use crate::engine::session::Call;
+use super::scores::{Objective, Resolved, Untouched};
 use crate::error::Result;
 use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
-use crate::tasks::Subject;
+use crate::runtime::Call;
+use crate::tasks::ModelSpec;
 use crate::tasks::detection::{self, Bounds, ClassScores, Found, Raw};
 
 struct OfBoxes {
-    subject: Arc<Subject>,
+    spec: Arc<ModelSpec>,
     wanted: Vec<Wanted>,
     /// Of the input, in pixels.
     width: f32,
@@ -31,7 +31,7 @@ struct Wanted {
 
 impl Objective for OfBoxes {
     fn scores(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
-        self.each(output, |raw, wanted| wanted.score(&self.subject, raw))
+        self.each(output, |raw, wanted| wanted.score(&self.spec, raw))
     }
 
     fn mirrored(&self) -> Result<Option<Box<dyn Objective>>> {
@@ -44,20 +44,20 @@ impl Objective for OfBoxes {
             })
         };
         Ok(Some(Box::new(Self {
-            subject: Arc::clone(&self.subject),
+            spec: Arc::clone(&self.spec),
             wanted: self.wanted.iter().map(mirrored).collect::<Result<_>>()?,
             width: self.width,
         })))
     }
 
     fn similarities(&self, output: &Value) -> Result<Tensor> {
-        self.each(output, |raw, wanted| wanted.similarity(&self.subject, raw))
+        self.each(output, |raw, wanted| wanted.similarity(&self.spec, raw))
     }
 }
 
 impl OfBoxes {
     fn each(&self, output: &Value, of: impl Fn(&Raw, &Wanted) -> Result<Tensor>) -> Result<Tensor> {
-        let format = detection::keys(&self.subject)?.format;
+        let format = detection::keys(&self.spec)?.format;
         let images = detection::parse(output.shallow_clone(), format)?;
         let row = |raw: &Raw| -> Result<Tensor> {
             let values = self
@@ -76,9 +76,9 @@ impl OfBoxes {
 
 impl Wanted {
     /// The score of the box that overlaps most, among those of the class; 0 where there is none.
-    fn score(&self, subject: &Subject, raw: &Raw) -> Result<Tensor> {
+    fn score(&self, spec: &ModelSpec, raw: &Raw) -> Result<Tensor> {
         let overlaps = overlaps(&raw.boxes, &self.corners)?;
-        let (scores, overlaps) = match raw.class_scores(subject)? {
+        let (scores, overlaps) = match raw.class_scores(spec)? {
             ClassScores::PerClass(per_class) => (per_class.f_select(1, self.class_id)?, overlaps),
             ClassScores::OfLabel(scores, labels) => {
                 let same = labels.f_eq(self.class_id)?.f_nonzero()?.f_select(1, 0)?;
@@ -100,9 +100,9 @@ impl Wanted {
 
     /// D-RISE, eq. 4: the greatest IoU · cosine of the class scores · objectness; the best class score stands for the
     /// objectness, and where a model gives one class a box the cosine is whether it is the same.
-    fn similarity(&self, subject: &Subject, raw: &Raw) -> Result<Tensor> {
+    fn similarity(&self, spec: &ModelSpec, raw: &Raw) -> Result<Tensor> {
         let overlaps = overlaps(&raw.boxes, &self.corners)?;
-        let likeness = match (raw.class_scores(subject)?, &self.classes) {
+        let likeness = match (raw.class_scores(spec)?, &self.classes) {
             (ClassScores::PerClass(per_class), Some(classes)) => {
                 let cosine = Tensor::f_cosine_similarity(&per_class, &classes.f_unsqueeze(0)?, 1, 1e-8)?;
                 cosine.f_mul(&per_class.f_amax([1i64].as_slice(), false)?)?
@@ -135,15 +135,15 @@ fn overlaps(boxes: &Tensor, corners: &[f32; 4]) -> Result<Tensor> {
     Ok(both.f_div(&either.f_clamp_min(1e-9)?)?)
 }
 
-pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let keys = detection::keys(scene.subject)?;
+pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+    let keys = detection::keys(untouched.spec)?;
     let images = detection::parse(output.shallow_clone(), keys.format)?;
     let raw = images
         .first()
         .ok_or_else(|| refused("the model answered for no image"))?;
-    let found = raw.objects(scene.subject, keys, scene.placement)?;
-    let chosen = choose(scene, target, &found)?;
-    let per_class = match raw.class_scores(scene.subject)? {
+    let found = raw.objects(untouched.spec, keys, untouched.placement)?;
+    let chosen = choose(untouched, target, &found)?;
+    let per_class = match raw.class_scores(untouched.spec)? {
         ClassScores::PerClass(per_class) => Some(per_class),
         ClassScores::OfLabel(..) => None,
     };
@@ -177,14 +177,14 @@ pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Res
         targets: chosen.iter().map(target).collect(),
         objective: Box::new(OfBoxes {
             wanted: chosen.iter().map(wanted).collect::<Result<_>>()?,
-            subject: Arc::clone(scene.subject),
-            width: scene.placement.input_size().0 as f32,
+            spec: Arc::clone(untouched.spec),
+            width: untouched.placement.input_size().0 as f32,
         }),
     })
 }
 
 /// The objects that are meant, by their index in the answer of a prediction.
-fn choose(scene: &Scene<'_>, target: &Target, found: &[Found]) -> Result<Vec<usize>> {
+fn choose(untouched: &Untouched<'_>, target: &Target, found: &[Found]) -> Result<Vec<usize>> {
     let labels: Vec<&str> = found.iter().map(|f| f.object.label.as_str()).collect();
     let seen = format!("the model found {}: {}", labels.len(), labels.join(", "));
     if found.is_empty() {
@@ -198,8 +198,8 @@ fn choose(scene: &Scene<'_>, target: &Target, found: &[Found]) -> Result<Vec<usi
         Target::Class(ClassName::Id(index)) if *index < found.len() => Ok(vec![*index]),
         Target::Class(ClassName::Id(index)) => Err(refused(format!("there is no object {index}; {seen}"))),
         Target::Class(class) => {
-            let classes = scene.subject.labels.len();
-            let class_id = class.find(&scene.subject.labels, classes)?;
+            let classes = untouched.spec.labels.len();
+            let class_id = class.find(&untouched.spec.labels, classes)?;
             let best = found.iter().position(|f| Some(f.object.class_id) == class_id);
             best.map(|index| vec![index])
                 .ok_or_else(|| refused(format!("no object is a \"{class}\"; {seen}")))

@@ -4,11 +4,11 @@
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::{Objective, Resolved, Scene};
-use crate::engine::session::Call;
+use super::scores::{Objective, Resolved, Untouched};
 use crate::error::Result;
 use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
-use crate::repository::manifest::Activation;
+use crate::manifest::Activation;
+use crate::runtime::Call;
 use crate::tasks::segmentation::{logits, with_background};
 
 struct OfRegions {
@@ -80,29 +80,29 @@ impl Objective for OfRegions {
     }
 }
 
-pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let activation = scene.subject.manifest.output.activation;
+pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+    let activation = untouched.spec.manifest.output.activation;
     let both = with_background(&logits(output.shallow_clone())?, activation)?;
     let found = Found {
         best: both.f_argmax(1, false)?.f_select(0, 0)?,
         classes: usize::try_from(both.size()[1]).unwrap_or(0),
     };
-    let class = |class: &ClassName| class.find(&scene.subject.labels, found.classes);
+    let class = |class: &ClassName| class.find(&untouched.spec.labels, found.classes);
     let regions = match target {
-        Target::Top => vec![found.mask(scene, found.largest()?)?],
+        Target::Top => vec![found.mask(untouched, found.largest()?)?],
         Target::All => {
             let all = found.areas()?.into_iter().skip(1).filter(|(_, cells)| *cells > 0);
             let all: Vec<usize> = all.map(|(class_id, _)| class_id).collect();
             let all = if all.is_empty() { vec![0] } else { all };
             all.into_iter()
-                .map(|class_id| found.mask(scene, class_id))
+                .map(|class_id| found.mask(untouched, class_id))
                 .collect::<Result<_>>()?
         }
         Target::Class(name) | Target::Mask(name) => {
             let class_id = class(name)?.map_or_else(|| found.largest(), Ok)?;
-            vec![found.mask(scene, class_id)?]
+            vec![found.mask(untouched, class_id)?]
         }
-        Target::Pixel(name, point) => vec![found.pixel(scene, class(name)?, *point)?],
+        Target::Pixel(name, point) => vec![found.pixel(untouched, class(name)?, *point)?],
         _ => {
             return Err(refused(
                 "a segmenter explains a class over its own mask (give its id or its label), `CLASS@pixel=x,y`, or `all`",
@@ -112,7 +112,7 @@ pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Res
     let resolved = |region: &Region| -> Result<ResolvedTarget> {
         Ok(ResolvedTarget::Region {
             class_id: region.class_id,
-            label: scene.subject.labels.name(region.class_id),
+            label: untouched.spec.labels.name(region.class_id),
             pixel: region.pixel,
             cells: count(&region.cells)?,
         })
@@ -154,19 +154,19 @@ impl Found {
         Ok(largest.map_or(0, |(class_id, _)| *class_id))
     }
 
-    fn mask(&self, scene: &Scene<'_>, class_id: usize) -> Result<Region> {
+    fn mask(&self, untouched: &Untouched<'_>, class_id: usize) -> Result<Region> {
         let cells = self
             .best
             .f_eq(class_id as i64)?
             .f_flatten(0, -1)?
             .f_to_kind(Kind::Float)?;
         if count(&cells)? == 0 {
-            let label = scene.subject.labels.name(class_id);
+            let label = untouched.spec.labels.name(class_id);
             let there: Vec<String> = self
                 .areas()?
                 .into_iter()
                 .filter(|(_, cells)| *cells > 0)
-                .map(|(class_id, _)| format!("\"{}\"", scene.subject.labels.name(class_id)))
+                .map(|(class_id, _)| format!("\"{}\"", untouched.spec.labels.name(class_id)))
                 .collect();
             return Err(refused(format!(
                 "no pixel of this image is \"{label}\" (it has {}); give a pixel: {label}@pixel=x,y",
@@ -180,20 +180,20 @@ impl Found {
         })
     }
 
-    fn pixel(&self, scene: &Scene<'_>, class_id: Option<usize>, [x, y]: [f64; 2]) -> Result<Region> {
+    fn pixel(&self, untouched: &Untouched<'_>, class_id: Option<usize>, [x, y]: [f64; 2]) -> Result<Region> {
         let (rows, columns) = self.best.size2()?;
-        let (input_width, input_height) = scene.placement.input_size();
+        let (input_width, input_height) = untouched.placement.input_size();
         // The centre of the pixel that was named.
-        let (at_x, at_y) = scene.placement.to_input(x.floor() + 0.5, y.floor() + 0.5);
+        let (at_x, at_y) = untouched.placement.to_input(x.floor() + 0.5, y.floor() + 0.5);
         let cell = |at: f64, input: u32, cells: i64| {
             let cell = (at / f64::from(input) * cells as f64).floor();
             (0.0..cells as f64).contains(&cell).then_some(cell as i64)
         };
-        let (width, height) = scene.placement.original();
+        let (width, height) = untouched.placement.original();
         let inside = x >= 0.0 && y >= 0.0 && x < width.into() && y < height.into();
         let place = cell(at_y, input_height, rows).zip(cell(at_x, input_width, columns));
         let Some((row, column)) = place.filter(|_| inside) else {
-            let seen = scene.placement.visible();
+            let seen = untouched.placement.visible();
             return Err(refused(format!(
                 "the model does not see pixel {x},{y}; it sees {:.0},{:.0} to {:.0},{:.0}",
                 seen.x_min, seen.y_min, seen.x_max, seen.y_max

@@ -4,10 +4,10 @@
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::{Objective, Resolved, Scene};
-use crate::engine::session::Call;
+use super::scores::{Objective, Resolved, Untouched};
 use crate::error::{Error, Result};
 use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
+use crate::runtime::Call;
 use crate::tasks::vae::decode;
 
 struct OfLatents {
@@ -44,8 +44,8 @@ impl Objective for OfLatents {
     }
 }
 
-pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let latents = scene.subject.latent_size();
+pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
+    let latents = untouched.spec.latent_size();
     let wanted = match target {
         Target::Top | Target::SumMu => Wanted::Sum,
         Target::Latent(index) | Target::Class(ClassName::Id(index)) if *index < latents => {
@@ -62,9 +62,9 @@ pub(super) fn resolve(scene: &Scene<'_>, target: &Target, output: &Value) -> Res
     };
     let objective = OfLatents {
         wanted,
-        input: scene.input.f_detach()?,
+        input: untouched.input.f_detach()?,
     };
-    let value = objective.scores(scene.net, output)?;
+    let value = objective.scores(untouched.net, output)?;
     let target = ResolvedTarget::Latent {
         latent: match wanted {
             Wanted::Mean(index) => format!("mu[{index}]"),

@@ -47,15 +47,15 @@ fn a_letterbox_keeps_the_proportions() {
 #[test]
 fn the_border_is_filled() {
     let black = flat(8, 2, [0; 3]);
-    let tile = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a tile");
-    let rows: Vec<bool> = tile
+    let model_input = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a model_input");
+    let rows: Vec<bool> = model_input
         .data
         .chunks(24)
         .map(|row| row.iter().all(|v| *v == 114))
         .collect();
     assert_eq!(rows, [true, true, true, false, false, true, true, true]);
-    assert_eq!(tile.placement.visible().y_max, 2.0);
-    assert_eq!(tile.placement.to_input(0.0, 0.0), (0.0, 3.0));
+    assert_eq!(model_input.placement.visible().y_max, 2.0);
+    assert_eq!(model_input.placement.to_input(0.0, 0.0), (0.0, 3.0));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn colours_are_ordered_as_asked() {
                 ..spec(ResizeMode::Stretch, (1, 1))
             },
         )
-        .expect("a tile")
+        .expect("a model_input")
     };
     assert_eq!(with(Color::Rgb).data, [200, 100, 50]);
     assert_eq!(with(Color::Bgr).data, [50, 100, 200]);
@@ -106,10 +106,10 @@ fn extreme_shapes_cost_no_more_than_the_tile() {
                     interpolation,
                     ..spec(mode, (224, 256))
                 };
-                let tile = super::fit(&flat(width, height, [9; 3]), &fit).expect("a tile");
-                assert_eq!(tile.data.len(), 224 * 256 * 3);
+                let model_input = super::fit(&flat(width, height, [9; 3]), &fit).expect("a model_input");
+                assert_eq!(model_input.data.len(), 224 * 256 * 3);
                 assert!(
-                    tile.data.contains(&9),
+                    model_input.data.contains(&9),
                     "{width}×{height} {mode:?} {interpolation:?}"
                 );
             }
@@ -132,11 +132,10 @@ fn an_input_without_pixels_is_refused() {
 fn names_are_those_of_the_manifest() {
     let mode: ResizeMode = serde_json::from_str("\"shorter_side\"").expect("a mode");
     assert_eq!(mode, ResizeMode::ShorterSide);
-    assert_eq!(
-        serde_json::to_string(&Interpolation::Bicubic).expect("a name"),
-        "\"bicubic\""
-    );
-    assert_eq!(serde_json::to_string(&Color::Bgr).expect("a name"), "\"bgr\"");
+    let interpolation: Interpolation = serde_json::from_str("\"bicubic\"").expect("an interpolation");
+    assert_eq!(interpolation, Interpolation::Bicubic);
+    let color: Color = serde_json::from_str("\"bgr\"").expect("a colour");
+    assert_eq!(color, Color::Bgr);
 }
 
 #[test]
@@ -180,7 +179,7 @@ fn a_picture_is_reduced_no_further_than_it_is_resized() {
 fn a_reduced_picture_is_placed_as_its_original() {
     let fit = spec(ResizeMode::Letterbox, (64, 64));
     let original = (1001, 501);
-    let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a tile");
-    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a tile");
+    let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a model_input");
+    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a model_input");
     assert_eq!(whole, reduced);
 }

@@ -3,8 +3,8 @@
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use crate::engine::session::Call;
 use crate::error::{Error, Result};
+use crate::runtime::Call;
 
 /// The module between two steps.
 pub(crate) struct Decoder<'a> {
@@ -114,7 +114,7 @@ mod tests {
         let values: Vec<Vec<f32>> = found
             .tensors()
             .iter()
-            .map(|t| crate::engine::staging::floats(t).expect("f32"))
+            .map(|t| crate::runtime::staging::floats(t).expect("f32"))
             .collect();
         assert_eq!(values, [[3., 1., 1.], [6., 4., 4.]]);
     }

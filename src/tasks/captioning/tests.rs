@@ -1,9 +1,12 @@
 use std::cell::RefCell;
 
-use super::*;
-use crate::repository::manifest::Manifest;
 use tch::{Kind, Tensor};
+use tokio::sync::mpsc;
 use torch_bridge::Value;
+
+use super::*;
+use crate::engine::context::Progress;
+use crate::manifest::Manifest;
 
 const WORDS: [&str; 5] = ["<start>", "<end>", "a", "red", "boot"];
 const CAPTION: [usize; 4] = [2, 3, 4, 1];
@@ -11,7 +14,7 @@ const CAPTION: [usize; 4] = [2, 3, 4, 1];
 /// Says the caption, a word a step, whatever it is given; before each step it looks at what has been heard.
 struct Speaker {
     steps: RefCell<usize>,
-    words: RefCell<mpsc::Receiver<Word>>,
+    words: RefCell<mpsc::Receiver<Event>>,
     heard_before_step: RefCell<Vec<usize>>,
 }
 
@@ -43,9 +46,14 @@ fn state(rows: i64) -> Value {
 fn each_word_is_told_before_the_next_is_computed() {
     let text = "task = \"captioning\"\n[input]\nsize = [8, 8]\n[output]\nlabels = \"labels.txt\"";
     let manifest = Manifest::parse(text).expect("a captioner");
-    let subject = Subject::new(manifest, crate::tasks::Labels::new(WORDS.map(String::from)));
-    let vocabulary = Vocabulary::of(&subject).expect("start and end are there");
-    let (listener, words) = mpsc::channel(8);
+    let spec = ModelSpec::new(manifest, crate::tasks::Labels::new(WORDS.map(String::from)));
+    let vocabulary = Vocabulary::of(&spec).expect("start and end are there");
+    let (progress, words) = Progress::channel(8);
+    let context = Context {
+        progress,
+        ..Context::default()
+    };
+    let options = Options::new(1, None, 0.0, false).expect("within bounds");
     let speaker = Speaker {
         steps: RefCell::default(),
         words: RefCell::new(words),
@@ -53,7 +61,7 @@ fn each_word_is_told_before_the_next_is_computed() {
     };
     let started = Value::Tuple(vec![state(1), state(1)]);
     let mut decoder = Decoder::resume(&speaker, started).expect("memory and state");
-    let mut captions = [Running::new(&Options::default(), Some(&listener), &vocabulary)];
+    let mut captions = [Running::new(&options, &context, &vocabulary)];
     let looks = search_all(&mut decoder, &mut captions, &vocabulary).expect("a caption");
     let [caption] = captions;
     assert_eq!(

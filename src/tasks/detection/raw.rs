@@ -3,12 +3,12 @@
 use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
 
-use crate::engine::staging::floats;
+use super::nms::Candidate;
 use crate::error::{Error, Result};
-use crate::repository::manifest::DetectionFormat;
-use crate::tasks::Subject;
+use crate::manifest::DetectionFormat;
+use crate::runtime::staging::floats;
 use crate::tasks::classification::scores as activated;
-use crate::tasks::nms::Candidate;
+use crate::tasks::spec::ModelSpec;
 
 /// What a model says of one image.
 pub(crate) struct Raw {
@@ -123,10 +123,10 @@ fn torchvision(output: Value) -> Result<Vec<Raw>> {
 
 impl Raw {
     /// The scores after the model's activation.
-    pub(crate) fn class_scores(&self, subject: &Subject) -> Result<ClassScores> {
+    pub(crate) fn class_scores(&self, spec: &ModelSpec) -> Result<ClassScores> {
         Ok(match &self.scores {
             ClassScores::PerClass(raw) => {
-                ClassScores::PerClass(activated(raw, subject.manifest.output.activation)?)
+                ClassScores::PerClass(activated(raw, spec.manifest.output.activation)?)
             }
             ClassScores::OfLabel(scores, labels) => {
                 ClassScores::OfLabel(scores.shallow_clone(), labels.shallow_clone())
@@ -135,8 +135,8 @@ impl Raw {
     }
 
     /// Everything that is sure enough, on the CPU.
-    pub(super) fn candidates(&self, subject: &Subject, threshold: f32) -> Result<Vec<Candidate>> {
-        let (scores, rows, class_ids) = match self.class_scores(subject)? {
+    pub(super) fn candidates(&self, spec: &ModelSpec, threshold: f32) -> Result<Vec<Candidate>> {
+        let (scores, rows, class_ids) = match self.class_scores(spec)? {
             ClassScores::PerClass(all) => {
                 let sure = all.f_ge(f64::from(threshold))?.f_nonzero()?;
                 let (rows, class_ids) = (sure.f_select(1, 0)?, sure.f_select(1, 1)?);
@@ -175,16 +175,16 @@ impl Raw {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::repository::manifest::Manifest;
+    use crate::manifest::Manifest;
     use crate::tasks::Labels;
 
-    fn subject() -> Subject {
+    fn spec() -> ModelSpec {
         let text = "task = \"detection\"\n[input]\nsize = [8, 8]\n[output]\nformat = \"dense\"";
-        Subject::new(Manifest::parse(text).expect("a detector"), Labels::default())
+        ModelSpec::new(Manifest::parse(text).expect("a detector"), Labels::default())
     }
 
     fn corners(raw: &Raw, threshold: f32) -> Vec<(usize, [f32; 4])> {
-        let found = raw.candidates(&subject(), threshold).expect("candidates");
+        let found = raw.candidates(&spec(), threshold).expect("candidates");
         found.into_iter().map(|c| (c.class_id, c.corners)).collect()
     }
 

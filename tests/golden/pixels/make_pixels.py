@@ -4,7 +4,7 @@
     python make_pixels.py PHOTOS
 
 PHOTOS is a folder with scikit-image's chelsea.png, coffee.png (CC0) and astronaut.png (public domain).
-Needs pillow 13.0, torchvision 0.28, numpy. Writes decode/* with decode.json, and tiles/* with tiles.json; README.md
+Needs pillow 13.0, torchvision 0.28, numpy. Writes decode/* with decode.json, and model_inputs/* with model_inputs.json; README.md
 says what is in them.
 """
 
@@ -201,7 +201,7 @@ def describe(path):
     return entry | {"sha256": hashlib.sha256(rgb.tobytes()).hexdigest()}
 
 
-# ---- tiles ----------------------------------------------------------------------------------------------------------
+# ---- model inputs ----------------------------------------------------------------------------------------------------------
 
 FILTERS = {
     "nearest": InterpolationMode.NEAREST,
@@ -267,7 +267,7 @@ def tile_sources(out, photos):
     Image.new("RGB", (1, 1), (200, 100, 50)).save(out / "one_pixel.png")
 
 
-def make_tiles(out, photos):
+def make_model_inputs(out, photos):
     tile_sources(out, photos)
     cases = []
     for number, (source, size, mode, resize_to, interpolation, color) in enumerate(TILES):
@@ -286,15 +286,15 @@ def write_json(path, entries):
 def main():
     folder = Path(sys.argv[1])
     photos = {name: Image.open(folder / f"{name}.png").convert("RGB") for name in ("chelsea", "coffee", "astronaut")}
-    decode, tiles = HERE / "decode", HERE / "tiles"
-    for out in (decode, tiles):
+    decode, model_inputs = HERE / "decode", HERE / "model_inputs"
+    for out in (decode, model_inputs):
         out.mkdir(exist_ok=True)
         for old in out.iterdir():
             old.unlink()
     for make in (jpegs, orientations, pngs, others):
         make(decode, photos)
     write_json(HERE / "decode.json", [describe(path) for path in sorted(decode.iterdir())])
-    write_json(HERE / "tiles.json", make_tiles(tiles, photos))
+    write_json(HERE / "model_inputs.json", make_model_inputs(model_inputs, photos))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+//! `lucarne check`: all that is wrong with a folder of models, at once, without a server.
+
+use std::path::{Path, PathBuf};
+
+use super::loader::Loader;
+use super::names::{folder_name, model_folders};
+use super::thread::LoaderThread;
+use crate::error::{Error, Result};
+
+/// What was found for one model folder.
+#[derive(Debug)]
+pub struct Finding {
+    /// The folder's name.
+    pub model: String,
+    /// Empty when the model is right.
+    pub problems: Vec<String>,
+}
+
+/// Loads every model in `dir` (or `dir` itself, if it is a model folder) as the server would.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] when `dir` cannot be read or holds no model.
+pub fn check(dir: &Path, loader: &Loader) -> Result<Vec<Finding>> {
+    let folders = if dir.join("model.toml").is_file() {
+        vec![dir.canonicalize().unwrap_or_else(|_| dir.to_owned())]
+    } else {
+        model_folders(dir)?
+    };
+    if folders.is_empty() {
+        let dir = dir.display();
+        let text = format!("{dir} holds no model: a model is a folder with a model.toml");
+        return Err(Error::InvalidSettings(text));
+    }
+    let retiring = LoaderThread::start()?;
+    let finding = |folder: &PathBuf| Finding {
+        model: folder_name(folder),
+        problems: match loader.load(folder, None, &retiring) {
+            Ok(_) => Vec::new(),
+            Err(Error::InvalidModel { problems }) => problems,
+            Err(other) => vec![format!("{}: {other}", folder.display())],
+        },
+    };
+    let findings = folders.iter().map(finding).collect();
+    retiring.stop();
+    Ok(findings)
+}

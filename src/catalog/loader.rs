@@ -1,0 +1,316 @@
+//! From a model's folder to a model that answers: manifest, artifact, labels, contract, engines, warm-up.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tch::Device;
+
+use super::model::{Model, Predict};
+use super::names::model_name;
+use super::thread::LoaderThread;
+use crate::engine::batcher::Policy;
+use crate::engine::cores::Cores;
+use crate::engine::observer::Observer;
+use crate::engine::{Engine, Runner, Setup, Share, Work};
+use crate::error::{Error, Result};
+use crate::explain::{Explainer, Origin};
+use crate::manifest::{self, Manifest, TaskKind, Version};
+use crate::runtime::process::{configure_thread, configure_thread_on, release_unused_memory};
+use crate::runtime::{Artifact, Formats, Native, Opened, Requirements, device};
+use crate::tasks::{self, Labels, ModelSpec, Predictor};
+
+/// Makes the observer of one of a model's two queues, given the names of both.
+pub type ObserverOf = dyn Fn(&str, &'static str) -> Arc<dyn Observer> + Send + Sync;
+
+/// Loads models; all of them share the cores.
+pub struct Loader {
+    cores: Arc<Cores>,
+    formats: Arc<dyn Formats>,
+    observer: Box<ObserverOf>,
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader")
+            .field("cores", &self.cores.count())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A model that is being loaded.
+struct Loading<'a> {
+    name: &'a str,
+    spec: Arc<ModelSpec>,
+    artifact: Arc<Artifact>,
+    devices: Vec<Device>,
+    threads: usize,
+}
+
+impl Loader {
+    /// A loader whose models report to `observer(model, queue)`.
+    #[must_use]
+    pub fn new(cores: Arc<Cores>, observer: Box<ObserverOf>) -> Self {
+        Self {
+            cores,
+            formats: Arc::new(Native),
+            observer,
+        }
+    }
+
+    /// The same with other formats.
+    #[must_use]
+    pub fn with_formats(self, formats: Arc<dyn Formats>) -> Self {
+        Self { formats, ..self }
+    }
+
+    /// Loads `version` of the model in `dir`, the newest without one, and warms it up. Its workers are waited for on
+    /// `retiring` when the last handle on it is dropped.
+    pub(super) fn load(&self, dir: &Path, version: Option<&str>, retiring: &LoaderThread) -> Result<Model> {
+        let started = Instant::now();
+        let name = model_name(dir)?;
+        let manifest = Manifest::read(dir)?;
+        let versions = manifest::versions(dir, &manifest.artifact)?;
+        let version = chosen(&versions, version)?;
+        let spec = Arc::new(ModelSpec::new(manifest.clone(), labels(dir, &manifest, version)?));
+        let artifact = &manifest.artifact;
+        let artifact = Artifact::open(&version.file, artifact.format, artifact.sha256.as_deref())?;
+        let devices = device::place(manifest.instances.device, manifest.instances.count)?;
+        let loading = Loading {
+            name: &name,
+            threads: threads(&manifest, &devices, self.cores.count()),
+            spec,
+            artifact: Arc::new(artifact),
+            devices,
+        };
+        let model = self.start(&loading, version, &versions, retiring)?;
+        // Freezing and checking took more than serving will.
+        release_unused_memory();
+        let load_ms = started.elapsed().as_millis();
+        tracing::info!(
+            model = name,
+            version = version.name,
+            device = model.device,
+            load_ms,
+            "model is ready"
+        );
+        Ok(model)
+    }
+
+    fn start(
+        &self,
+        loading: &Loading<'_>,
+        version: &Version,
+        versions: &[Version],
+        retiring: &LoaderThread,
+    ) -> Result<Model> {
+        let file = loading.artifact.path();
+        let open = |device| self.open(loading, device);
+        let opened = device::each(&loading.devices, open).map_err(|e| in_file(file, e))?;
+        let first = &opened[&device::name(loading.devices[0])];
+        let origin = Origin {
+            artifact: Arc::clone(&loading.artifact),
+            formats: Arc::clone(&self.formats),
+            program: Arc::clone(&first.program),
+            device: loading.devices[0],
+            // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
+            share: self.share(loading.threads),
+        };
+        let parameters = first.parameters;
+        let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
+        let spec = Arc::clone(&loading.spec);
+        let explain = Engine::start(&self.explain_setup(loading), move |_| {
+            Explainer::new(origin.clone(), Arc::clone(&spec))
+        })?;
+        Ok(Model {
+            name: loading.name.to_owned(),
+            version: version.name.clone(),
+            versions: versions.iter().map(|v| v.name.clone()).collect(),
+            spec: Arc::clone(&loading.spec),
+            device: device::names(&loading.devices),
+            threads: loading.threads,
+            parameters,
+            predict,
+            explain,
+            retiring: retiring.clone(),
+        })
+    }
+
+    /// Opens the artifact on a thread that ends, and with it the helpers that OpenMP gave it: while there are more such
+    /// helpers in the process than cores, all of them sleep at every barrier instead of spinning, which made a batch of
+    /// one on two threads take twice as long.
+    fn open(&self, loading: &Loading<'_>, device: Device) -> Result<Opened> {
+        let share = self.share_on(device, loading.threads);
+        std::thread::scope(|scope| {
+            let opening = scope.spawn(|| {
+                configure_thread(loading.threads);
+                open(&*self.formats, &loading.artifact, &loading.spec, device, share)
+            });
+            opening
+                .join()
+                .unwrap_or_else(|_| Err(Error::Internal("a panic while the model was loaded".into())))
+        })
+    }
+
+    /// The engine of a model's task.
+    fn predict(&self, loading: &Loading<'_>, opened: device::Each<Opened>) -> Result<Predict> {
+        Ok(match loading.spec.manifest.task {
+            TaskKind::Classification => Predict::Classification(self.engine(loading, opened)?),
+            TaskKind::Segmentation => Predict::Segmentation(self.engine(loading, opened)?),
+            TaskKind::Detection => Predict::Detection(self.engine(loading, opened)?),
+            TaskKind::Captioning => Predict::Captioning(self.engine(loading, opened)?),
+            TaskKind::Vae => Predict::Vae(self.engine(loading, opened)?),
+            TaskKind::Tensor => Predict::Tensor(self.engine(loading, opened)?),
+        })
+    }
+
+    fn engine<W: Work>(&self, loading: &Loading<'_>, opened: device::Each<Opened>) -> Result<Engine<W>>
+    where
+        Predictor: Runner<W>,
+    {
+        let (spec, devices, threads) = (
+            Arc::clone(&loading.spec),
+            loading.devices.clone(),
+            loading.threads,
+        );
+        let setup = self.predict_setup(loading);
+        let share = setup.share.clone();
+        Engine::start(&setup, move |index| {
+            configure_thread_on(devices[index], threads)?;
+            let program = &opened[&device::name(devices[index])].program;
+            Predictor::new(Arc::clone(program), Arc::clone(&spec), &share)
+        })
+    }
+
+    fn share(&self, count: usize) -> Share {
+        Share {
+            cores: Arc::clone(&self.cores),
+            count,
+        }
+    }
+
+    /// A thread that waits for a GPU leaves the cores to others.
+    fn share_on(&self, device: Device, threads: usize) -> Share {
+        self.share(if device.is_cuda() { 0 } else { threads })
+    }
+
+    fn predict_setup(&self, loading: &Loading<'_>) -> Setup {
+        let batching = &loading.spec.manifest.batching;
+        Setup {
+            name: loading.name.to_owned(),
+            policy: Policy {
+                max_batch: batching.max_batch_size,
+                max_delay: batching.max_delay,
+                capacity: batching.queue_capacity,
+            },
+            workers: loading.devices.len(),
+            share: self.share_on(loading.devices[0], loading.threads),
+            observer: (self.observer)(loading.name, "predict"),
+        }
+    }
+
+    fn explain_setup(&self, loading: &Loading<'_>) -> Setup {
+        Setup {
+            name: format!("{}:explain", loading.name),
+            policy: Policy {
+                max_batch: 1,
+                max_delay: Duration::ZERO,
+                capacity: loading.spec.manifest.explain.queue_capacity,
+            },
+            workers: 1,
+            // The explainer takes its cores pass by pass.
+            share: self.share(0),
+            observer: (self.observer)(loading.name, "explain"),
+        }
+    }
+}
+
+/// Opens `artifact` for the calling thread's number of threads, as the task and the manifest of `spec` require.
+fn open(
+    formats: &dyn Formats,
+    artifact: &Artifact,
+    spec: &ModelSpec,
+    device: Device,
+    share: Share,
+) -> Result<Opened> {
+    let manifest = &spec.manifest;
+    let blank = |size| spec.blank(size, device);
+    let wanted = Requirements {
+        task: manifest.task,
+        methods: tasks::methods(manifest.task),
+        layer: manifest.explain.layer.as_deref(),
+        device,
+        share,
+        precision: manifest.instances.precision,
+        specialise: manifest.instances.specialise,
+        instances: manifest.instances.count,
+        max_batch: manifest.batching.max_batch_size,
+        example: tasks::takes_one_batch(spec).then_some(&blank),
+    };
+    formats.open(artifact, &wanted)
+}
+
+/// Opens the artifact `file` of a model without a server around it, for the calling thread's number of threads and on
+/// this `share` of the CPU; for measurements.
+///
+/// # Errors
+/// As [`Formats::open`].
+pub fn open_alone(file: &Path, spec: &ModelSpec, share: Share) -> Result<Opened> {
+    let artifact = Artifact::open(file, spec.manifest.artifact.format, None)?;
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            configure_thread(share.count);
+            open(&Native, &artifact, spec, Device::Cpu, share)
+        });
+        let panicked = |_| Err(Error::Internal("a panic while the model was loaded".into()));
+        opening.join().unwrap_or_else(panicked)
+    })
+}
+
+/// The version of this name; without one the newest.
+fn chosen<'a>(versions: &'a [Version], name: Option<&str>) -> Result<&'a Version> {
+    let found = match name {
+        Some(name) => versions.iter().find(|version| version.name == name),
+        None => versions.last(),
+    };
+    found.ok_or_else(|| {
+        let known: Vec<&str> = versions.iter().map(|version| version.name.as_str()).collect();
+        let name = name.unwrap_or_default();
+        Error::ModelNotFound(format!(
+            "there is no version `{name}` on disk; there are {}",
+            known.join(", ")
+        ))
+    })
+}
+
+/// Threads of each instance. Beside a GPU one is enough: it only hands over work.
+fn threads(manifest: &Manifest, devices: &[Device], cores: usize) -> usize {
+    let asked = match (manifest.instances.threads, devices[0]) {
+        (0, Device::Cuda(_)) => 1,
+        (asked, _) => asked,
+    };
+    device::threads_each(asked, devices.len(), cores)
+}
+
+fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> {
+    let Some(name) = &manifest.output.labels else {
+        return Ok(Labels::default());
+    };
+    // A version may bring labels of its own.
+    let own = version.file.with_file_name(name);
+    Labels::read(&if own.is_file() { own } else { dir.join(name) })
+}
+
+/// Says which file an error is about, and makes every failure to load one of the model's.
+fn in_file(file: &Path, error: Error) -> Error {
+    let problems = match error {
+        Error::InvalidModel { problems } => problems,
+        other => vec![other.to_string()],
+    };
+    Error::InvalidModel {
+        problems: problems
+            .into_iter()
+            .map(|p| format!("{}: {p}", file.display()))
+            .collect(),
+    }
+}

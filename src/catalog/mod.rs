@@ -1,0 +1,18 @@
+//! What is served: every model folder, its versions, and the models that answer for them.
+//!
+//! Each artifact is opened once; whoever computes gets a handle. Models are loaded, replaced and retired on a thread of
+//! their own while requests run: a request keeps the model that it began with until it ends.
+
+mod check;
+mod entry;
+mod loader;
+mod model;
+mod names;
+mod roster;
+mod thread;
+
+pub use check::{Finding, check};
+pub use entry::State;
+pub use loader::{Loader, ObserverOf, open_alone};
+pub use model::{Model, Predict};
+pub use roster::{Catalog, Listed};

@@ -1,0 +1,224 @@
+//! Every model by its name, and the operations on them. A model that cannot be loaded never stops the others.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::entry::{Entry, State};
+use super::loader::Loader;
+use super::model::Model;
+use super::names::{folder_name, model_folders};
+use super::thread::LoaderThread;
+use crate::engine;
+use crate::error::{Error, Result};
+use crate::manifest::Manifest;
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Catalog {
+    entries: RwLock<BTreeMap<String, Arc<Entry>>>,
+    loader: Arc<Loader>,
+    thread: LoaderThread,
+}
+
+/// A model and its state.
+#[derive(Debug)]
+pub struct Listed {
+    /// The folder's name.
+    pub name: String,
+    /// Of the version that answers.
+    pub state: State,
+}
+
+impl Catalog {
+    /// The model folders in `dir`: its folders that hold a model.toml, by name. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`] when `dir` cannot be read.
+    pub fn scan(dir: &Path, loader: Loader) -> Result<Self> {
+        Self::of(model_folders(dir)?, loader)
+    }
+
+    /// These model folders. Nothing is loaded yet.
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`] when the loader's thread cannot be started.
+    pub fn of(folders: impl IntoIterator<Item = PathBuf>, loader: Loader) -> Result<Self> {
+        let entries = folders.into_iter().map(|dir| {
+            let entry = entry(dir);
+            (entry.name.clone(), Arc::new(entry))
+        });
+        Ok(Self {
+            entries: RwLock::new(entries.collect()),
+            loader: Arc::new(loader),
+            thread: LoaderThread::start()?,
+        })
+    }
+
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
+    }
+
+    /// Loads the newest version of every model folder, one after the other; those that cannot be loaded say why in
+    /// [`Catalog::list`].
+    pub fn load_all(&self) -> impl Future<Output = Result<()>> + use<> {
+        let (entries, loader, thread) = (self.entries(), Arc::clone(&self.loader), self.thread.clone());
+        self.thread.run(move || {
+            for entry in &entries {
+                match loader.load(&entry.dir, None, &thread) {
+                    Ok(model) => entry.put(Arc::new(model), true),
+                    Err(error) => {
+                        tracing::error!(model = entry.name, %error, "model cannot be loaded; the others go on");
+                        entry.fail(error);
+                    }
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes the model folder `dir` in, and loads its newest version.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] when it cannot be loaded; then it is not taken in.
+    pub fn add(&self, dir: PathBuf) -> impl Future<Output = Result<Arc<Model>>> + use<'_> {
+        async move {
+            let entry = Arc::new(entry(dir));
+            let model = self.load_into(&entry, None, true).await?;
+            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+            let replaced = entries.insert(entry.name.clone(), entry);
+            drop(entries);
+            drop(replaced);
+            Ok(model)
+        }
+    }
+
+    /// Loads `version` of the model `name` (the newest without one) anew from its folder, and lets it answer from then on.
+    /// Requests that are under way end on what they began with.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]; [`Error::InvalidModel`] when it cannot be loaded: what answered before goes on.
+    pub async fn replace(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        let entry = self.entry(name)?;
+        self.load_into(&entry, version.map(str::to_owned), true).await
+    }
+
+    /// Loads `version` of the model `name` beside the one that answers: it answers where it is asked for by its version.
+    ///
+    /// # Errors
+    /// As [`Catalog::replace`].
+    pub async fn load(&self, name: &str, version: &str) -> Result<Arc<Model>> {
+        let entry = self.entry(name)?;
+        self.load_into(&entry, Some(version.to_owned()), false).await
+    }
+
+    /// Takes `version` of the model `name` out. Requests that are under way end on it; the newest version that is left
+    /// answers from then on.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`] when it is not loaded.
+    pub fn unload(&self, name: &str, version: &str) -> Result<()> {
+        self.entry(name)?.remove(version)
+    }
+
+    fn load_into(
+        &self,
+        entry: &Arc<Entry>,
+        version: Option<String>,
+        serves: bool,
+    ) -> impl Future<Output = Result<Arc<Model>>> + use<> {
+        let (entry, loader, thread) = (Arc::clone(entry), Arc::clone(&self.loader), self.thread.clone());
+        self.thread.run(move || {
+            let model = loader.load(&entry.dir, version.as_deref(), &thread);
+            let model = Arc::new(model.inspect_err(|error| {
+                tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
+            })?);
+            let serves = serves || !matches!(entry.state(), State::Ready(_));
+            entry.put(Arc::clone(&model), serves);
+            Ok(model)
+        })
+    }
+
+    /// Every model, by name.
+    pub fn list(&self) -> Vec<Listed> {
+        self.entries().iter().map(|entry| listed(entry)).collect()
+    }
+
+    /// The model `name`, whatever its state.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`], which names the nearest.
+    pub fn find(&self, name: &str) -> Result<Listed> {
+        self.entry(name).map(|entry| listed(&entry))
+    }
+
+    /// The model that answers for `name`, in this `version` where one is asked for.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]; [`Error::NotReady`] while it loads or when it cannot.
+    pub fn get(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        self.entry(name)?.get(version)
+    }
+
+    fn entry(&self, name: &str) -> Result<Arc<Entry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = entries.get(name) {
+            return Ok(Arc::clone(entry));
+        }
+        let near = |known: &&String| strsim::jaro_winkler(known, name);
+        let nearest = entries.keys().max_by(|a, b| near(a).total_cmp(&near(b)));
+        let hint = nearest.map_or("none is served".into(), |known| {
+            format!("the nearest is `{known}`")
+        });
+        Err(Error::ModelNotFound(format!(
+            "no model `{name}`; {hint}; GET /v1/models lists all"
+        )))
+    }
+
+    /// Whether every required model answers.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`], which names those that do not.
+    pub fn ready(&self) -> Result<()> {
+        let entries = self.entries();
+        let required = entries.iter().filter(|entry| entry.required);
+        let names: Vec<String> = required
+            .filter_map(|entry| Some(format!("{}{}", entry.name, entry.obstacle()?)))
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        Err(Error::NotReady(format!("not ready: {}", names.join(", "))))
+    }
+
+    /// Closes every queue, answers what was admitted, and waits until every worker has ended.
+    pub fn shut_down(&self) {
+        let models: Vec<Arc<Model>> = self.entries().iter().flat_map(|entry| entry.loaded()).collect();
+        models.iter().for_each(|model| model.close());
+        self.thread.stop();
+        // What was being loaded meanwhile is closed, too.
+        for model in self.entries().iter().flat_map(|entry| entry.loaded()) {
+            engine::join(model.retire());
+        }
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+fn entry(dir: PathBuf) -> Entry {
+    // A manifest that cannot be read fails to load, and then it is required that someone mends it.
+    let required = Manifest::read(&dir).map_or(true, |manifest| manifest.required);
+    Entry::new(folder_name(&dir), dir, required)
+}
+
+fn listed(entry: &Entry) -> Listed {
+    Listed {
+        name: entry.name.clone(),
+        state: entry.state(),
+    }
+}

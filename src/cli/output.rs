@@ -1,0 +1,18 @@
+//! What every command uses: printing, and threads for what waits.
+
+use std::io::{ErrorKind, Write};
+
+use crate::error::{Error, Result};
+
+/// Prints a result. A reader that has seen enough (`| head`) is no failure.
+pub(super) fn print(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::Internal(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// Threads for asynchronous work.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
+}

@@ -1,0 +1,259 @@
+//! Who may compute now? Every model has threads of its own, but the machine has only so many cores. Whoever computes
+//! holds a [`CorePermit`] for the cores that it uses, so that the sum never exceeds what is there: oversubscribed CPUs
+//! turn milliseconds into seconds. A program cannot be called without one (`runtime::Program`).
+//!
+//! Permits are granted first come, first served within a class. Predictions go before explanations, so that an
+//! explanation delays a prediction by at most the one pass that is already running; an explanation that was
+//! overtaken [`PATIENCE`] times goes first, so that it ends at all under full load.
+
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// How many predictions may overtake a waiting explanation.
+pub const PATIENCE: usize = 4;
+
+/// The class of a permit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// A batch of predictions.
+    Predict,
+    /// One pass of an explanation, or of a model that is loaded.
+    Explain,
+}
+
+#[derive(Debug)]
+struct State {
+    free: usize,
+    next_ticket: u64,
+    overtaken: usize,
+    predict: VecDeque<(u64, usize)>,
+    explain: VecDeque<(u64, usize)>,
+}
+
+impl State {
+    fn new(free: usize) -> Self {
+        Self {
+            free,
+            next_ticket: 0,
+            overtaken: 0,
+            predict: VecDeque::new(),
+            explain: VecDeque::new(),
+        }
+    }
+
+    fn queue(&mut self, class: Class) -> &mut VecDeque<(u64, usize)> {
+        match class {
+            Class::Predict => &mut self.predict,
+            Class::Explain => &mut self.explain,
+        }
+    }
+
+    /// The class whose head is next, regardless of whether there are enough free cores for it.
+    fn next_class(&self) -> Option<Class> {
+        match (self.predict.is_empty(), self.explain.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(Class::Predict),
+            (true, false) => Some(Class::Explain),
+            (false, false) if self.overtaken >= PATIENCE => Some(Class::Explain),
+            (false, false) => Some(Class::Predict),
+        }
+    }
+
+    /// Grants the permit to `ticket` if it is next and its cores are free.
+    fn grant(&mut self, class: Class, ticket: u64) -> bool {
+        if self.next_class() != Some(class) {
+            return false;
+        }
+        let free = self.free;
+        let Some(&(head, count)) = self.queue(class).front() else {
+            return false;
+        };
+        if head != ticket || count > free {
+            return false;
+        }
+        self.queue(class).pop_front();
+        self.free -= count;
+        self.overtaken = match class {
+            Class::Predict if !self.explain.is_empty() => self.overtaken + 1,
+            _ => 0,
+        };
+        true
+    }
+}
+
+/// The cores of the machine, shared by all workers.
+#[derive(Debug)]
+pub struct Cores {
+    count: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Cores {
+    /// So many cores.
+    #[must_use]
+    pub fn new(count: NonZeroUsize) -> Arc<Self> {
+        Arc::new(Self {
+            count: count.get(),
+            state: Mutex::new(State::new(count.get())),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Every core that this process may use.
+    #[must_use]
+    pub fn of_this_machine() -> Arc<Self> {
+        Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+    }
+
+    /// How many cores there are to share.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many cores are held now.
+    #[must_use]
+    pub fn in_use(&self) -> usize {
+        self.count - self.lock().free
+    }
+
+    /// How many wait for a permit now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let state = self.lock();
+        state.predict.len() + state.explain.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The state is consistent between statements that cannot panic, so a poisoned lock is still good.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for `count` cores (at most all of them), which are held until the permit is dropped. A permit of no core, for
+    /// a thread that only hands work to a GPU, is granted at once.
+    pub fn acquire(&self, class: Class, count: usize) -> CorePermit<'_> {
+        let count = count.min(self.count);
+        if count == 0 {
+            return CorePermit { cores: self, count };
+        }
+        let mut state = self.lock();
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.queue(class).push_back((ticket, count));
+        while !state.grant(class, ticket) {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        // Cores may be left over for the one behind.
+        self.changed.notify_all();
+        CorePermit { cores: self, count }
+    }
+}
+
+/// The right to compute on some cores, until dropped. Only [`Cores::acquire`] makes one.
+#[derive(Debug)]
+pub struct CorePermit<'a> {
+    cores: &'a Cores,
+    count: usize,
+}
+
+impl CorePermit<'_> {
+    /// How many cores are held.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl Drop for CorePermit<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.cores.lock().free += self.count;
+            self.cores.changed.notify_all();
+        }
+    }
+}
+
+/// The cores that one worker computes on.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// The machine's cores.
+    pub cores: Arc<Cores>,
+    /// How many of them a pass uses; none where it runs on a GPU.
+    pub count: usize,
+}
+
+impl Share {
+    /// Waits for this share of the cores.
+    pub fn acquire(&self, class: Class) -> CorePermit<'_> {
+        self.cores.acquire(class, self.count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn predictions_go_first_but_an_explanation_does_not_starve() {
+        let mut s = State::new(1);
+        s.explain.push_back((0, 1));
+        s.predict.extend((1..=10).map(|t| (t, 1)));
+        let mut order = Vec::new();
+        while let Some(class) = s.next_class() {
+            let ticket = s.queue(class)[0].0;
+            assert!(s.grant(class, ticket));
+            order.push(ticket);
+            s.free += 1;
+        }
+        assert_eq!(order[..6], [1, 2, 3, 4, 0, 5]);
+    }
+
+    #[test]
+    fn a_permit_waits_for_its_cores_and_nobody_slips_past() {
+        let mut s = State::new(1);
+        s.predict.extend([(0, 2), (1, 1)]);
+        assert!(!s.grant(Class::Predict, 0), "needs two cores, one is free");
+        assert!(!s.grant(Class::Predict, 1), "is not at the head");
+        s.free = 2;
+        assert!(s.grant(Class::Predict, 0));
+    }
+
+    #[test]
+    fn cores_in_use_never_exceed_the_cores_there_are() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let cores = Cores::new(NonZeroUsize::new(3).expect("3 is not zero"));
+        let (used, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for i in 0..8 {
+                let (cores, used, most) = (&cores, &used, &most);
+                scope.spawn(move || {
+                    for round in 0..200 {
+                        let class = if i % 2 == 0 {
+                            Class::Predict
+                        } else {
+                            Class::Explain
+                        };
+                        let permit = cores.acquire(class, 1 + (i + round) % 3);
+                        let now = used.fetch_add(permit.count(), Ordering::SeqCst) + permit.count();
+                        most.fetch_max(now, Ordering::SeqCst);
+                        used.fetch_sub(permit.count(), Ordering::SeqCst);
+                        drop(permit);
+                    }
+                });
+            }
+        });
+        assert!(most.into_inner() <= 3);
+        assert_eq!(cores.lock().free, 3);
+    }
+
+    #[test]
+    fn a_permit_of_no_core_waits_for_nobody() {
+        let cores = Cores::new(NonZeroUsize::MIN);
+        let all = cores.acquire(Class::Explain, 5);
+        assert_eq!(all.count(), 1, "at most all cores");
+        assert_eq!(cores.acquire(Class::Predict, 0).count(), 0);
+    }
+}

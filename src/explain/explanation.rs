@@ -1,0 +1,38 @@
+//! What an explanation answers.
+
+use super::map::Map;
+use super::method::Method;
+use super::study::Completeness;
+use super::target::ResolvedTarget;
+use crate::engine::context::Passes;
+
+/// A saliency map and what it is of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Explanation {
+    /// How it was made.
+    pub method: Method,
+    /// Whether values below zero mean something.
+    pub signed: bool,
+    /// The layer whose activation was looked at, where the method looks at one; several with commas between, if fused.
+    pub layer: Option<String>,
+    /// What was explained.
+    pub target: ResolvedTarget,
+    /// The method's own result.
+    pub map: Map,
+    /// Why the map says nothing, if so.
+    pub degeneracy: Option<&'static str>,
+    /// Of integrated gradients: whether the attribution adds up.
+    pub completeness: Option<Completeness>,
+    /// Of methods of many passes: how many were made.
+    pub passes: Option<Passes>,
+    /// What a reader of the map should know of the method.
+    pub caution: Option<&'static str>,
+}
+
+impl Explanation {
+    /// Whether the budget ended before the method did.
+    #[must_use]
+    pub fn stopped_early(&self) -> bool {
+        self.passes.is_some_and(|passes| passes.done < passes.planned)
+    }
+}

@@ -1,0 +1,64 @@
+//! What an objective is, and what it is made of.
+
+use std::sync::Arc;
+
+use tch::Tensor;
+use torch_bridge::Value;
+
+use crate::error::{Error, Result};
+use crate::explain::target::ResolvedTarget;
+use crate::image::Placement;
+use crate::runtime::{Call, first_tensor};
+use crate::tasks::ModelSpec;
+use crate::tasks::captioning::Attention;
+
+/// The scalars of some targets, T of them. `output` is always what the first of [`crate::tasks::methods`] gave for a
+/// batch of n images, and `net` the module that gave it.
+pub(in crate::explain) trait Objective {
+    /// `[n, T]`: what gradients are taken of.
+    fn scores(&self, net: &dyn Call, output: &Value) -> Result<Tensor>;
+
+    /// `[n, T]`: the same on a scale from 0 to 1 where the task has one. RISE weighs its masks with it.
+    fn confidences(&self, net: &dyn Call, output: &Value) -> Result<Tensor> {
+        self.scores(net, output)
+    }
+
+    /// `[n, T]`: how like an object's the best of the image's boxes is (D-RISE).
+    fn similarities(&self, _output: &Value) -> Result<Tensor> {
+        Err(Error::UnsupportedForTask(
+            "d_rise explains the boxes of detectors".into(),
+        ))
+    }
+
+    /// The same for the picture's mirror image; `None` where the side does not matter.
+    fn mirrored(&self) -> Result<Option<Box<dyn Objective>>> {
+        Ok(None)
+    }
+
+    /// For each target, where the model says that it looked.
+    fn attention(&self) -> Result<Vec<Attention>> {
+        Err(Error::UnsupportedForTask(
+            "attention explains the words of captioners".into(),
+        ))
+    }
+}
+
+/// An objective, and what each of its targets is.
+pub(in crate::explain) struct Resolved {
+    pub(in crate::explain) objective: Box<dyn Objective>,
+    pub(in crate::explain) targets: Vec<ResolvedTarget>,
+}
+
+/// The untouched image, and the module that sees it.
+pub(in crate::explain) struct Untouched<'a> {
+    pub(in crate::explain) net: &'a dyn Call,
+    pub(in crate::explain) spec: &'a Arc<ModelSpec>,
+    /// `[1, C, H, W]`
+    pub(in crate::explain) input: &'a Tensor,
+    pub(in crate::explain) placement: &'a Placement,
+}
+
+/// The tensor of an output.
+pub(in crate::explain) fn tensor(output: &Value) -> Result<Tensor> {
+    first_tensor(output.shallow_clone())
+}

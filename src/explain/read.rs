@@ -1,0 +1,139 @@
+//! From names and texts to the options of an explanation. What a method does not use is refused: it would be ignored
+//! without a word.
+
+use super::known::{ALL, METHOD, OF_ANY_METHOD};
+use super::masks::fit_in_memory;
+use super::method::Method;
+use super::options::Options;
+use super::parameter::{Parameter, shortened};
+use super::table::{ROWS, Row, row};
+use crate::error::{Error, Result};
+
+/// Every parameter of an explanation, in the order of the documents.
+pub fn parameters() -> impl Iterator<Item = &'static Parameter> {
+    ALL.iter().copied()
+}
+
+/// The options of `method` when nothing else is asked.
+#[must_use]
+pub fn defaults(method: Method) -> Options {
+    let mut options = Options::default();
+    ALL.iter().for_each(|parameter| parameter.reset(&mut options));
+    options.method = method;
+    options
+}
+
+/// The options that `pairs` of names and texts ask for; no name comes twice.
+///
+/// # Errors
+/// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
+pub fn read<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Options> {
+    let mut options = defaults(Method::default());
+    if let Some((_, text)) = pairs.clone().find(|(name, _)| *name == METHOD.name) {
+        METHOD.read(&mut options, text)?;
+    }
+    let row = row(options.method);
+    for (name, text) in pairs {
+        used_by(row, name)?.read(&mut options, text)?;
+    }
+    fit_in_memory(&options)?;
+    Ok(options)
+}
+
+/// The parameter `name`, if the method of `row` uses it.
+fn used_by(row: &Row, name: &str) -> Result<&'static Parameter> {
+    let known = |parameter: &&&'static Parameter| parameter.name == name;
+    let own = row.parameters.iter().chain(&OF_ANY_METHOD).find(known);
+    if let Some(parameter) = own {
+        return Ok(parameter);
+    }
+    let method = row.method.name();
+    if !ALL.iter().any(|parameter| parameter.name == name) {
+        let all: Vec<&str> = ALL.iter().map(|parameter| parameter.name).collect();
+        let text = format!(
+            "unknown field `{}`, expected one of `{}`",
+            shortened(name),
+            all.join("`, `")
+        );
+        return Err(Error::parameter(shortened(name), text));
+    }
+    let users = ROWS
+        .iter()
+        .filter(|row| row.parameters.iter().any(|parameter| parameter.name == name));
+    let users: Vec<&str> = users.map(|row| row.method.name()).collect();
+    let text = format!(
+        "the method {method} does not use it; leave it out, or choose one of {}",
+        users.join(", ")
+    );
+    Err(Error::parameter(name, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::explain::{Smooth, Target};
+
+    fn of(pairs: &[(&str, &str)]) -> Result<Options> {
+        read(pairs.iter().copied())
+    }
+
+    #[test]
+    fn what_is_asked_is_read_and_the_rest_is_the_default() {
+        let options = of(&[
+            ("layer", "a.b, c"),
+            ("smooth", "eigen"),
+            ("target", "285"),
+            ("alpha", "0.25"),
+        ]);
+        let options = options.expect("they are right");
+        assert_eq!(options.method, Method::GradCam);
+        assert_eq!(options.layers, ["a.b", "c"]);
+        assert_eq!((options.smooth, options.view.alpha), (Some(Smooth::Eigen), 0.25));
+        assert_eq!(options.target, "285".parse::<Target>().expect("a class"));
+        let rise = of(&[("method", "rise")]).expect("a method");
+        assert_eq!(
+            (rise.n_masks, rise.p, rise.cell, rise.view.alpha),
+            (500, 0.5, 8, 0.5)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (pairs, name, word) in [
+            (&[("method", "magic")][..], "method", "grad_cam"),
+            (&[("method", "rise"), ("p", "0")], "p", "more than 0, at most 1"),
+            (&[("method", "rise"), ("n_masks", "0")], "n_masks", "1 to 20000"),
+            (
+                &[("method", "rise"), ("n_masks", "20000"), ("cell", "64")],
+                "n_masks",
+                "with cell=64",
+            ),
+            (
+                &[("method", "smooth_grad"), ("sigma", "NaN")],
+                "sigma",
+                "0 or more",
+            ),
+            (&[("method", "rise"), ("smooth", "aug")], "smooth", "grad_cam_pp"),
+            (&[("n_steps", "3")], "n_steps", "integrated_gradients"),
+            (&[("lair", "3")], "lair", "`layer`"),
+            (&[("overlay", "yes")], "overlay", "true or false"),
+            (&[("target", "box=1")], "target", "box=x0,y0,x1,y1"),
+            (&[("budget_ms", "0"), ("method", "rise")], "budget_ms", "1 to"),
+        ] {
+            let text = of(pairs).expect_err(name).to_string();
+            assert!(
+                text.contains(&format!("`{name}`")) && text.contains(word),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_method_takes_its_own_parameters_with_their_defaults() {
+        for row in &ROWS {
+            for parameter in row.parameters {
+                assert_eq!(used_by(row, parameter.name).map(|p| p.name), Ok(parameter.name));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! What an explainer is asked, each with the answer that it gets.
+
+use super::explanation::Explanation;
+use super::layers::Layers;
+use super::options::Options;
+use super::table::Row;
+use super::visualize::{self, Visualization};
+use crate::engine::{Pending, Ticket, Work as Waits};
+use crate::error::Error;
+use crate::image::ModelInput;
+
+/// One image for one explanation.
+#[derive(Debug)]
+pub struct Item {
+    /// The model's input, before normalisation.
+    pub input: ModelInput,
+    /// What was asked for.
+    pub options: Options,
+}
+
+/// Asks what of the model can be explained.
+#[derive(Debug, Clone, Copy)]
+pub struct Describe;
+
+/// What of a model can be explained.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// Its layers.
+    pub layers: Layers,
+    /// The methods that have what they need.
+    pub methods: Vec<&'static Row>,
+}
+
+/// What waits for an explainer.
+#[derive(Debug)]
+pub enum Work {
+    /// One map for each target at each layer.
+    Explain(Ticket<Item, Vec<Explanation>>),
+    /// A picture of what a channel or a class answers to.
+    Visualize(Ticket<visualize::Options, Visualization>),
+    /// Which layers have a map, and which methods have what they need.
+    Describe(Ticket<Describe, Description>),
+}
+
+impl Waits for Work {
+    fn pending(&self) -> &Pending {
+        match self {
+            Self::Explain(ticket) => ticket.pending(),
+            Self::Visualize(ticket) => ticket.pending(),
+            Self::Describe(ticket) => ticket.pending(),
+        }
+    }
+
+    fn pending_mut(&mut self) -> &mut Pending {
+        match self {
+            Self::Explain(ticket) => ticket.pending_mut(),
+            Self::Visualize(ticket) => ticket.pending_mut(),
+            Self::Describe(ticket) => ticket.pending_mut(),
+        }
+    }
+
+    fn refuse(self, error: Error) {
+        match self {
+            Self::Explain(ticket) => ticket.refuse(error),
+            Self::Visualize(ticket) => ticket.refuse(error),
+            Self::Describe(ticket) => ticket.refuse(error),
+        }
+    }
+}
+
+impl From<Ticket<Item, Vec<Explanation>>> for Work {
+    fn from(ticket: Ticket<Item, Vec<Explanation>>) -> Self {
+        Self::Explain(ticket)
+    }
+}
+
+impl From<Ticket<visualize::Options, Visualization>> for Work {
+    fn from(ticket: Ticket<visualize::Options, Visualization>) -> Self {
+        Self::Visualize(ticket)
+    }
+}
+
+impl From<Ticket<Describe, Description>> for Work {
+    fn from(ticket: Ticket<Describe, Description>) -> Self {
+        Self::Describe(ticket)
+    }
+}

@@ -1,0 +1,88 @@
+//! Parts of pictures, and of the lines that are resized.
+
+use std::ops::Range;
+
+/// Interleaved 8-bit samples, row-major; `channels` is 1 or 3.
+pub(super) struct Raster<'a> {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) channels: usize,
+    pub(super) data: &'a [u8],
+}
+
+/// A part of the resized picture; both sides at least 1.
+pub(super) struct Window {
+    pub(super) left: u64,
+    pub(super) top: u64,
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+/// One direction: `length` pixels from `first` on, of `source` pixels resized to `resized`.
+pub(super) struct Span {
+    pub(super) source: u32,
+    pub(super) resized: u64,
+    pub(super) first: u64,
+    pub(super) length: u32,
+    /// How many of the source's first pixels the raster at hand leaves out.
+    pub(super) left_out: u32,
+}
+
+impl Span {
+    pub(super) fn new(source: u32, resized: u64, first: u64, length: u32) -> Self {
+        Self {
+            source,
+            resized,
+            first,
+            length,
+            left_out: 0,
+        }
+    }
+
+    /// Whether nothing is resized in this direction.
+    pub(super) fn is_copy(&self) -> bool {
+        u64::from(self.source) == self.resized
+    }
+
+    /// Source pixels a resized pixel.
+    pub(super) fn scale(&self) -> f64 {
+        f64::from(self.source) / self.resized as f64
+    }
+
+    /// Where the span begins in the source and how long it is there, in source pixels.
+    pub(super) fn in_source(&self) -> (f64, f64) {
+        let start = self.first as f64 * self.scale();
+        let length = f64::from(self.length) * self.scale();
+        (start, length.min(f64::from(self.source) - start))
+    }
+
+    /// The source pixels that can have a weight under a filter of this support.
+    pub(super) fn reach(&self, support: f64) -> Range<u32> {
+        let (start, length) = self.in_source();
+        let radius = support * self.scale().max(1.0);
+        let from = (start - radius).floor().max(0.0) as u32;
+        let to = (start + length + radius).ceil().min(f64::from(self.source)) as u32;
+        from..to
+    }
+
+    /// How many pixels resizing takes away; negative where it enlarges.
+    pub(super) fn shrinks_by(&self) -> i64 {
+        i64::from(self.source) - self.resized as i64
+    }
+
+    /// The source pixel under the centre of each pixel; summed up step by step as Pillow does, for equal rounding.
+    pub(super) fn nearest(&self) -> Vec<usize> {
+        let scale = self.scale();
+        let mut centre = scale * 0.5;
+        for _ in 0..self.first {
+            centre += scale;
+        }
+        let last = self.source as usize - 1;
+        let next = |_| {
+            let pixel = last.min(centre as usize);
+            centre += scale;
+            pixel
+        };
+        (0..self.length).map(next).collect()
+    }
+}

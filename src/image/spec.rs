@@ -1,0 +1,105 @@
+//! What a model's input is, and how a picture becomes one.
+
+use serde::Deserialize;
+
+use super::placement::Placement;
+
+/// How a picture of any shape becomes an input of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResizeMode {
+    /// The shorter side to `resize_to`, then the centre: torchvision's `Resize(n)`, `CenterCrop(size)`.
+    ShorterSide,
+    /// Both sides to the input's, whatever that does to the proportions: torchvision's `Resize((h, w))`.
+    Stretch,
+    /// As large as fits, centred, the rest filled: Ultralytics' `LetterBox`.
+    Letterbox,
+    /// The picture must have the input's size already.
+    None,
+}
+
+/// How pixels between pixels are found; antialiased as Pillow does, except `Nearest`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// The pixel that covers the point.
+    Nearest,
+    /// Triangle filter.
+    Bilinear,
+    /// Cubic convolution, a = -0.5.
+    Bicubic,
+}
+
+/// Which channels the model takes, in which order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Color {
+    /// Red, green, blue.
+    Rgb,
+    /// Blue, green, red.
+    Bgr,
+    /// One channel, ITU-R 601 luma as Pillow's `convert("L")`, taken before resizing.
+    Gray,
+}
+
+impl Color {
+    /// Number of channels.
+    #[must_use]
+    pub fn channels(self) -> usize {
+        match self {
+            Self::Rgb | Self::Bgr => 3,
+            Self::Gray => 1,
+        }
+    }
+}
+
+/// How a JPEG's pixels are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// At 1/2, 1/4 or 1/8 of its size where that is still at least 1.5 times what it is resized to: the decoder then
+    /// leaves out frequencies that resizing would.
+    #[default]
+    Scaled,
+    /// Every pixel, as Pillow decodes it.
+    Exact,
+}
+
+/// How a picture becomes a model's input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fit {
+    /// (height, width) of the input, in pixels.
+    pub size: (u32, u32),
+    /// How the shape is met.
+    pub mode: ResizeMode,
+    /// `ShorterSide` only: length of the shorter side before the crop; the shorter side of `size` when absent.
+    pub resize_to: Option<u32>,
+    /// How pixels between pixels are found.
+    pub interpolation: Interpolation,
+    /// Channels of the input.
+    pub color: Color,
+    /// `Letterbox` only: the value of every channel of the border. Ultralytics fills with [`Fit::LETTERBOX_FILL`].
+    pub letterbox_fill: u8,
+    /// Whether a JPEG may be decoded smaller than it is.
+    pub decoding: Decoding,
+}
+
+impl Fit {
+    /// The grey that YOLO models are trained with around letterboxed pictures.
+    pub const LETTERBOX_FILL: u8 = 114;
+}
+
+/// One model input before normalisation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelInput {
+    /// Height in pixels.
+    pub height: u32,
+    /// Width in pixels.
+    pub width: u32,
+    /// Samples a pixel: 3 or 1.
+    pub channels: usize,
+    /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for.
+    pub data: Vec<u8>,
+    /// Where the model_input lies on the original picture.
+    pub placement: Placement,
+}

@@ -1,0 +1,277 @@
+//! The keys of a model.toml that is right, as types.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::image::Fit;
+
+/// What a model does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// `forward(x[B, C, H, W]) → logits[B, K]`
+    Classification,
+    /// `forward(x) → logits[B, K, h, w]`, or a dict with `out`, or one channel
+    Segmentation,
+    /// `forward(x) → boxes and scores`, in one of the [`DetectionFormat`]s
+    Detection,
+    /// `start(x) → (memory, state)`, `step(token, memory, state) → (logits, state, attention)`
+    Captioning,
+    /// `encode(x) → (mu, logvar)`, `decode(z) → x`
+    Vae,
+    /// `forward` of named tensors
+    Tensor,
+}
+
+/// How a detector answers (B = batch, N = candidates, K = classes, boxes in pixels of the model's input).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectionFormat {
+    /// `forward(x) → (boxes[B, N, 4] as x0, y0, x1, y1, scores[B, N, K])`; the server suppresses overlaps.
+    Dense,
+    /// `forward(list of [C, H, W]) → (losses, list of {boxes, labels, scores})`, torchvision's scripted detectors.
+    Torchvision,
+    /// `forward(x) → [B, 4 + K, N]`: centre x, centre y, width, height, class scores; the server suppresses overlaps.
+    Yolo,
+}
+
+/// How logits become scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// Over the classes; the scores sum to 1.
+    Softmax,
+    /// Each class for itself.
+    Sigmoid,
+    /// Scores are the logits.
+    None,
+}
+
+/// The `device` key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum DeviceChoice {
+    /// As `cuda` when there is a device that works, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// All CUDA devices, the instances in turn.
+    AnyCuda,
+    /// This CUDA device.
+    Cuda(usize),
+}
+
+impl TryFrom<String> for DeviceChoice {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "cuda" => Ok(Self::AnyCuda),
+            other => other
+                .strip_prefix("cuda:")
+                .and_then(|index| index.parse().ok())
+                .map(Self::Cuda)
+                .ok_or_else(|| format!("`{other}` is no device")),
+        }
+    }
+}
+
+/// In what numbers a model computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// As it was exported.
+    #[default]
+    F32,
+    /// IEEE half precision.
+    F16,
+    /// bfloat16
+    Bf16,
+}
+
+/// What predicts; explanations always come from the TorchScript file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArtifactFormat {
+    /// The TorchScript file itself.
+    #[default]
+    Torchscript,
+    /// AOTInductor packages beside it, one a batch size.
+    Aoti,
+}
+
+/// `[artifact]`
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// The file's name inside the version's folder.
+    pub file: String,
+    /// What predicts.
+    pub format: ArtifactFormat,
+    /// Lower-case hex; checked when present.
+    pub sha256: Option<String>,
+}
+
+/// `[input]`: how a picture becomes the model's input.
+#[derive(Debug, Clone)]
+pub struct ImageInput {
+    /// Size, resize, colour.
+    pub fit: Fit,
+    /// Multiplies a byte before mean and std.
+    pub scale: f64,
+    /// One a channel.
+    pub mean: Vec<f64>,
+    /// One a channel, none zero.
+    pub std: Vec<f64>,
+}
+
+/// `[output]`
+#[derive(Debug, Clone)]
+pub struct Output {
+    /// File of labels, one a line.
+    pub labels: Option<String>,
+    /// How logits become scores.
+    pub activation: Activation,
+    /// Keys that only a detector has.
+    pub detection: Option<DetectionOutput>,
+    /// Keys that only a captioner has.
+    pub captioning: Option<CaptioningOutput>,
+}
+
+/// `[output]` of a detector; a request may override the numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectionOutput {
+    /// How it answers.
+    pub format: DetectionFormat,
+    /// Objects below it are left out, 0 to 1.
+    pub score_threshold: f32,
+    /// Of two boxes of a class that overlap more (intersection over union), the lesser goes, 0 to 1.
+    pub iou_threshold: f32,
+    /// Objects in an answer at most.
+    pub max_detections: usize,
+}
+
+/// `[output]` of a captioner, whose labels are its vocabulary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaptioningOutput {
+    /// The token that a caption starts from.
+    pub start_token: String,
+    /// The token that ends it.
+    pub end_token: String,
+    /// Words at most, the end among them.
+    pub max_length: usize,
+    /// Rows and columns of the cells that the attention is over, if it has any.
+    pub attention_grid: Option<[usize; 2]>,
+}
+
+/// A tensor that goes in or comes out, of the tensor task.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorSpec {
+    /// Its name in requests and answers.
+    pub name: String,
+    /// The type of its values.
+    pub dtype: Dtype,
+    /// Its shape; −1 is any size, and as the first it is the batch.
+    pub shape: Vec<i64>,
+}
+
+/// The type of a tensor's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// 32-bit floats.
+    F32,
+    /// 64-bit integers.
+    I64,
+}
+
+/// What goes into a model.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// Pictures.
+    Image(ImageInput),
+    /// Tensors, and what comes out.
+    Tensors {
+        /// In the order of `forward`'s arguments.
+        inputs: Vec<TensorSpec>,
+        /// In the order of `forward`'s results.
+        outputs: Vec<TensorSpec>,
+    },
+}
+
+/// `[batching]`
+#[derive(Debug, Clone)]
+pub struct Batching {
+    /// At least 1.
+    pub max_batch_size: usize,
+    /// How long the oldest may wait for company.
+    pub max_delay: Duration,
+    /// Images that may wait, at least 1.
+    pub queue_capacity: usize,
+}
+
+/// `[instances]`
+#[derive(Debug, Clone)]
+pub struct Instances {
+    /// Where they compute.
+    pub device: DeviceChoice,
+    /// How many, at least 1.
+    pub count: usize,
+    /// Threads of each; 0 shares the cores.
+    pub threads: usize,
+    /// In what numbers they compute.
+    pub precision: Precision,
+    /// Whether `forward` is compiled for batch sizes, on the CPU.
+    pub specialise: bool,
+}
+
+/// `[explain]`
+#[derive(Debug, Clone)]
+pub struct Explain {
+    /// Default CAM layer; found by itself when absent.
+    pub layer: Option<String>,
+    /// Explanations that may wait, at least 1.
+    pub queue_capacity: usize,
+}
+
+/// A model.toml that is right.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// What the model does.
+    pub task: TaskKind,
+    /// For people.
+    pub description: String,
+    /// Whether `/readyz` waits for this model.
+    pub required: bool,
+    /// `[artifact]`
+    pub artifact: Artifact,
+    /// `[input]`, or `[[inputs]]` and `[[outputs]]`
+    pub input: Input,
+    /// `[output]`
+    pub output: Output,
+    /// `[batching]`
+    pub batching: Batching,
+    /// `[instances]`
+    pub instances: Instances,
+    /// `[explain]`
+    pub explain: Explain,
+}
+
+impl Manifest {
+    /// How pictures go in.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] when the model takes none.
+    pub fn image_input(&self) -> Result<&ImageInput> {
+        match &self.input {
+            Input::Image(input) => Ok(input),
+            Input::Tensors { .. } => Err(Error::UnsupportedForTask(
+                "this model takes tensors, not images".into(),
+            )),
+        }
+    }
+}

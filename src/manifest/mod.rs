@@ -1,0 +1,20 @@
+//! model.toml: what the server must know of a model, as types that hold only what is right.
+//!
+//! Reading never stops at the first mistake: every problem of the file is reported in one go, each with the
+//! key, what was found and what would be right. Unknown keys are mistakes.
+
+mod keys;
+mod parse;
+mod reader;
+mod sections;
+mod versions;
+
+pub use keys::{
+    Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
+    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Manifest, Output, Precision, TaskKind,
+    TensorSpec,
+};
+pub use versions::{Version, packages, versions};
+
+#[cfg(test)]
+mod tests;

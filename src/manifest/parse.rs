@@ -1,0 +1,70 @@
+//! From the text of a model.toml to a [`Manifest`], or to all of its problems.
+
+use std::path::Path;
+
+use super::keys::{ArtifactFormat, Input, Manifest, TaskKind};
+use super::reader::Section;
+use super::sections;
+use crate::error::{Error, Result};
+
+const TASKS: &str =
+    "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \"tensor\"";
+
+impl Manifest {
+    /// Reads `dir/model.toml`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] with every problem of the file.
+    pub fn read(dir: &Path) -> Result<Self> {
+        let file = dir.join("model.toml");
+        let problem = |text: String| Error::model(format!("{}: {text}", file.display()));
+        let text = std::fs::read_to_string(&file).map_err(|e| problem(format!("cannot be read: {e}")))?;
+        Self::parse(&text).map_err(|problems| Error::InvalidModel {
+            problems: problems
+                .into_iter()
+                .map(|p| format!("{}: {p}", file.display()))
+                .collect(),
+        })
+    }
+
+    /// Reads the text of a model.toml.
+    ///
+    /// # Errors
+    /// One line for each problem.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let table: toml::Table = toml::from_str(text).map_err(|e| vec![format!("is not TOML: {e}")])?;
+        let mut problems = Vec::new();
+        let mut root = Section::root(table, &mut problems);
+        let task = root.required("task", TASKS);
+        let description = root.optional("description", "text").unwrap_or_default();
+        let required = root.optional("required", "true or false").unwrap_or(true);
+        let artifact = root.section("artifact", sections::artifact);
+        let input = if task == Some(TaskKind::Tensor) {
+            sections::tensors(&mut root)
+        } else {
+            root.section("input", sections::image_input).map(Input::Image)
+        };
+        let output = root.section("output", |s| sections::output(s, task));
+        let batching = root.section("batching", sections::batching);
+        let instances = root.section("instances", sections::instances);
+        let explain = root.section("explain", sections::explain);
+        if artifact.format == ArtifactFormat::Aoti {
+            sections::check_packaged(&mut root, task, &output, &instances);
+        }
+        root.finish();
+        match (task, input) {
+            (Some(task), Some(input)) if problems.is_empty() => Ok(Self {
+                task,
+                description,
+                required,
+                artifact,
+                input,
+                output,
+                batching,
+                instances,
+                explain,
+            }),
+            _ => Err(problems),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The sections of a model.toml: their keys, defaults and bounds.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::keys::{
+    Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
+    Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
+};
+use super::reader::Section;
+use crate::image::{Color, Fit, Interpolation, ResizeMode};
+
+pub(super) fn artifact(s: &mut Section<'_>) -> Artifact {
+    let file: String = s
+        .optional("file", "a file name such as \"model.pt\"")
+        .unwrap_or_else(|| "model.pt".into());
+    s.check(
+        Path::new(&file).components().count() == 1 && !file.starts_with('.'),
+        "file",
+        || format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\""),
+    );
+    let format = s
+        .optional("format", "\"torchscript\" or \"aoti\"")
+        .unwrap_or_default();
+    let sha256: Option<String> = s.optional("sha256", "64 hexadecimal digits");
+    let sha256 = sha256.map(|digest| digest.to_ascii_lowercase());
+    let is_digest = |d: &String| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
+    s.check(sha256.as_ref().is_none_or(is_digest), "sha256", || {
+        "expected 64 hexadecimal digits, as `sha256sum model.pt` prints them".into()
+    });
+    Artifact { file, format, sha256 }
+}
+
+/// A package is one compiled `forward` of tensors: not every task can do with that.
+pub(super) fn check_packaged(
+    root: &mut Section<'_>,
+    task: Option<TaskKind>,
+    output: &Output,
+    instances: &Instances,
+) {
+    let is_torchvision = |d: &DetectionOutput| d.format == DetectionFormat::Torchvision;
+    let has_other_methods = matches!(task, Some(TaskKind::Captioning | TaskKind::Vae));
+    let fits = !has_other_methods && !output.detection.as_ref().is_some_and(is_torchvision);
+    root.check(fits, "artifact.format", || {
+        "found \"aoti\", which has `forward` of a batch alone; this model needs \"torchscript\"".into()
+    });
+    root.check(
+        instances.precision == Precision::F32,
+        "instances.precision",
+        || "a package has the precision that it was compiled with; leave this key out".into(),
+    );
+}
+
+pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
+    let size: Option<[u32; 2]> = s.required("size", "[height, width], for instance [224, 224]");
+    let mode = s.optional(
+        "resize",
+        "\"shorter_side\", \"stretch\", \"letterbox\" or \"none\"",
+    );
+    let resize_to: Option<u32> = s.optional("resize_to", "a number of pixels, for instance 256");
+    let interpolation = s.optional("interpolation", "\"nearest\", \"bilinear\" or \"bicubic\"");
+    let color = s
+        .optional("color", "\"rgb\", \"bgr\" or \"gray\"")
+        .unwrap_or(Color::Rgb);
+    let letterbox_fill = s
+        .optional("letterbox_fill", "a gray value from 0 to 255")
+        .unwrap_or(114);
+    let channels = if color == Color::Gray { 1 } else { 3 };
+    let decoding = s
+        .optional("decoding", "\"scaled\" or \"exact\"")
+        .unwrap_or_default();
+    let per_channel = format!("a list of {channels} numbers, one a channel");
+    let scale = s
+        .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
+        .unwrap_or(1.0 / 255.0);
+    let mean: Vec<f64> = s
+        .optional("mean", &per_channel)
+        .unwrap_or_else(|| vec![0.0; channels]);
+    let std: Vec<f64> = s
+        .optional("std", &per_channel)
+        .unwrap_or_else(|| vec![1.0; channels]);
+    s.check(mean.len() == channels, "mean", || {
+        format!("found {} numbers, expected {per_channel}", mean.len())
+    });
+    s.check(std.len() == channels, "std", || {
+        format!("found {} numbers, expected {per_channel}", std.len())
+    });
+    s.check(std.iter().all(|&v| v > 0.0), "std", || {
+        "must be greater than 0 in every channel".into()
+    });
+    s.check(
+        size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))),
+        "size",
+        || "each side must be from 1 to 8192".into(),
+    );
+    let fits = resize_to.is_none_or(|to| (1..=8192).contains(&to));
+    s.check(fits, "resize_to", || "must be from 1 to 8192".into());
+    let fit = Fit {
+        size: size.map(|[height, width]| (height, width))?,
+        mode: mode.unwrap_or(ResizeMode::ShorterSide),
+        resize_to,
+        interpolation: interpolation.unwrap_or(Interpolation::Bilinear),
+        color,
+        letterbox_fill,
+        decoding,
+    };
+    Some(ImageInput {
+        fit,
+        scale,
+        mean,
+        std,
+    })
+}
+
+pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
+    let expected = "tables with name, dtype (\"f32\" or \"i64\") and shape (−1 for any size)";
+    let inputs: Vec<TensorSpec> = root.required("inputs", expected)?;
+    let outputs: Vec<TensorSpec> = root.required("outputs", expected)?;
+    root.check(!inputs.is_empty(), "inputs", || "expected at least one".into());
+    root.check(!outputs.is_empty(), "outputs", || "expected at least one".into());
+    Some(Input::Tensors { inputs, outputs })
+}
+
+pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
+    Output {
+        labels: s.optional("labels", "a file name such as \"labels.txt\""),
+        activation: s
+            .optional("activation", "\"softmax\", \"sigmoid\" or \"none\"")
+            .unwrap_or(if task == Some(TaskKind::Detection) {
+                Activation::None
+            } else {
+                Activation::Softmax
+            }),
+        detection: (task == Some(TaskKind::Detection)).then(|| detection_output(s)),
+        captioning: (task == Some(TaskKind::Captioning)).then(|| captioning_output(s)),
+    }
+}
+
+fn detection_output(s: &mut Section<'_>) -> DetectionOutput {
+    let formats = "\"dense\", \"torchvision\" or \"yolo\"";
+    DetectionOutput {
+        format: s.required("format", formats).unwrap_or(DetectionFormat::Dense),
+        score_threshold: s.fraction("score_threshold", 0.25),
+        iou_threshold: s.fraction("iou_threshold", 0.5),
+        max_detections: s.at_least_one("max_detections", 100),
+    }
+}
+
+fn captioning_output(s: &mut Section<'_>) -> CaptioningOutput {
+    let token = "a line of the labels file, such as \"<start>\"";
+    CaptioningOutput {
+        start_token: s
+            .optional("start_token", token)
+            .unwrap_or_else(|| "<start>".into()),
+        end_token: s.optional("end_token", token).unwrap_or_else(|| "<end>".into()),
+        max_length: s.at_least_one("max_length", 20),
+        attention_grid: s.optional("attention_grid", "[rows, columns], for instance [8, 8]"),
+    }
+}
+
+pub(super) fn batching(s: &mut Section<'_>) -> Batching {
+    let delay_ms: f64 = s
+        .optional("max_delay_ms", "a number of milliseconds")
+        .unwrap_or(0.0);
+    s.check((0.0..=10_000.0).contains(&delay_ms), "max_delay_ms", || {
+        format!("found {delay_ms}, expected 0 to 10000")
+    });
+    Batching {
+        max_batch_size: s.at_least_one("max_batch_size", 16),
+        max_delay: Duration::from_secs_f64(delay_ms.clamp(0.0, 10_000.0) / 1e3),
+        queue_capacity: s.at_least_one("queue_capacity", 256),
+    }
+}
+
+pub(super) fn instances(s: &mut Section<'_>) -> Instances {
+    Instances {
+        device: s
+            .optional("device", "\"auto\", \"cpu\", \"cuda\" or \"cuda:1\"")
+            .unwrap_or(DeviceChoice::Auto),
+        count: s.at_least_one("count", 1),
+        threads: s
+            .optional("threads", "a number of threads, 0 to share the cores")
+            .unwrap_or(0),
+        precision: s
+            .optional("precision", "\"f32\", \"f16\" or \"bf16\"")
+            .unwrap_or_default(),
+        specialise: s.optional("specialise", "true or false").unwrap_or(true),
+    }
+}
+
+pub(super) fn explain(s: &mut Section<'_>) -> Explain {
+    Explain {
+        layer: s.optional("layer", "a layer path such as \"features.18\""),
+        queue_capacity: s.at_least_one("queue_capacity", 64),
+    }
+}

@@ -1,0 +1,190 @@
+//! Manifests that are right, and the words for those that are not.
+
+use super::*;
+use crate::image::ResizeMode;
+use std::time::Duration;
+
+const RIGHT: &str = r#"
+task = "classification"
+[input]
+size = [224, 200]
+resize_to = 256
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
+"#;
+
+#[test]
+fn a_short_manifest_gets_defaults() {
+    let m = Manifest::parse(RIGHT).expect("it is right");
+    assert_eq!(m.task, TaskKind::Classification);
+    assert_eq!(m.artifact.file, "model.pt");
+    let input = m.image_input().expect("a classifier takes images");
+    assert_eq!(input.fit.size, (224, 200));
+    assert_eq!(input.fit.mode, ResizeMode::ShorterSide);
+    assert_eq!(input.scale, 1.0 / 255.0);
+    assert_eq!(m.output.activation, Activation::Softmax);
+    assert_eq!((m.batching.max_batch_size, m.batching.queue_capacity), (16, 256));
+    assert_eq!(m.batching.max_delay, Duration::ZERO);
+    assert_eq!(m.instances.device, DeviceChoice::Auto);
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_key_and_cure() {
+    let wrong = r#"
+task = "clasification"
+colour = 1
+[input]
+size = [224]
+resize = "squash"
+meen = [0.5]
+std = [0.0, 1.0, 1.0]
+[batching]
+max_batch_size = 0
+max_delay_ms = -1
+[instances]
+device = "gpu"
+[artifact]
+file = "../model.pt"
+sha256 = "abc"
+"#;
+    let problems = Manifest::parse(wrong).expect_err("it is wrong");
+    let starts = [
+        "task: found \"clasification\" (string), expected one of",
+        "artifact.file: found \"../model.pt\", expected a file name",
+        "artifact.sha256: expected 64",
+        "input.size: found [224] (array), expected [height, width]",
+        "input.resize: found \"squash\" (string), expected \"shorter_side\"",
+        "input.std: must be greater than 0",
+        "input.meen: unknown key; did you mean `mean`?",
+        "batching.max_delay_ms: found -1, expected 0 to 10000",
+        "batching.max_batch_size: found 0, expected a whole number, at least 1",
+        "instances.device: found \"gpu\" (string), expected \"auto\"",
+        "colour: unknown key; known here: task",
+    ];
+    assert_eq!(problems.len(), starts.len(), "{problems:#?}");
+    for (problem, start) in problems.iter().zip(starts) {
+        assert!(
+            problem.starts_with(start),
+            "{problem:?} does not start with {start:?}"
+        );
+    }
+}
+
+#[test]
+fn channels_follow_the_colour() {
+    let gray = "task = \"classification\"\n[input]\nsize = [28, 28]\ncolor = \"gray\"\nmean = [0.5]";
+    let parsed = Manifest::parse(gray).expect("gray has one channel");
+    assert_eq!(parsed.image_input().expect("images").std, [1.0]);
+    let wrong = Manifest::parse(&gray.replace("gray", "rgb")).expect_err("rgb has three");
+    assert_eq!(
+        wrong,
+        ["input.mean: found 1 numbers, expected a list of 3 numbers, one a channel"]
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_said_with_its_place() {
+    let problems = Manifest::parse("task = ").expect_err("no value");
+    assert!(problems[0].contains("line 1"), "{problems:?}");
+}
+
+#[test]
+fn versions_are_numbered_folders_or_the_file_itself() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let artifact = Artifact {
+        file: "model.pt".into(),
+        format: ArtifactFormat::Torchscript,
+        sha256: None,
+    };
+    let names = || versions(dir.path(), &artifact).map(|v| v.into_iter().map(|v| v.name).collect::<Vec<_>>());
+    assert!(names().is_err());
+    std::fs::write(dir.path().join("model.pt"), "x").expect("writable");
+    assert_eq!(names(), Ok(vec!["1".to_owned()]));
+    for number in ["10", "9"] {
+        std::fs::create_dir(dir.path().join(number)).expect("writable");
+        std::fs::write(dir.path().join(number).join("model.pt"), "x").expect("writable");
+    }
+    assert_eq!(
+        names(),
+        Ok(vec!["9".to_owned(), "10".to_owned()]),
+        "by number, not by spelling"
+    );
+}
+
+#[test]
+fn each_task_has_keys_of_its_own() {
+    let detector =
+        "task = \"detection\"\n[input]\nsize = [8, 8]\n[output]\nformat = \"yolo\"\nscore_threshold = 0.4";
+    let output = Manifest::parse(detector).expect("a detector").output;
+    let keys = output.detection.expect("its keys");
+    assert_eq!(
+        (keys.format, keys.score_threshold, keys.max_detections),
+        (DetectionFormat::Yolo, 0.4, 100)
+    );
+    let classifier =
+        Manifest::parse(&detector.replace("detection", "classification")).expect_err("not its keys");
+    assert!(
+        classifier[0].starts_with("output.format: unknown key"),
+        "{classifier:?}"
+    );
+    let missing =
+        Manifest::parse(&detector.replace("format = \"yolo\"", "")).expect_err("format is required");
+    assert!(
+        missing[0].starts_with("output.format: is missing, expected \"dense\""),
+        "{missing:?}"
+    );
+}
+
+#[test]
+fn a_tensor_model_names_its_tensors_instead_of_an_input() {
+    let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 4]\n\
+                [[outputs]]\nname = \"y\"\ndtype = \"f32\"\nshape = [-1, 2]";
+    let manifest = Manifest::parse(text).expect("a tensor model");
+    assert!(manifest.image_input().is_err());
+    let Input::Tensors { inputs, .. } = manifest.input else {
+        panic!("tensors")
+    };
+    assert_eq!(
+        (inputs[0].name.as_str(), inputs[0].shape.as_slice()),
+        ("x", [-1, 4].as_slice())
+    );
+    assert!(
+        Manifest::parse("task = \"tensor\"").expect_err("no tensors")[0].starts_with("inputs: is missing")
+    );
+}
+
+#[test]
+fn packages_are_found_by_their_batch_size() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    for name in [
+        "model.pt",
+        "model.b8.pt2",
+        "model.b16.pt2",
+        "model.b0.pt2",
+        "model.bx.pt2",
+        "other.b4.pt2",
+    ] {
+        std::fs::write(dir.path().join(name), "x").expect("writable");
+    }
+    let found = packages(&dir.path().join("model.pt"));
+    assert_eq!(found.iter().map(|(size, _)| *size).collect::<Vec<_>>(), [8, 16]);
+    assert!(found[0].1.ends_with("model.b8.pt2"));
+}
+
+#[test]
+fn a_package_has_one_method_and_its_own_precision() {
+    let with = |format: &str| format!("{RIGHT}[artifact]\nformat = \"{format}\"\n");
+    let packaged = Manifest::parse(&with("aoti")).expect("a classifier can be packaged");
+    assert_eq!(packaged.artifact.format, ArtifactFormat::Aoti);
+    let other = Manifest::parse(&with("onnx")).expect_err("there is no such format");
+    assert!(
+        other[0].starts_with("artifact.format: found \"onnx\""),
+        "{other:?}"
+    );
+    let vae = with("aoti").replace("classification", "vae");
+    let half = format!("{}[instances]\nprecision = \"bf16\"\n", with("aoti"));
+    for (wrong, key) in [(vae, "artifact.format: "), (half, "instances.precision: ")] {
+        let problems = Manifest::parse(&wrong).expect_err("it cannot be packaged");
+        assert!(problems[0].starts_with(key), "{problems:?}");
+    }
+}

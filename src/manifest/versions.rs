@@ -1,0 +1,70 @@
+//! The versions of a model on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::keys::Artifact;
+use crate::error::{Error, Result};
+
+/// A version of a model on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Its name: the folder's number, or "1" where the file stands beside model.toml.
+    pub name: String,
+    /// The artifact.
+    pub file: PathBuf,
+}
+
+/// The versions of the model in `dir`, oldest first: `1/model.pt`, `2/model.pt` …, or `model.pt` alone.
+///
+/// # Errors
+/// [`Error::InvalidModel`] when there is none.
+pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
+    let mut numbered: Vec<u64> = std::fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|number: &u64| dir.join(number.to_string()).join(&artifact.file).is_file())
+        .collect();
+    numbered.sort_unstable();
+    let version = |number: u64| Version {
+        name: number.to_string(),
+        file: dir.join(number.to_string()).join(&artifact.file),
+    };
+    let plain = dir.join(&artifact.file);
+    if !numbered.is_empty() {
+        Ok(numbered.into_iter().map(version).collect())
+    } else if plain.is_file() {
+        Ok(vec![Version {
+            name: "1".into(),
+            file: plain,
+        }])
+    } else {
+        Err(Error::model(format!(
+            "{}: [artifact] file: there is no such file, nor {} in a numbered folder; put the exported model there",
+            plain.display(),
+            Path::new("1").join(&artifact.file).display()
+        )))
+    }
+}
+
+/// The AOTInductor packages beside the artifact `file`, by batch size: `model.b8.pt2` is that of `model.pt` for 8.
+#[must_use]
+pub fn packages(file: &Path) -> Vec<(usize, PathBuf)> {
+    let prefix = format!("{}.b", file.file_stem().unwrap_or_default().to_string_lossy());
+    let size = |path: &Path| -> Option<usize> {
+        let name = path.file_name()?.to_str()?;
+        let digits = name.strip_prefix(&prefix)?.strip_suffix(".pt2")?;
+        digits.parse().ok().filter(|size| *size > 0)
+    };
+    let folder = file
+        .parent()
+        .into_iter()
+        .filter_map(|folder| folder.read_dir().ok());
+    let mut packages: Vec<_> = folder
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter_map(|path| Some((size(&path)?, path)))
+        .collect();
+    packages.sort();
+    packages
+}

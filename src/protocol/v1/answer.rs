@@ -1,0 +1,98 @@
+//! An answer as bytes. It is written on the pool: a mask or a PNG in JSON is work, too.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::accept::Form;
+use super::problem;
+use super::wire::Passes;
+use crate::engine::Context;
+use crate::engine::context::{Event, Progress};
+use crate::error::{Error, Result};
+use crate::transport::{Streamed, stream, within};
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its form.
+    pub form: Form,
+    /// The whole body.
+    pub bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// `value` as JSON.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it cannot be written.
+    pub(super) fn json(value: &impl Serialize) -> Result<Self> {
+        let bytes = serde_json::to_vec(value).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(Self {
+            form: Form::Json,
+            bytes,
+        })
+    }
+
+    /// A PNG.
+    pub(super) fn png(bytes: Vec<u8>) -> Self {
+        Self {
+            form: Form::Png,
+            bytes,
+        }
+    }
+
+    /// An NPY file.
+    pub(super) fn npy(bytes: Vec<u8>) -> Self {
+        Self {
+            form: Form::Npy,
+            bytes,
+        }
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        ([(header::CONTENT_TYPE, self.form.media_type())], self.bytes).into_response()
+    }
+}
+
+/// `answer`, which is JSON, as the last event of a stream.
+pub(super) fn last_event(name: &'static str, answer: Answer) -> Result<Streamed> {
+    let json = String::from_utf8(answer.bytes).map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(Streamed { name, json })
+}
+
+/// Streams `progress` while `work` goes on, then what it answers, under the name `last`.
+pub(super) fn with_progress<W>(
+    last: &'static str,
+    context: &Context,
+    work: impl FnOnce(Context) -> W,
+) -> Response
+where
+    W: Future<Output = Result<Answer>> + Send + 'static,
+{
+    let (progress, passes) = Progress::channel(PROGRESS_KEPT);
+    let context = Context {
+        progress,
+        ..context.clone()
+    };
+    let work = work(context.clone());
+    let work = async move { last_event(last, within(&context, work).await?) };
+    stream(passes, told, problem::event, work)
+}
+
+/// Events that wait for a slow client; of those that come while so many wait, none is kept.
+const PROGRESS_KEPT: usize = 16;
+
+/// Progress as an event.
+fn told(event: Event) -> Streamed {
+    let json = match event {
+        Event::Passes(passes) => serde_json::to_string(&Passes::from(passes)),
+        Event::Word { text, .. } => serde_json::to_string(&text),
+    };
+    Streamed {
+        name: "progress",
+        json: json.unwrap_or_else(|_| "{}".into()),
+    }
+}

@@ -1,0 +1,219 @@
+//! `POST /v1/models/{name}/explain`, `GET …/layers` and `GET …/explainers`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::accept::{self, Form};
+use super::answer::{Answer, with_progress};
+use super::npy::npy;
+use super::openapi::{ExplainParameters, Problems};
+use super::parameters::Parameters;
+use super::request::{self, JsonCall, MultipartCall};
+use super::timing::TimingMs;
+use super::wire::{ExplainerList, Explanation, Explanations, ImageExplanation, LayerList, Manual};
+use crate::catalog::Model;
+use crate::engine::Context;
+use crate::error::{Error, Result};
+use crate::explain::{self, Options};
+use crate::image::PoolThread;
+use crate::service::{Explained, Originals, Pictures, Service, render};
+use crate::transport::{App, within};
+
+/// Explain
+///
+/// Where did the model look? Answers raw saliency maps as JSON (with overlays if `overlay=true`), the overlay as
+/// `image/png` (several maps in a grid), the raw map as `application/x-npy`, or progress and then the JSON as
+/// `text/event-stream`, as `Accept` asks. Bodies as for predict.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/explain", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ExplainParameters,
+        ("X-Request-Timeout-Ms" = Option<u32>, Header, description = "After this long, the answer is 504"),
+    ),
+    request_body(content(
+        (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
+        (MultipartCall = "multipart/form-data"), (JsonCall = "application/json"),
+    )),
+    responses(
+        (status = OK, description = "One explanation an image, target and layer, in this order", content(
+            (Explanations = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "application/x-npy"),
+            (String = "text/event-stream"),
+        )),
+        Problems,
+    ),
+)]
+pub(super) async fn explain(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let started = Instant::now();
+    let model = app.service.model(&name)?;
+    let form = accept::choose(
+        request.headers(),
+        &[Form::Json, Form::Png, Form::Npy, Form::Events],
+    )?;
+    let context = app.context(request.headers())?;
+    // A client that cannot get a place learns it before its body is read.
+    drop(model.explain.admit(1)?);
+    within(&context, async {
+        let (pictures, parameters) = request::pictures(&app, request).await?;
+        form.holds(pictures.count())?;
+        let options = explain::read(parameters.pairs())?;
+        if form == Form::Events {
+            let service = app.service.clone();
+            let work = |context: Context| async move {
+                let asked = (pictures, options, Form::Json);
+                maps(&service, &model, asked, &context, started).await
+            };
+            return Ok(with_progress("explanation", &context, work));
+        }
+        let asked = (pictures, options, form);
+        Ok(maps(&app.service, &model, asked, &context, started)
+            .await?
+            .into_response())
+    })
+    .await
+}
+
+/// The answer to an explanation, in the form that was asked for.
+///
+/// # Errors
+/// [`Error::InvalidParameter`]; [`Error::NotAcceptable`] when the form cannot hold the maps; those of the service.
+pub async fn explained(
+    service: &Service,
+    model: &Arc<Model>,
+    (pictures, parameters, form): (Pictures, &Parameters, Form),
+    context: &Context,
+    started: Instant,
+) -> Result<Answer> {
+    let asked = (pictures, explain::read(parameters.pairs())?, form);
+    maps(service, model, asked, context, started).await
+}
+
+async fn maps(
+    service: &Service,
+    model: &Arc<Model>,
+    (pictures, options, form): (Pictures, Options, Form),
+    context: &Context,
+    started: Instant,
+) -> Result<Answer> {
+    let is_drawn = form == Form::Png || options.view.overlay;
+    let originals = if is_drawn {
+        Originals::Kept
+    } else {
+        Originals::Dropped
+    };
+    let done = service
+        .explain(model, (pictures, originals), options, context)
+        .await?;
+    // What it cost is known now; drawing and compressing come on top.
+    let timing_ms = TimingMs::new(started, done.spent);
+    service
+        .pool()
+        .run(move |thread| match form {
+            Form::Json | Form::Events => Answer::json(&json(thread, done, timing_ms)?),
+            Form::Npy => one_map(&done),
+            Form::Png => overlays(thread, &done),
+        })
+        .await
+}
+
+/// The one map of the one image, as an array.
+fn one_map(done: &Explained) -> Result<Answer> {
+    let maps = done.images.iter().flat_map(|image| {
+        let maps = image.explanations.iter();
+        maps.map(move |map| render::presented(image, map, &done.options.view).map)
+    });
+    let maps: Vec<_> = maps.collect();
+    let [map] = &maps[..] else {
+        let text = format!(
+            "application/x-npy holds one map, and these are {}; ask for JSON",
+            maps.len()
+        );
+        return Err(Error::NotAcceptable(text));
+    };
+    npy(&map.shape, &map.data).map(Answer::npy)
+}
+
+/// The one image under the heat of all its maps.
+fn overlays(thread: &PoolThread, done: &Explained) -> Result<Answer> {
+    let image = done.images.first();
+    let image = image.ok_or_else(|| Error::EmptyBody("the body holds no image".into()))?;
+    let all: Vec<_> = image.explanations.iter().collect();
+    render::heat(thread, image, &all, done.options.view).map(Answer::png)
+}
+
+fn json(thread: &PoolThread, done: Explained, timing_ms: TimingMs) -> Result<Explanations> {
+    let view = done.options.view;
+    let mut explanations = Vec::new();
+    for (image_index, image) in done.images.iter().enumerate() {
+        for explanation in &image.explanations {
+            let png = view
+                .overlay
+                .then(|| render::heat(thread, image, &[explanation], view))
+                .transpose()?;
+            explanations.push(ImageExplanation {
+                image_index,
+                image: (&image.placement).into(),
+                explanation: Explanation::from(render::presented(image, explanation, &view)),
+                overlay_png_b64: png.map(|png| BASE64_STANDARD.encode(png)),
+            });
+        }
+    }
+    Ok(Explanations {
+        explanations,
+        model: done.model.name.clone(),
+        version: done.model.version.clone(),
+        task: done.model.spec.manifest.task.into(),
+        timing_ms,
+    })
+}
+
+/// Layers
+///
+/// Every layer path that a map can be asked for, with the shape of its output.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/layers", tag = "models",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = OK, description = "In the order of execution", body = LayerList), Problems),
+)]
+pub(super) async fn layers(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<LayerList>> {
+    let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    let found = within(&context, app.service.describe(&model, &context)).await?;
+    Ok(Json(LayerList::new(&model.name, found.layers)))
+}
+
+/// Explainers
+///
+/// The methods that this model supports, with their parameters and what they cost.
+#[utoipa::path(
+    get, path = "/v1/models/{name}/explainers", tag = "models",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = OK, description = "Every method that has what it needs", body = ExplainerList), Problems),
+)]
+pub(super) async fn explainers(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<ExplainerList>> {
+    let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    let manuals = within(&context, app.service.explainers(&model, &context)).await?;
+    Ok(Json(ExplainerList {
+        model: model.name.clone(),
+        task: model.spec.manifest.task.into(),
+        explainers: manuals.into_iter().map(Manual::from).collect(),
+    }))
+}

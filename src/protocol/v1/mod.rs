@@ -1,0 +1,66 @@
+//! Lucarne's own protocol: `/v1/models/…`, and the routes for operators.
+
+mod accept;
+mod answer;
+mod explain;
+mod models;
+mod npy;
+mod openapi;
+mod operations;
+mod parameters;
+mod predict;
+mod problem;
+mod query;
+mod request;
+mod text;
+mod timing;
+mod vae;
+mod visualize;
+mod wire;
+
+use axum::Router;
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::SwaggerUi;
+
+pub use accept::Form;
+pub use answer::Answer;
+pub use explain::explained;
+pub use parameters::Parameters;
+pub use predict::predicted;
+
+use crate::transport::{App, serve_with};
+
+fn api() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(openapi::Document::openapi())
+        .routes(routes!(models::list))
+        .routes(routes!(models::one))
+        .routes(routes!(predict::predict))
+        .routes(routes!(explain::explain))
+        .routes(routes!(explain::layers))
+        .routes(routes!(explain::explainers))
+        .routes(routes!(visualize::visualize))
+        .routes(routes!(vae::encode))
+        .routes(routes!(vae::decode))
+        .routes(routes!(vae::sample))
+        .routes(routes!(vae::interpolate))
+        .routes(routes!(operations::healthz))
+        .routes(routes!(operations::readyz))
+        .routes(routes!(operations::metrics))
+}
+
+/// The OpenAPI document of [`router`].
+#[must_use]
+pub fn document() -> utoipa::openapi::OpenApi {
+    api().into_openapi()
+}
+
+/// The whole protocol.
+pub fn router(app: App) -> Router {
+    let (routes, document) = api().split_for_parts();
+    let routes = routes
+        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
+        .with_state(app.clone());
+    serve_with(routes, app, problem::body)
+}

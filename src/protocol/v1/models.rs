@@ -1,0 +1,25 @@
+//! `GET /v1/models` and `GET /v1/models/{name}`: what is served.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::openapi::Problems;
+use super::wire::{ModelInfo, ModelList};
+use crate::error::Result;
+use crate::transport::App;
+
+/// List models
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = OK, body = ModelList)))]
+pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
+    Json(app.service.models().into())
+}
+
+/// One model
+#[utoipa::path(
+    get, path = "/v1/models/{name}", tag = "models",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = OK, body = ModelInfo), Problems),
+)]
+pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<ModelInfo>> {
+    app.service.find(&name).map(|listed| Json(listed.into()))
+}

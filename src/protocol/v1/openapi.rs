@@ -1,0 +1,141 @@
+//! The OpenAPI document: made from the routes' own annotations, never by hand.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::response::Response;
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, Required, ResponseBuilder, SchemaFormat};
+use utoipa::{IntoParams, IntoResponses, OpenApi};
+
+use super::problem::Problem;
+use crate::explain::{self, DefaultValue, Kind};
+
+/// What holds for the whole document.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Lucarne",
+        description = "Serves trained PyTorch vision models, and shows where they looked.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "models", description = "Predictions and explanations"),
+        (name = "operations", description = "For operators and orchestrators"),
+    ),
+)]
+pub(super) struct Document;
+
+/// The failures that any operation on a model may answer.
+pub(super) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        [
+            ("400", "`empty_body`, `invalid_body`, `invalid_parameter`"),
+            ("404", "`model_not_found`, `layer_not_found`"),
+            ("406", "`not_acceptable`"),
+            ("413", "`body_too_large`, `image_too_large`"),
+            ("415", "`unsupported_media_type`"),
+            ("422", "`invalid_image`, `unsupported_for_task`"),
+            ("429", "`queue_full`, with `Retry-After`"),
+            ("500", "`inference_failed`, `internal_error`"),
+            ("503", "`not_ready`"),
+            ("504", "`deadline_exceeded`"),
+        ]
+        .into_iter()
+        .map(|(status, codes)| (status.to_owned(), RefOr::T(problem(codes))))
+        .collect()
+    }
+}
+
+fn problem(codes: &str) -> Response {
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
+    ResponseBuilder::new()
+        .description(codes)
+        .content("application/problem+json", content)
+        .build()
+}
+
+/// The parameters of an explanation, as [`crate::explain`] lists them.
+pub(super) struct ExplainParameters;
+
+impl IntoParams for ExplainParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        explain::parameters().map(documented).collect()
+    }
+}
+
+fn documented(parameter: &explain::Parameter) -> Parameter {
+    let example = parameter.example.map(Value::from);
+    ParameterBuilder::new()
+        .name(parameter.name)
+        .parameter_in(ParameterIn::Query)
+        .description(Some(parameter.description))
+        .required(Required::False)
+        .schema(Some(schema(parameter)))
+        .example(example)
+        .build()
+}
+
+fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
+    let default = match parameter.default() {
+        DefaultValue::Described => None,
+        DefaultValue::Integer(value) => Some(Value::from(value)),
+        DefaultValue::Number(value) => Some(Value::from(value)),
+        DefaultValue::Boolean(value) => Some(Value::from(value)),
+        DefaultValue::Word(value) => Some(Value::from(value)),
+    };
+    match &parameter.kind {
+        Kind::Integer {
+            least, most, is_wide, ..
+        } => {
+            let mut object = ObjectBuilder::new().schema_type(Type::Integer).default(default);
+            object = object.minimum(Some(*least));
+            if *is_wide {
+                object = object.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
+            } else {
+                object = object.maximum(Some(*most));
+            }
+            object.into()
+        }
+        Kind::Number { least, most, .. } => {
+            let whole = |bound: f64| bound.is_finite().then_some(bound as u64);
+            let format = if parameter.name == "alpha" {
+                KnownFormat::Float
+            } else {
+                KnownFormat::Double
+            };
+            ObjectBuilder::new()
+                .schema_type(Type::Number)
+                .format(Some(SchemaFormat::KnownFormat(format)))
+                .default(default)
+                .minimum(whole(*least))
+                .maximum(whole(*most))
+                .into()
+        }
+        Kind::Boolean { .. } => ObjectBuilder::new()
+            .schema_type(Type::Boolean)
+            .default(default)
+            .into(),
+        Kind::Text { .. } => ObjectBuilder::new().schema_type(Type::String).into(),
+        Kind::Choice { about, words, .. } => {
+            let word = ObjectBuilder::new()
+                .schema_type(Type::String)
+                .description(Some(*about))
+                .enum_values(Some(words.iter().copied()));
+            match default {
+                None => word.into(),
+                // What utoipa's own derive writes for a word that has a default.
+                default => AllOfBuilder::new()
+                    .item(word)
+                    .item(ObjectBuilder::new().default(default))
+                    .into(),
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Parameters, wherever they stand: in the query string, in a multipart's text fields, or in JSON. They are
+//! one list of names and texts, read with one grammar, so that the same names and values work everywhere.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::text::{Pairs, ReadError};
+use crate::error::{Error, Result};
+
+/// Names and values as the client wrote them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parameters(Vec<(String, String)>);
+
+impl Parameters {
+    /// # Errors
+    /// [`Error::InvalidParameter`] when a name comes twice.
+    pub(super) fn from_query(query: Option<&str>) -> Result<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default())
+            .map_err(|e| Error::parameter("query string", e.to_string()))?;
+        let mut parameters = Self::default();
+        for (name, value) in pairs {
+            parameters.add(name, value)?;
+        }
+        Ok(parameters)
+    }
+
+    /// Adds a parameter.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] when the name is there already.
+    pub fn add(&mut self, name: String, value: String) -> Result<()> {
+        if self.0.iter().any(|(known, _)| *known == name) {
+            return Err(Error::parameter(name, "given more than once"));
+        }
+        self.0.push((name, value));
+        Ok(())
+    }
+
+    /// # Errors
+    /// [`Error::InvalidParameter`] for a name that is there already, or an object as a value.
+    pub(super) fn add_json(&mut self, values: serde_json::Map<String, Value>) -> Result<()> {
+        for (name, value) in values {
+            let text = match value {
+                Value::Null => continue,
+                Value::Array(items) => {
+                    let texts: Option<Vec<String>> = items.iter().map(scalar).collect();
+                    texts.map(|texts| texts.join(","))
+                }
+                other => scalar(&other),
+            };
+            let text =
+                text.ok_or_else(|| Error::parameter(&name, "expected text, a number, true or false"))?;
+            self.add(name, text)?;
+        }
+        Ok(())
+    }
+
+    /// Names and texts, as they came.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// For an operation that has no parameters.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] when there are any.
+    pub(super) fn none(&self) -> Result<()> {
+        match self.0.first() {
+            Some((name, _)) => Err(Error::parameter(name, "this operation has no parameters")),
+            None => Ok(()),
+        }
+    }
+
+    /// The typed parameters of an operation.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_path_to_error::deserialize(Pairs(&self.0)).map_err(|error| {
+            let name = error.path().to_string();
+            match error.into_inner() {
+                ReadError::Unknown { name, message } => Error::parameter(name, message),
+                ReadError::Wrong(reason) => {
+                    let found = self.pairs().find(|(known, _)| *known == name);
+                    let found = found.map_or("", |(_, value)| value);
+                    Error::parameter(name, format!("found `{found}`: {reason}"))
+                }
+            }
+        })
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    struct Asked {
+        top_k: usize,
+        share: Option<f32>,
+        flag: bool,
+        way: Way,
+    }
+
+    #[derive(Debug, PartialEq, Default, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Way {
+        #[default]
+        Straight,
+        Round,
+    }
+
+    impl Default for Asked {
+        fn default() -> Self {
+            Self {
+                top_k: 5,
+                share: None,
+                flag: false,
+                way: Way::Straight,
+            }
+        }
+    }
+
+    fn read(query: &str) -> Result<Asked> {
+        Parameters::from_query(Some(query))?.read()
+    }
+
+    #[test]
+    fn the_query_and_json_mean_the_same() {
+        let query = Parameters::from_query(Some("top_k=3&layer=1.0&flag=true")).expect("right");
+        let mut json = Parameters::default();
+        let values = serde_json::json!({"top_k": 3, "layer": "1.0", "flag": true, "none": null});
+        json.add_json(values.as_object().expect("an object").clone())
+            .expect("right");
+        assert_eq!(query, json);
+    }
+
+    #[test]
+    fn typed_parameters_are_read_from_text() {
+        let asked = read("top_k=3&share=0.25&flag=true&way=round").expect("right");
+        let expected = Asked {
+            top_k: 3,
+            share: Some(0.25),
+            flag: true,
+            way: Way::Round,
+        };
+        assert_eq!(asked, expected);
+        assert_eq!(read(""), Ok(Asked::default()));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let wrong = |query: &str| read(query).expect_err(query).to_string();
+        assert!(
+            wrong("top_k=x").contains("parameter `top_k`: found `x`: invalid digit"),
+            "{}",
+            wrong("top_k=x")
+        );
+        assert!(wrong("topk=3").contains("parameter `topk`: unknown field `topk`, expected one of `top_k`"));
+        assert!(wrong("top_k=1&top_k=2").contains("more than once"));
+        let way = wrong("way=zigzag");
+        assert!(
+            way.contains("parameter `way`") && way.contains("`straight`"),
+            "{way}"
+        );
+        assert!(wrong("flag=yes").contains("parameter `flag`: found `yes`"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_encoded_comes_back(pairs in proptest::collection::btree_map(".{1,12}", ".{0,24}", 0..6)) {
+            let pairs: Vec<(String, String)> = pairs.into_iter().collect();
+            let query = serde_urlencoded::to_string(&pairs).expect("it can be encoded");
+            let read = Parameters::from_query(Some(&query)).expect("no name comes twice");
+            proptest::prop_assert_eq!(read.0, pairs);
+        }
+    }
+}

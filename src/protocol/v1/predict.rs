@@ -1,0 +1,294 @@
+//! `POST /v1/models/{name}/predict`
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+
+use super::accept::{self, Form};
+use super::answer::Answer;
+use super::npy::npy;
+use super::openapi::Problems;
+use super::parameters::Parameters;
+use super::request::{self, JsonCall, MultipartCall};
+use super::timing::TimingMs;
+use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions, TensorCall};
+use super::{problem, query};
+use crate::catalog::{Model, Predict};
+use crate::engine::context::{Event, Progress};
+use crate::engine::{Context, Engine};
+use crate::error::{Error, Result};
+use crate::image::{ModelInput, Picture, PoolThread};
+use crate::manifest::TaskKind;
+use crate::service::{Originals, Pictures, Predicted, Service, render};
+use crate::tasks::captioning::Caption;
+use crate::tasks::classification::Classify;
+use crate::tasks::detection::Detect;
+use crate::tasks::segmentation::Segment;
+use crate::tasks::vae::Reconstruct;
+use crate::tasks::{Operation, captioning};
+use crate::transport::{App, Streamed, stream, within};
+
+/// Predict
+///
+/// One image as the body, several files as multipart, or JSON with base64; for the tensor task, JSON with `inputs`.
+/// Parameters stand in the query string, in the text fields of a multipart, or under `parameters` in JSON; which
+/// there are depends on the model's task. `Accept` picks the form: JSON always, `image/png` for masks, boxes and
+/// reconstructions, `application/x-npy` for a mask's class ids, `text/event-stream` for a caption word by word.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/predict", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        query::Classification,
+        query::Segmentation,
+        query::Detection,
+        query::Captioning,
+        ("X-Request-Timeout-Ms" = Option<u32>, Header, description = "After this long, the answer is 504"),
+    ),
+    request_body(content(
+        (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
+        (MultipartCall = "multipart/form-data"), (JsonCall = "application/json"), (TensorCall = "application/json"),
+    )),
+    responses(
+        (status = OK, description = "One prediction an input, in order", content(
+            (Predictions = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "application/x-npy"),
+            (String = "text/event-stream"),
+        )),
+        Problems,
+    ),
+)]
+pub(super) async fn predict(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let started = Instant::now();
+    let model = app.service.model(&name)?;
+    let form = accept::choose(request.headers(), forms(model.spec.manifest.task))?;
+    let context = app.context(request.headers())?;
+    // A client that cannot get a place learns it before its body is read.
+    model.predict.has_place()?;
+    within(&context, async {
+        if let Predict::Tensor(engine) = &model.predict {
+            let (call, parameters): (TensorCall, _) = request::json(&app, request).await?;
+            parameters.none()?;
+            let done = app.service.compute(&model, engine, call.into(), &context).await?;
+            return Ok(json(&app.service, done, started).await?.into_response());
+        }
+        let (pictures, parameters) = request::pictures(&app, request).await?;
+        form.holds(pictures.count())?;
+        if form == Form::Events {
+            let caption = (pictures, query::captioning(&parameters)?);
+            return Ok(events(&app, model.clone(), caption, started, context.clone()));
+        }
+        let asked = (pictures, &parameters, form);
+        Ok(predicted(&app.service, &model, asked, &context, started)
+            .await?
+            .into_response())
+    })
+    .await
+}
+
+/// The forms in which a prediction of this task can be answered, the default first.
+fn forms(task: TaskKind) -> &'static [Form] {
+    match task {
+        TaskKind::Classification | TaskKind::Tensor => &[Form::Json],
+        TaskKind::Segmentation => &[Form::Json, Form::Png, Form::Npy],
+        TaskKind::Detection | TaskKind::Vae => &[Form::Json, Form::Png],
+        TaskKind::Captioning => &[Form::Json, Form::Events],
+    }
+}
+
+/// The answer to a prediction of pictures: parameters are read as the task has them, and what comes out is written in the
+/// form that was asked for.
+///
+/// # Errors
+/// [`Error::InvalidParameter`]; [`Error::NotAcceptable`] when the task has no such form; those of the service.
+pub async fn predicted(
+    service: &Service,
+    model: &Arc<Model>,
+    (pictures, parameters, form): (Pictures, &Parameters, Form),
+    context: &Context,
+    started: Instant,
+) -> Result<Answer> {
+    let asked = Asked {
+        service,
+        model,
+        pictures,
+        form,
+        context,
+        started,
+    };
+    match &model.predict {
+        Predict::Classification(engine) => {
+            let options = query::classification(parameters)?;
+            asked.answer::<Classify>(engine, &options, None).await
+        }
+        Predict::Segmentation(engine) => {
+            let view = query::segmentation(parameters)?;
+            let drawn: Draw<Segment> = Box::new(move |thread, form, picture, found| match form {
+                Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
+                _ => render::segments(thread, picture, found, view).map(Answer::png),
+            });
+            asked.answer::<Segment>(engine, &(), Some(drawn)).await
+        }
+        Predict::Detection(engine) => {
+            let options = query::detection(parameters)?;
+            let drawn: Draw<Detect> = Box::new(|thread, _, picture, found| {
+                render::objects(thread, picture, found).map(Answer::png)
+            });
+            asked.answer::<Detect>(engine, &options, Some(drawn)).await
+        }
+        Predict::Captioning(engine) => {
+            let options = query::captioning(parameters)?;
+            asked.answer::<Caption>(engine, &options, None).await
+        }
+        Predict::Vae(engine) => {
+            parameters.none()?;
+            let drawn: Draw<Reconstruct> =
+                Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
+            asked.answer::<Reconstruct>(engine, &(), Some(drawn)).await
+        }
+        Predict::Tensor(_) => Err(Error::UnsupportedForTask(
+            "this model takes tensors, not images".into(),
+        )),
+    }
+}
+
+/// Draws one output on its picture.
+type Draw<Op> = Box<dyn Fn(&PoolThread, Form, &Picture, &<Op as Operation>::Output) -> Result<Answer> + Send>;
+
+/// A prediction whose pictures were read.
+struct Asked<'a> {
+    service: &'a Service,
+    model: &'a Arc<Model>,
+    pictures: Pictures,
+    form: Form,
+    context: &'a Context,
+    started: Instant,
+}
+
+impl Asked<'_> {
+    async fn answer<Op>(
+        self,
+        engine: &Engine<Op::Queue>,
+        options: &Op::Options,
+        draw: Option<Draw<Op>>,
+    ) -> Result<Answer>
+    where
+        Op: Operation<Input = ModelInput, Output: Written>,
+    {
+        let (form, started) = (self.form, self.started);
+        let originals = if form == Form::Json {
+            Originals::Dropped
+        } else {
+            Originals::Kept
+        };
+        let pictures = (self.pictures, originals);
+        let done = self
+            .service
+            .predict::<Op>(self.model, engine, pictures, options, self.context);
+        let done = done.await?;
+        if form == Form::Json {
+            return json(self.service, done, started).await;
+        }
+        let cannot = move || Error::NotAcceptable(format!("{} cannot show this answer", form.media_type()));
+        let draw = draw.ok_or_else(cannot)?;
+        let drawn = self.service.pool().run(move |thread| {
+            let original = done.pictures.first().and_then(|seen| seen.original.as_ref());
+            let (original, output) = original.zip(done.outputs.first()).ok_or_else(cannot)?;
+            draw(thread, form, original, output)
+        });
+        drawn.await
+    }
+}
+
+/// An output that can be written as JSON.
+pub(super) trait Written: Send + Sized + 'static {
+    fn written(self, thread: &PoolThread) -> Result<Prediction>;
+}
+
+impl<T: Into<Prediction> + Send + 'static> Written for T {
+    fn written(self, _: &PoolThread) -> Result<Prediction> {
+        Ok(self.into())
+    }
+}
+
+impl Written for crate::tasks::vae::Reconstruction {
+    fn written(self, thread: &PoolThread) -> Result<Prediction> {
+        Prediction::reconstruction(thread, self)
+    }
+}
+
+/// The predictions as JSON.
+pub(super) async fn json<O: Written>(
+    service: &Service,
+    done: Predicted<O>,
+    started: Instant,
+) -> Result<Answer> {
+    let json = service
+        .pool()
+        .run(move |thread| Answer::json(&predictions(thread, done, started)?));
+    json.await
+}
+
+fn predictions<O: Written>(thread: &PoolThread, done: Predicted<O>, started: Instant) -> Result<Predictions> {
+    let timing_ms = TimingMs::new(started, done.spent);
+    let mut seen = done.pictures.iter();
+    let prediction = |output: O| {
+        Ok(ImagePrediction {
+            image: seen.next().map(|seen| ImageSize::from(&seen.placement)),
+            prediction: output.written(thread)?,
+        })
+    };
+    Ok(Predictions {
+        predictions: done.outputs.into_iter().map(prediction).collect::<Result<_>>()?,
+        model: done.model.name.clone(),
+        version: done.model.version.clone(),
+        task: done.model.spec.manifest.task.into(),
+        timing_ms,
+    })
+}
+
+/// Streams the caption of one image: `word` for each word as soon as it is certain, then `caption`.
+fn events(
+    app: &App,
+    model: Arc<Model>,
+    (pictures, options): (Pictures, captioning::Options),
+    started: Instant,
+    context: Context,
+) -> Response {
+    let keys = model.spec.manifest.output.captioning.as_ref();
+    // Room for a whole caption, so that no word is missed.
+    let room = options.max_length().or(keys.map(|keys| keys.max_length));
+    let (progress, words) = Progress::channel(room.unwrap_or(1));
+    let context = Context { progress, ..context };
+    let service = app.service.clone();
+    let work = async move {
+        let Predict::Captioning(engine) = &model.predict else {
+            return Err(Error::UnsupportedForTask(
+                "only a captioner answers word by word".into(),
+            ));
+        };
+        let caption = async {
+            let pictures = (pictures, Originals::Dropped);
+            let done = service.predict::<Caption>(&model, engine, pictures, &options, &context);
+            json(&service, done.await?, started).await
+        };
+        super::answer::last_event("caption", within(&context, caption).await?)
+    };
+    stream(words, word, problem::event, work)
+}
+
+/// A word as an event.
+fn word(event: Event) -> Streamed {
+    let json = match event {
+        Event::Word { index, text } => serde_json::json!({"index": index, "text": text}),
+        Event::Passes(passes) => serde_json::json!({"done": passes.done, "planned": passes.planned}),
+    };
+    Streamed {
+        name: "word",
+        json: json.to_string(),
+    }
+}

@@ -1,0 +1,478 @@
+//! Maps, layers, methods, pictures of channels.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::latents::PngFrame;
+use super::names::{Method, TaskKind};
+use super::predictions::{Bounds, ImageSize};
+use crate::engine::context;
+use crate::explain::{self, DefaultOf, DefaultValue, visualize};
+use crate::protocol::v1::timing::TimingMs;
+
+/// The explanations for the images of one request: image by image, target by target, layer by layer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Explanations {
+    #[schema(example = "mobilenet_v2")]
+    pub(in crate::protocol::v1) model: String,
+    #[schema(example = "1")]
+    pub(in crate::protocol::v1) version: String,
+    pub(in crate::protocol::v1) task: TaskKind,
+    pub(in crate::protocol::v1) explanations: Vec<ImageExplanation>,
+    pub(in crate::protocol::v1) timing_ms: TimingMs,
+}
+
+/// One map of one image.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct ImageExplanation {
+    /// Which of the request's images this is of, from 0.
+    pub(in crate::protocol::v1) image_index: usize,
+    pub(in crate::protocol::v1) image: ImageSize,
+    #[serde(flatten)]
+    pub(in crate::protocol::v1) explanation: Explanation,
+    /// The picture under its heat, a PNG in base64; with `overlay=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::protocol::v1) overlay_png_b64: Option<String>,
+}
+
+/// A saliency map and what it is of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Explanation {
+    /// How it was made.
+    method: Method,
+    /// The layer whose activation was looked at, where the method looks at one; several with commas between, if fused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "features.18")]
+    layer: Option<String>,
+    /// What was explained.
+    target: ResolvedTarget,
+    /// The method's own result.
+    map: Map,
+    /// Whether the map says nothing: it is zero everywhere, or not finite.
+    degenerate: bool,
+    /// Why the map is degenerate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    degenerate_reason: Option<&'static str>,
+    /// Of integrated gradients: whether the attribution adds up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completeness: Option<Completeness>,
+    /// Of methods of many passes: how many were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes: Option<Passes>,
+    /// Whether the budget ended before the method did.
+    stopped_early: bool,
+    /// What whoever reads the map should know of the method.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caution: Option<&'static str>,
+}
+
+impl From<explain::Explanation> for Explanation {
+    fn from(explanation: explain::Explanation) -> Self {
+        Self {
+            stopped_early: explanation.stopped_early(),
+            method: explanation.method.into(),
+            layer: explanation.layer,
+            target: explanation.target.into(),
+            map: explanation.map.into(),
+            degenerate: explanation.degeneracy.is_some(),
+            degenerate_reason: explanation.degeneracy,
+            completeness: explanation.completeness.map(Completeness::from),
+            passes: explanation.passes.map(Passes::from),
+            caution: explanation.caution,
+        }
+    }
+}
+
+/// What was explained.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum ResolvedTarget {
+    /// A class of the picture.
+    Class {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "Egyptian cat")]
+        label: String,
+        /// Its score after the model's activation.
+        score: f32,
+    },
+    /// A class over some pixels.
+    Region {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "person")]
+        label: String,
+        /// The pixel `[x, y]` of the original that was asked for; none: the class's own mask.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pixel: Option<[f64; 2]>,
+        /// Cells of the logits' grid whose logits are summed.
+        cells: usize,
+    },
+    /// A detected object.
+    Object {
+        /// Its index in the answer of a prediction.
+        object: usize,
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        #[schema(example = "cup")]
+        label: String,
+        /// Its score.
+        score: f32,
+        /// Where it is.
+        #[serde(rename = "box")]
+        bounds: Bounds,
+    },
+    /// A word of the caption.
+    Word {
+        /// Its index.
+        word: usize,
+        /// Its text.
+        #[schema(example = "boot")]
+        text: String,
+        /// Its log-probability, given the words before it.
+        log_prob: f32,
+    },
+    /// The whole caption.
+    Caption {
+        /// Its words.
+        text: String,
+        /// The log-probability of all tokens, the end among them.
+        log_prob: f32,
+    },
+    /// What a VAE makes of the picture.
+    Latent {
+        /// `mu[3]`, `sum_mu` or `reconstruction`.
+        #[schema(example = "sum_mu")]
+        latent: String,
+        /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
+        value: f32,
+    },
+}
+
+impl From<explain::ResolvedTarget> for ResolvedTarget {
+    fn from(target: explain::ResolvedTarget) -> Self {
+        use explain::ResolvedTarget as Core;
+        match target {
+            Core::Class {
+                class_id,
+                label,
+                score,
+            } => Self::Class {
+                class_id,
+                label,
+                score,
+            },
+            Core::Region {
+                class_id,
+                label,
+                pixel,
+                cells,
+            } => Self::Region {
+                class_id,
+                label,
+                pixel,
+                cells,
+            },
+            Core::Object {
+                object,
+                class_id,
+                label,
+                score,
+                bounds,
+            } => Self::Object {
+                object,
+                class_id,
+                label,
+                score,
+                bounds: bounds.into(),
+            },
+            Core::Word { word, text, log_prob } => Self::Word { word, text, log_prob },
+            Core::Caption { text, log_prob } => Self::Caption { text, log_prob },
+            Core::Latent { latent, value } => Self::Latent { latent, value },
+        }
+    }
+}
+
+/// A map with its largest and smallest value.
+#[derive(Debug, Serialize, ToSchema)]
+struct Map {
+    /// `[height, width]`; `[channels, height, width]` with `channels=keep`.
+    #[schema(example = json!([7, 7]))]
+    shape: Vec<usize>,
+    /// Row-major; one value a cell. Values that are not finite are `null` in JSON.
+    data: Vec<f32>,
+    /// The smallest value.
+    min: f32,
+    /// The largest value.
+    max: f32,
+}
+
+impl From<explain::Map> for Map {
+    fn from(map: explain::Map) -> Self {
+        Self {
+            shape: map.shape,
+            data: map.data,
+            min: map.min,
+            max: map.max,
+        }
+    }
+}
+
+/// Whether an attribution adds up to what it explains (integrated gradients).
+#[derive(Debug, Serialize, ToSchema)]
+struct Completeness {
+    /// The sum of the attribution.
+    sum: f64,
+    /// The score of the image minus that of the baseline.
+    difference: f64,
+    /// How far they are apart, relative to the difference.
+    error: f64,
+}
+
+impl From<explain::Completeness> for Completeness {
+    fn from(found: explain::Completeness) -> Self {
+        Self {
+            sum: found.sum,
+            difference: found.difference,
+            error: found.error,
+        }
+    }
+}
+
+/// Passes through the model, in images.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Passes {
+    /// Those that were made.
+    done: usize,
+    /// Those that the method asks for; more than `done` when the budget ended first.
+    planned: usize,
+}
+
+impl From<context::Passes> for Passes {
+    fn from(passes: context::Passes) -> Self {
+        Self {
+            done: passes.done,
+            planned: passes.planned,
+        }
+    }
+}
+
+/// The layers of a model that a map can be asked for.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct LayerList {
+    #[schema(example = "mobilenet_v2")]
+    model: String,
+    /// The layer that is looked at when none is asked for.
+    #[schema(example = "features.18")]
+    default: Option<String>,
+    /// In the order of execution.
+    layers: Vec<LayerMap>,
+}
+
+/// A layer with a map.
+#[derive(Debug, Serialize, ToSchema)]
+struct LayerMap {
+    /// Its path from the model's root.
+    #[schema(example = "features.18")]
+    path: String,
+    /// Its class.
+    #[schema(example = "Conv2dNormActivation")]
+    kind: String,
+    /// The shape of its output for one image: `[1, C, h, w]`, or `[1, N, D]` for tokens.
+    #[schema(example = json!([1, 1280, 7, 7]))]
+    shape: Vec<i64>,
+    /// `[rows, columns]` that tokens are laid out in; those before the last rows · columns are no cells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grid: Option<[i64; 2]>,
+    /// How many times it runs in one pass; of several runs the last one that matters is looked at.
+    calls: usize,
+}
+
+impl LayerList {
+    pub(in crate::protocol::v1) fn new(model: &str, layers: explain::Layers) -> Self {
+        let layer = |layer: explain::LayerMap| LayerMap {
+            path: layer.path,
+            kind: layer.kind,
+            shape: layer.shape,
+            grid: layer.grid,
+            calls: layer.calls,
+        };
+        Self {
+            model: model.to_owned(),
+            default: layers.default,
+            layers: layers.with_map.into_iter().map(layer).collect(),
+        }
+    }
+}
+
+/// The methods that a model supports.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct ExplainerList {
+    #[schema(example = "mobilenet_v2")]
+    pub(in crate::protocol::v1) model: String,
+    pub(in crate::protocol::v1) task: TaskKind,
+    pub(in crate::protocol::v1) explainers: Vec<Manual>,
+}
+
+/// A method, as it explains one model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Manual {
+    /// Its name.
+    method: Method,
+    /// What it needs.
+    needs: Family,
+    /// Whether values below zero mean something.
+    signed: bool,
+    /// What it is asked with; the ways to show a map (`overlay`, `colormap`, `alpha`, `render`, `normalize`,
+    /// `resolution`) hold for every method and are not repeated here.
+    parameters: Vec<Parameter>,
+    /// Passes through the model with the defaults, for one image and target.
+    passes: Cost,
+    /// What whoever reads its maps should know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    caution: Option<&'static str>,
+}
+
+/// What a method needs.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Family {
+    /// A layer and gradients.
+    LayerGradients,
+    /// A layer; no gradients.
+    Layer,
+    /// Gradients with respect to the input.
+    InputGradients,
+    /// A layer, and gradients with respect to the input.
+    LayerAndInputGradients,
+    /// Only outputs.
+    Outputs,
+    /// What the model itself says.
+    Model,
+}
+
+/// A parameter of a method.
+#[derive(Debug, Serialize, ToSchema)]
+struct Parameter {
+    /// Its name.
+    #[schema(example = "n_masks")]
+    name: &'static str,
+    /// `integer`, `number`, `boolean` or `string`.
+    #[serde(rename = "type")]
+    #[schema(example = "integer")]
+    kind: &'static str,
+    /// What it is when it is not given; null: as its description says.
+    #[schema(value_type = Option<f64>, example = 500)]
+    default: Value,
+    /// What it does.
+    description: &'static str,
+}
+
+/// Passes through a model, in images.
+#[derive(Debug, Serialize, ToSchema)]
+struct Cost {
+    /// Forward.
+    forward: usize,
+    /// Backward.
+    backward: usize,
+}
+
+impl From<explain::Manual> for Manual {
+    fn from(manual: explain::Manual) -> Self {
+        let parameter = |described: explain::Described| Parameter {
+            name: described.name,
+            kind: described.kind,
+            default: default_json(described.default),
+            description: described.description,
+        };
+        Self {
+            method: manual.method.into(),
+            needs: manual.needs.into(),
+            signed: manual.signed,
+            parameters: manual.parameters.into_iter().map(parameter).collect(),
+            passes: Cost {
+                forward: manual.passes.forward,
+                backward: manual.passes.backward,
+            },
+            caution: manual.caution,
+        }
+    }
+}
+
+fn default_json(default: DefaultOf) -> Value {
+    match default {
+        DefaultOf::Layer(layer) => layer.into(),
+        DefaultOf::Any(DefaultValue::Described) => Value::Null,
+        DefaultOf::Any(DefaultValue::Integer(value)) => value.into(),
+        DefaultOf::Any(DefaultValue::Number(value)) => value.into(),
+        DefaultOf::Any(DefaultValue::Boolean(value)) => value.into(),
+        DefaultOf::Any(DefaultValue::Word(value)) => value.into(),
+    }
+}
+
+impl From<explain::Family> for Family {
+    fn from(family: explain::Family) -> Self {
+        use explain::Family as Core;
+        match family {
+            Core::LayerGradients => Self::LayerGradients,
+            Core::Layer => Self::Layer,
+            Core::InputGradients => Self::InputGradients,
+            Core::LayerAndInputGradients => Self::LayerAndInputGradients,
+            Core::Outputs => Self::Outputs,
+            Core::Model => Self::Model,
+        }
+    }
+}
+
+/// A picture that a channel or a class answers to.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Visualized {
+    #[schema(example = "mobilenet_v2")]
+    pub(in crate::protocol::v1) model: String,
+    #[schema(example = "1")]
+    pub(in crate::protocol::v1) version: String,
+    pub(in crate::protocol::v1) task: TaskKind,
+    pub(in crate::protocol::v1) visualization: Visualization,
+    pub(in crate::protocol::v1) timing_ms: TimingMs,
+}
+
+/// A picture, and what it is of.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct Visualization {
+    /// The layer, where a channel was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "features.10")]
+    layer: Option<String>,
+    /// The channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    channel: Option<i64>,
+    /// The class, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<ResolvedTarget>,
+    /// What the noise scored: the mean activation of the channel, or the class's logit.
+    score_before: f32,
+    /// What the picture scores.
+    score: f32,
+    /// Steps that were made, and asked for.
+    steps: Passes,
+    /// The picture.
+    image: PngFrame,
+}
+
+impl Visualization {
+    pub(in crate::protocol::v1) fn new(found: visualize::Visualization, image: PngFrame) -> Self {
+        Self {
+            layer: found.layer,
+            channel: found.channel,
+            target: found.target.map(ResolvedTarget::from),
+            score_before: found.score_before,
+            score: found.score,
+            steps: found.steps.into(),
+            image,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! What stands in JSON: one type for each of the core's, with its schema.
+
+mod explanations;
+mod latents;
+mod models;
+mod names;
+mod predictions;
+mod tensors;
+
+pub(super) use explanations::{
+    ExplainerList, Explanation, Explanations, ImageExplanation, LayerList, Manual, Passes, Visualization,
+    Visualized,
+};
+pub(super) use latents::{Frames, PngFrame};
+pub(super) use models::{ModelInfo, ModelList};
+pub(super) use predictions::{ImagePrediction, ImageSize, Prediction, Predictions};
+pub(super) use tensors::TensorCall;

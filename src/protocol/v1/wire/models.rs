@@ -1,0 +1,163 @@
+//! What is served.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::names::{Method, TaskKind};
+use super::tensors::TensorSpec;
+use crate::catalog::{Listed, Model, State};
+use crate::explain::of_task;
+use crate::image::{Color, ResizeMode};
+use crate::manifest::{self, ImageInput, Input};
+
+/// Every model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct ModelList {
+    models: Vec<ModelInfo>,
+}
+
+/// One model.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in crate::protocol::v1) struct ModelInfo {
+    #[schema(example = "mobilenet_v2")]
+    name: String,
+    state: StateName,
+    /// Why it failed, one line a problem.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    ready: Option<ReadyInfo>,
+}
+
+/// The state of a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum StateName {
+    Loading,
+    Ready,
+    Failed,
+}
+
+/// What there is to say of a model that answers.
+#[derive(Debug, Serialize, ToSchema)]
+struct ReadyInfo {
+    task: TaskKind,
+    description: String,
+    /// The version that answers.
+    version: String,
+    /// Every version on disk, oldest first.
+    versions: Vec<String>,
+    /// What the model sees, where it takes pictures.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input: Option<InputInfo>,
+    /// What it takes, where it takes tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inputs: Option<Vec<TensorSpec>>,
+    /// What it answers, where it answers tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Vec<TensorSpec>>,
+    labels: Vec<String>,
+    batching: BatchingInfo,
+    #[schema(example = "cpu")]
+    device: String,
+    instances: usize,
+    threads_per_instance: usize,
+    parameters: u64,
+    explain_methods: Vec<Method>,
+}
+
+/// What the model sees.
+#[derive(Debug, Serialize, ToSchema)]
+struct InputInfo {
+    /// `[height, width]` in pixels.
+    #[schema(example = json!([224, 224]))]
+    size: [u32; 2],
+    #[schema(value_type = String, example = "shorter_side")]
+    resize: &'static str,
+    #[schema(value_type = String, example = "rgb")]
+    color: &'static str,
+}
+
+/// How requests are batched.
+#[derive(Debug, Serialize, ToSchema)]
+struct BatchingInfo {
+    max_batch_size: usize,
+    max_delay_ms: f64,
+    queue_capacity: usize,
+}
+
+impl From<Vec<Listed>> for ModelList {
+    fn from(listed: Vec<Listed>) -> Self {
+        Self {
+            models: listed.into_iter().map(ModelInfo::from).collect(),
+        }
+    }
+}
+
+impl From<Listed> for ModelInfo {
+    fn from(listed: Listed) -> Self {
+        let (state, error, ready) = match listed.state {
+            State::Loading => (StateName::Loading, None, None),
+            State::Ready(model) => (StateName::Ready, None, Some(ReadyInfo::from(&*model))),
+            State::Failed(error) => (StateName::Failed, Some(error.to_string()), None),
+        };
+        Self {
+            name: listed.name,
+            state,
+            error,
+            ready,
+        }
+    }
+}
+
+impl From<&Model> for ReadyInfo {
+    fn from(model: &Model) -> Self {
+        let manifest = &model.spec.manifest;
+        let all = |specs: &[manifest::TensorSpec]| specs.iter().map(TensorSpec::from).collect::<Vec<_>>();
+        let (input, tensors) = match &manifest.input {
+            Input::Image(image) => (Some(image.into()), None),
+            Input::Tensors { inputs, outputs } => (None, Some((all(inputs), all(outputs)))),
+        };
+        let (inputs, outputs) = tensors.unzip();
+        Self {
+            task: manifest.task.into(),
+            description: manifest.description.clone(),
+            version: model.version.clone(),
+            versions: model.versions.clone(),
+            input,
+            inputs,
+            outputs,
+            labels: model.spec.labels.names().to_vec(),
+            batching: BatchingInfo {
+                max_batch_size: manifest.batching.max_batch_size,
+                max_delay_ms: manifest.batching.max_delay.as_secs_f64() * 1e3,
+                queue_capacity: manifest.batching.queue_capacity,
+            },
+            device: model.device.clone(),
+            instances: manifest.instances.count,
+            threads_per_instance: model.threads,
+            parameters: model.parameters,
+            explain_methods: of_task(manifest.task).map(|row| row.method.into()).collect(),
+        }
+    }
+}
+
+impl From<&ImageInput> for InputInfo {
+    fn from(input: &ImageInput) -> Self {
+        let (height, width) = input.fit.size;
+        Self {
+            size: [height, width],
+            resize: match input.fit.mode {
+                ResizeMode::ShorterSide => "shorter_side",
+                ResizeMode::Stretch => "stretch",
+                ResizeMode::Letterbox => "letterbox",
+                ResizeMode::None => "none",
+            },
+            color: match input.fit.color {
+                Color::Rgb => "rgb",
+                Color::Bgr => "bgr",
+                Color::Gray => "gray",
+            },
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! AOTInductor packages, compiled ahead of time.
+
+mod packages;
+
+pub(super) use packages::Packages;

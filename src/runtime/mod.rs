@@ -1,0 +1,24 @@
+//! Loaded models on devices: the torch side of the server.
+//!
+//! A [`Program`] is what can be called, whatever format it was loaded from; a [`Transparent`] one shows its layers, and so
+//! can be explained. Each format is a folder that makes them from an [`Artifact`]; who asks for predictions or
+//! explanations never learns which format it has. Every pass wants a [`CorePermit`](crate::engine::CorePermit).
+
+mod aoti;
+mod artifact;
+pub mod device;
+mod fault;
+mod open;
+mod parts;
+pub mod plan;
+mod precision;
+pub mod process;
+mod program;
+mod requirements;
+pub mod staging;
+mod torchscript;
+
+pub use artifact::Artifact;
+pub use open::{Formats, Native};
+pub use program::{Call, Captured, Held, Program, Transparent, first_tensor, gradients};
+pub use requirements::{Opened, Requirements};

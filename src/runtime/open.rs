@@ -1,0 +1,58 @@
+//! From an artifact to what predicts and what can be explained, whatever its format.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use tch::Device;
+
+use super::aoti::Packages;
+use super::artifact::Artifact;
+use super::program::Transparent;
+use super::requirements::{Opened, Requirements};
+use super::torchscript::Exported;
+use crate::error::Result;
+use crate::manifest::ArtifactFormat;
+
+/// Makes programs of artifacts.
+pub trait Formats: Send + Sync + std::fmt::Debug {
+    /// What predicts, for the calling thread's number of threads.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`](crate::error::Error::InvalidModel) when the artifact lacks what is required, or
+    /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
+    fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened>;
+
+    /// The model with its layers, for explanations.
+    ///
+    /// # Errors
+    /// As [`Formats::open`].
+    fn expose(&self, artifact: &Artifact, device: Device) -> Result<Arc<dyn Transparent>>;
+}
+
+/// The formats of this server.
+#[derive(Debug, Clone, Copy)]
+pub struct Native;
+
+impl Formats for Native {
+    fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened> {
+        // Packages stand beside the TorchScript file that they were compiled from, which is what is explained.
+        let exported = Exported::load(artifact, wanted.device)?;
+        exported.check(wanted)?;
+        match artifact.format() {
+            ArtifactFormat::Torchscript => exported.open(wanted),
+            ArtifactFormat::Aoti => {
+                // One runner more than instances: explanations run it too.
+                let runners = NonZeroUsize::MIN.saturating_add(wanted.instances);
+                let packages = Packages::load(&artifact.packages(), runners, wanted.device)?;
+                Ok(Opened {
+                    program: Arc::new(packages),
+                    parameters: exported.parameters()?,
+                })
+            }
+        }
+    }
+
+    fn expose(&self, artifact: &Artifact, device: Device) -> Result<Arc<dyn Transparent>> {
+        Ok(Arc::new(Exported::load(artifact, device)?))
+    }
+}

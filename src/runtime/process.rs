@@ -1,0 +1,41 @@
+//! Settings of libtorch for the process and for each thread.
+
+use tch::Device;
+
+use crate::error::Result;
+
+/// Settings that hold for the whole process; call it before anything is loaded and any thread is started.
+pub fn configure_process() {
+    torch_bridge::share_heaps();
+    torch_bridge::keep_large_blocks();
+    torch_bridge::share_blocks();
+    // The profiling executor re-optimises at the first calls of every shape: seconds at a new batch size. A
+    // frozen graph gains nothing from it. These only fail when libtorch itself is broken; loading then says so.
+    drop(tch::jit::f_set_profiling_mode(false));
+    drop(tch::jit::f_set_tensor_expr_fuser_enabled(false));
+    // f32 means f32: with TF32, which libtorch would use for convolutions, scores move by up to 0.007.
+    drop(torch_bridge::allow_tf32(false));
+}
+
+/// Settings of libtorch that are kept by each thread; call it first on every thread that computes on the CPU.
+pub fn configure_thread(threads: usize) {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+}
+
+/// [`configure_thread`] for a thread that computes on `device`; on CUDA it gets a stream of its own.
+///
+/// # Errors
+/// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) when there is no such device.
+pub fn configure_thread_on(device: Device, threads: usize) -> Result<()> {
+    configure_thread(threads);
+    if let Device::Cuda(index) = device {
+        torch_bridge::use_own_stream(index)?;
+    }
+    Ok(())
+}
+
+/// Gives memory back to the system that was freed since: loading takes more than serving, and so does an explanation of
+/// many passes.
+pub fn release_unused_memory() {
+    torch_bridge::release_unused();
+}

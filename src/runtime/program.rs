@@ -1,0 +1,152 @@
+//! What a loaded model can do, whatever format it came from.
+
+use tch::{Device, Tensor};
+use torch_bridge::{Given, Layer, Run, Tap, Value};
+
+use crate::engine::{CorePermit, Share};
+use crate::error::{Error, Result};
+
+/// A loaded model that can be called. Several threads may call it at once.
+///
+/// A pass needs a permit for the cores that it computes on, and nothing but [`Cores`](crate::engine::cores::Cores) grants
+/// one:
+///
+/// ```
+/// # use lucarne::{engine::CorePermit, error::Result, runtime::Program};
+/// fn pass(program: &dyn Program, permit: &CorePermit<'_>) -> Result<()> {
+///     program.call(permit, "forward", &[]).map(drop)
+/// }
+/// ```
+///
+/// Without one there is no pass:
+///
+/// ```compile_fail
+/// # use lucarne::{error::Result, runtime::Program};
+/// fn pass(program: &dyn Program) -> Result<()> {
+///     program.call("forward", &[]).map(drop)
+/// }
+/// ```
+pub trait Program: Send + Sync + std::fmt::Debug {
+    /// Calls `method` on the cores of `permit`.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words, [`Error::OutOfMemory`].
+    fn call(&self, permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value>;
+
+    /// Where the weights are.
+    fn device(&self) -> Device;
+
+    /// Compiles now, for as many threads as the calling thread has, what is otherwise compiled when batches have come; for
+    /// measurements. `example` makes a batch of some size.
+    ///
+    /// # Errors
+    /// As [`Program::call`].
+    fn settle(&self, _share: &Share, _example: &dyn Fn(usize) -> Result<Tensor>) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A model as it was exported, whose layers can be looked at. Gradients are recorded as the calling thread's grad mode
+/// says.
+pub trait Transparent: Program {
+    /// The layers that a tap can be put on when `method` runs, in the order in which they finish.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    fn layers(&self, method: &str) -> Result<Vec<Layer>>;
+
+    /// A copy of `method` with `taps` in it; the model itself stays as it is.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] when there is no such method or layer.
+    fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>>;
+}
+
+/// A method with taps in it.
+pub trait Captured {
+    /// Runs it on the cores of `permit`, with something for each tap, in their order.
+    ///
+    /// # Errors
+    /// As [`Program::call`].
+    fn run(&self, permit: &CorePermit<'_>, inputs: &[Value], given: Vec<Given>) -> Result<Run>;
+
+    /// In how many places each tap stands.
+    fn places(&self) -> &[usize];
+}
+
+/// A program together with the permit under which it is called: what runs on from an output, such as a decoder, calls it
+/// as often as it needs.
+pub trait Call {
+    /// Calls `method`.
+    ///
+    /// # Errors
+    /// As [`Program::call`].
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value>;
+
+    /// Where the weights are.
+    fn device(&self) -> Device;
+
+    /// `forward` of one batch that answers one tensor, or a tuple that begins with it.
+    ///
+    /// # Errors
+    /// As [`Program::call`]; also when the answer is neither.
+    fn forward(&self, batch: Tensor) -> Result<Tensor> {
+        first_tensor(self.call("forward", &[Value::Tensor(batch)])?)
+    }
+}
+
+/// See [`Call`].
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    program: &'a dyn Program,
+    permit: &'a CorePermit<'a>,
+}
+
+impl<'a> Held<'a> {
+    /// `program`, called under `permit`.
+    #[must_use]
+    pub fn new(program: &'a dyn Program, permit: &'a CorePermit<'a>) -> Self {
+        Self { program, permit }
+    }
+}
+
+impl Call for Held<'_> {
+    fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
+        self.program.call(self.permit, method, inputs)
+    }
+
+    fn device(&self) -> Device {
+        self.program.device()
+    }
+}
+
+/// A tensor, or the first of a tuple: networks with auxiliary heads, such as torchvision's scripted GoogLeNet, answer
+/// `(logits, None, None)`.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] when there is no tensor at that place.
+pub fn first_tensor(output: Value) -> Result<Tensor> {
+    match output {
+        Value::Tuple(parts) => match parts.into_iter().next() {
+            Some(Value::Tensor(first)) => Ok(first),
+            _ => Err(Error::InferenceFailed(
+                "the answer is a tuple that begins with no tensor".into(),
+            )),
+        },
+        other => Ok(other.into_tensor()?),
+    }
+}
+
+/// Gradients of the scalar `target` with respect to `inputs`, none where one did not contribute, computed on the cores of
+/// the permit. `keep` keeps the graph for further ones.
+///
+/// # Errors
+/// As [`Program::call`].
+pub fn gradients(
+    _permit: &CorePermit<'_>,
+    target: &Tensor,
+    inputs: &[&Tensor],
+    keep: bool,
+) -> Result<Vec<Option<Tensor>>> {
+    Ok(torch_bridge::grad(target, inputs, keep)?)
+}

@@ -1,0 +1,200 @@
+//! TorchScript modules: as they were exported, frozen, and compiled for batch sizes.
+
+mod compiled;
+mod stages;
+
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+use torch_bridge::{Capture, Given, Layer, Module, Preparation, Run, Tap, Value};
+
+use super::artifact::Artifact;
+use super::precision::{self, InHalf};
+use super::program::{Captured, Program, Transparent};
+use super::requirements::{Opened, Requirements};
+use crate::engine::CorePermit;
+use crate::engine::cores::Class;
+use crate::error::{Error, Result};
+use compiled::Compiled;
+
+/// Bytes of a weight that is worth pages of its own.
+const LARGE: usize = 64 << 10;
+
+/// A module as it was exported.
+#[derive(Debug)]
+pub(super) struct Exported {
+    module: Module,
+    device: Device,
+}
+
+impl Exported {
+    /// Loads `artifact` onto `device`.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    pub(super) fn load(artifact: &Artifact, device: Device) -> Result<Self> {
+        Ok(Self {
+            module: Module::load(&artifact.readable(), device)?,
+            device,
+        })
+    }
+
+    /// Whether the module offers what is called and looked at.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`]
+    pub(super) fn check(&self, wanted: &Requirements<'_>) -> Result<()> {
+        let offered: Vec<&str> = self.module.methods().iter().map(|m| m.name.as_str()).collect();
+        if let Some(missing) = wanted.methods.iter().find(|method| !offered.contains(method)) {
+            let (task, offered) = (wanted.task, offered.join(", "));
+            return Err(Error::model(format!(
+                "the task {task:?} calls `{missing}`, but the module offers {offered}; export it with @torch.jit.export"
+            )));
+        }
+        let Some(layer) = wanted.layer else { return Ok(()) };
+        if self
+            .module
+            .layers(wanted.methods[0])?
+            .iter()
+            .any(|l| l.path == layer)
+        {
+            return Ok(());
+        }
+        Err(Error::model(format!(
+            "explain.layer: the model has no layer `{layer}`; `lucarne inspect` lists them"
+        )))
+    }
+
+    /// Parameters and buffers.
+    pub(super) fn parameters(&self) -> Result<u64> {
+        Ok(self.module.parameter_count()?)
+    }
+
+    /// What predicts: compiled for batch sizes where that is wanted, can be done and is faster, else frozen.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    pub(super) fn open(&self, wanted: &Requirements<'_>) -> Result<Opened> {
+        let program = match self.compiled(wanted) {
+            Some(program) => program,
+            None => self.frozen(wanted)?,
+        };
+        if let Device::Cuda(index) = self.device {
+            // The weights were copied on this thread's stream; the workers compute on streams of their own.
+            tch::Cuda::synchronize(index as i64);
+        }
+        Ok(Opened {
+            parameters: self.parameters()?,
+            program,
+        })
+    }
+
+    fn compiled(&self, wanted: &Requirements<'_>) -> Option<Arc<dyn Program>> {
+        let is_plain = precision::half(wanted.precision).is_none() && self.device == Device::Cpu;
+        let example = wanted.example.filter(|_| wanted.specialise && is_plain)?;
+        self.compile(wanted, example)
+            .inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
+            .ok()
+    }
+
+    /// Freezes the module for `forward` alone, and compiles it for batches of the pictures that `example` makes, with the
+    /// threads that the calling thread has. Where that makes it slower, it is only frozen.
+    fn compile(
+        &self,
+        wanted: &Requirements<'_>,
+        example: &dyn Fn(usize) -> Result<Tensor>,
+    ) -> Result<Arc<dyn Program>> {
+        let _no_grad = tch::no_grad_guard();
+        let plain = || {
+            self.module
+                .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
+        };
+        let mut frozen = plain()?;
+        // What is compiled has weights of its own.
+        let moved = tempfile::tempfile().map_err(|e| e.to_string()).and_then(|file| {
+            let moved = frozen.weights_to_file("forward", LARGE, &file);
+            moved.map_err(|e| e.to_string())
+        });
+        if let Err(error) = moved {
+            tracing::info!(error, "weights that are rarely read stay in memory");
+        }
+        let compiled = Compiled::new(&frozen, wanted.max_batch, &wanted.share, example)?;
+        if compiled.is_slower_than(&frozen, &wanted.share, &example(1)?)? {
+            tracing::info!("the model is slower compiled for batch sizes, so it is not");
+            let (module, device) = (plain()?, self.device);
+            return Ok(Arc::new(Frozen { module, device }));
+        }
+        frozen.forget_weights("forward")?;
+        Ok(Arc::new(compiled))
+    }
+
+    fn frozen(&self, wanted: &Requirements<'_>) -> Result<Arc<dyn Program>> {
+        let kind = precision::half(wanted.precision);
+        let preparation = Preparation {
+            kind,
+            ..Preparation::default()
+        };
+        let _permit = wanted.share.acquire(Class::Explain);
+        let frozen = Arc::new(Frozen {
+            module: self
+                .module
+                .prepare_for_inference_with(wanted.methods, preparation)?,
+            device: self.device,
+        });
+        Ok(match kind {
+            Some(kind) => Arc::new(InHalf {
+                program: frozen,
+                kind,
+            }),
+            None => frozen,
+        })
+    }
+}
+
+impl Program for Exported {
+    fn call(&self, _permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value> {
+        Ok(self.module.call(method, inputs)?)
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+}
+
+impl Transparent for Exported {
+    fn layers(&self, method: &str) -> Result<Vec<Layer>> {
+        Ok(self.module.layers(method)?)
+    }
+
+    fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {
+        Ok(Box::new(self.module.capture(method, taps)?))
+    }
+}
+
+impl Captured for Capture {
+    fn run(&self, _permit: &CorePermit<'_>, inputs: &[Value], given: Vec<Given>) -> Result<Run> {
+        Ok(self.run_with(inputs, given)?)
+    }
+
+    fn places(&self) -> &[usize] {
+        self.places()
+    }
+}
+
+/// A module for predictions alone. It records no gradients.
+#[derive(Debug)]
+struct Frozen {
+    module: Module,
+    device: Device,
+}
+
+impl Program for Frozen {
+    fn call(&self, _permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value> {
+        let _no_grad = tch::no_grad_guard();
+        Ok(self.module.call(method, inputs)?)
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+}

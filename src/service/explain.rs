@@ -1,0 +1,155 @@
+//! Explanations: saliency maps of pictures, pictures of channels, and what a model can be asked.
+
+use std::sync::Arc;
+
+use super::decode::{Originals, Pictures};
+use super::spent::Spent;
+use super::state::Service;
+use crate::catalog::Model;
+use crate::engine::Context;
+use crate::error::{Error, Result};
+use crate::explain::visualize::{self, Visualization};
+use crate::explain::{Describe, Description, Explanation, Item, Manual, Options, Target, manual, row};
+use crate::image::{Picture, Placement};
+use crate::manifest::{Input, TaskKind};
+
+/// The maps of the pictures of one request, in their order.
+#[derive(Debug)]
+pub struct Explained {
+    /// The model that was explained.
+    pub model: Arc<Model>,
+    /// What was asked for.
+    pub options: Options,
+    /// Each picture with its maps.
+    pub images: Vec<ExplainedImage>,
+    /// What it cost.
+    pub spent: Spent,
+}
+
+/// One picture with all its maps, target by target, layer by layer.
+#[derive(Debug)]
+pub struct ExplainedImage {
+    /// The upright original, where it was kept.
+    pub original: Option<Picture>,
+    /// Where the model's input lies on it.
+    pub placement: Placement,
+    /// At least one.
+    pub explanations: Vec<Explanation>,
+}
+
+impl Service {
+    /// Decodes `pictures` and makes the maps of each.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] and [`Error::InvalidParameter`] for what the task or the labels rule out, before a
+    /// place is taken; those of admission, of decoding, and of the computation.
+    pub async fn explain(
+        &self,
+        model: &Arc<Model>,
+        (pictures, originals): (Pictures, Originals),
+        options: Options,
+        context: &Context,
+    ) -> Result<Explained> {
+        let fit = &model.spec.manifest.image_input()?.fit;
+        check(model, &options)?;
+        let places = model.explain.admit(pictures.count())?;
+        let decoded = self.decode(pictures, fit, originals).await?;
+        let (mut seen, mut items) = (Vec::new(), Vec::new());
+        for image in decoded.images {
+            seen.push((image.original, image.input.placement));
+            items.push(Item {
+                input: image.input,
+                options: options.clone(),
+            });
+        }
+        let completed = model
+            .explain
+            .submit::<Item, Vec<Explanation>>(places, items, context)
+            .await?;
+        let spent = Spent::new(decoded.took, &completed);
+        let images = seen.into_iter().zip(completed);
+        let images = images.map(|((original, placement), completed)| ExplainedImage {
+            original,
+            placement,
+            explanations: completed.output,
+        });
+        Ok(Explained {
+            images: images.collect(),
+            model: Arc::clone(model),
+            options,
+            spent,
+        })
+    }
+
+    /// The picture that a channel or a class answers to most.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] for a model that takes no pictures; those of admission and of the computation.
+    pub async fn visualize(
+        &self,
+        model: &Arc<Model>,
+        options: visualize::Options,
+        context: &Context,
+    ) -> Result<(Visualization, Spent)> {
+        // It has no picture to lay anything on, but it is one: a model of tensors cannot be asked.
+        model.spec.manifest.image_input()?;
+        one(model, options, context).await
+    }
+
+    /// The layers of a model and the methods that it supports.
+    ///
+    /// # Errors
+    /// Those of admission and of the layer walk.
+    pub async fn describe(&self, model: &Arc<Model>, context: &Context) -> Result<Description> {
+        one(model, Describe, context)
+            .await
+            .map(|(description, _)| description)
+    }
+
+    /// What is to be known of each method that a model supports.
+    ///
+    /// # Errors
+    /// As [`Service::describe`].
+    pub async fn explainers(&self, model: &Arc<Model>, context: &Context) -> Result<Vec<Manual>> {
+        let description = self.describe(model, context).await?;
+        let manifest = &model.spec.manifest;
+        let size = match &manifest.input {
+            Input::Image(input) => (input.fit.size.0 as usize, input.fit.size.1 as usize),
+            Input::Tensors { .. } => (0, 0),
+        };
+        let methods = description.methods.iter();
+        Ok(methods
+            .map(|row| manual(row, manifest.task, size, &description.layers))
+            .collect())
+    }
+}
+
+/// Asks the explainer one thing.
+async fn one<I, O>(model: &Arc<Model>, input: I, context: &Context) -> Result<(O, Spent)>
+where
+    crate::explain::Work: From<crate::engine::Ticket<I, O>>,
+{
+    let places = model.explain.admit(1)?;
+    let completed = model.explain.submit(places, vec![input], context).await?;
+    let spent = Spent::new(std::time::Duration::ZERO, &completed);
+    let answer = completed.into_iter().next();
+    let missing = || Error::Internal("one input has no answer".into());
+    Ok((answer.ok_or_else(missing)?.output, spent))
+}
+
+/// Refuses what is known to be wrong without a look at the picture.
+fn check(model: &Model, options: &Options) -> Result<()> {
+    let task = model.spec.manifest.task;
+    if !row(options.method).explains(task) {
+        let method = options.method.name();
+        let text = format!("{method} does not explain models of the task {task:?}");
+        return Err(Error::UnsupportedForTask(text));
+    }
+    let labels = &model.spec.labels;
+    if let (TaskKind::Classification, false, Target::Class(class)) =
+        (task, labels.is_empty(), options.target.among(labels))
+    {
+        class.find(labels, labels.len())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The use cases, in types that no protocol owns: predict, explain, visualise, latents, models.
+//!
+//! Every protocol reads its own spelling of a request, asks here, and writes its own spelling of the answer. What can be
+//! refused without a place in a queue is refused before one is taken.
+
+mod decode;
+mod explain;
+mod latents;
+mod predict;
+pub mod render;
+mod spent;
+mod state;
+
+pub use decode::{Originals, Pictures};
+pub use explain::{Explained, ExplainedImage};
+pub use latents::{Decoded, Draw, Way};
+pub use predict::{Predicted, Seen};
+pub use spent::Spent;
+pub use state::{Limits, Service};

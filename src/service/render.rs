@@ -1,0 +1,129 @@
+//! Predictions and maps as pictures: masks, tints, boxes, frames, heat. It draws and compresses, so it runs on the pool.
+
+use super::explain::ExplainedImage;
+use crate::error::{Error, Result};
+use crate::explain::Explanation;
+use crate::explain::View;
+use crate::explain::render::show;
+use crate::image::{
+    Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid, tint,
+};
+use crate::tasks::bounds::Fraction;
+use crate::tasks::segmentation::{self, UNSEEN};
+use crate::tasks::{Frame, detection};
+
+/// How a PNG shows the classes of a segmentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskRender {
+    /// Indexed colours: a pixel's index is its class id, 255 where the model did not see.
+    Mask,
+    /// The classes but the first as a tint over the picture.
+    Overlay,
+}
+
+/// How a segmentation is shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MaskView {
+    /// As what.
+    pub render: MaskRender,
+    /// How much of an overlay is tint.
+    pub alpha: Fraction,
+}
+
+/// The maps of one image as the view asks for them; overlays are made of the raw ones.
+#[must_use]
+pub fn presented(image: &ExplainedImage, explanation: &Explanation, view: &View) -> Explanation {
+    let map = explanation.map.normalized(view.normalize);
+    Explanation {
+        map: map.resized(view.resolution, &image.placement),
+        ..explanation.clone()
+    }
+}
+
+/// The PNG of an image under the heat of some of its maps.
+///
+/// # Errors
+/// [`Error::Internal`] when the original was not kept.
+pub fn heat(
+    thread: &PoolThread,
+    image: &ExplainedImage,
+    explanations: &[&Explanation],
+    view: View,
+) -> Result<Vec<u8>> {
+    let original = image.original.as_ref();
+    let original = original.ok_or_else(|| Error::Internal("an overlay without its picture".into()))?;
+    encode_png(thread, &show(original, explanations, &image.placement, view)?)
+}
+
+/// The PNG of a segmentation.
+///
+/// # Errors
+/// None for the picture that was segmented.
+pub fn segments(
+    thread: &PoolThread,
+    picture: &Picture,
+    found: &segmentation::Prediction,
+    view: MaskView,
+) -> Result<Vec<u8>> {
+    match view.render {
+        MaskRender::Mask => {
+            let palette: Vec<[u8; 3]> = (0..=255).map(class_color).collect();
+            encode_indexed_png(
+                thread,
+                picture.width(),
+                picture.height(),
+                &found.class_ids,
+                &palette,
+            )
+        }
+        MaskRender::Overlay => {
+            let color = |index: usize| match found.class_ids[index] {
+                0 | UNSEEN => None,
+                class_id => Some((class_color(class_id.into()), view.alpha.get())),
+            };
+            encode_png(thread, &tint(picture, color)?)
+        }
+    }
+}
+
+/// The PNG of a picture with its objects.
+///
+/// # Errors
+/// None for the picture that was looked at.
+pub fn objects(thread: &PoolThread, picture: &Picture, found: &detection::Prediction) -> Result<Vec<u8>> {
+    let annotation = |object: &detection::Object| Annotation {
+        bounds: Rect {
+            x_min: object.bounds.x_min.into(),
+            y_min: object.bounds.y_min.into(),
+            x_max: object.bounds.x_max.into(),
+            y_max: object.bounds.y_max.into(),
+        },
+        label: format!("{} {:.2}", object.label, object.score),
+        // Class 0 would be black, which is hard to see.
+        color: class_color(object.class_id + 1),
+    };
+    let annotations: Vec<Annotation> = found.objects.iter().map(annotation).collect();
+    encode_png(thread, &annotate(picture, &annotations)?)
+}
+
+/// Frames in a grid that is about as wide as it is high, or in one row.
+///
+/// # Errors
+/// None for frames of one size.
+pub fn frames(thread: &PoolThread, frames: &[&Frame], in_a_row: bool) -> Result<Vec<u8>> {
+    let pictures = frames.iter().copied().map(picture).collect::<Result<Vec<_>>>()?;
+    let columns = if in_a_row {
+        frames.len()
+    } else {
+        (frames.len() as f64).sqrt().ceil() as usize
+    };
+    encode_png(thread, &grid(&pictures, columns)?)
+}
+
+fn picture(frame: &Frame) -> Result<Picture> {
+    let rgb = match frame.channels {
+        1 => frame.data.iter().flat_map(|&v| [v; 3]).collect(),
+        _ => frame.data.clone(),
+    };
+    Picture::new(frame.width, frame.height, rgb)
+}

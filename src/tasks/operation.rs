@@ -1,0 +1,77 @@
+//! One thing that can be asked of a model, with its types.
+
+use std::fmt::Debug;
+
+use super::spec::ModelSpec;
+use crate::engine::{Asked, Ticket, Work};
+use crate::error::{Error, Result};
+use crate::image::ModelInput;
+use crate::runtime::Call;
+
+/// What goes in, how it is asked, what comes out.
+pub trait Operation: Sized + Send + Sync + 'static {
+    /// What is computed on.
+    type Input: Send + Debug;
+    /// What the client asks for.
+    type Options: Clone + Send + Debug;
+    /// What it gets.
+    type Output: Send + Debug;
+    /// What waits in the queue of a model that does this, perhaps beside other operations.
+    type Queue: Work + From<TicketOf<Self>>;
+}
+
+/// One input for an operation.
+#[derive(Debug)]
+pub struct Request<Op: Operation> {
+    /// What is computed on.
+    pub input: Op::Input,
+    /// What the client asked for.
+    pub options: Op::Options,
+}
+
+/// A request of an operation on its way to a worker.
+pub type TicketOf<Op> = Ticket<Request<Op>, <Op as Operation>::Output>;
+
+/// Requests of one operation that are computed together.
+pub(super) type Batch<'a, Op> = [Asked<'a, Request<Op>>];
+
+/// An operation that is computed in batches.
+pub(super) trait Batched: Operation {
+    /// Computes a batch; one answer a request, in order.
+    fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Self::Output>>>;
+}
+
+/// The pictures of a batch as one tensor `[B, C, H, W]` on the device of `net`.
+pub(super) fn pictures<Op>(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Op>) -> Result<tch::Tensor>
+where
+    Op: Operation<Input = ModelInput>,
+{
+    let inputs: Vec<&ModelInput> = batch.iter().map(|asked| &asked.input.input).collect();
+    spec.batch(&inputs, net.device())
+}
+
+/// How a module breaks its task's contract, in words.
+pub(super) struct Breach(pub(super) String);
+
+impl From<String> for Breach {
+    fn from(words: String) -> Self {
+        Self(words)
+    }
+}
+
+impl From<Error> for Breach {
+    fn from(error: Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What a task needs of a module.
+pub(super) trait Contract: Sync {
+    /// The methods of the module that the task calls; the first is given the pictures.
+    fn methods(&self) -> &'static [&'static str] {
+        &["forward"]
+    }
+
+    /// Runs a blank batch of `size`, and says how the answer breaks the contract, if it does.
+    fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach>;
+}

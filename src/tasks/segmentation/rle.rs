@@ -1,0 +1,158 @@
+//! Masks as COCO writes them: run lengths in column order, each the difference to the run two before it, five bits
+//! a character (pycocotools, `maskApi.c`: `rleEncode` and `rleToString`).
+
+/// A mask that `pycocotools.mask.decode` reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rle {
+    /// `[height, width]`
+    pub size: [usize; 2],
+    /// Run lengths, zeros first, down the columns; compressed.
+    pub counts: String,
+}
+
+/// The pixels of one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ValueMask {
+    pub(super) value: u8,
+    pub(super) pixels: usize,
+    pub(super) rle: Rle,
+}
+
+/// A mask for each value in a row-major picture `[height, width]`, by value; one walk down the columns for all.
+pub(super) fn encode_all(values: &[u8], height: usize, width: usize) -> Vec<ValueMask> {
+    debug_assert_eq!(values.len(), height * width);
+    // For each value its runs so far, and where the last of them ended.
+    let mut open: Vec<Option<(Vec<i64>, usize)>> = vec![None; 256];
+    let mut columns = (0..width)
+        .flat_map(|x| (0..height).map(move |y| values[y * width + x]))
+        .enumerate()
+        .peekable();
+    while let Some((start, value)) = columns.next() {
+        let mut end = start + 1;
+        while columns.next_if(|&(_, next)| next == value).is_some() {
+            end += 1;
+        }
+        let (runs, closed) = open[usize::from(value)].get_or_insert_with(|| (Vec::new(), 0));
+        runs.extend([(start - *closed) as i64, (end - start) as i64]);
+        *closed = end;
+    }
+    let finish = |(value, open): (usize, Option<(Vec<i64>, usize)>)| {
+        let (mut runs, closed) = open?;
+        let pixels: i64 = runs.iter().skip(1).step_by(2).sum();
+        if closed < values.len() {
+            runs.push((values.len() - closed) as i64);
+        }
+        Some(ValueMask {
+            value: u8::try_from(value).unwrap_or(u8::MAX),
+            pixels: usize::try_from(pixels).unwrap_or(0),
+            rle: Rle {
+                size: [height, width],
+                counts: compress(&runs),
+            },
+        })
+    };
+    open.into_iter().enumerate().filter_map(finish).collect()
+}
+
+fn compress(runs: &[i64]) -> String {
+    let mut text = String::new();
+    for (index, &run) in runs.iter().enumerate() {
+        // From the fourth run on, only the difference to the run of the same colour before it is written.
+        let mut rest = if index > 2 { run - runs[index - 2] } else { run };
+        loop {
+            let bits = (rest & 0x1f) as u8;
+            rest >>= 5;
+            let ends = if bits & 0x10 == 0 { rest == 0 } else { rest == -1 };
+            let more = if ends { 0 } else { 0x20 };
+            text.push(char::from((bits | more) + 48));
+            if ends {
+                break;
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Just, Strategy};
+
+    use super::*;
+
+    #[test]
+    fn runs_go_down_the_columns_and_zeros_come_first() {
+        let found = encode_all(&[7, 9, 7, 9, 9, 7], 3, 2);
+        assert_eq!(
+            found.iter().map(|m| (m.value, m.pixels)).collect::<Vec<_>>(),
+            [(7, 3), (9, 3)]
+        );
+        // Down the columns: 7 7 9 | 9 9 7.
+        assert_eq!(found[1].rle.counts, compress(&[2, 3, 1]));
+        assert_eq!(
+            found[0].rle.counts,
+            compress(&[0, 2, 3, 1]),
+            "a mask that starts with ones"
+        );
+    }
+
+    #[test]
+    fn masks_are_those_of_pycocotools() {
+        // masks.json holds random masks, and what pycocotools 2.0 made of each; see tests/golden/README.md.
+        let text = include_str!("../../../tests/golden/rle/masks.json");
+        let masks: Vec<(usize, usize, String, String)> = serde_json::from_str(text).expect("goldens");
+        assert_eq!(masks.len(), 1000);
+        for (height, width, bits, counts) in masks {
+            let mask: Vec<u8> = bits.bytes().map(|b| b - b'0').collect();
+            let found = encode_all(&mask, height, width);
+            match found.iter().find(|m| m.value == 1) {
+                Some(one) => assert_eq!(one.rle.counts, counts, "{height}×{width}"),
+                None => assert!(!bits.contains('1')),
+            }
+        }
+    }
+
+    /// Run lengths from their text, as pycocotools' `rleFrString` reads them.
+    fn decompress(text: &str) -> Vec<i64> {
+        let (mut runs, mut bytes) = (Vec::new(), text.bytes().peekable());
+        while bytes.peek().is_some() {
+            let (mut run, mut shift) = (0i64, 0);
+            loop {
+                let bits = i64::from(bytes.next().expect("a run does not break off") - 48);
+                run |= (bits & 0x1f) << shift;
+                shift += 5;
+                if bits & 0x20 == 0 {
+                    if bits & 0x10 != 0 {
+                        run |= -1 << shift;
+                    }
+                    break;
+                }
+            }
+            if runs.len() > 2 {
+                run += runs[runs.len() - 2];
+            }
+            runs.push(run);
+        }
+        runs
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn masks_say_of_each_pixel_which_value_it_has(
+            (height, width, values) in (1usize..12, 1usize..12).prop_flat_map(|(height, width)| {
+                (Just(height), Just(width), proptest::collection::vec(0u8..4, height * width))
+            }),
+        ) {
+            let mut found = vec![None; values.len()];
+            for mask in encode_all(&values, height, width) {
+                let runs = decompress(&mask.rle.counts).into_iter().enumerate();
+                let inside = runs.flat_map(|(index, run)| (0..run).map(move |_| index % 2 == 1));
+                for (at, _) in inside.enumerate().filter(|(_, inside)| *inside) {
+                    let pixel = (at % height) * width + at / height;
+                    proptest::prop_assert_eq!(found[pixel].replace(mask.value), None, "one value a pixel");
+                }
+            }
+            let found: Option<Vec<u8>> = found.into_iter().collect();
+            proptest::prop_assert_eq!(found, Some(values));
+        }
+    }
+}

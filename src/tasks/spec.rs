@@ -1,0 +1,89 @@
+//! What a task knows of its model, whichever thread runs it.
+
+use std::sync::OnceLock;
+
+use tch::{Device, Tensor};
+
+use super::labels::Labels;
+use crate::error::{Error, Result};
+use crate::image::ModelInput;
+use crate::manifest::{Input, Manifest};
+use crate::runtime::staging::Normalise;
+
+/// The manifest and the labels of a model, and how its pictures are normalised.
+#[derive(Debug)]
+pub struct ModelSpec {
+    /// Its model.toml.
+    pub manifest: Manifest,
+    /// Its labels; empty when it has none.
+    pub labels: Labels,
+    /// From bytes to its input, where it takes pictures.
+    normalise: Option<Normalise>,
+    /// The sizes of a VAE's latent without the batch.
+    latent_shape: OnceLock<Vec<i64>>,
+}
+
+impl ModelSpec {
+    /// A model as its manifest describes it.
+    #[must_use]
+    pub fn new(manifest: Manifest, labels: Labels) -> Self {
+        let normalise = match &manifest.input {
+            Input::Image(input) => Some(Normalise::new(input.scale, &input.mean, &input.std)),
+            Input::Tensors { .. } => None,
+        };
+        Self {
+            manifest,
+            labels,
+            normalise,
+            latent_shape: OnceLock::new(),
+        }
+    }
+
+    /// Remembers the sizes of the latent, which the module shows when its contract is checked.
+    pub(super) fn learn_latent(&self, shape: &[i64]) {
+        self.latent_shape.get_or_init(|| shape.to_vec());
+    }
+
+    /// The sizes of the latent without the batch; empty for what is no VAE.
+    pub(super) fn latent_shape(&self) -> &[i64] {
+        self.latent_shape.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// How many values a latent has.
+    #[must_use]
+    pub fn latent_size(&self) -> usize {
+        usize::try_from(self.latent_shape().iter().product::<i64>()).unwrap_or(0)
+    }
+
+    /// One batch `[B, C, H, W]` from the pixels of `model_inputs`.
+    ///
+    /// # Errors
+    /// As [`Normalise::batch`]; also for a model that takes no pictures.
+    pub fn batch(&self, model_inputs: &[&ModelInput], device: Device) -> Result<Tensor> {
+        let bytes: Vec<&[u8]> = model_inputs
+            .iter()
+            .map(|model_input| model_input.data.as_slice())
+            .collect();
+        self.stage(&bytes, device)
+    }
+
+    /// A batch of `size` black images, as [`ModelSpec::batch`] would make it.
+    ///
+    /// # Errors
+    /// As [`ModelSpec::batch`].
+    pub fn blank(&self, size: usize, device: Device) -> Result<Tensor> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
+        let model_input = vec![0; height as usize * width as usize * channels];
+        self.stage(&vec![model_input.as_slice(); size], device)
+    }
+
+    fn stage(&self, model_inputs: &[&[u8]], device: Device) -> Result<Tensor> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let normalise = self
+            .normalise
+            .as_ref()
+            .ok_or_else(|| Error::Internal("no pictures here".into()))?;
+        normalise.batch(model_inputs, height as usize, width as usize, device)
+    }
+}

@@ -1,0 +1,174 @@
+//! What lies around every route: request ids, traces, metrics, cross-origin rules, panics, error bodies.
+
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use tower::ServiceBuilder;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::trace::TraceLayer;
+use uuid::Uuid;
+
+use super::app::App;
+use super::failure::report;
+use super::linger;
+use crate::error::Error;
+
+/// Writes a protocol's answer to an error of the request with this id.
+pub type ErrorBody = fn(&Error, &str) -> Response;
+
+#[derive(Clone)]
+struct Wrapped {
+    app: App,
+    error_body: ErrorBody,
+}
+
+/// `routes` as they are served: what they do not know is an error, and `error_body` answers every error.
+pub fn serve_with(routes: Router, app: App, error_body: ErrorBody) -> Router {
+    let id = HeaderName::from_static("x-request-id");
+    let cors = cors(&app.cors_origins);
+    let wrapped = Wrapped { app, error_body };
+    let layers = ServiceBuilder::new()
+        // The id comes first: everything below logs or answers it.
+        .layer(SetRequestIdLayer::new(id.clone(), TimeOrderedId))
+        .layer(PropagateRequestIdLayer::new(id))
+        .layer(
+            TraceLayer::new_for_http()
+                .make_span_with(span)
+                .on_request(())
+                .on_response(())
+                .on_failure(()),
+        )
+        .layer(cors)
+        // Outside of the error bodies, so that it counts and logs the status that is sent.
+        .layer(middleware::from_fn_with_state(wrapped.app.clone(), observe))
+        .layer(middleware::from_fn_with_state(wrapped, finish))
+        // Inside of the error bodies, so that a panic becomes one.
+        .layer(CatchPanicLayer::custom(of_panic))
+        // Innermost: what the handler leaves of a body is what lingers.
+        .layer(middleware::from_fn(linger::linger));
+    routes
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(layers)
+}
+
+async fn no_route(request: Request) -> Error {
+    let path = request.uri().path();
+    Error::RouteNotFound(format!("there is no {path}; /docs lists every route"))
+}
+
+async fn no_method(request: Request) -> Error {
+    let (method, path) = (request.method(), request.uri().path());
+    Error::MethodNotAllowed(format!(
+        "{path} does not answer {method}; /docs lists every route"
+    ))
+}
+
+/// Request ids that sort by time.
+#[derive(Clone, Copy)]
+struct TimeOrderedId;
+
+impl MakeRequestId for TimeOrderedId {
+    fn make_request_id<B>(&mut self, _: &axum::http::Request<B>) -> Option<RequestId> {
+        HeaderValue::from_str(&Uuid::now_v7().to_string())
+            .ok()
+            .map(RequestId::new)
+    }
+}
+
+/// The request's id, if it has one.
+fn request_id<B>(request: &axum::http::Request<B>) -> &str {
+    let id = request.extensions().get::<RequestId>();
+    id.and_then(|id| id.header_value().to_str().ok())
+        .unwrap_or_default()
+}
+
+fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
+    tracing::info_span!(
+        "request",
+        request_id = request_id(request),
+        method = %request.method(),
+        path = request.uri().path(),
+    )
+}
+
+/// Counts, times and logs every request once.
+async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    // The pattern, not the path: a client must not be able to make up new series.
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map_or("unmatched", MatchedPath::as_str)
+        .to_owned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), started.elapsed());
+    let metrics = app.service.metrics();
+    metrics.answered(known_method(&method), &route, status, took);
+    let took_ms = took.as_micros() as f64 / 1e3;
+    if route.starts_with("/v1") {
+        tracing::info!(status, took_ms, "answered");
+    } else {
+        tracing::debug!(status, took_ms, "answered");
+    }
+    response
+}
+
+/// A client must not be able to make up new series with made-up methods.
+fn known_method(method: &Method) -> &str {
+    match *method {
+        Method::GET
+        | Method::POST
+        | Method::PUT
+        | Method::DELETE
+        | Method::HEAD
+        | Method::OPTIONS
+        | Method::PATCH => method.as_str(),
+        _ => "other",
+    }
+}
+
+/// Turns the error of a failed request into its body.
+async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
+    let id = request_id(&request).to_owned();
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<Error>() else {
+        return response;
+    };
+    report(&error, &id, wrapped.app.service.metrics());
+    (wrapped.error_body)(&error, &id)
+}
+
+/// For what no handler caught.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "CatchPanicLayer hands the panic over by value"
+)]
+fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+    Error::Internal(format!("panic: {}", text.unwrap_or_default())).into_response()
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let layer = CorsLayer::new()
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(Any)
+        .expose_headers([
+            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static("retry-after"),
+        ]);
+    if origins.iter().any(|origin| origin == "*") {
+        return layer.allow_origin(Any);
+    }
+    layer.allow_origin(AllowOrigin::list(
+        origins.iter().filter_map(|origin| origin.parse().ok()),
+    ))
+}

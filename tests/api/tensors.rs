@@ -1,0 +1,57 @@
+//! Models of tensors.
+
+use axum::body::Body;
+use axum::http::Request;
+use lucarne::config::Settings;
+use serde_json::{Value, json};
+use tch::{CModule, Tensor};
+
+use crate::support::{router_over, send};
+
+/// A model that answers each whole number plus one.
+fn counter() -> axum::Router {
+    let models = tempfile::tempdir().expect("a temporary folder");
+    let folder = models.path().join("counter");
+    std::fs::create_dir(&folder).expect("writable");
+    let mut next = |inputs: &[Tensor]| vec![&inputs[0] + 1];
+    let module =
+        CModule::create_by_tracing("Counter", "forward", &[Tensor::from_slice(&[1i64, 2])], &mut next);
+    module
+        .and_then(|module| module.save(folder.join("model.pt")))
+        .expect("a TorchScript file");
+    let tensor = |name: &str| format!("name = \"{name}\"\ndtype = \"i64\"\nshape = [-1]\n");
+    let manifest = format!(
+        "task = \"tensor\"\n[[inputs]]\n{}[[outputs]]\n{}",
+        tensor("k"),
+        tensor("next")
+    );
+    std::fs::write(folder.join("model.toml"), manifest).expect("writable");
+    router_over(models.path().to_owned(), Settings::default())
+}
+
+async fn next(router: &axum::Router, numbers: Value) -> crate::support::Answer {
+    let body =
+        json!({"inputs": [{"name": "k", "shape": [numbers.as_array().map(Vec::len)], "data": numbers}]});
+    let request = Request::post("/v1/models/counter/predict")
+        .body(Body::from(body.to_string()))
+        .expect("a request");
+    send(router.clone(), request).await
+}
+
+#[tokio::test]
+async fn whole_numbers_of_64_bits_stay_exact_from_end_to_end() {
+    let router = counter();
+    let beyond = (1i64 << 53) + 1;
+    let asked = json!([beyond, -beyond, i64::MAX - 1, i64::MIN, 0, 3.0]);
+    let answer = next(&router, asked).await.json();
+    let expected = json!([beyond + 1, 1 - beyond, i64::MAX, i64::MIN + 1, 1, 4]);
+    assert_eq!(
+        answer["predictions"][0]["outputs"][0]["data"], expected,
+        "{answer}"
+    );
+    for wrong in [json!([0.5]), json!([1e300]), json!([u64::MAX])] {
+        let refused = next(&router, wrong.clone()).await;
+        assert_eq!(refused.code(), "invalid_parameter", "{wrong}");
+        assert!(refused.detail().contains("whole numbers"), "{}", refused.detail());
+    }
+}

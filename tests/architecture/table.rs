@@ -1,0 +1,178 @@
+//! Who may name whom. ARCHITECTURE.md shows the same table to readers.
+
+/// A room, the rooms that it may name, and the guarded names that it may use.
+pub struct Room {
+    /// The top-level module of `src/`, or `protocol::…`: each protocol is a room of its own.
+    pub name: &'static str,
+    /// Rooms that it may name besides itself.
+    pub rooms: &'static [&'static str],
+    /// Of [`GUARDED`], what it may use.
+    pub guarded: &'static [&'static str],
+}
+
+/// What only some rooms may use: crates, and the two sides of serde.
+pub const GUARDED: [&str; 10] = [
+    "tch",
+    "torch_bridge",
+    "axum",
+    "tower_http",
+    "prometheus_client",
+    "turbojpeg",
+    "utoipa",
+    "utoipa_axum",
+    SERIALIZE,
+    DESERIALIZE,
+];
+
+/// The side of serde that writes: `Serialize`, `Serializer` and `serde::ser`.
+pub const SERIALIZE: &str = "serde::Serialize";
+
+/// The side of serde that reads: `Deserialize`, `Deserializer` and `serde::de`.
+pub const DESERIALIZE: &str = "serde::Deserialize";
+
+/// Rooms that may name everything.
+pub const UNBOUND: [&str; 4] = ["lib", "app", "cli", "main"];
+
+/// From the ground up: a room names only rooms that stand before it.
+pub const ROOMS: [Room; 13] = [
+    Room {
+        name: "error",
+        rooms: &[],
+        guarded: &[],
+    },
+    Room {
+        name: "config",
+        rooms: &["error"],
+        guarded: &[SERIALIZE, DESERIALIZE],
+    },
+    Room {
+        name: "image",
+        rooms: &["error"],
+        guarded: &["turbojpeg", DESERIALIZE],
+    },
+    Room {
+        name: "manifest",
+        rooms: &["error", "image"],
+        guarded: &[DESERIALIZE],
+    },
+    Room {
+        name: "engine",
+        rooms: &["error"],
+        guarded: &[],
+    },
+    Room {
+        name: "runtime",
+        rooms: &["error", "manifest", "engine"],
+        guarded: &["tch", "torch_bridge"],
+    },
+    Room {
+        name: "tasks",
+        rooms: &["error", "manifest", "image", "engine", "runtime"],
+        guarded: &["tch", "torch_bridge"],
+    },
+    Room {
+        name: "explain",
+        rooms: &["error", "manifest", "image", "engine", "runtime", "tasks"],
+        guarded: &["tch", "torch_bridge"],
+    },
+    Room {
+        name: "catalog",
+        rooms: &[
+            "error", "manifest", "image", "engine", "runtime", "tasks", "explain",
+        ],
+        guarded: &["tch"],
+    },
+    Room {
+        name: "telemetry",
+        rooms: &["error", "config", "engine"],
+        guarded: &["prometheus_client"],
+    },
+    Room {
+        name: "service",
+        rooms: &[
+            "error",
+            "config",
+            "image",
+            "manifest",
+            "engine",
+            "tasks",
+            "explain",
+            "catalog",
+            "telemetry",
+        ],
+        guarded: &[],
+    },
+    Room {
+        name: "transport",
+        rooms: &["error", "config", "engine", "service", "telemetry"],
+        guarded: &["axum", "tower_http"],
+    },
+    Room {
+        name: "protocol::v1",
+        rooms: &[
+            "error",
+            "config",
+            "image",
+            "manifest",
+            "engine",
+            "tasks",
+            "explain",
+            "catalog",
+            "service",
+            "transport",
+            "telemetry",
+        ],
+        guarded: &["axum", "utoipa", "utoipa_axum", SERIALIZE, DESERIALIZE],
+    },
+];
+
+/// The row of a room.
+pub fn row(name: &str) -> Option<&'static Room> {
+    ROOMS.iter().find(|room| room.name == name)
+}
+
+/// Whether a room is one of the protocols, none of which may name another whatever its row says.
+pub fn is_protocol(room: &str) -> bool {
+    room.starts_with("protocol::")
+}
+
+/// Whether `room` may name `other`, a room or a guarded name.
+pub fn may_name(room: &str, other: &str) -> bool {
+    let of_its_own = other
+        .strip_prefix(room)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    if !of_its_own && is_protocol(room) && is_protocol(other) {
+        return false;
+    }
+    of_its_own
+        || UNBOUND.contains(&room)
+        || row(room).is_some_and(|row| row.rooms.contains(&other) || row.guarded.contains(&other))
+}
+
+/// The room of a module: its first segment, of protocols the first two.
+pub fn room_of(module: &[String]) -> String {
+    match module {
+        [] => "lib".into(),
+        [first, second, ..] if first == "protocol" => format!("{first}::{second}"),
+        [first, ..] => first.clone(),
+    }
+}
+
+/// Which guarded name a path from outside of the crate uses; a glob of serde uses both of its sides.
+pub fn guarded_by(path: &[String]) -> Vec<&'static str> {
+    let Some(crate_name) = path.first() else {
+        return Vec::new();
+    };
+    if crate_name != "serde" {
+        return GUARDED.into_iter().filter(|name| name == crate_name).collect();
+    }
+    let uses = |words: &[&str]| path.iter().any(|segment| words.contains(&segment.as_str()));
+    let mut sides = Vec::new();
+    if uses(&["Serialize", "Serializer", "ser", "*"]) {
+        sides.push(SERIALIZE);
+    }
+    if uses(&["Deserialize", "Deserializer", "DeserializeOwned", "de", "*"]) {
+        sides.push(DESERIALIZE);
+    }
+    sides
+}
