@@ -9,7 +9,7 @@ PROGRAM = $${CARGO_TARGET_DIR:-target}/release/lucarne
 
 help:
 	@echo 'make serve        build, and serve $(MODELS)/ on http://$(HOST):$(PORT) (PORT=, HOST=, MODELS= change it)'
-	@echo 'make test         run every test, and say how many ran'
+	@echo 'make test         run every test, and say which were slowest and how many ran'
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
