@@ -53,7 +53,7 @@ impl Link {
         }
         let Some(heading) = heading else { return Ok(()) };
         let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", self.target))?;
-        if headings(&text).any(|name| name == heading) {
+        if headings(&text).iter().any(|name| name == heading) {
             return Ok(());
         }
         Err(format!("no heading makes {}", self.target))
@@ -61,7 +61,7 @@ impl Link {
 }
 
 /// The names of a document's headings in links: lower case, hyphens for spaces, and no punctuation.
-fn headings(document: &str) -> impl Iterator<Item = String> {
+fn headings(document: &str) -> Vec<String> {
     let (_, outside) = parts(document);
     let names = outside.into_iter().filter_map(|(_, line)| {
         let title = line.trim_start_matches('#');
@@ -70,7 +70,7 @@ fn headings(document: &str) -> impl Iterator<Item = String> {
         let name: String = title.trim().to_lowercase().chars().filter(kept).collect();
         is_heading.then(|| name.replace(' ', "-"))
     });
-    names.collect::<Vec<_>>().into_iter()
+    names.collect()
 }
 
 #[test]

@@ -25,7 +25,7 @@ def exact_input(height: int, width: int) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A model.toml: the task, and the keys of its sections as design and README name them."""
+    """A model.toml: the task, and the keys of its sections as docs/model-toml.md names them."""
 
     task: str
     sections: dict[str, Any] = field(default_factory=dict)
