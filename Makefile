@@ -14,6 +14,7 @@ help:
 	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
+	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make build        build the program, target/release/lucarne'
@@ -53,6 +54,13 @@ bench: build
 	scripts/python-environment bench/requirements.txt .cache/bench-venv
 	.cache/bench-venv/bin/python bench/run.py --output .cache/bench.md $(BENCH)
 
+compare:
+	@[ -n '$(BASE)' ] || { echo 'make compare BASE=HEAD~1: say which git revision or program to compare with'; exit 1; }
+	@$(MAKE) --no-print-directory build
+	cargo build --release --example load
+	scripts/python-environment bench/compare.requirements.txt .cache/compare-venv
+	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
+
 aoti:
 	@[ -n '$(MODEL)' ] || { echo 'make aoti MODEL=models/selfie: say which model folder'; exit 1; }
 	scripts/python-environment models/recipes/aoti.requirements.txt .cache/aoti-venv
@@ -64,4 +72,4 @@ image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency bench aoti image clean-cache
+.PHONY: help serve setup build test lint parity saliency bench compare aoti image clean-cache

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from endurance import MODEL, ROOT, copies, serving
+from endurance import MODEL, copies, serving
+from harness.manifest import set_key
+from harness.paths import REPOSITORY
 
 TOLERANCE = 0.02
 SMALLEST = 512
@@ -53,14 +55,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="*")
     photos = parser.parse_args().photos
-    golden = ROOT / "tests/golden/photos"
+    golden = REPOSITORY / "tests/golden/photos"
     photos = photos or sorted(path for path in golden.iterdir() if path.suffix in (".jpg", ".png"))
     worst, wrong = 0.0, 0
     with copies(2) as models:
         exact = f"{MODEL.name}_1"
-        manifest = models / exact / "model.toml"
-        text = manifest.read_text(encoding="utf-8")
-        manifest.write_text(text.replace("[input]", '[input]\ndecoding = "exact"'), encoding="utf-8")
+        set_key(models / exact, "input", "decoding", '"exact"')
         with serving(models) as server:
             for path in photos:
                 for name, body in bodies(path).items():

@@ -27,10 +27,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-RELEASE = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "release"
-PHOTO = ROOT / "tests/golden/photos/coffee.jpg"
-MODEL = ROOT / "models/mobilenet_v2"
+from harness.manifest import set_key
+from harness.paths import MODELS, RELEASE, REPOSITORY
+
+PHOTO = REPOSITORY / "tests/golden/photos/coffee.jpg"
+MODEL = MODELS / "mobilenet_v2"
 READY_WITHIN_S = 600.0
 PLACES = 64
 """Of the queue in the soak. A server without spare capacity answers after a full queue, so that its length is the
@@ -101,12 +102,8 @@ def copies(count: int, queue: int | None = None) -> Iterator[Path]:
             name = MODEL.name if index == 0 else f"{MODEL.name}_{index}"
             copy = Path(folder) / name
             shutil.copytree(MODEL, copy, ignore=shutil.ignore_patterns("*.pt2"))
-            manifest = copy / "model.toml"
-            text = manifest.read_text(encoding="utf-8")
             if queue is not None:
-                before = [line for line in text.splitlines() if not line.startswith("queue_capacity")]
-                text = "\n".join(before).replace("[batching]", f"[batching]\nqueue_capacity = {queue}")
-            manifest.write_text(text, encoding="utf-8")
+                set_key(copy, "batching", "queue_capacity", str(queue))
         yield Path(folder)
 
 

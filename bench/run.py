@@ -8,8 +8,6 @@
 """
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,12 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.agreement import Agreement
-from harness.load import Timing, Workload, bare_images_per_second, measure
+from harness.load import Timing, Workload, bare_images_per_second, measure, photo_workload
+from harness.machine import setting, use_cores
+from harness.models import write_subjects
+from harness.paths import RELEASE
 from harness.photos import LARGE, SMALL, write_latents, write_photos
 from harness.process import Running
 from harness.results import Results
 from harness.servers import Server, Settings, java_problem, litserve, lucarne, torchserve
-from harness.subjects import REPOSITORY, Subject, write_subjects
+from harness.subjects import Subject
 from harness.table import markdown
 
 CLIENTS = [1, 8, 32, 128]
@@ -64,7 +65,7 @@ class Bench:
         with Running(launch, first.bodies[0].read_bytes(), first.content_type) as running:
             self.agreement.check(subject, server.name, running.first_answer)
             for workload in workloads:
-                found = measure(self.programs / "examples" / "load", running, workload, self.timing)
+                found = measure(self.programs / "examples" / "load", launch, workload, self.timing)
                 self.results.add(workload, server.name, found)
                 print(f"{workload.name}: {server.name} {found.per_second:.1f} a second", file=sys.stderr)
             if subject.name == WEIGHED:
@@ -96,9 +97,7 @@ def workloads_of(subject: Subject, bodies: Path) -> Iterator[Workload]:
     if subject.kind == "classification":
         cells = [(size, clients) for size in (SMALL, LARGE) for clients in CLIENTS]
     for size, clients in cells:
-        plural = "client" if clients == 1 else "clients"
-        name = f"{subject.name}, {size[0]}×{size[1]}, {clients} {plural}"
-        yield Workload(name, photos[size], "application/octet-stream", clients)
+        yield photo_workload(subject.name, size, photos[size], clients)
 
 
 def servers_of(binary: Path, peers: Sequence[str], cores: int) -> list[Server]:
@@ -118,30 +117,10 @@ def servers_of(binary: Path, peers: Sequence[str], cores: int) -> list[Server]:
     return servers
 
 
-def use_cores(count: int) -> int:
-    """Binds this process, and so all that it starts, servers and load alike, to that many cores."""
-    if not hasattr(os, "sched_setaffinity"):
-        return os.cpu_count() or 1
-    chosen = sorted(os.sched_getaffinity(0))[:count]
-    os.sched_setaffinity(0, chosen)
-    return len(chosen)
-
-
-def processor() -> str:
-    """As the kernel names it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
-
-
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")) / "release"
-    parser.add_argument("--programs", type=Path, default=target, help="the folder of `lucarne` (default: %(default)s)")
+    parser.add_argument("--programs", type=Path, default=RELEASE, help="the folder of `lucarne` (default: %(default)s)")
     parser.add_argument("--only", nargs="+", choices=SUBJECTS, default=SUBJECTS, metavar="MODEL", help="of %(choices)s")
     parser.add_argument("--peers", nargs="*", choices=["litserve", "torchserve"], default=["litserve", "torchserve"])
     parser.add_argument("--cores", type=int, default=2, help="for a server and its load (default: %(default)s)")
@@ -171,9 +150,8 @@ def main() -> None:
         for number in range(rounds):
             print(f"round {number + 1} of {rounds}", file=sys.stderr)
             bench.round(subjects)
-    setting = f"{processor()}, {cores} cores, {'1 round' if rounds == 1 else f'{rounds} rounds'} of {timing.seconds:g} s after {timing.warmup:g} s, medians"
     table = markdown(bench.results, [server.name for server in servers[1:]], ENERGY_OF)
-    text = f"{setting}\n\n{table}\n"
+    text = f"{setting(cores, rounds, timing)}\n\n{table}\n"
     print(text)
     if options.output is not None:
         options.output.write_text(text, encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Subjects, servers, load and table of the benchmark against peers."""
+"""Models, servers, load and tables of the benchmarks."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .energy import joules
-from .process import Running
+from .process import Launch
 
 MANY_CLIENTS = 32
 
@@ -26,6 +26,13 @@ class Workload:
     def stretch(self) -> int:
         """How much longer it takes. Many clients come in waves, of which the time must hold several."""
         return 2 if self.clients > MANY_CLIENTS else 1
+
+
+def photo_workload(what: str, size: tuple[int, int], photos: Sequence[Path], clients: int) -> Workload:
+    """Its name begins with `what`."""
+    plural = "client" if clients == 1 else "clients"
+    name = f"{what}, {size[0]}×{size[1]}, {clients} {plural}"
+    return Workload(name, photos, "application/octet-stream", clients)
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,9 @@ class Measurement:
     watts: float | None
 
 
-def measure(program: Path, server: Running, workload: Workload, timing: Timing) -> Measurement:
-    """Drives a running server."""
-    command = [str(program), "--json", "--url", server.launch.url, "--path", server.launch.path]
+def measure(program: Path, launch: Launch, workload: Workload, timing: Timing) -> Measurement:
+    """Drives the running server of that launch."""
+    command = [str(program), "--json", "--url", launch.url, "--path", launch.path]
     command += ["--content-type", workload.content_type, "--clients", str(workload.clients)]
     seconds, warmup = workload.stretch * timing.seconds, workload.stretch * timing.warmup
     command += ["--seconds", str(seconds), "--warmup", str(warmup), *map(str, workload.bodies)]

@@ -44,16 +44,16 @@ class Server:
     serves: Callable[[Subject], bool] = lambda subject: True
 
 
-def lucarne(binary: Path) -> Server:
+def lucarne(binary: Path, name: str = "Lucarne") -> Server:
     """With its defaults, but as quiet as the peers."""
 
     def launch(subject: Subject, scratch: Path) -> Launch:
         [port] = free_ports(1)
         command = [str(binary), "serve", "--models", str(subject.models), "--host", "127.0.0.1", "--port", str(port)]
         command += ["--log", "warn"]
-        return Launch(command, port, f"/v1/models/{subject.model}/{subject.operation}", scratch)
+        return Launch(command, port, subject.path, scratch)
 
-    return Server("Lucarne", launch)
+    return Server(name, launch)
 
 
 def litserve(settings_of: Mapping[str, Settings]) -> Server:

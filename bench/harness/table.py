@@ -23,7 +23,12 @@ def markdown(results: Results, peers: Sequence[str], energy_of: str) -> str:
     rows = [_throughput(results, name, peers) for name in results.names]
     rows += _others(results, peers, energy_of)
     width = len(header)
-    lines = [header, ["---"] * width, *(row + [MISSING] * (width - len(row)) for row in rows)]
+    return render(header, [row + [MISSING] * (width - len(row)) for row in rows])
+
+
+def render(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Any markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
@@ -33,18 +38,18 @@ def _throughput(results: Results, name: str, peers: Sequence[str]) -> list[str]:
     p50 = {server: results.median_of(name, server, P50) for server in servers}
     p99 = {server: results.median_of(name, server, P99) for server in servers}
     row = [f"{name}: requests a second"]
-    row += [_number(per_second[server]) for server in servers]
-    row += [_times(ratio(per_second[OWN], per_second[peer])) for peer in peers]
+    row += [number(per_second[server]) for server in servers]
+    row += [times(ratio(per_second[OWN], per_second[peer])) for peer in peers]
     row += [_percent(ratio(per_second[OWN], middle(list(results.bare.get(name, [])))))]
-    row += [f"{_number(p50[server])} · {_number(p99[server])}" if p50[server] else MISSING for server in servers]
-    row += [_number(ratio(p99[OWN], p50[peer])) for peer in peers]
-    return [*row, ", ".join(_failures(results, name, servers)) or "0"]
+    row += [f"{number(p50[server])} · {number(p99[server])}" if p50[server] else MISSING for server in servers]
+    row += [number(ratio(p99[OWN], p50[peer])) for peer in peers]
+    return [*row, failed(results, name, servers)]
 
 
-def _failures(results: Results, name: str, servers: Sequence[str]) -> Iterator[str]:
-    for server in servers:
-        for status, count in sorted(results.failures(name, server).items()):
-            yield f"{server} {count} × {status}"
+def failed(results: Results, name: str, servers: Sequence[str]) -> str:
+    """What was refused or failed, by server and status, over all rounds."""
+    each = ((server, sorted(results.failures(name, server).items())) for server in servers)
+    return ", ".join(f"{server} {count} × {status}" for server, found in each for status, count in found) or "0"
 
 
 def _others(results: Results, peers: Sequence[str], energy_of: str) -> Iterator[list[str]]:
@@ -60,16 +65,18 @@ def _others(results: Results, peers: Sequence[str], energy_of: str) -> Iterator[
 
 def _compared(what: str, values: Sequence[float | None]) -> list[str]:
     own, *others = values
-    return [what, *map(_number, values), *(_times(ratio(own, other)) for other in others)]
+    return [what, *map(number, values), *(times(ratio(own, other)) for other in others)]
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Of three digits or so."""
     if value is None:
         return MISSING
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def _times(value: float | None) -> str:
+def times(value: float | None) -> str:
+    """A ratio."""
     return MISSING if value is None else f"{value:.2f} ×"
 
 

@@ -1,0 +1,195 @@
+"""Two builds of Lucarne in turn, with the same model, photos and cores: is the one of this checkout slower than the base?
+
+    make compare BASE=HEAD~1                     a git revision, built once
+    make compare BASE=/usr/local/bin/lucarne     or a program
+    make compare BASE=HEAD~1 COMPARE='--only crowd lone --rounds 20'
+
+Fails where a median ratio is below --at-least, and where a program does not start. bench/README.md says what is done.
+"""
+
+import argparse
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from harness.agreement import Agreement
+from harness.load import Measurement, Timing, Workload, measure, photo_workload
+from harness.machine import setting, use_cores
+from harness.manifest import set_key
+from harness.paths import MODELS, RELEASE
+from harness.photos import LARGE, SMALL, write_photos
+from harness.process import Running, ServerFailed
+from harness.results import Results, middle, ratio
+from harness.revision import program_of
+from harness.servers import Server, lucarne
+from harness.subjects import Subject
+from harness.table import PER_SECOND, failed, number, render, times
+
+OURS, BASE = "ours", "base"
+TURN_S = float(os.environ.get("TURN", "0.25"))
+CASES = {
+    "crowd": ("predict", SMALL, 32),
+    "lone": ("predict", SMALL, 1),
+    "explain": ("explain?method=grad_cam", SMALL, 8),
+    "large": ("predict", LARGE, 32),
+}
+"""Operation, size of the photos, clients."""
+
+
+@dataclass
+class Comparison:
+    """What stays the same over all rounds."""
+
+    servers: Sequence[Server]
+    cases: Sequence[tuple[Subject, Workload]]
+    timing: Timing
+    load: Path
+    results: Results = field(default_factory=Results)
+    agreement: Agreement = field(default_factory=Agreement)
+
+    def round(self, turn: int) -> None:
+        """One pair of each case, by two servers that start for this round alone."""
+        # The first of a pair and the second may find a different machine.
+        order = self.servers if turn % 2 == 0 else self.servers[::-1]
+        with contextlib.ExitStack() as stack:
+            running: list[Running] = []
+            for server in order:
+                scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="compare-")))
+                with paused(running):
+                    running.append(stack.enter_context(self._start(server, scratch)))
+                self.agreement.check(self.cases[0][0], server.name, running[-1].first_answer)
+            for subject, workload in self.cases:
+                for server, found in zip(order, self._pair(running, subject, workload), strict=True):
+                    self.results.add(workload, server.name, found)
+                    print(f"{workload.name}: {server.name} {found.per_second:.1f} a second", file=sys.stderr)
+
+    def _start(self, server: Server, scratch: Path) -> Running:
+        subject, workload = self.cases[0]
+        return Running(server.launch(subject, scratch), workload.bodies[0].read_bytes(), workload.content_type)
+
+    def _pair(self, running: Sequence[Running], subject: Subject, workload: Workload) -> list[Measurement]:
+        """Each has a load of its own for all the time, and runs for an equal share of it."""
+        shares = len(running)
+        whole = Timing(shares * self.timing.seconds, shares * self.timing.warmup)
+        with ThreadPoolExecutor(shares) as pool:
+            launches = [replace(server.launch, path=subject.path) for server in running]
+            loads = [pool.submit(measure, self.load, launch, workload, whole) for launch in launches]
+            # A window holds whole turns, so that each server has the same share of it wherever it begins.
+            alternate(running, self.timing.seconds / max(1, round(self.timing.seconds / TURN_S)), loads)
+        # Latencies hold the pauses.
+        found = [load.result() for load in loads]
+        return [replace(one, per_second=shares * one.per_second, p50_ms=None, p99_ms=None) for one in found]
+
+
+def alternate(servers: Sequence[Running], turn_s: float, loads: Sequence[Future[Measurement]]) -> None:
+    """One server runs at a time, in turn, until the loads have ended."""
+    ends = time.monotonic()
+    for server in itertools.cycle(servers):
+        ends += turn_s
+        with paused([other for other in servers if other is not server]):
+            if not wait(loads, max(0.0, ends - time.monotonic())).not_done:
+                return
+
+
+@contextlib.contextmanager
+def paused(servers: Sequence[Running]) -> Iterator[None]:
+    """All of them."""
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            stack.enter_context(server.paused())
+        yield
+
+
+def cases_of(names: Sequence[str], model: Path, decoding: str, work: Path) -> Iterator[tuple[Subject, Workload]]:
+    """Of a copy of the model in which both programs find the same decoding, whatever their defaults are."""
+    models, bodies = work / "models", work / "bodies"
+    copy = shutil.copytree(model, models / model.name)
+    if decoding != "default":
+        set_key(copy, "input", "decoding", f'"{decoding}"')
+    bodies.mkdir()
+    photos = write_photos(bodies)
+    for name in names:
+        operation, size, clients = CASES[name]
+        subject = Subject(name, model.name, "classification", operation, models)
+        yield subject, photo_workload(name, size, photos[size], clients)
+
+
+def ratios(results: Results, name: str) -> list[float | None]:
+    """Of each pair, ours / base."""
+    pairs = zip(results.measurements[name, OURS], results.measurements[name, BASE], strict=True)
+    return [ratio(ours.per_second, base.per_second) for ours, base in pairs]
+
+
+def table(results: Results) -> str:
+    """A row a case."""
+    header = ["requests a second", BASE, OURS, f"{OURS} / {BASE}, median", "of each pair", "refused or failed"]
+    rows = []
+    for name in results.names:
+        found = ratios(results, name)
+        medians = [number(results.median_of(name, server, PER_SECOND)) for server in (BASE, OURS)]
+        each = " ".join(number(one) for one in found)
+        rows.append([name, *medians, times(middle(found)), each, failed(results, name, (BASE, OURS))])
+    return render(header, rows)
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", required=True, help="a git revision, or the path of a program")
+    parser.add_argument("--programs", type=Path, default=RELEASE, help="the folder of ours (default: %(default)s)")
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="CASE", help="of %(choices)s")
+    parser.add_argument("--model", type=Path, default=MODELS / "mobilenet_v2", help="a classifier's folder")
+    parser.add_argument(
+        "--decoding", choices=["exact", "scaled", "default"], default="exact", help="of both (default: %(default)s)"
+    )
+    parser.add_argument("--cores", type=int, default=2, help="for a server and its load (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=10, help="pairs of each case (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--warmup", type=float, default=1.0, help="seconds before each one (default: %(default)s)")
+    parser.add_argument("--at-least", type=float, default=0.98, help="of each median ratio (default: %(default)s)")
+    return parser.parse_args()
+
+
+def compare(options: argparse.Namespace, base: Path) -> Results:
+    """All rounds."""
+    ours, load = (options.programs.resolve() / name for name in ("lucarne", "examples/load"))
+    for program in (ours, load):
+        if not program.is_file():
+            raise SystemExit(f"{program} is not there: `cargo build --release --bin lucarne --example load` makes it")
+    with tempfile.TemporaryDirectory(prefix="compare-") as work:
+        cases = list(cases_of(options.only, options.model.resolve(), options.decoding, Path(work)))
+        timing = Timing(options.seconds, options.warmup)
+        comparison = Comparison([lucarne(base, BASE), lucarne(ours, OURS)], cases, timing, load)
+        for turn in range(options.rounds):
+            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
+            comparison.round(turn)
+    return comparison.results
+
+
+def main() -> None:
+    """Prints the table."""
+    options = arguments()
+    base = program_of(options.base)
+    cores = use_cores(options.cores)
+    try:
+        results = compare(options, base)
+    except (ServerFailed, OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"no comparison: {error}") from error
+    print(f"{setting(cores, options.rounds, Timing(options.seconds, options.warmup))}\n\n{table(results)}\n")
+    medians = {name: middle(ratios(results, name)) for name in results.names}
+    slower = [name for name, found in medians.items() if found is None or found < options.at_least]
+    if slower:
+        raise SystemExit(f"below {options.at_least:g} × the base: {'; '.join(slower)}")
+
+
+if __name__ == "__main__":
+    main()
