@@ -41,8 +41,7 @@ pub(super) fn fit_reduced(picture: &Picture, original: (u32, u32), fit: &Fit) ->
 }
 
 /// How many times smaller (1, 2, 4 or 8) an original of `original` (width, height) may be decoded for `fit`: no smaller
-/// than 1.5 times what it is resized to. Nearer to it, the two ways of averaging differ enough to move a probability
-/// by more than 0.02 (`bench/decoding.py`).
+/// than twice what it is resized to. The nearer to it, the more the two ways of averaging differ (`bench/decoding.py`).
 pub(super) fn reduction(original: (u32, u32), fit: &Fit) -> u32 {
     let resampled = matches!(
         fit.interpolation,
@@ -56,7 +55,7 @@ pub(super) fn reduction(original: (u32, u32), fit: &Fit) -> u32 {
     };
     let holds = |by: &u32| {
         let (width, height) = (u64::from(original.0 / by), u64::from(original.1 / by));
-        2 * width >= 3 * layout.resized.0 && 2 * height >= 3 * layout.resized.1
+        width >= 2 * layout.resized.0 && height >= 2 * layout.resized.1
     };
     [8, 4, 2].into_iter().find(holds).unwrap_or(1)
 }

@@ -57,12 +57,12 @@ impl Color {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Default)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoding {
-    /// At 1/2, 1/4 or 1/8 of its size where that is still at least 1.5 times what it is resized to: the decoder then
-    /// leaves out frequencies that resizing would.
-    #[default]
-    Scaled,
     /// Every pixel, as Pillow decodes it.
+    #[default]
     Exact,
+    /// At 1/2, 1/4 or 1/8 of its size where that is still at least twice what it is resized to: the decoder then
+    /// leaves out frequencies that resizing would.
+    Scaled,
 }
 
 /// How a picture becomes a model's input.
