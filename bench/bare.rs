@@ -5,6 +5,7 @@
 //! `cargo run --release --example bare -- --model models/mobilenet_v2 --seconds 10 tests/golden/photos/coffee.jpg`
 
 mod beside;
+mod decode;
 mod median;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,9 @@ struct Bare {
     /// server of the same model; medians
     #[arg(long, value_name = "URL")]
     beside: Option<String>,
+    /// Instead of the best plan: decoding and resizing alone, one image at a time; milliseconds
+    #[arg(long, conflicts_with = "beside")]
+    decode_only: bool,
     /// How long each plan is tried
     #[arg(long, default_value_t = 2.0)]
     trial: f64,
@@ -63,6 +67,11 @@ struct Work {
 fn main() {
     let bare = Bare::parse();
     configure_process();
+    if bare.decode_only {
+        let fit = bare.manifest().image_input().expect("pictures").fit.clone();
+        println!("{}", decode::decode_only(&fit, &bare.photos(), bare.seconds));
+        return;
+    }
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let plans = Plan::all(cores, &BATCHES);
     let threads: BTreeSet<usize> = plans.iter().map(|plan| plan.threads).collect();
@@ -80,10 +89,22 @@ fn main() {
     println!("{line}");
 }
 
+impl Bare {
+    fn manifest(&self) -> Manifest {
+        Manifest::read(&self.model).unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    fn photos(&self) -> Vec<Vec<u8>> {
+        let read =
+            |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
+        self.photos.iter().map(read).collect()
+    }
+}
+
 impl Work {
     /// `threads`: those that an instance may have.
     fn read(bare: &Bare, threads: &BTreeSet<usize>) -> Self {
-        let mut manifest = Manifest::read(&bare.model).unwrap_or_else(|e| panic!("{e}"));
+        let mut manifest = bare.manifest();
         manifest.batching.max_batch_size = BATCHES[BATCHES.len() - 1];
         let file = bare.model.join(&manifest.artifact.file);
         let spec = ModelSpec::new(manifest, Labels::default());
@@ -94,14 +115,12 @@ impl Work {
             (count, opened.program)
         };
         let programs = threads.iter().copied().map(program).collect();
-        let read =
-            |photo: &PathBuf| std::fs::read(photo).unwrap_or_else(|e| panic!("{}: {e}", photo.display()));
         Self {
             folder: bare.model.clone(),
             programs,
             cores,
             spec,
-            photos: bare.photos.iter().map(read).collect(),
+            photos: bare.photos(),
         }
     }
 
