@@ -2,25 +2,25 @@
 
 use tch::Tensor;
 
-use super::study::{Drawn, Outcome, Study};
+use super::sample::{Attribution, Attributions, Sample};
 use crate::error::Result;
 use crate::tasks::captioning::Attention;
 
 /// A map for each word.
-pub(super) fn attention(study: &Study<'_>) -> Result<Outcome> {
-    let resolved = study.find_target()?;
-    let drawn = |(target, look): (usize, Attention)| -> Result<Drawn> {
-        let [rows, columns] = look.shape.map(|side| side as i64);
-        Ok(Drawn {
+pub(super) fn attention(sample: &Sample<'_>) -> Result<Attributions> {
+    let resolved = sample.find_target()?;
+    let attribution = |(target, word): (usize, Attention)| -> Result<Attribution> {
+        let [rows, columns] = word.shape.map(|side| side as i64);
+        Ok(Attribution {
             target,
             layer: None,
-            values: Tensor::from_slice(&look.data).f_view([rows, columns])?,
+            values: Tensor::from_slice(&word.data).f_view([rows, columns])?,
             completeness: None,
         })
     };
-    let looks = resolved.objective.attention()?.into_iter().enumerate();
-    Ok(Outcome {
-        drawn: looks.map(drawn).collect::<Result<_>>()?,
+    let words = resolved.objective.attention()?.into_iter().enumerate();
+    Ok(Attributions {
+        maps: words.map(attribution).collect::<Result<_>>()?,
         targets: resolved.targets,
         passes: None,
     })

@@ -6,44 +6,44 @@ use torch_bridge::{Given, Tap};
 use super::cam;
 use super::layers::{LayerMap, as_channels};
 use super::objective::{Objective, Resolved};
+use super::sample::{Attributions, Sample};
 use super::smooth::{self, Maps};
-use super::study::{Outcome, Study};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
 
 /// Eigen-CAM: one map a layer, since it ignores the target.
-pub(super) fn eigen_cam(study: &Study<'_>) -> Result<Outcome> {
-    let mut resolved = study.find_target()?;
+pub(super) fn eigen_cam(sample: &Sample<'_>) -> Result<Attributions> {
+    let mut resolved = sample.find_target()?;
     resolved.targets.truncate(1);
-    explain(study, resolved, |layer, input, _| {
-        let recorded = record(study, layer, input)?;
+    explain(sample, resolved, |layer, input, _| {
+        let recorded = record(sample, layer, input)?;
         let map = cam::reduced(&recorded.activation, cam::Reduction::Eigen)?;
         Ok((vec![map], None))
     })
 }
 
 /// Score-CAM: see [`score_weights`].
-pub(super) fn score_cam(study: &Study<'_>) -> Result<Outcome> {
-    explain(study, study.find_target()?, |layer, input, objective| {
-        let recorded = record(study, layer, input)?;
+pub(super) fn score_cam(sample: &Sample<'_>) -> Result<Attributions> {
+    explain(sample, sample.find_target()?, |layer, input, objective| {
+        let recorded = record(sample, layer, input)?;
         weighed(
-            study,
+            sample,
             &recorded,
-            score_weights(study, &recorded.activation, input, objective)?,
+            score_weights(sample, &recorded.activation, input, objective)?,
         )
     })
 }
 
 /// Ablation-CAM: see [`ablation_weights`].
-pub(super) fn ablation_cam(study: &Study<'_>) -> Result<Outcome> {
-    explain(study, study.find_target()?, |layer, input, objective| {
-        let recorded = record(study, layer, input)?;
+pub(super) fn ablation_cam(sample: &Sample<'_>) -> Result<Attributions> {
+    explain(sample, sample.find_target()?, |layer, input, objective| {
+        let recorded = record(sample, layer, input)?;
         weighed(
-            study,
+            sample,
             &recorded,
-            ablation_weights(study, layer, &recorded, input, objective)?,
+            ablation_weights(sample, layer, &recorded, input, objective)?,
         )
     })
 }
@@ -53,12 +53,12 @@ type OfLayer = (Vec<Tensor>, Option<Passes>);
 
 /// The maps of every target at every layer, each made by `of_layer`.
 fn explain(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     resolved: Resolved,
     of_layer: impl Fn(&LayerMap, &Tensor, &dyn Objective) -> Result<OfLayer>,
-) -> Result<Outcome> {
+) -> Result<Attributions> {
     let _no_grad = tch::no_grad_guard();
-    let layers = study.asked_layers()?;
+    let layers = sample.asked_layers()?;
     let mut passes = None;
     let mut all = |input: &Tensor, objective: &dyn Objective| {
         let by_layer = layers
@@ -71,11 +71,11 @@ fn explain(
             .collect::<Result<Vec<_>>>()?;
         Ok(transposed(by_layer))
     };
-    let maps = all(&study.input, &*resolved.objective)?;
-    let drawn = smooth::draw(study, &layers, maps, &*resolved.objective, &mut all)?;
-    Ok(Outcome {
+    let maps = all(&sample.input, &*resolved.objective)?;
+    let maps = smooth::draw(sample, &layers, maps, &*resolved.objective, &mut all)?;
+    Ok(Attributions {
         targets: resolved.targets,
-        drawn,
+        maps,
         passes,
     })
 }
@@ -109,13 +109,13 @@ struct Recorded {
     activation: Tensor,
 }
 
-fn record(study: &Study<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorded> {
-    let capture = study.capture(&[Tap::record(&layer.path)])?;
-    let permit = study.pace.permit()?;
-    let mut run = study.run(&*capture, &permit, input)?;
+fn record(sample: &Sample<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorded> {
+    let capture = sample.capture(&[Tap::record(&layer.path)])?;
+    let permit = sample.pace.permit()?;
+    let mut run = sample.run(&*capture, &permit, input)?;
     let executions = run.recorded.pop().unwrap_or_default();
     let last = executions.last().into_iter().flatten();
-    let mut maps = last.filter_map(|tensor| as_channels(tensor, study.ask.grid).transpose());
+    let mut maps = last.filter_map(|tensor| as_channels(tensor, sample.ask.grid).transpose());
     let missing = || Error::LayerNotFound(format!("layer `{}` gave no map for this image", layer.path));
     let activation = maps.next().ok_or_else(missing)??;
     drop(maps);
@@ -126,9 +126,9 @@ fn record(study: &Study<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recorde
 }
 
 /// A map for each target from `weights [channels, T]`. With a budget, the channels that were not reached have no part.
-fn weighed(study: &Study<'_>, recorded: &Recorded, (weights, passes): (Tensor, Passes)) -> Result<OfLayer> {
+fn weighed(sample: &Sample<'_>, recorded: &Recorded, (weights, passes): (Tensor, Passes)) -> Result<OfLayer> {
     let reached = recorded.activation.f_narrow(1, 0, weights.size()[0])?;
-    let reduction = smooth::reduction(study.ask);
+    let reduction = smooth::reduction(sample.ask);
     let map = |target| cam::weighed(&weights.f_select(1, target)?, &reached, reduction);
     let maps = (0..weights.size()[1]).map(map).collect::<Result<Vec<_>>>()?;
     Ok((maps, Some(passes)))
@@ -137,17 +137,17 @@ fn weighed(study: &Study<'_>, recorded: &Recorded, (weights, passes): (Tensor, P
 /// Score-CAM: each channel, stretched to the input and to 0..=1, masks the picture; a softmax over what the target
 /// then scores are the weights `[channels, T]`.
 fn score_weights(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     activation: &Tensor,
     input: &Tensor,
     objective: &dyn Objective,
 ) -> Result<(Tensor, Passes)> {
     const EPSILON: f64 = 1e-8;
-    let (height, width) = study.size();
+    let (height, width) = sample.size();
     let channels = activation.f_transpose(0, 1)?;
     let mut scores = Vec::new();
     let total = usize::try_from(channels.size()[0]).unwrap_or(0);
-    let passes = study.pace.batches(total, study.pace.batch, |range, permit| {
+    let passes = sample.pace.batches(total, sample.pace.batch, |range, permit| {
         let some = channels.f_narrow(0, range.start as i64, range.len() as i64)?;
         // Corners on corners, as pytorch-grad-cam stretches them here.
         let masks = some.f_upsample_bilinear2d([height, width], true, None, None)?;
@@ -158,7 +158,7 @@ fn score_weights(
         let masks = masks
             .f_sub(&low)?
             .f_div(&high.f_sub(&low)?.f_add_scalar(EPSILON)?)?;
-        scores.push(study.scores(permit, objective, &input.f_mul(&masks)?)?);
+        scores.push(sample.scores(permit, objective, &input.f_mul(&masks)?)?);
         Ok(())
     })?;
     Ok((Tensor::f_cat(&scores, 0)?.f_softmax(0, Kind::Float)?, passes))
@@ -168,7 +168,7 @@ fn score_weights(
 /// alone. Of words the probability is the score: a part of a log-probability, which is below zero, would turn the map
 /// into its opposite.
 fn ablation_weights(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     layer: &LayerMap,
     recorded: &Recorded,
     input: &Tensor,
@@ -185,7 +185,7 @@ fn ablation_weights(
             layer.path
         )));
     }
-    let capture = study.capture(&[Tap::replay(&layer.path)])?;
+    let capture = sample.capture(&[Tap::replay(&layer.path)])?;
     let run = |permit: &CorePermit<'_>, channels: &[i64]| -> Result<Tensor> {
         let ablated = |tensor: &Tensor| without_channels(tensor, channels);
         let executions = recorded
@@ -193,19 +193,19 @@ fn ablation_weights(
             .iter()
             .map(|tensors| tensors.iter().map(ablated).collect());
         let given = vec![Given::Activations(executions.collect::<Result<_>>()?)];
-        let batch = study.argument(&repeated(input, channels.len())?)?;
+        let batch = sample.argument(&repeated(input, channels.len())?)?;
         let run = capture.run(permit, &[batch], given)?;
-        let net = study.exported(permit);
-        match study.spec.manifest.task {
+        let net = sample.exported(permit);
+        match sample.spec.manifest.task {
             TaskKind::Captioning => objective.confidences(&net, &run.output),
             _ => objective.scores(&net, &run.output),
         }
     };
     // No channel is −1: the score with all of them, by the same graph.
-    let whole = run(&study.pace.permit()?, &[-1])?;
+    let whole = run(&sample.pace.permit()?, &[-1])?;
     let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
     let mut scores = Vec::new();
-    let passes = study.pace.batches(total, study.pace.batch, |range, permit| {
+    let passes = sample.pace.batches(total, sample.pace.batch, |range, permit| {
         scores.push(run(
             permit,
             &range.map(|channel| channel as i64).collect::<Vec<_>>(),

@@ -11,7 +11,7 @@ use super::listing;
 use super::map::Map;
 use super::method::Family;
 use super::pace::Pace;
-use super::study::{Captures, Drawn, Outcome, Study};
+use super::sample::{Attribution, Attributions, Captures, Sample};
 use super::table::{Row, row};
 use super::visualize::{self, Visualization, Visualizer};
 use super::work::{Description, Item, Work};
@@ -99,7 +99,7 @@ impl Explainer {
     fn explain(&self, item: &Item, context: &Context) -> Result<Vec<Explanation>> {
         let opened = self.opened(context)?;
         let row = row(item.options.method);
-        let study = Study {
+        let sample = Sample {
             exported: &*opened.exported,
             frozen: &*self.origin.program,
             captures: &opened.captures,
@@ -110,7 +110,7 @@ impl Explainer {
             ask: &item.options,
             pace: self.pace(context, item.options.budget),
         };
-        let answer = (row.run)(&study).and_then(|outcome| explanations(row, outcome));
+        let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));
         if row.family != Family::LayerGradients {
             // Many passes, or gradients down to the input, take far more than predictions do.
             release_unused_memory();
@@ -162,27 +162,27 @@ impl Runner<Work> for Explainer {
     }
 }
 
-fn explanations(row: &Row, outcome: Outcome) -> Result<Vec<Explanation>> {
-    let Outcome {
+fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation>> {
+    let Attributions {
         targets,
-        drawn,
+        maps,
         passes,
-    } = outcome;
-    let explanation = |drawn: Drawn| {
-        let map = to_map(&drawn.values)?;
+    } = attributions;
+    let explanation = |attribution: Attribution| {
+        let map = to_map(&attribution.values)?;
         Ok(Explanation {
             method: row.method,
             signed: row.is_signed,
-            layer: drawn.layer,
-            target: targets[drawn.target].clone(),
+            layer: attribution.layer,
+            target: targets[attribution.target].clone(),
             degeneracy: map.degeneracy(),
             map,
-            completeness: drawn.completeness,
+            completeness: attribution.completeness,
             passes,
             caution: row.caution,
         })
     };
-    drawn.into_iter().map(explanation).collect()
+    maps.into_iter().map(explanation).collect()
 }
 
 fn to_map(values: &Tensor) -> Result<Map> {

@@ -2,7 +2,7 @@
 
 use super::map::Map;
 use super::method::Method;
-use super::study::Completeness;
+use super::sample::Completeness;
 use super::target::ResolvedTarget;
 use crate::engine::context::Passes;
 

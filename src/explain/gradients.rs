@@ -6,40 +6,44 @@ use torch_bridge::Tap;
 use super::cam::{self, Weigh};
 use super::layers::{LayerMap, as_channels};
 use super::objective::{Objective, Resolved};
+use super::sample::{Attributions, Sample};
 use super::smooth::{self, Maps};
-use super::study::{Outcome, Study};
 use crate::engine::CorePermit;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Held};
 
 /// The maps of every target at every layer.
-pub(super) fn explain(study: &Study<'_>, weigh: Weigh) -> Result<Outcome> {
-    let layers = study.asked_layers()?;
-    let (maps, resolved) = first_maps(study, &layers, weigh)?;
+pub(super) fn explain(sample: &Sample<'_>, weigh: Weigh) -> Result<Attributions> {
+    let layers = sample.asked_layers()?;
+    let (maps, resolved) = first_maps(sample, &layers, weigh)?;
     let again = |input: &Tensor, objective: &dyn Objective| {
-        let (looks, ()) = look(study, &layers, input, |run| Ok((run.scores_of(objective)?, ())))?;
-        to_maps(study, &looks, weigh)
+        let (looks, ()) = look(sample, &layers, input, |run| Ok((run.scores_of(objective)?, ())))?;
+        to_maps(sample, &looks, weigh)
     };
-    let drawn = smooth::draw(study, &layers, maps, &*resolved.objective, again)?;
-    Ok(Outcome {
+    let maps = smooth::draw(sample, &layers, maps, &*resolved.objective, again)?;
+    Ok(Attributions {
         targets: resolved.targets,
-        drawn,
+        maps,
         passes: None,
     })
 }
 
 /// `[target][layer]`: the maps of the untouched image, and what its targets are.
-pub(super) fn first_maps(study: &Study<'_>, layers: &[&LayerMap], weigh: Weigh) -> Result<(Maps, Resolved)> {
-    let (looks, resolved) = look(study, layers, &study.input, |run| {
-        let found = study.resolve(&run.net, &run.output)?;
+pub(super) fn first_maps(
+    sample: &Sample<'_>,
+    layers: &[&LayerMap],
+    weigh: Weigh,
+) -> Result<(Maps, Resolved)> {
+    let (looks, resolved) = look(sample, layers, &sample.input, |run| {
+        let found = sample.resolve(&run.net, &run.output)?;
         let scores = run.scores_of(&*found.objective)?;
         Ok((scores, found))
     })?;
-    Ok((to_maps(study, &looks, weigh)?, resolved))
+    Ok((to_maps(sample, &looks, weigh)?, resolved))
 }
 
-fn to_maps(study: &Study<'_>, looks: &[Vec<Look>], weigh: Weigh) -> Result<Maps> {
-    let reduction = smooth::reduction(study.ask);
+fn to_maps(sample: &Sample<'_>, looks: &[Vec<Look>], weigh: Weigh) -> Result<Maps> {
+    let reduction = smooth::reduction(sample.ask);
     let of_layer = |look: &Look| cam::reduced(&weigh(&look.activation, &look.gradient)?, reduction);
     let of_target = |looks: &Vec<Look>| looks.iter().map(of_layer).collect();
     looks.iter().map(of_target).collect()
@@ -65,20 +69,20 @@ impl Pass<'_> {
 
 /// `[target][layer]` for one image `[1, C, H, W]`.
 fn look<T>(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     layers: &[&LayerMap],
     input: &Tensor,
     scores: impl FnOnce(&Pass<'_>) -> Result<(Tensor, T)>,
 ) -> Result<(Vec<Vec<Look>>, T)> {
     let taps: Vec<Tap> = layers.iter().map(|layer| Tap::record(&layer.path)).collect();
-    let capture = study.capture(&taps)?;
-    let permit = study.pace.permit()?;
+    let capture = sample.capture(&taps)?;
+    let permit = sample.pace.permit()?;
     // The graph begins at the input even where weights were frozen before export: of a layer that gives several
     // tensors, the later ones may hang on the earlier.
     let x = input.f_detach()?.f_set_requires_grad(true)?;
-    let run = study.run(&*capture, &permit, &x)?;
+    let run = sample.run(&*capture, &permit, &x)?;
     let pass = Pass {
-        net: study.exported(&permit),
+        net: sample.exported(&permit),
         output: run.output,
     };
     let (scores, found) = scores(&pass)?;
@@ -89,7 +93,7 @@ fn look<T>(
         .map(|executions| {
             let tensors = executions.into_iter().flatten();
             tensors
-                .filter(|tensor| as_channels(tensor, study.ask.grid).is_ok_and(|c| c.is_some()))
+                .filter(|tensor| as_channels(tensor, sample.ask.grid).is_ok_and(|c| c.is_some()))
                 .collect()
         })
         .collect();
@@ -105,9 +109,9 @@ fn look<T>(
     }
     let targets = row.size1()?;
     let of_each = |target| {
-        study.pace.context.check()?;
+        sample.pace.context.check()?;
         of_target(
-            study,
+            sample,
             &permit,
             &row.f_select(0, target)?,
             &candidates,
@@ -119,7 +123,7 @@ fn look<T>(
 
 /// What each layer meant for one target.
 fn of_target(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     permit: &CorePermit<'_>,
     scalar: &Tensor,
     candidates: &[Vec<Tensor>],
@@ -136,30 +140,30 @@ fn of_target(
         .iter()
         .map(|tensors| {
             let of_layer: Vec<Option<Tensor>> = gradients.by_ref().take(tensors.len()).collect();
-            choose(study, tensors, of_layer)
+            choose(sample, tensors, of_layer)
         })
         .collect()
 }
 
 /// Of all that a layer gave, the last tensor on which the target hangs: the last call of a layer that is called
 /// several times, the level of a pyramid that made the box.
-fn choose(study: &Study<'_>, tensors: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<Look> {
+fn choose(sample: &Sample<'_>, tensors: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<Look> {
     let mut last = None;
     for (tensor, gradient) in tensors.iter().zip(gradients).rev() {
         if let Some(gradient) = gradient
             && f64::try_from(gradient.f_abs()?.f_max()?)? > 0.0
         {
-            return channels(study, tensor, &gradient);
+            return channels(sample, tensor, &gradient);
         }
         last = last.or(Some(tensor));
     }
     let tensor = last.ok_or_else(|| Error::Internal("a layer without a tensor".into()))?;
-    channels(study, tensor, &tensor.f_zeros_like()?)
+    channels(sample, tensor, &tensor.f_zeros_like()?)
 }
 
-fn channels(study: &Study<'_>, activation: &Tensor, gradient: &Tensor) -> Result<Look> {
+fn channels(sample: &Sample<'_>, activation: &Tensor, gradient: &Tensor) -> Result<Look> {
     let missing = || Error::Internal("a map that is none".into());
-    let as_map = |tensor: &Tensor| as_channels(tensor, study.ask.grid)?.ok_or_else(missing);
+    let as_map = |tensor: &Tensor| as_channels(tensor, sample.ask.grid)?.ok_or_else(missing);
     Ok(Look {
         activation: as_map(&activation.f_detach()?)?,
         gradient: as_map(gradient)?,

@@ -9,7 +9,7 @@ use super::gradients::first_maps;
 use super::objective::{Objective, Resolved};
 use super::options::Channels;
 use super::quadrature::gauss_legendre;
-use super::study::{Completeness, Drawn, Outcome, Study};
+use super::sample::{Attribution, Attributions, Completeness, Sample};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
@@ -17,14 +17,6 @@ use crate::runtime::{self, Call};
 
 /// The part of the input's range that is SmoothGrad's noise where none is asked for (the paper: 10 to 20 %).
 const NOISE: f64 = 0.15;
-
-/// An attribution `[C, H, W]` of a target, perhaps at a layer.
-struct Attribution {
-    target: usize,
-    layer: Option<String>,
-    values: Tensor,
-    completeness: Option<Completeness>,
-}
 
 /// How gradients pass the ReLUs of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,39 +37,37 @@ impl Relus {
 }
 
 /// The absolute gradient.
-pub(super) fn saliency(study: &Study<'_>) -> Result<Outcome> {
-    one_pass(study, Relus::Own, |gradient| Ok(gradient.f_abs()?))
+pub(super) fn saliency(sample: &Sample<'_>) -> Result<Attributions> {
+    one_pass(sample, Relus::Own, |gradient| Ok(gradient.f_abs()?))
 }
 
 /// The gradient times the input.
-pub(super) fn input_x_gradient(study: &Study<'_>) -> Result<Outcome> {
-    one_pass(study, Relus::Own, |gradient| {
-        Ok(gradient.f_mul(&study.input.f_squeeze_dim(0)?)?)
+pub(super) fn input_x_gradient(sample: &Sample<'_>) -> Result<Attributions> {
+    one_pass(sample, Relus::Own, |gradient| {
+        Ok(gradient.f_mul(&sample.input.f_squeeze_dim(0)?)?)
     })
 }
 
 /// The gradient that passes guided ReLUs.
-pub(super) fn guided_backprop(study: &Study<'_>) -> Result<Outcome> {
-    one_pass(study, Relus::Guided, Ok)
+pub(super) fn guided_backprop(sample: &Sample<'_>) -> Result<Attributions> {
+    one_pass(sample, Relus::Guided, Ok)
 }
 
 /// What is answered for attributions to single pixels.
-fn outcome(
-    study: &Study<'_>,
+fn answer(
+    sample: &Sample<'_>,
     resolved: Resolved,
     attributions: Vec<Attribution>,
     passes: Option<Passes>,
-) -> Result<Outcome> {
-    let drawn = attributions.into_iter().map(|attribution| {
-        Ok(Drawn {
-            values: reduced(study, &attribution.values)?,
-            target: attribution.target,
-            layer: attribution.layer,
-            completeness: attribution.completeness,
+) -> Result<Attributions> {
+    let maps = attributions.into_iter().map(|attribution| {
+        Ok(Attribution {
+            values: reduced(sample, &attribution.values)?,
+            ..attribution
         })
     });
-    Ok(Outcome {
-        drawn: drawn.collect::<Result<_>>()?,
+    Ok(Attributions {
+        maps: maps.collect::<Result<_>>()?,
         targets: resolved.targets,
         passes,
     })
@@ -86,7 +76,7 @@ fn outcome(
 /// The module with other ReLUs in each of its methods: what an objective runs on from the output, such as a VAE's
 /// decoder, must have them as well.
 struct WithRelus<'a> {
-    study: &'a Study<'a>,
+    sample: &'a Sample<'a>,
     permit: &'a CorePermit<'a>,
     relus: Relus,
 }
@@ -94,23 +84,23 @@ struct WithRelus<'a> {
 impl Call for WithRelus<'_> {
     fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
         if self.relus == Relus::Own {
-            return self.study.exported(self.permit).call(method, inputs);
+            return self.sample.exported(self.permit).call(method, inputs);
         }
         let taps = self.relus.taps();
-        let capture = self.study.captures.get(self.study.exported, method, taps)?;
+        let capture = self.sample.captures.get(self.sample.exported, method, taps)?;
         let given = taps.iter().map(|_| Given::Nothing).collect();
         Ok(capture.run(self.permit, inputs, given)?.output)
     }
 
     fn device(&self) -> Device {
-        self.study.exported.device()
+        self.sample.exported.device()
     }
 }
 
 /// `[C, H, W]` to what is answered.
-fn reduced(study: &Study<'_>, values: &Tensor) -> Result<Tensor> {
+fn reduced(sample: &Sample<'_>, values: &Tensor) -> Result<Tensor> {
     Ok(
-        match study.ask.channels.unwrap_or(Channels::usual(study.ask.method)) {
+        match sample.ask.channels.unwrap_or(Channels::usual(sample.ask.method)) {
             Channels::Sum => values.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?,
             Channels::MaxAbs => values.f_abs()?.f_amax([0i64].as_slice(), false)?,
             Channels::Keep => values.shallow_clone(),
@@ -120,13 +110,13 @@ fn reduced(study: &Study<'_>, values: &Tensor) -> Result<Tensor> {
 
 /// Attributions that are made of the gradient `[C, H, W]` of one pass.
 fn one_pass(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     relus: Relus,
     attribution: impl Fn(Tensor) -> Result<Tensor>,
-) -> Result<Outcome> {
-    let permit = study.pace.permit()?;
-    let (gradients, resolved) = differentiate(study, &permit, relus, &study.input, |net, output| {
-        let found = study.resolve(&study.exported(&permit), output)?;
+) -> Result<Attributions> {
+    let permit = sample.pace.permit()?;
+    let (gradients, resolved) = differentiate(sample, &permit, relus, &sample.input, |net, output| {
+        let found = sample.resolve(&sample.exported(&permit), output)?;
         let scores = found.objective.scores(net, output)?;
         Ok((scores, found))
     })?;
@@ -134,7 +124,7 @@ fn one_pass(
         .into_iter()
         .map(|gradient| attribution(gradient.f_squeeze_dim(0)?));
     let values = values.collect::<Result<Vec<_>>>()?;
-    outcome(study, resolved, plain(values), None)
+    answer(sample, resolved, plain(values), None)
 }
 
 /// One attribution a target.
@@ -151,26 +141,30 @@ fn plain(values: Vec<Tensor>) -> Vec<Attribution> {
 /// For each target the gradient `[n, C, H, W]` of the sum of its scores over `batch`: of every image its own. `scores` is
 /// given the module and its output, and may answer something beside the scores.
 fn differentiate<T>(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     permit: &CorePermit<'_>,
     relus: Relus,
     batch: &Tensor,
     scores: impl FnOnce(&dyn Call, &Value) -> Result<(Tensor, T)>,
 ) -> Result<(Vec<Tensor>, T)> {
-    let capture = study.capture(relus.taps())?;
+    let capture = sample.capture(relus.taps())?;
     if capture.places().first() == Some(&0) {
         return Err(Error::UnsupportedForTask(
             "guided backpropagation changes how ReLUs pass gradients, and this model has none".into(),
         ));
     }
     let x = batch.f_detach()?.f_contiguous()?.f_set_requires_grad(true)?;
-    let run = study.run(&*capture, permit, &x)?;
-    let net = WithRelus { study, permit, relus };
+    let run = sample.run(&*capture, permit, &x)?;
+    let net = WithRelus {
+        sample,
+        permit,
+        relus,
+    };
     let (scores, found) = scores(&net, &run.output)?;
     let sums = scores.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
     let targets = sums.size1()?;
     let gradient = |target| -> Result<Tensor> {
-        study.pace.context.check()?;
+        sample.pace.context.check()?;
         let scalar = sums.f_select(0, target)?;
         if !scalar.requires_grad() {
             return Ok(x.f_zeros_like()?);
@@ -185,14 +179,14 @@ fn differentiate<T>(
 
 /// [`differentiate`] for an objective that is known.
 fn differentiate_for(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     permit: &CorePermit<'_>,
     relus: Relus,
     batch: &Tensor,
     objective: &dyn Objective,
 ) -> Result<Vec<Tensor>> {
     let scores = |net: &dyn Call, output: &Value| Ok((objective.scores(net, output)?, ()));
-    differentiate(study, permit, relus, batch, scores).map(|(gradients, ())| gradients)
+    differentiate(sample, permit, relus, batch, scores).map(|(gradients, ())| gradients)
 }
 
 /// Adds each batch's gradients, summed over its images with `weights [n]`, to `sums`.
@@ -211,56 +205,56 @@ fn accumulate(sums: &mut Vec<Tensor>, gradients: Vec<Tensor>, weights: &Tensor) 
 }
 
 /// The mean gradient over copies with normal noise.
-pub(super) fn smooth_grad(study: &Study<'_>) -> Result<Outcome> {
-    let resolved = study.find_target()?;
-    let x = &study.input;
+pub(super) fn smooth_grad(sample: &Sample<'_>) -> Result<Attributions> {
+    let resolved = sample.find_target()?;
+    let x = &sample.input;
     let range = f64::try_from(x.f_max()?.f_sub(&x.f_min()?)?)?;
-    let sigma = study.ask.sigma.unwrap_or(NOISE * range);
-    let samples = study.ask.n_samples;
+    let sigma = sample.ask.sigma.unwrap_or(NOISE * range);
+    let samples = sample.ask.n_samples;
     let mut size = x.size();
     size[0] = samples as i64;
-    let noise = Generator::new(study.ask.seed)?
+    let noise = Generator::new(sample.ask.seed)?
         .normal(&size)?
         .f_mul_scalar(sigma)?
         .f_to_device(x.device())?;
     let mut sums = Vec::new();
-    let passes = study
+    let passes = sample
         .pace
-        .batches(samples, study.gradient_batch(), |range, permit| {
+        .batches(samples, sample.gradient_batch(), |range, permit| {
             let batch = x.f_add(&noise.f_narrow(0, range.start as i64, range.len() as i64)?)?;
             let ones = Tensor::f_ones([range.len() as i64], (Kind::Float, x.device()))?;
-            let gradients = differentiate_for(study, permit, Relus::Own, &batch, &*resolved.objective)?;
+            let gradients = differentiate_for(sample, permit, Relus::Own, &batch, &*resolved.objective)?;
             accumulate(&mut sums, gradients, &ones)
         })?;
     let mean = |sum: Tensor| -> Result<Tensor> { Ok(sum.f_div_scalar(passes.done as f64)?) };
     let attributions = sums.into_iter().map(mean).collect::<Result<Vec<_>>>()?;
-    outcome(study, resolved, plain(attributions), Some(passes))
+    answer(sample, resolved, plain(attributions), Some(passes))
 }
 
 /// `(x − x′) ⊙ ∫ ∂S/∂x (x′ + α(x − x′)) dα`, by Gauss–Legendre quadrature as captum does it.
-pub(super) fn integrated_gradients(study: &Study<'_>) -> Result<Outcome> {
-    let resolved = study.find_target()?;
-    let x = &study.input;
-    let baseline = x.f_full_like(study.ask.baseline)?;
+pub(super) fn integrated_gradients(sample: &Sample<'_>) -> Result<Attributions> {
+    let resolved = sample.find_target()?;
+    let x = &sample.input;
+    let baseline = x.f_full_like(sample.ask.baseline)?;
     let way = x.f_sub(&baseline)?;
-    let (points, weights) = gauss_legendre(study.ask.n_steps);
+    let (points, weights) = gauss_legendre(sample.ask.n_steps);
     let column = |values: &[f64]| -> Result<Tensor> {
         let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
         Ok(Tensor::from_slice(&values).f_to_device(x.device())?)
     };
     let mut sums = Vec::new();
     // A part of the quadrature is no integral, so that a budget does not hold here.
-    study
+    sample
         .pace
-        .all_batches(points.len(), study.gradient_batch(), |some, permit| {
+        .all_batches(points.len(), sample.gradient_batch(), |some, permit| {
             let along = column(&points[some.clone()])?.f_view([-1, 1, 1, 1])?;
             let batch = baseline.f_add(&way.f_mul(&along)?)?;
-            let gradients = differentiate_for(study, permit, Relus::Own, &batch, &*resolved.objective)?;
+            let gradients = differentiate_for(sample, permit, Relus::Own, &batch, &*resolved.objective)?;
             accumulate(&mut sums, gradients, &column(&weights[some])?)
         })?;
     let ends = {
-        let permit = study.pace.permit()?;
-        study.scores(&permit, &*resolved.objective, &Tensor::f_cat(&[x, &baseline], 0)?)?
+        let permit = sample.pace.permit()?;
+        sample.scores(&permit, &*resolved.objective, &Tensor::f_cat(&[x, &baseline], 0)?)?
     };
     let way = way.f_squeeze_dim(0)?;
     let attribution = |(target, sum): (usize, Tensor)| -> Result<Attribution> {
@@ -284,18 +278,24 @@ pub(super) fn integrated_gradients(study: &Study<'_>) -> Result<Outcome> {
         .enumerate()
         .map(attribution)
         .collect::<Result<_>>()?;
-    outcome(study, resolved, attributions, None)
+    answer(sample, resolved, attributions, None)
 }
 
 /// Guided backpropagation times the Grad-CAM map of each layer, which is enlarged by repeating its cells.
-pub(super) fn guided_grad_cam(study: &Study<'_>) -> Result<Outcome> {
-    let layers = study.asked_layers()?;
-    let (maps, resolved) = first_maps(study, &layers, cam::grad_cam)?;
+pub(super) fn guided_grad_cam(sample: &Sample<'_>) -> Result<Attributions> {
+    let layers = sample.asked_layers()?;
+    let (maps, resolved) = first_maps(sample, &layers, cam::grad_cam)?;
     let gradients = {
-        let permit = study.pace.permit()?;
-        differentiate_for(study, &permit, Relus::Guided, &study.input, &*resolved.objective)?
+        let permit = sample.pace.permit()?;
+        differentiate_for(
+            sample,
+            &permit,
+            Relus::Guided,
+            &sample.input,
+            &*resolved.objective,
+        )?
     };
-    let (height, width) = study.size();
+    let (height, width) = sample.size();
     let mut attributions = Vec::new();
     for (target, (gradient, maps)) in gradients.into_iter().zip(maps).enumerate() {
         for (layer, map) in layers.iter().zip(maps) {
@@ -309,5 +309,5 @@ pub(super) fn guided_grad_cam(study: &Study<'_>) -> Result<Outcome> {
             });
         }
     }
-    outcome(study, resolved, attributions, None)
+    answer(sample, resolved, attributions, None)
 }

@@ -6,46 +6,46 @@ use torch_bridge::Value;
 
 use super::masks::{Rise, Window, windows};
 use super::objective::Objective;
-use super::study::{Drawn, Outcome, Study};
+use super::sample::{Attribution, Attributions, Sample};
 use crate::error::Result;
 use crate::runtime::Call;
 use crate::runtime::staging::floats;
 
-fn drawn(maps: Vec<Tensor>) -> Vec<Drawn> {
-    let drawn = |(target, values)| Drawn {
+fn attributions(maps: Vec<Tensor>) -> Vec<Attribution> {
+    let attribution = |(target, values)| Attribution {
         target,
         layer: None,
         values,
         completeness: None,
     };
-    maps.into_iter().enumerate().map(drawn).collect()
+    maps.into_iter().enumerate().map(attribution).collect()
 }
 
 /// What the score loses when a window is covered; where windows overlap, their mean (Zeiler and Fergus, section 4.2;
 /// positions and weights are captum's).
-pub(super) fn occlusion(study: &Study<'_>) -> Result<Outcome> {
+pub(super) fn occlusion(sample: &Sample<'_>) -> Result<Attributions> {
     let _no_grad = tch::no_grad_guard();
     let (resolved, whole) = {
-        let permit = study.pace.permit()?;
-        let (net, output) = (study.frozen(&permit), study.forward(&permit, &study.input)?);
-        let resolved = study.resolve(&net, &output)?;
+        let permit = sample.pace.permit()?;
+        let (net, output) = (sample.frozen(&permit), sample.forward(&permit, &sample.input)?);
+        let resolved = sample.resolve(&net, &output)?;
         let whole = floats(&resolved.objective.scores(&net, &output)?)?;
         (resolved, whole)
     };
-    let (height, width) = study.size();
+    let (height, width) = sample.size();
     let (height, width) = (height as usize, width as usize);
-    let windows = windows((height, width), study.ask.window, study.ask.stride);
+    let windows = windows((height, width), sample.ask.window, sample.ask.stride);
     let mut lost = vec![vec![0f64; height * width]; whole.len()];
     let mut covered = vec![0u32; height * width];
-    let passes = study
+    let passes = sample
         .pace
-        .batches(windows.len(), study.pace.batch, |range, permit| {
+        .batches(windows.len(), sample.pace.batch, |range, permit| {
             let some = &windows[range];
-            let copies = study.input.f_repeat([some.len() as i64, 1, 1, 1])?;
+            let copies = sample.input.f_repeat([some.len() as i64, 1, 1, 1])?;
             for (copy, window) in some.iter().enumerate() {
-                cover(&copies.f_select(0, copy as i64)?, window, study.ask.baseline)?;
+                cover(&copies.f_select(0, copy as i64)?, window, sample.ask.baseline)?;
             }
-            let scores = floats(&study.scores(permit, &*resolved.objective, &copies)?)?;
+            let scores = floats(&sample.scores(permit, &*resolved.objective, &copies)?)?;
             for (window, scores) in some.iter().zip(scores.chunks_exact(whole.len().max(1))) {
                 for row in window.top..window.bottom {
                     let cells = row * width + window.left..row * width + window.right;
@@ -66,9 +66,9 @@ pub(super) fn occlusion(study: &Study<'_>) -> Result<Outcome> {
         let mean: Vec<f32> = mean.collect();
         Ok(Tensor::from_slice(&mean).f_view([height as i64, width as i64])?)
     };
-    Ok(Outcome {
+    Ok(Attributions {
         targets: resolved.targets,
-        drawn: drawn(lost.into_iter().map(map).collect::<Result<_>>()?),
+        maps: attributions(lost.into_iter().map(map).collect::<Result<_>>()?),
         passes: Some(passes),
     })
 }
@@ -84,34 +84,36 @@ fn cover(image: &Tensor, window: &Window, value: f64) -> Result<()> {
 }
 
 /// Random masks, weighed by the score that each leaves: `Σ S(M ⊙ x) M / (N p)` (RISE, eq. 6).
-pub(super) fn rise(study: &Study<'_>) -> Result<Outcome> {
-    masked(study, |objective, net, output| objective.confidences(net, output))
+pub(super) fn rise(sample: &Sample<'_>) -> Result<Attributions> {
+    masked(sample, |objective, net, output| {
+        objective.confidences(net, output)
+    })
 }
 
 /// D-RISE weighs by how like the object's the best box is that each mask leaves.
-pub(super) fn d_rise(study: &Study<'_>) -> Result<Outcome> {
-    masked(study, |objective, _, output| objective.similarities(output))
+pub(super) fn d_rise(sample: &Sample<'_>) -> Result<Attributions> {
+    masked(sample, |objective, _, output| objective.similarities(output))
 }
 
 fn masked(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     weigh: impl Fn(&dyn Objective, &dyn Call, &Value) -> Result<Tensor>,
-) -> Result<Outcome> {
+) -> Result<Attributions> {
     let _no_grad = tch::no_grad_guard();
-    let resolved = study.find_target()?;
-    let (height, width) = study.size();
-    let masks = Rise::new(study.ask, (height, width))?;
-    let device = study.input.device();
-    let baseline = study.input.f_full_like(study.ask.baseline)?;
+    let resolved = sample.find_target()?;
+    let (height, width) = sample.size();
+    let masks = Rise::new(sample.ask, (height, width))?;
+    let device = sample.input.device();
+    let baseline = sample.input.f_full_like(sample.ask.baseline)?;
     let mut sum: Option<Tensor> = None;
-    let passes = study
+    let passes = sample
         .pace
-        .batches(study.ask.n_masks, study.pace.batch, |range, permit| {
+        .batches(sample.ask.n_masks, sample.pace.batch, |range, permit| {
             let masks = masks.some(range)?.f_to_device(device)?;
             // x′ + M (x − x′): the baseline is 0 in RISE.
-            let batch = baseline.f_add(&study.input.f_sub(&baseline)?.f_mul(&masks)?)?;
-            let output = study.forward(permit, &batch)?;
-            let weights = weigh(&*resolved.objective, &study.frozen(permit), &output)?;
+            let batch = baseline.f_add(&sample.input.f_sub(&baseline)?.f_mul(&masks)?)?;
+            let output = sample.forward(permit, &batch)?;
+            let weights = weigh(&*resolved.objective, &sample.frozen(permit), &output)?;
             let part = weights
                 .f_transpose(0, 1)?
                 .f_to_kind(Kind::Float)?
@@ -122,13 +124,13 @@ fn masked(
             });
             Ok(())
         })?;
-    let scale = passes.done as f64 * study.ask.p;
+    let scale = passes.done as f64 * sample.ask.p;
     let maps = sum
         .map(|sum| sum.f_div_scalar(scale)?.f_view([-1, height, width])?.f_unbind(0))
         .transpose()?;
-    Ok(Outcome {
+    Ok(Attributions {
         targets: resolved.targets,
-        drawn: drawn(maps.unwrap_or_default()),
+        maps: attributions(maps.unwrap_or_default()),
         passes: Some(passes),
     })
 }

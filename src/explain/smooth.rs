@@ -8,7 +8,7 @@ use super::cam::Reduction;
 use super::layers::LayerMap;
 use super::objective::Objective;
 use super::options::{Options, Smooth};
-use super::study::{Drawn, Study};
+use super::sample::{Attribution, Sample};
 use crate::error::Result;
 
 /// `[target][layer]`, each `[h, w]` after its ReLU.
@@ -24,60 +24,60 @@ pub(super) fn reduction(ask: &Options) -> Reduction {
 
 /// What is answered for `maps`, those of the untouched image; `again` makes them for another one.
 pub(super) fn draw(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     layers: &[&LayerMap],
     maps: Maps,
     objective: &dyn Objective,
     mut again: impl FnMut(&Tensor, &dyn Objective) -> Result<Maps>,
-) -> Result<Vec<Drawn>> {
+) -> Result<Vec<Attribution>> {
     let paths: Vec<&str> = layers.iter().map(|layer| layer.path.as_str()).collect();
-    let names: Vec<String> = if study.ask.fuse {
+    let names: Vec<String> = if sample.ask.fuse {
         vec![paths.join(",")]
     } else {
         paths.into_iter().map(str::to_owned).collect()
     };
-    let maps = if study.ask.smooth == Some(Smooth::Aug) {
-        augmented(study, &maps, objective, &mut again)?
-    } else if study.ask.fuse {
-        at_input(study, &maps)?
+    let maps = if sample.ask.smooth == Some(Smooth::Aug) {
+        augmented(sample, &maps, objective, &mut again)?
+    } else if sample.ask.fuse {
+        at_input(sample, &maps)?
     } else {
         maps
     };
-    let drawn = |(target, maps): (usize, Vec<Tensor>)| {
+    let attributions = |(target, maps): (usize, Vec<Tensor>)| {
         let named = names.iter().zip(maps);
-        let drawn = named.map(move |(layer, values)| Drawn {
+        let of_target = named.map(move |(layer, values)| Attribution {
             target,
             layer: Some(layer.clone()),
             values,
             completeness: None,
         });
-        drawn.collect::<Vec<_>>()
+        of_target.collect::<Vec<_>>()
     };
-    Ok(maps.into_iter().enumerate().flat_map(drawn).collect())
+    Ok(maps.into_iter().enumerate().flat_map(attributions).collect())
 }
 
 /// The mean over the picture and its mirror image, each times 0.9, 1 and 1.1.
 fn augmented(
-    study: &Study<'_>,
+    sample: &Sample<'_>,
     maps: &Maps,
     objective: &dyn Objective,
     again: &mut impl FnMut(&Tensor, &dyn Objective) -> Result<Maps>,
 ) -> Result<Maps> {
     const FACTORS: [f64; 3] = [0.9, 1.0, 1.1];
     let mirrored = objective.mirrored()?;
-    let mut sum = at_input(study, maps)?;
+    let mut sum = at_input(sample, maps)?;
     for flip in [false, true] {
         for factor in FACTORS {
             if !flip && factor == 1.0 {
                 continue; // The untouched image, which is there already.
             }
-            let input = study.input.f_mul_scalar(factor)?;
+            let input = sample.input.f_mul_scalar(factor)?;
             let (input, objective) = match (flip, &mirrored) {
                 (true, Some(mirrored)) => (input.f_flip([3])?, &**mirrored),
                 (true, None) => (input.f_flip([3])?, objective),
                 (false, _) => (input, objective),
             };
-            let found = at_input(study, &again(&input, objective)?)?;
+            let found = at_input(sample, &again(&input, objective)?)?;
             for (sum, found) in sum.iter_mut().flatten().zip(found.into_iter().flatten()) {
                 let found = if flip { found.f_flip([1])? } else { found };
                 *sum = sum.f_add(&found)?;
@@ -91,8 +91,8 @@ fn augmented(
 }
 
 /// Each map from 0 to 1 at the input's size; with `fuse` one a target, the mean of its layers'.
-fn at_input(study: &Study<'_>, maps: &Maps) -> Result<Maps> {
-    let (height, width) = study.size();
+fn at_input(sample: &Sample<'_>, maps: &Maps) -> Result<Maps> {
+    let (height, width) = sample.size();
     let large = |map: &Tensor| -> Result<Tensor> {
         let map = unit(map)?.f_unsqueeze(0)?.f_unsqueeze(0)?;
         let map = map.f_upsample_bilinear2d([height, width], false, None, None)?;
@@ -100,7 +100,7 @@ fn at_input(study: &Study<'_>, maps: &Maps) -> Result<Maps> {
     };
     let of_target = |layers: &Vec<Tensor>| -> Result<Vec<Tensor>> {
         let large = layers.iter().map(large).collect::<Result<Vec<_>>>()?;
-        if study.ask.fuse {
+        if sample.ask.fuse {
             let mean = Tensor::f_stack(&large, 0)?.f_mean_dim([0i64].as_slice(), false, tch::Kind::Float)?;
             return Ok(vec![unit(&mean)?]);
         }

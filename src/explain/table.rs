@@ -9,7 +9,7 @@ use super::masks::windows;
 use super::method::{Family, Method};
 use super::options::Options;
 use super::parameter::Parameter;
-use super::study::{Outcome, Study};
+use super::sample::{Attributions, Sample};
 use super::{attention, cam, channels, gradients, input, perturbation};
 use crate::error::Result;
 use crate::manifest::TaskKind;
@@ -29,7 +29,7 @@ pub struct Row {
     /// Its own parameters, without those that every method has.
     pub parameters: &'static [&'static Parameter],
     cost: fn(&Costed<'_>) -> Cost,
-    pub(super) run: fn(&Study<'_>) -> Result<Outcome>,
+    pub(super) run: fn(&Sample<'_>) -> Result<Attributions>,
 }
 
 impl std::fmt::Debug for Row {
@@ -116,7 +116,7 @@ pub static ROWS: [Row; 18] = [
         caution: None,
         parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
         cost: |_| passes(1, 1),
-        run: |study| gradients::explain(study, cam::grad_cam),
+        run: |sample| gradients::explain(sample, cam::grad_cam),
     },
     Row {
         method: Method::GradCamPp,
@@ -126,7 +126,7 @@ pub static ROWS: [Row; 18] = [
         caution: None,
         parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
         cost: |_| passes(1, 1),
-        run: |study| gradients::explain(study, cam::grad_cam_pp),
+        run: |sample| gradients::explain(sample, cam::grad_cam_pp),
     },
     Row {
         method: Method::HiresCam,
@@ -136,7 +136,7 @@ pub static ROWS: [Row; 18] = [
         caution: None,
         parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
         cost: |_| passes(1, 1),
-        run: |study| gradients::explain(study, cam::hires_cam),
+        run: |sample| gradients::explain(sample, cam::hires_cam),
     },
     Row {
         method: Method::LayerCam,
@@ -146,7 +146,7 @@ pub static ROWS: [Row; 18] = [
         caution: None,
         parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
         cost: |_| passes(1, 1),
-        run: |study| gradients::explain(study, cam::layer_cam),
+        run: |sample| gradients::explain(sample, cam::layer_cam),
     },
     Row {
         method: Method::XgradCam,
@@ -156,7 +156,7 @@ pub static ROWS: [Row; 18] = [
         caution: None,
         parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
         cost: |_| passes(1, 1),
-        run: |study| gradients::explain(study, cam::xgrad_cam),
+        run: |sample| gradients::explain(sample, cam::xgrad_cam),
     },
     Row {
         method: Method::EigenCam,

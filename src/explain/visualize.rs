@@ -10,7 +10,7 @@ use torch_bridge::{Generator, Given, Tap};
 
 use super::layers::{Layers, as_channels};
 use super::pace::Pace;
-use super::study::Captures;
+use super::sample::Captures;
 use super::target::{ResolvedTarget, Target, refused};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;

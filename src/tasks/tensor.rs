@@ -3,16 +3,18 @@
 //! Requests share a batch where every input and output has −1 as its first size: rows are put below each other, and
 //! the answers parted again. Other models run one request at a time.
 
-use std::ops::Range;
+mod numbers;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use torch_bridge::Value;
 
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::manifest::{Dtype, Input, TensorSpec};
+use crate::manifest::{Input, TensorSpec};
 use crate::runtime::Call;
+
+pub use numbers::{Number, Numbers};
 
 /// Named tensors to named tensors.
 #[derive(Debug, Clone, Copy)]
@@ -29,15 +31,6 @@ pub struct NamedTensor {
     pub data: Vec<Number>,
 }
 
-/// A number whose type nobody has said yet. A whole number stays whole, however large it is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Number {
-    /// Written without a fraction.
-    Whole(i64),
-    /// Any other.
-    Real(f64),
-}
-
 /// A named tensor in an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnsweredTensor {
@@ -47,15 +40,6 @@ pub struct AnsweredTensor {
     pub shape: Vec<i64>,
     /// Its values, row-major.
     pub data: Numbers,
-}
-
-/// Values of one type.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Numbers {
-    /// 32-bit floats; in answers any type with a fraction.
-    Floats(Vec<f32>),
-    /// 64-bit integers; in answers any type without a fraction.
-    Integers(Vec<i64>),
 }
 
 /// The tensors of one answer.
@@ -124,81 +108,6 @@ fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
         shape: tensor.shape,
         data,
     })
-}
-
-impl Number {
-    fn float(self) -> f32 {
-        match self {
-            Self::Whole(number) => number as f32,
-            Self::Real(number) => number as f32,
-        }
-    }
-
-    /// The whole number that it is. Beyond 2⁵³ a float no longer tells one whole number from the next.
-    fn whole(self) -> Option<i64> {
-        const EXACT: f64 = (1u64 << 53) as f64;
-        match self {
-            Self::Whole(number) => Some(number),
-            Self::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(number as i64),
-            Self::Real(_) => None,
-        }
-    }
-}
-
-impl Numbers {
-    /// `numbers` as values of this type; nothing where one is none.
-    fn typed(numbers: &[Number], dtype: Dtype) -> Option<Self> {
-        Some(match dtype {
-            Dtype::F32 => Self::Floats(numbers.iter().map(|number| number.float()).collect()),
-            Dtype::I64 => Self::Integers(
-                numbers
-                    .iter()
-                    .map(|number| number.whole())
-                    .collect::<Option<_>>()?,
-            ),
-        })
-    }
-
-    fn zeros(count: usize, dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::F32 => Self::Floats(vec![0.0; count]),
-            Dtype::I64 => Self::Integers(vec![0; count]),
-        }
-    }
-
-    fn read(tensor: &Tensor) -> Result<Self> {
-        let flat = tensor.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?;
-        let is_whole = matches!(
-            flat.kind(),
-            Kind::Uint8 | Kind::Int8 | Kind::Int16 | Kind::Int | Kind::Int64 | Kind::Bool
-        );
-        Ok(if is_whole {
-            Self::Integers(Vec::try_from(flat.f_to_kind(Kind::Int64)?)?)
-        } else {
-            Self::Floats(Vec::try_from(flat.f_to_kind(Kind::Float)?)?)
-        })
-    }
-
-    fn floats(&self) -> &[f32] {
-        match self {
-            Self::Floats(all) => all,
-            Self::Integers(_) => &[],
-        }
-    }
-
-    fn integers(&self) -> &[i64] {
-        match self {
-            Self::Integers(all) => all,
-            Self::Floats(_) => &[],
-        }
-    }
-
-    fn slice(&self, range: Range<usize>) -> Self {
-        match self {
-            Self::Floats(all) => Self::Floats(all[range].to_vec()),
-            Self::Integers(all) => Self::Integers(all[range].to_vec()),
-        }
-    }
 }
 
 /// The rows of all of `parts` (at least one, alike but for the number of rows) below each other.
@@ -359,7 +268,7 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
+    use crate::manifest::{Dtype, Manifest};
 
     fn input() -> Input {
         let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 2]\n\

@@ -1,122 +1,16 @@
 //! Models that are loaded, replaced and unloaded while requests run.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use lucarne::app::Server;
-use lucarne::catalog::{Model, Predict};
 use lucarne::engine::Context;
 use lucarne::engine::cores::Cores;
-use lucarne::error::{Error, Result};
+use lucarne::error::Error;
 use lucarne::explain;
 use lucarne::runtime::Native;
 use lucarne::service::{Originals, Pictures};
-use lucarne::tasks::bounds::at_least_one;
-use lucarne::tasks::classification::{Classify, Options};
 
-use crate::small::{CLASSES, label, picture, server, write};
+use crate::small::{labels, of_version, over, picture, unloaded, write};
 use crate::support::blocking;
-
-fn over(models: &Path) -> Server {
-    server(models, &Cores::of_this_machine(), Arc::new(Native))
-}
-
-/// The labels that `model` answers for the picture, as they are sorted.
-async fn labels(server: &Server, model: &Arc<Model>, picture: &[u8]) -> Result<Vec<String>> {
-    let Predict::Classification(engine) = &model.predict else {
-        panic!("a classifier")
-    };
-    let pictures = (
-        Pictures::new(vec![picture.to_vec().into()], 1)?,
-        Originals::Dropped,
-    );
-    let options = Options {
-        top_k: at_least_one("top_k", CLASSES)?,
-    };
-    let context = Context::default();
-    let done = server
-        .service()
-        .predict::<Classify>(model, engine, pictures, &options, &context)
-        .await?;
-    let mut labels: Vec<String> = done.outputs[0]
-        .classes
-        .iter()
-        .map(|class| class.label.clone())
-        .collect();
-    labels.sort();
-    Ok(labels)
-}
-
-fn of_version(version: &str) -> Vec<String> {
-    (0..CLASSES).map(|class| label(version, class)).collect()
-}
-
-/// Resident memory of this process in bytes, with what the allocator keeps given back.
-fn resident() -> usize {
-    lucarne::runtime::process::release_unused_memory();
-    let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: usize = text
-        .split(' ')
-        .nth(1)
-        .and_then(|n| n.parse().ok())
-        .expect("a number");
-    pages * 4096
-}
-
-const CLIENTS: usize = 16;
-const REPLACEMENTS: usize = 50;
-/// Replacements before memory is looked at first.
-const WARM: usize = 10;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_replacements_under_sixteen_clients_lose_no_request_and_keep_memory_flat() {
-    let models = tempfile::tempdir().expect("a temporary folder");
-    write(models.path(), "small", &["1", "2"]);
-    let server = Arc::new(tokio::task::block_in_place(|| over(models.path())));
-    let (ended, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let client = || {
-        let (server, ended, answered) = (Arc::clone(&server), Arc::clone(&ended), Arc::clone(&answered));
-        let picture = picture();
-        tokio::spawn(async move {
-            while !ended.load(Ordering::Relaxed) {
-                let model = server.service().model("small").expect("it always serves");
-                let found = labels(&server, &model, &picture).await;
-                assert_eq!(
-                    found.as_ref(),
-                    Ok(&of_version(&model.version)),
-                    "one version whole"
-                );
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
-    let clients: Vec<_> = (0..CLIENTS).map(|_| client()).collect();
-    let catalog = server.service().catalog();
-    let mut before = 0;
-    for round in 0..REPLACEMENTS {
-        if round == WARM {
-            before = resident();
-        }
-        let version = ["1", "2"][round % 2];
-        let model = catalog
-            .replace("small", Some(version))
-            .await
-            .expect("it can be loaded");
-        assert_eq!(model.version, version);
-        let seen = answered.load(Ordering::Relaxed);
-        while answered.load(Ordering::Relaxed) < seen + CLIENTS {
-            tokio::task::yield_now().await;
-        }
-    }
-    ended.store(true, Ordering::Relaxed);
-    for client in clients {
-        client.await.expect("no request failed");
-    }
-    let grown = resident().saturating_sub(before);
-    // Forty models of 9 kB with a thread each: what a leak of any of them would take shows.
-    assert!(grown < 16 << 20, "{REPLACEMENTS} replacements left {grown} bytes");
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_version_that_cannot_be_loaded_leaves_the_old_one_serving() {
@@ -204,7 +98,7 @@ fn a_digest_that_does_not_fit_is_refused() {
     let manifest = std::fs::read_to_string(&file).expect("a manifest");
     let digest = "0".repeat(64);
     std::fs::write(&file, format!("{manifest}[artifact]\nsha256 = \"{digest}\"\n")).expect("writable");
-    let server = crate::small::unloaded(models.path(), &Cores::of_this_machine(), Arc::new(Native));
+    let server = unloaded(models.path(), &Cores::of_this_machine(), Arc::new(Native));
     let refused = blocking(server.load_or_fail())
         .expect_err("another file")
         .to_string();

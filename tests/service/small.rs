@@ -4,13 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lucarne::app::Server;
-use lucarne::catalog::{Catalog, Loader};
+use lucarne::catalog::{Catalog, Loader, Model, Predict};
 use lucarne::config::Settings;
+use lucarne::engine::Context;
 use lucarne::engine::cores::Cores;
 use lucarne::engine::observer::Silent;
+use lucarne::error::Result;
 use lucarne::image::Picture;
-use lucarne::runtime::Formats;
 use lucarne::runtime::process::configure_process;
+use lucarne::runtime::{Formats, Native};
+use lucarne::service::{Originals, Pictures};
+use lucarne::tasks::bounds::at_least_one;
+use lucarne::tasks::classification::{Classify, Options};
 use lucarne::telemetry::Metrics;
 
 use crate::support::{blocking, path, png};
@@ -19,7 +24,7 @@ use crate::support::{blocking, path, png};
 const SIZE: (u32, u32) = (6, 8);
 
 /// Its classes.
-pub const CLASSES: usize = 3;
+const CLASSES: usize = 3;
 
 /// A folder `name` below `models` with these versions of the small classifier, each with labels that say its version.
 pub fn write(models: &Path, name: &str, versions: &[&str]) {
@@ -43,7 +48,7 @@ pub fn write(models: &Path, name: &str, versions: &[&str]) {
 }
 
 /// The label of a class in a version.
-pub fn label(version: &str, class: usize) -> String {
+fn label(version: &str, class: usize) -> String {
     format!("class {class} of version {version}")
 }
 
@@ -67,4 +72,40 @@ pub fn unloaded(models: &Path, cores: &Arc<Cores>, formats: Arc<dyn Formats>) ->
     let loader = Loader::new(Arc::clone(cores), Box::new(|_, _| Arc::new(Silent))).with_formats(formats);
     let catalog = Catalog::scan(models, loader).expect("the folder can be read");
     Server::of(catalog, &Settings::default(), Arc::new(Metrics::new())).expect("right settings")
+}
+
+/// The same, loaded by the loaders of the program.
+pub fn over(models: &Path) -> Server {
+    server(models, &Cores::of_this_machine(), Arc::new(Native))
+}
+
+/// The labels that `model` answers for the picture, as they are sorted.
+pub async fn labels(server: &Server, model: &Arc<Model>, picture: &[u8]) -> Result<Vec<String>> {
+    let Predict::Classification(engine) = &model.predict else {
+        panic!("a classifier")
+    };
+    let pictures = (
+        Pictures::new(vec![picture.to_vec().into()], 1)?,
+        Originals::Dropped,
+    );
+    let options = Options {
+        top_k: at_least_one("top_k", CLASSES)?,
+    };
+    let context = Context::default();
+    let done = server
+        .service()
+        .predict::<Classify>(model, engine, pictures, &options, &context)
+        .await?;
+    let mut labels: Vec<String> = done.outputs[0]
+        .classes
+        .iter()
+        .map(|class| class.label.clone())
+        .collect();
+    labels.sort();
+    Ok(labels)
+}
+
+/// What a version answers.
+pub fn of_version(version: &str) -> Vec<String> {
+    (0..CLASSES).map(|class| label(version, class)).collect()
 }

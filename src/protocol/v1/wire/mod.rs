@@ -2,16 +2,17 @@
 
 mod explanations;
 mod latents;
+mod methods;
 mod models;
 mod names;
 mod predictions;
 mod tensors;
 
 pub(super) use explanations::{
-    ExplainerList, Explanation, Explanations, ImageExplanation, LayerList, Manual, Passes, Visualization,
-    Visualized,
+    Explanation, Explanations, ImageExplanation, Passes, Visualization, Visualized,
 };
 pub(super) use latents::{Frames, PngFrame};
+pub(super) use methods::{ExplainerList, LayerList, Manual};
 pub(super) use models::{ModelInfo, ModelList};
 pub(super) use predictions::{ImagePrediction, ImageSize, Prediction, Predictions};
 pub(super) use tensors::TensorCall;

@@ -55,7 +55,7 @@ impl Captures {
 }
 
 /// One image to explain, and what its method may use.
-pub(super) struct Study<'a> {
+pub(super) struct Sample<'a> {
     /// The module as it was exported: layers can be captured, gradients taken.
     pub(super) exported: &'a dyn Transparent,
     /// The module that predicts: many passes are cheaper with it.
@@ -71,15 +71,15 @@ pub(super) struct Study<'a> {
 }
 
 /// What a method answers.
-pub(super) struct Outcome {
+pub(super) struct Attributions {
     pub(super) targets: Vec<ResolvedTarget>,
-    pub(super) drawn: Vec<Drawn>,
+    pub(super) maps: Vec<Attribution>,
     /// For methods of many passes.
     pub(super) passes: Option<Passes>,
 }
 
 /// One map.
-pub(super) struct Drawn {
+pub(super) struct Attribution {
     /// Index of the target.
     pub(super) target: usize,
     /// The layer or layers, where the method looks at one.
@@ -100,7 +100,7 @@ pub struct Completeness {
     pub error: f64,
 }
 
-impl Study<'_> {
+impl Sample<'_> {
     /// The method of the module that sees the picture.
     pub(super) fn method(&self) -> &'static str {
         tasks::methods(self.spec.manifest.task)[0]
