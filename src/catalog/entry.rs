@@ -89,12 +89,11 @@ impl Entry {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let version = model.version.clone();
         let mut replaced = Vec::new();
-        if serves {
-            if let State::Ready(old) = std::mem::replace(&mut slots.serving, State::Ready(Arc::clone(&model)))
-            {
-                replaced.extend(slots.by_version.remove(&old.version));
-                replaced.push(old);
-            }
+        if serves
+            && let State::Ready(old) = std::mem::replace(&mut slots.serving, State::Ready(Arc::clone(&model)))
+        {
+            replaced.extend(slots.by_version.remove(&old.version));
+            replaced.push(old);
         }
         replaced.extend(slots.by_version.insert(version, model));
         // Dropped without the lock.

@@ -82,16 +82,14 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be loaded; then it is not taken in.
-    pub fn add(&self, dir: PathBuf) -> impl Future<Output = Result<Arc<Model>>> + use<'_> {
-        async move {
-            let entry = Arc::new(entry(dir));
-            let model = self.load_into(&entry, None, true).await?;
-            let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-            let replaced = entries.insert(entry.name.clone(), entry);
-            drop(entries);
-            drop(replaced);
-            Ok(model)
-        }
+    pub async fn add(&self, dir: PathBuf) -> Result<Arc<Model>> {
+        let entry = Arc::new(entry(dir));
+        let model = self.load_into(&entry, None, true).await?;
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let replaced = entries.insert(entry.name.clone(), entry);
+        drop(entries);
+        drop(replaced);
+        Ok(model)
     }
 
     /// Loads `version` of the model `name` (the newest without one) anew from its folder, and lets it answer from then on.

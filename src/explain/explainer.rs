@@ -139,7 +139,7 @@ impl Runner<Work> for Explainer {
         let mut lost = None;
         for work in batch {
             let met = match work {
-                Work::Explain(ticket) => compute(vec![ticket], station, is_lost, |asked| {
+                Work::Explain(ticket) => compute(vec![*ticket], station, is_lost, |asked| {
                     Ok(asked
                         .iter()
                         .map(|asked| self.explain(asked.input, asked.context))

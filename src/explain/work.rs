@@ -35,7 +35,7 @@ pub struct Description {
 #[derive(Debug)]
 pub enum Work {
     /// One map for each target at each layer.
-    Explain(Ticket<Item, Vec<Explanation>>),
+    Explain(Box<Ticket<Item, Vec<Explanation>>>),
     /// A picture of what a channel or a class answers to.
     Visualize(Ticket<visualize::Options, Visualization>),
     /// Which layers have a map, and which methods have what they need.
@@ -70,7 +70,7 @@ impl Waits for Work {
 
 impl From<Ticket<Item, Vec<Explanation>>> for Work {
     fn from(ticket: Ticket<Item, Vec<Explanation>>) -> Self {
-        Self::Explain(ticket)
+        Self::Explain(Box::new(ticket))
     }
 }
 

@@ -32,7 +32,7 @@ impl Fraction {
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] with what was found and what is expected.
-pub fn within<T: PartialOrd + Display>(name: &str, found: T, least: T, most: T) -> Result<T> {
+pub fn within<T: PartialOrd + Display + Copy>(name: &str, found: T, least: T, most: T) -> Result<T> {
     if found >= least && found <= most {
         return Ok(found);
     }

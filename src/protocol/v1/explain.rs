@@ -120,7 +120,7 @@ async fn maps(
     service
         .pool()
         .run(move |thread| match form {
-            Form::Json | Form::Events => Answer::json(&json(thread, done, timing_ms)?),
+            Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms)?),
             Form::Npy => one_map(&done),
             Form::Png => overlays(thread, &done),
         })
@@ -152,7 +152,7 @@ fn overlays(thread: &PoolThread, done: &Explained) -> Result<Answer> {
     render::heat(thread, image, &all, done.options.view).map(Answer::png)
 }
 
-fn json(thread: &PoolThread, done: Explained, timing_ms: TimingMs) -> Result<Explanations> {
+fn json(thread: &PoolThread, done: &Explained, timing_ms: TimingMs) -> Result<Explanations> {
     let view = done.options.view;
     let mut explanations = Vec::new();
     for (image_index, image) in done.images.iter().enumerate() {
