@@ -100,6 +100,6 @@ pub struct ModelInput {
     pub channels: usize,
     /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for.
     pub data: Vec<u8>,
-    /// Where the model_input lies on the original picture.
+    /// Where the input lies on the original picture.
     pub placement: Placement,
 }

@@ -42,7 +42,7 @@ impl Normalise {
     /// One batch `[B, C, height, width]` from `model_inputs` of `height · width · C` bytes each.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] when a model_input has another length, or the device has no room.
+    /// [`Error::InferenceFailed`] when a model input has another length, or the device has no room.
     pub fn batch(
         &self,
         model_inputs: &[&[u8]],
@@ -58,7 +58,7 @@ impl Normalise {
         {
             let found = other.len();
             return Err(Error::InferenceFailed(format!(
-                "a model_input of {found} bytes, expected {length}"
+                "a model input of {found} bytes, expected {length}"
             )));
         }
         let shape = [model_inputs.len(), height, width, channels].map(|n| n as i64);

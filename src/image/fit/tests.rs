@@ -47,7 +47,7 @@ fn a_letterbox_keeps_the_proportions() {
 #[test]
 fn the_border_is_filled() {
     let black = flat(8, 2, [0; 3]);
-    let model_input = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a model_input");
+    let model_input = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a model input");
     let rows: Vec<bool> = model_input
         .data
         .chunks(24)
@@ -69,7 +69,7 @@ fn colours_are_ordered_as_asked() {
                 ..spec(ResizeMode::Stretch, (1, 1))
             },
         )
-        .expect("a model_input")
+        .expect("a model input")
     };
     assert_eq!(with(Color::Rgb).data, [200, 100, 50]);
     assert_eq!(with(Color::Bgr).data, [50, 100, 200]);
@@ -106,7 +106,7 @@ fn extreme_shapes_cost_no_more_than_the_input() {
                     interpolation,
                     ..spec(mode, (224, 256))
                 };
-                let model_input = super::fit(&flat(width, height, [9; 3]), &fit).expect("a model_input");
+                let model_input = super::fit(&flat(width, height, [9; 3]), &fit).expect("a model input");
                 assert_eq!(model_input.data.len(), 224 * 256 * 3);
                 assert!(
                     model_input.data.contains(&9),
@@ -179,7 +179,7 @@ fn a_picture_is_reduced_no_further_than_it_is_resized() {
 fn a_reduced_picture_is_placed_as_its_original() {
     let fit = spec(ResizeMode::Letterbox, (64, 64));
     let original = (1001, 501);
-    let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a model_input");
-    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a model_input");
+    let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a model input");
+    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a model input");
     assert_eq!(whole, reduced);
 }
