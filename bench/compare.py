@@ -9,22 +9,20 @@ Fails where a median ratio is below --at-least, and where a program does not sta
 
 import argparse
 import contextlib
-import itertools
-import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.agreement import Agreement
-from harness.load import Measurement, Timing, Workload, measure, photo_workload
+from harness.load import Measurement, Timing, Workload, photo_workload
 from harness.machine import setting, use_cores
 from harness.manifest import set_key
+from harness.pairs import measure_in_turns, paused
 from harness.paths import MODELS, RELEASE
 from harness.photos import LARGE, SMALL, write_photos
 from harness.process import Running, ServerFailed
@@ -32,10 +30,9 @@ from harness.results import Results, middle, ratio
 from harness.revision import program_of
 from harness.servers import Server, lucarne
 from harness.subjects import Subject
-from harness.table import PER_SECOND, failed, number, render, times
+from harness.table import PER_CORE, PER_SECOND, failed, number, render, times
 
 OURS, BASE = "ours", "base"
-TURN_S = float(os.environ.get("TURN", "0.25"))
 CASES = {
     "crowd": ("predict", SMALL, 32),
     "lone": ("predict", SMALL, 1),
@@ -43,6 +40,7 @@ CASES = {
     "large": ("predict", LARGE, 32),
 }
 """Operation, size of the photos, clients."""
+UNITS = {"second": PER_SECOND, "core-second": PER_CORE}
 
 
 @dataclass
@@ -56,10 +54,10 @@ class Comparison:
     results: Results = field(default_factory=Results)
     agreement: Agreement = field(default_factory=Agreement)
 
-    def round(self, turn: int) -> None:
+    def round(self, index: int) -> None:
         """One pair of each case, by two servers that start for this round alone."""
-        # The first of a pair and the second may find a different machine.
-        order = self.servers if turn % 2 == 0 else self.servers[::-1]
+        # Each program is as often the first as the second, in case one place is the better.
+        order = self.servers if index % 2 == 0 else self.servers[::-1]
         with contextlib.ExitStack() as stack:
             running: list[Running] = []
             for server in order:
@@ -68,45 +66,14 @@ class Comparison:
                     running.append(stack.enter_context(self._start(server, scratch)))
                 self.agreement.check(self.cases[0][0], server.name, running[-1].first_answer)
             for subject, workload in self.cases:
-                for server, found in zip(order, self._pair(running, subject, workload), strict=True):
-                    self.results.add(workload, server.name, found)
-                    print(f"{workload.name}: {server.name} {found.per_second:.1f} a second", file=sys.stderr)
+                found = measure_in_turns(self.load, running, subject.path, workload, self.timing)
+                for server, one in zip(order, found, strict=True):
+                    self.results.add(workload, server.name, one)
+                    print(f"{workload.name}: {server.name} {one.per_second:.1f} a second", file=sys.stderr)
 
     def _start(self, server: Server, scratch: Path) -> Running:
         subject, workload = self.cases[0]
         return Running(server.launch(subject, scratch), workload.bodies[0].read_bytes(), workload.content_type)
-
-    def _pair(self, running: Sequence[Running], subject: Subject, workload: Workload) -> list[Measurement]:
-        """Each has a load of its own for all the time, and runs for an equal share of it."""
-        shares = len(running)
-        whole = Timing(shares * self.timing.seconds, shares * self.timing.warmup)
-        with ThreadPoolExecutor(shares) as pool:
-            launches = [replace(server.launch, path=subject.path) for server in running]
-            loads = [pool.submit(measure, self.load, launch, workload, whole) for launch in launches]
-            # A window holds whole turns, so that each server has the same share of it wherever it begins.
-            alternate(running, self.timing.seconds / max(1, round(self.timing.seconds / TURN_S)), loads)
-        # Latencies hold the pauses.
-        found = [load.result() for load in loads]
-        return [replace(one, per_second=shares * one.per_second, p50_ms=None, p99_ms=None) for one in found]
-
-
-def alternate(servers: Sequence[Running], turn_s: float, loads: Sequence[Future[Measurement]]) -> None:
-    """One server runs at a time, in turn, until the loads have ended."""
-    ends = time.monotonic()
-    for server in itertools.cycle(servers):
-        ends += turn_s
-        with paused([other for other in servers if other is not server]):
-            if not wait(loads, max(0.0, ends - time.monotonic())).not_done:
-                return
-
-
-@contextlib.contextmanager
-def paused(servers: Sequence[Running]) -> Iterator[None]:
-    """All of them."""
-    with contextlib.ExitStack() as stack:
-        for server in servers:
-            stack.enter_context(server.paused())
-        yield
 
 
 def cases_of(names: Sequence[str], model: Path, decoding: str, work: Path) -> Iterator[tuple[Subject, Workload]]:
@@ -123,21 +90,22 @@ def cases_of(names: Sequence[str], model: Path, decoding: str, work: Path) -> It
         yield subject, photo_workload(name, size, photos[size], clients)
 
 
-def ratios(results: Results, name: str) -> list[float | None]:
+def ratios(results: Results, name: str, value: Callable[[Measurement], float | None]) -> list[float | None]:
     """Of each pair, ours / base."""
     pairs = zip(results.measurements[name, OURS], results.measurements[name, BASE], strict=True)
-    return [ratio(ours.per_second, base.per_second) for ours, base in pairs]
+    return [ratio(value(ours), value(base)) for ours, base in pairs]
 
 
 def table(results: Results) -> str:
     """A row a case."""
-    header = ["requests a second", BASE, OURS, f"{OURS} / {BASE}, median", "of each pair", "refused or failed"]
+    header = ["", f"{BASE}, requests a second", OURS, *(f"{OURS} / {BASE}, requests a {unit}" for unit in UNITS)]
+    header += ["of each pair, requests a second", "refused or failed"]
     rows = []
     for name in results.names:
-        found = ratios(results, name)
-        medians = [number(results.median_of(name, server, PER_SECOND)) for server in (BASE, OURS)]
-        each = " ".join(number(one) for one in found)
-        rows.append([name, *medians, times(middle(found)), each, failed(results, name, (BASE, OURS))])
+        row = [name, *(number(results.median_of(name, server, PER_SECOND)) for server in (BASE, OURS))]
+        row += [times(middle(ratios(results, name, value)), 3) for value in UNITS.values()]
+        row += [" ".join(map(number, ratios(results, name, PER_SECOND))), failed(results, name, (BASE, OURS))]
+        rows.append(row)
     return render(header, rows)
 
 
@@ -153,9 +121,10 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--cores", type=int, default=2, help="for a server and its load (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=10, help="pairs of each case (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement (default: %(default)s)")
     parser.add_argument("--warmup", type=float, default=1.0, help="seconds before each one (default: %(default)s)")
     parser.add_argument("--at-least", type=float, default=0.98, help="of each median ratio (default: %(default)s)")
+    parser.add_argument("--by", choices=UNITS, default="second", help="what --at-least judges (default: %(default)s)")
     return parser.parse_args()
 
 
@@ -169,15 +138,17 @@ def compare(options: argparse.Namespace, base: Path) -> Results:
         cases = list(cases_of(options.only, options.model.resolve(), options.decoding, Path(work)))
         timing = Timing(options.seconds, options.warmup)
         comparison = Comparison([lucarne(base, BASE), lucarne(ours, OURS)], cases, timing, load)
-        for turn in range(options.rounds):
-            print(f"round {turn + 1} of {options.rounds}", file=sys.stderr)
-            comparison.round(turn)
+        for index in range(options.rounds):
+            print(f"round {index + 1} of {options.rounds}", file=sys.stderr)
+            comparison.round(index)
     return comparison.results
 
 
 def main() -> None:
     """Prints the table."""
     options = arguments()
+    # Terminated or interrupted, it stops its servers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     base = program_of(options.base)
     cores = use_cores(options.cores)
     try:
@@ -185,10 +156,12 @@ def main() -> None:
     except (ServerFailed, OSError, subprocess.CalledProcessError) as error:
         raise SystemExit(f"no comparison: {error}") from error
     print(f"{setting(cores, options.rounds, Timing(options.seconds, options.warmup))}\n\n{table(results)}\n")
-    medians = {name: middle(ratios(results, name)) for name in results.names}
-    slower = [name for name, found in medians.items() if found is None or found < options.at_least]
+    medians = {name: middle(ratios(results, name, UNITS[options.by])) for name in results.names}
+    slower = [
+        f"{name}: {times(found, 3)}" for name, found in medians.items() if found is None or found < options.at_least
+    ]
     if slower:
-        raise SystemExit(f"below {options.at_least:g} × the base: {'; '.join(slower)}")
+        raise SystemExit(f"below {options.at_least:g} × the base, by the {options.by}: {'; '.join(slower)}")
 
 
 if __name__ == "__main__":

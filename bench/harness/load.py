@@ -53,6 +53,8 @@ class Measurement:
     failures: dict[str, int]
     """Answers by status that are no success; `broken` connections."""
     watts: float | None
+    cores: float | None = None
+    """That the server kept busy, where that was measured."""
 
 
 def measure(program: Path, launch: Launch, workload: Workload, timing: Timing) -> Measurement:

@@ -22,7 +22,7 @@ LOG_TAIL = 3000
 
 
 class ServerFailed(RuntimeError):
-    """The server did not come up; the message ends with its log."""
+    """The server did not come up, or ended; the message ends with its log."""
 
 
 def free_ports(count: int) -> list[int]:
@@ -99,6 +99,16 @@ class Running:
             yield
         finally:
             os.killpg(self._process.pid, signal.SIGCONT)
+
+    def check(self) -> None:
+        """Raises ServerFailed when it has ended."""
+        if self._process.poll() is not None:
+            raise self._failure(f"exit status {self._process.returncode} under load")
+
+    def busy_s(self) -> float:
+        """Processor time of all cores so far."""
+        spent = psutil.Process(self._process.pid).cpu_times()
+        return spent.user + spent.system
 
     def memory_mb(self) -> float:
         """Resident memory of all its processes, pages that they share counted once (PSS)."""

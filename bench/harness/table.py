@@ -11,6 +11,7 @@ MISSING = "—"
 PER_SECOND: Callable[[Measurement], float | None] = lambda one: one.per_second
 P50: Callable[[Measurement], float | None] = lambda one: one.p50_ms
 P99: Callable[[Measurement], float | None] = lambda one: one.p99_ms
+PER_CORE: Callable[[Measurement], float | None] = lambda one: ratio(one.per_second, one.cores)
 PER_JOULE: Callable[[Measurement], float | None] = lambda one: ratio(one.per_second, one.watts)
 
 
@@ -75,9 +76,9 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
-def times(value: float | None) -> str:
+def times(value: float | None, digits: int = 2) -> str:
     """A ratio."""
-    return MISSING if value is None else f"{value:.2f} ×"
+    return MISSING if value is None else f"{value:.{digits}f} ×"
 
 
 def _percent(value: float | None) -> str:
