@@ -122,6 +122,31 @@ fn model_inputs_are_within_one_of_torchvision() {
 }
 
 #[test]
+fn a_model_input_is_that_of_the_upright_picture() {
+    let limits = Limits::default();
+    for entry in entries::<Decoded>("decode.json") {
+        let bytes = bytes(&format!("decode/{}", entry.file));
+        for interpolation in [
+            Interpolation::Nearest,
+            Interpolation::Bilinear,
+            Interpolation::Bicubic,
+        ] {
+            let spec = Fit {
+                size: (30, 40),
+                mode: ResizeMode::ShorterSide,
+                resize_to: Some(44),
+                interpolation,
+                color: Color::Rgb,
+                letterbox_fill: Fit::LETTERBOX_FILL,
+                decoding: Decoding::Exact,
+            };
+            let expected = decode(&bytes, &limits).and_then(|picture| fit(&picture, &spec));
+            assert_eq!(model_input(&bytes, &limits, &spec), expected, "{}", entry.file);
+        }
+    }
+}
+
+#[test]
 fn a_truncated_jpeg_is_invalid_wherever_it_ends() {
     for name in [
         "baseline_420.jpg",

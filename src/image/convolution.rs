@@ -220,6 +220,7 @@ fn rounded(sum: i32) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::orientation::Orientation;
     use super::super::resample::resample;
     use super::super::span::Window;
     use super::super::spec::Interpolation;
@@ -233,12 +234,13 @@ mod tests {
             data: row,
         };
         let window = Window {
+            resized: (u64::from(width), 1),
             left: 0,
             top: 0,
             width,
             height: 1,
         };
-        resample(&source, (u64::from(width), 1), &window, interpolation).expect("a row")
+        resample(&source, Orientation::Upright, &window, interpolation).expect("a row")
     }
 
     #[test]

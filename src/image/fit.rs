@@ -7,6 +7,7 @@
 //!
 //! Same result as torchvision's transforms on a PIL image, within 1 of 255.
 
+use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
 use super::placement::{Axis, Placement};
 use super::resample::resample;
@@ -20,14 +21,21 @@ use crate::error::{Error, Result};
 /// [`Error::InvalidImage`] when the mode is [`ResizeMode::None`] and the picture is not of the input's size, and when
 /// the input has no pixels.
 pub fn fit(picture: &Picture, fit: &Fit) -> Result<ModelInput> {
-    fit_reduced(picture, (picture.width(), picture.height()), fit)
+    let original = (picture.width(), picture.height());
+    fit_stored(picture, Orientation::Upright, original, fit)
 }
 
-/// [`fit`] of an original of `original` (width, height) that was decoded smaller, as `picture`.
-pub(super) fn fit_reduced(picture: &Picture, original: (u32, u32), fit: &Fit) -> Result<ModelInput> {
+/// [`fit`] of a picture that still lies as its file stores it, and may have been decoded smaller than it is: `original`
+/// is the (width, height) of the upright original.
+pub(super) fn fit_stored(
+    stored: &Picture,
+    orientation: Orientation,
+    original: (u32, u32),
+    fit: &Fit,
+) -> Result<ModelInput> {
     let layout = Layout::new(original, fit)?;
     let (height, width) = fit.size;
-    let mut data = layout.render(picture, fit)?;
+    let mut data = layout.render(stored, orientation, fit)?;
     if fit.color == Color::Bgr {
         data.chunks_exact_mut(CHANNELS).for_each(|pixel| pixel.swap(0, 2));
     }
@@ -118,18 +126,18 @@ impl Layout {
     }
 
     /// The input's pixels, `[height, width, channels]`.
-    fn render(&self, picture: &Picture, fit: &Fit) -> Result<Vec<u8>> {
+    fn render(&self, stored: &Picture, orientation: Orientation, fit: &Fit) -> Result<Vec<u8>> {
         let luma;
         let (channels, data) = match fit.color {
-            Color::Rgb | Color::Bgr => (CHANNELS, picture.data()),
+            Color::Rgb | Color::Bgr => (CHANNELS, stored.data()),
             Color::Gray => {
-                luma = luminance(picture.data());
+                luma = luminance(stored.data());
                 (1, &luma[..])
             }
         };
         let source = Raster {
-            width: picture.width(),
-            height: picture.height(),
+            width: stored.width(),
+            height: stored.height(),
             channels,
             data,
         };
@@ -139,12 +147,13 @@ impl Layout {
             shown(self.corner.1, self.resized.1, height),
         );
         let window = Window {
+            resized: self.resized,
             left: columns.from,
             top: rows.from,
             width: columns.length,
             height: rows.length,
         };
-        let pixels = resample(&source, self.resized, &window, fit.interpolation)?;
+        let pixels = resample(&source, orientation, &window, fit.interpolation)?;
         if (window.width, window.height) == (width, height) {
             return Ok(pixels);
         }

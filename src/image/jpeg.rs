@@ -25,8 +25,8 @@ const HARMLESS: [&str; 5] = [
     "Invalid SOS parameters for sequential JPEG",
 ];
 
-/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components and cores it upright, as many times
-/// smaller (1, 2, 4 or 8) as `reduction` says of its upright width and height.
+/// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components, as many times smaller (1, 2, 4 or
+/// 8) as `reduction` says of its upright width and height.
 pub(super) fn decode(
     bytes: &[u8],
     limits: &Limits,
@@ -53,7 +53,8 @@ pub(super) fn decode(
     };
     let [width, height] = size.map(|side| side as u32);
     Ok(Decoded {
-        picture: orientation.apply(Picture::new(width, height, stored)?)?,
+        stored: Picture::new(width, height, stored)?,
+        orientation,
         original,
         reducible: true,
     })

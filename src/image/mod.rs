@@ -51,7 +51,7 @@ use sniff::Format;
 /// - [`Error::ImageTooLarge`]: the header claims more than `limits` allow; nothing was allocated.
 /// - [`Error::InvalidImage`]: the bytes are truncated or corrupt.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
-    Ok(decode_reduced(bytes, limits, &|_| 1)?.picture)
+    decode_reduced(bytes, limits, &|_| 1)?.upright()
 }
 
 /// What a model sees of the image in `bytes`: [`decode`] and [`fit`] in one, without the pixels that only a viewer of
@@ -60,8 +60,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 /// # Errors
 /// As [`decode`] and [`fit`].
 pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInput> {
-    let decoded = decode_reduced(bytes, limits, &|original| fit::reduction(original, fit))?;
-    fit::fit_reduced(&decoded.picture, decoded.original, fit)
+    decode_reduced(bytes, limits, &|original| fit::reduction(original, fit))?.fit(fit)
 }
 
 /// [`decode`] and [`model_input`] for whoever needs both: the same two results, at the lesser cost where they share work.
@@ -73,9 +72,9 @@ pub fn picture_and_model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Resu
     let model_input = if decoded.reducible && fit::reduction(decoded.original, fit) > 1 {
         model_input(bytes, limits, fit)?
     } else {
-        self::fit(&decoded.picture, fit)?
+        decoded.fit(fit)?
     };
-    Ok((decoded.picture, model_input))
+    Ok((decoded.upright()?, model_input))
 }
 
 /// Decodes `bytes`, a JPEG as many times smaller as `reduction` says of its upright size.
@@ -84,11 +83,11 @@ fn decode_reduced(bytes: &[u8], limits: &Limits, reduction: &dyn Fn((u32, u32)) 
     // The decoders are foreign code on foreign bytes: a panic in one is an answer about this image, no more.
     catch_unwind(AssertUnwindSafe(|| match format {
         Format::Jpeg => jpeg::decode(bytes, limits, reduction),
-        Format::Png => raster::decode_png(bytes, limits).map(Decoded::from),
-        Format::WebP => raster::decode_webp(bytes, limits).map(Decoded::from),
-        Format::Gif => raster::decode_gif(bytes, limits).map(Decoded::from),
-        Format::Bmp => raster::decode_bmp(bytes, limits).map(Decoded::from),
-        Format::Tiff => raster::decode_tiff(bytes, limits).map(Decoded::from),
+        Format::Png => raster::decode_png(bytes, limits),
+        Format::WebP => raster::decode_webp(bytes, limits),
+        Format::Gif => raster::decode_gif(bytes, limits),
+        Format::Bmp => raster::decode_bmp(bytes, limits),
+        Format::Tiff => raster::decode_tiff(bytes, limits),
     }))
     .unwrap_or_else(|_| {
         Err(Error::InvalidImage(format!(

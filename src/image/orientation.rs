@@ -1,5 +1,6 @@
 //! Cameras store pictures as the sensor lay and note in EXIF how to turn them. Every picture is turned upright
-//! once, here, so that boxes, masks and maps are in the coordinates that a viewer shows.
+//! once, here, so that boxes, masks and maps are in the coordinates that a viewer shows: a picture that is shown as
+//! a whole, and of any other the small part that a model sees.
 //!
 //! Same result as `PIL.ImageOps.exif_transpose`; the eight values are those of EXIF 2.32, tag 0x0112. Metadata that
 //! cannot be read counts as absent: a broken tag is no reason to refuse good pixels.
@@ -52,11 +53,21 @@ impl Orientation {
     }
 
     /// Whether width and height change places.
-    fn swaps_sides(self) -> bool {
+    pub(super) fn swaps_sides(self) -> bool {
         matches!(
             self,
             Self::Transposed | Self::NeedsClockwise90 | Self::Transversed | Self::NeedsClockwise270
         )
+    }
+
+    /// Whether the stored columns, and whether the stored rows, run against the upright picture's direction.
+    pub(super) fn reverses(self) -> (bool, bool) {
+        match self {
+            Self::Upright | Self::Transposed => (false, false),
+            Self::MirroredHorizontally | Self::NeedsClockwise270 => (true, false),
+            Self::MirroredVertically | Self::NeedsClockwise90 => (false, true),
+            Self::Turned180 | Self::Transversed => (true, true),
+        }
     }
 
     /// Width and height of the upright picture that is stored as `width`×`height`.
@@ -74,26 +85,43 @@ impl Orientation {
             return Ok(stored);
         }
         let (width, height) = self.upright(stored.width(), stored.height());
-        let walk = self.walk(stored.width() as isize, stored.height() as isize);
-        let data = walk.gather(stored.data(), width as usize, height as usize);
+        let data = self.turn::<CHANNELS>(stored.data(), stored.width(), stored.height());
         Picture::new(width, height, data)
     }
 
+    /// The samples of a picture stored as `width`×`height` pixels of `N` samples, upright.
+    pub(super) fn turn<const N: usize>(self, stored: &[u8], width: u32, height: u32) -> Vec<u8> {
+        let (pixels, _) = stored.as_chunks::<N>();
+        let (columns, rows) = self.upright(width, height);
+        let walk = self.walk(width, height);
+        let upright = if self.swaps_sides() {
+            walk.by_blocks(pixels, columns as usize, rows as usize)
+        } else {
+            walk.by_rows(pixels, columns as usize, rows as usize)
+        };
+        upright.into_flattened()
+    }
+
     /// Where in the stored picture (`width`×`height`) the upright pixels lie.
-    fn walk(self, width: isize, height: isize) -> Walk {
-        let (last_column, last_row) = (width - 1, (height - 1) * width);
-        let (start, step_x, step_y) = match self {
-            Self::Upright => (0, 1, width),
-            Self::MirroredHorizontally => (last_column, -1, width),
-            Self::Turned180 => (last_row + last_column, -1, -width),
-            Self::MirroredVertically => (last_row, 1, -width),
-            Self::Transposed => (0, width, 1),
-            Self::NeedsClockwise90 => (last_row, -width, 1),
-            Self::Transversed => (last_row + last_column, -width, -1),
-            Self::NeedsClockwise270 => (last_column, width, -1),
+    pub(super) fn walk(self, width: u32, height: u32) -> Walk {
+        let (width, height) = (width as isize, height as isize);
+        let along = |reversed: bool, length: isize, step: isize| {
+            if reversed {
+                ((length - 1) * step, -step)
+            } else {
+                (0, step)
+            }
+        };
+        let (columns, rows) = self.reverses();
+        let ((first_column, column), (first_row, row)) =
+            (along(columns, width, 1), along(rows, height, width));
+        let (step_x, step_y) = if self.swaps_sides() {
+            (row, column)
+        } else {
+            (column, row)
         };
         Walk {
-            start,
+            start: first_column + first_row,
             step_x,
             step_y,
         }
@@ -132,7 +160,7 @@ fn value_in_xmp(packet: &[u8]) -> Option<u32> {
 }
 
 /// Upright pixel (x, y) is stored pixel `start + x * step_x + y * step_y`.
-struct Walk {
+pub(super) struct Walk {
     start: isize,
     step_x: isize,
     step_y: isize,
@@ -142,18 +170,34 @@ impl Walk {
     /// Side of the square that is copied at a time, so that a quarter turn stays within the cache.
     const BLOCK: usize = 64;
 
-    fn gather(&self, stored: &[u8], width: usize, height: usize) -> Vec<u8> {
-        let mut upright = vec![0; stored.len()];
+    /// The stored pixel that is upright pixel (x, y).
+    pub(super) fn at(&self, x: usize, y: usize) -> usize {
+        (self.start + x as isize * self.step_x + y as isize * self.step_y) as usize
+    }
+
+    /// All upright pixels, where stored rows remain rows.
+    fn by_rows<const N: usize>(&self, stored: &[[u8; N]], width: usize, height: usize) -> Vec<[u8; N]> {
+        let mut upright = Vec::with_capacity(stored.len());
+        for y in 0..height {
+            if self.step_x < 0 {
+                let row = &stored[self.at(width - 1, y)..][..width];
+                upright.extend(row.iter().rev());
+            } else {
+                upright.extend_from_slice(&stored[self.at(0, y)..][..width]);
+            }
+        }
+        upright
+    }
+
+    /// All upright pixels, where stored columns become rows.
+    fn by_blocks<const N: usize>(&self, stored: &[[u8; N]], width: usize, height: usize) -> Vec<[u8; N]> {
+        let mut upright = vec![[0; N]; stored.len()];
         for top in (0..height).step_by(Self::BLOCK) {
             for left in (0..width).step_by(Self::BLOCK) {
+                let right = width.min(left + Self::BLOCK);
                 for y in top..height.min(top + Self::BLOCK) {
-                    let right = width.min(left + Self::BLOCK);
-                    let row = &mut upright[(y * width + left) * CHANNELS..(y * width + right) * CHANNELS];
-                    let mut at = self.start + left as isize * self.step_x + y as isize * self.step_y;
-                    for pixel in row.chunks_exact_mut(CHANNELS) {
-                        let from = at as usize * CHANNELS;
-                        pixel.copy_from_slice(&stored[from..from + CHANNELS]);
-                        at += self.step_x;
+                    for (x, pixel) in (left..right).zip(&mut upright[y * width + left..]) {
+                        *pixel = stored[self.at(x, y)];
                     }
                 }
             }

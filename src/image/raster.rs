@@ -11,6 +11,7 @@ use image::codecs::{
 use image::error::ImageError;
 use image::{ColorType, ImageDecoder};
 
+use super::decoded::Decoded;
 use super::limits::Limits;
 use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 const PNG_METADATA_BYTES: u64 = 16 << 20;
 
 /// Decodes a PNG; of an animated one, the default image.
-pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     // IHDR is the first chunk: signature, length and type, then width and height.
     if let (Some(width), Some(height)) = (field(bytes, 16), field(bytes, 20)) {
         limits.check(
@@ -41,7 +42,7 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 }
 
 /// Decodes a WebP; of an animated one, the first frame.
-pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     // The extended header has flags, then each side less one in 24 bits.
     if let Some(&[_, _, _, _, w0, w1, w2, h0, h1, h2, ..]) = riff_chunk(bytes, b"VP8X") {
         let side = |a, b, c| u32::from_le_bytes([a, b, c, 0]) + 1;
@@ -55,13 +56,13 @@ pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 }
 
 /// Decodes the first frame of a GIF.
-pub(super) fn decode_gif(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+pub(super) fn decode_gif(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Gif))?;
     read(Format::Gif, decoder, Orientation::Upright, limits)
 }
 
 /// Decodes a BMP.
-pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     // The decoder takes a gigantic size for a corrupt one. Headers shorter than 40 bytes have sides of 16 bits, which
     // cannot be gigantic. Signed: rows run upwards where the height is positive, downwards where it is negative.
     let long_header = field(bytes, 14).is_some_and(|size| u32::from_le_bytes(size) >= 40);
@@ -74,7 +75,7 @@ pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 }
 
 /// Decodes the first page of a TIFF.
-pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Picture> {
+pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Tiff))?;
     // The tag is in the directory that the decoder has read already.
     let tag = decoder
@@ -88,7 +89,7 @@ fn read(
     mut decoder: impl ImageDecoder,
     orientation: Orientation,
     limits: &Limits,
-) -> Result<Picture> {
+) -> Result<Decoded> {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
     limits.check(width, height, bytes_per_pixel(color, orientation))?;
@@ -103,7 +104,12 @@ fn read(
     let mut samples = vec![0; decoder.total_bytes() as usize];
     decoder.read_image(&mut samples).map_err(refusal(format))?;
     let rgb = samples::to_rgb(format, color, samples)?;
-    orientation.apply(Picture::new(width, height, rgb)?)
+    Ok(Decoded {
+        stored: Picture::new(width, height, rgb)?,
+        orientation,
+        original: orientation.upright(width, height),
+        reducible: false,
+    })
 }
 
 /// The data of the first chunk of this kind in a RIFF file.

@@ -10,8 +10,10 @@ pub(super) struct Raster<'a> {
     pub(super) data: &'a [u8],
 }
 
-/// A part of the resized picture; both sides at least 1.
+/// A part of the upright picture after it is resized; both sides at least 1.
 pub(super) struct Window {
+    /// (width, height) of the whole of it.
+    pub(super) resized: (u64, u64),
     pub(super) left: u64,
     pub(super) top: u64,
     pub(super) width: u32,
@@ -63,6 +65,14 @@ impl Span {
         let from = (start - radius).floor().max(0.0) as u32;
         let to = (start + length + radius).ceil().min(f64::from(self.source)) as u32;
         from..to
+    }
+
+    /// The same pixels counted from the other end.
+    pub(super) fn reversed(self) -> Self {
+        Self {
+            first: self.resized - self.first - u64::from(self.length),
+            ..self
+        }
     }
 
     /// How many pixels resizing takes away; negative where it enlarges.

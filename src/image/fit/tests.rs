@@ -1,5 +1,8 @@
 //! The geometry of the four modes; pixels are held against torchvision by the golden tests.
 
+use proptest::prelude::*;
+use proptest::sample::select;
+
 use super::*;
 
 fn spec(mode: ResizeMode, size: (u32, u32)) -> Fit {
@@ -136,6 +139,11 @@ fn names_are_those_of_the_manifest() {
     assert_eq!(interpolation, Interpolation::Bicubic);
     let color: Color = serde_json::from_str("\"bgr\"").expect("a colour");
     assert_eq!(color, Color::Bgr);
+    let decoding: Decoding = serde_json::from_str("\"scaled\"").expect("a way of decoding");
+    assert_eq!(
+        (decoding, Decoding::default()),
+        (Decoding::Scaled, Decoding::Exact)
+    );
 }
 
 #[test]
@@ -180,6 +188,48 @@ fn a_reduced_picture_is_placed_as_its_original() {
     let fit = spec(ResizeMode::Letterbox, (64, 64));
     let original = (1001, 501);
     let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a model input");
-    let reduced = fit_reduced(&flat(251, 126, [7; 3]), original, &fit).expect("a model input");
+    let reduced = flat(251, 126, [7; 3]);
+    let reduced = fit_stored(&reduced, Orientation::Upright, original, &fit).expect("a model input");
     assert_eq!(whole, reduced);
+}
+
+/// A picture of which no two parts are alike.
+fn uneven(width: u32, height: u32) -> Picture {
+    let mut state = 0x9E37_79B9_u32;
+    let next = |_| {
+        // xorshift32 (Marsaglia, 2003)
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 24) as u8
+    };
+    Picture::new(width, height, (0..width * height * 3).map(next).collect()).expect("a picture")
+}
+
+prop_compose! {
+    fn any_fit()(
+        size in (1_u32..48, 1_u32..48),
+        mode in select(&[ResizeMode::ShorterSide, ResizeMode::Stretch, ResizeMode::Letterbox]),
+        resize_to in proptest::option::of(1_u32..64),
+        interpolation in select(&[Interpolation::Nearest, Interpolation::Bilinear, Interpolation::Bicubic]),
+        color in select(&[Color::Rgb, Color::Bgr, Color::Gray]),
+    ) -> Fit {
+        Fit { resize_to, interpolation, color, ..spec(mode, size) }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_picture_on_its_side_gives_the_upright_picture_s_input(
+        (width, height) in (1_u32..200, 1_u32..200),
+        exif_value in 1_u32..=8,
+        fit in any_fit(),
+    ) {
+        let orientation = Orientation::from_exif_value(exif_value);
+        let stored = uneven(width, height);
+        let upright = orientation.apply(stored.clone()).expect("a picture");
+        let original = (upright.width(), upright.height());
+        let expected = super::fit(&upright, &fit).expect("a model input");
+        prop_assert_eq!(fit_stored(&stored, orientation, original, &fit), Ok(expected));
+    }
 }
