@@ -4,7 +4,7 @@ For each system: its models are exported with seeded weights into a temporary fo
 it, both sides get the same pixels, and the largest difference of each compared quantity becomes a row. The exit
 status is 1 if a row does not pass.
 
-    python tests/parity/run.py [--binary target/release/lucarne] [--only resnet_18 …]
+    python tests/parity/run.py [--binary target/release/lucarne] [--only resnet_18 …] [--photos FOLDER]
 """
 
 import argparse
@@ -34,6 +34,7 @@ def main() -> int:
     rows: list[Row] = []
     while systems:
         system = systems.pop(0)  # Dropped after its turn, with its weights.
+        system.photos = options.photos
         if not options.only or system.name in options.only:
             print(f"{system.name} …", file=sys.stderr, flush=True)
             rows += _run(system, options.binary)
@@ -66,6 +67,7 @@ def _options(names: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=BINARY, help="the server (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="SYSTEM", choices=names, help=f"some of: {', '.join(names)}")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="for the system `photos`, beside the committed ones")
     return parser.parse_args()
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from .client import Client
 from .table import Row
 
+
 class System(ABC):
     """One server is started for one system: `export`, then `compare` while the server runs.
 
@@ -14,6 +15,8 @@ class System(ABC):
     """
 
     name: str
+    photos: Path | None = None
+    """A folder of photos, where `--photos` names one."""
 
     @abstractmethod
     def export(self, models: Path) -> None:

@@ -12,6 +12,7 @@ from . import (
     detectors,
     mlp,
     mobilenet_v2,
+    photos,
     saliency_classifiers,
     saliency_detectors,
     saliency_segmenters,
@@ -22,6 +23,7 @@ from . import (
 
 _MODULES = [
     mobilenet_v2,
+    photos,
     beside_explanations,
     classifiers,
     segmenters,
