@@ -11,10 +11,19 @@ pub struct Pool(rayon::ThreadPool);
 
 /// The knowledge that the code runs on a thread of a [`Pool`].
 ///
+/// ```
+/// # use lucarne::{error::Result, image::{Picture, PoolThread, encode_png}};
+/// fn compress(thread: &PoolThread, picture: &Picture) -> Result<Vec<u8>> {
+///     encode_png(thread, picture)
+/// }
+/// ```
+///
+/// Without it nothing is compressed:
+///
 /// ```compile_fail
-/// # use lucarne::image::{Picture, encode_png};
-/// fn compress(picture: &Picture) {
-///     encode_png(picture);
+/// # use lucarne::{error::Result, image::{Picture, encode_png}};
+/// fn compress(picture: &Picture) -> Result<Vec<u8>> {
+///     encode_png(picture)
 /// }
 /// ```
 #[derive(Debug)]
