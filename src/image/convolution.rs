@@ -2,9 +2,10 @@
 //! kernel that is stretched by the scale where it shrinks.
 //!
 //! `fast_image_resize` does it with SIMD and 16-bit weights; Pillow has 32-bit ones. The coarser weights now and then
-//! round a sample to its neighbour, and with few, large weights of either sign the second pass can make 2 of that
-//! difference. Such pictures (bicubic, a scale below [`Kernel::exact_below`]) are computed here with Pillow's own weights;
-//! they are small or change little, so that is cheap. All others stay within 1 of 255.
+//! round a sample to its neighbour. A second pass with Pillow's own weights averages such differences of 1, so that no
+//! sample is further off; with coarse weights of its own it could be. The second pass is therefore computed here: it has
+//! few samples left, so that is cheap. So is a first pass with few, large weights of either sign (bicubic, a scale below
+//! [`Kernel::exact_below`]), whose differences the second would amplify. All pictures stay within 1 of 255.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -35,7 +36,7 @@ pub(super) struct Kernel {
     weight: fn(f64) -> f64,
     /// How far it reaches to either side, in output pixels.
     pub(super) support: f64,
-    /// The scale (source pixels an output pixel) below which 16-bit weights are too coarse.
+    /// The scale (source pixels an output pixel) below which 16-bit weights are too coarse for the first pass.
     exact_below: f64,
 }
 
@@ -76,12 +77,12 @@ pub(super) struct Pass<'a> {
     pub(super) span: Span,
     /// The pixels of the other direction that are kept.
     pub(super) across: Range<u32>,
-    /// Whether Pillow's weights are needed; see [`Kernel::needs_exact`].
+    /// Whether Pillow's weights are needed.
     pub(super) exact: bool,
 }
 
 impl Kernel {
-    /// Whether 16-bit weights are too coarse for a picture that is resized in these two directions.
+    /// Whether 16-bit weights are too coarse for the first pass over a picture that is resized in these two directions.
     pub(super) fn needs_exact(&self, columns: &Span, rows: &Span) -> bool {
         columns.scale().min(rows.scale()) < self.exact_below
     }
@@ -134,24 +135,22 @@ impl Pass<'_> {
             .collect();
         let row = source.width as usize * CHANNELS;
         let across = self.across.start as usize..self.across.end as usize;
-        let mut out = Vec::with_capacity(taps.len() * across.len() * CHANNELS);
+        let mut out = vec![0; taps.len() * across.len() * CHANNELS];
         match self.direction {
             Direction::Horizontal => {
-                for pixels in source.data.chunks_exact(row).take(across.end).skip(across.start) {
-                    let (pixels, _) = pixels.as_chunks::<CHANNELS>();
-                    out.extend(taps.iter().flat_map(|tap| tap.sum_of_pixels(pixels)));
+                let rows = source.data.chunks_exact(row).skip(across.start);
+                for (pixels, into) in rows.zip(out.chunks_exact_mut(taps.len() * CHANNELS)) {
+                    let ((pixels, _), (into, _)) = (pixels.as_chunks(), into.as_chunks_mut());
+                    for (tap, pixel) in taps.iter().zip(into) {
+                        *pixel = tap.sum_of_pixels::<CHANNELS>(pixels);
+                    }
                 }
             }
             Direction::Vertical => {
                 let columns = across.start * CHANNELS..across.end * CHANNELS;
-                let mut sums = vec![0; columns.len()];
-                for tap in &taps {
-                    let rows = source
-                        .data
-                        .chunks_exact(row)
-                        .map(|pixels| &pixels[columns.clone()]);
-                    tap.sum_of_rows(rows, &mut sums);
-                    out.extend(sums.iter().map(|sum| rounded(*sum)));
+                for (tap, into) in taps.iter().zip(out.chunks_exact_mut(columns.len())) {
+                    let samples = &source.data[tap.first * row + columns.start..];
+                    tap.sum_of_rows(samples, row, into);
                 }
             }
         }
@@ -191,6 +190,7 @@ impl Taps {
             weights: weights.into_iter().map(fixed).collect(),
         }
     }
+
     fn sum_of_pixels<const CHANNELS: usize>(&self, pixels: &[[u8; CHANNELS]]) -> [u8; CHANNELS] {
         let mut sums = [HALF; CHANNELS];
         for (weight, pixel) in self.weights.iter().zip(&pixels[self.first..]) {
@@ -201,15 +201,43 @@ impl Taps {
         sums.map(rounded)
     }
 
-    fn sum_of_rows<'a>(&self, rows: impl Iterator<Item = &'a [u8]>, sums: &mut [i32]) {
-        sums.fill(HALF);
-        for (weight, row) in self.weights.iter().zip(rows.skip(self.first)) {
-            for (sum, sample) in sums.iter_mut().zip(row) {
-                *sum += i32::from(*sample) * weight;
+    /// Sums columns: `samples` begins with the first of them in the first row, the next row follows `stride` later.
+    fn sum_of_rows(&self, samples: &[u8], stride: usize, into: &mut [u8]) {
+        let (blocks, rest) = into.as_chunks_mut::<LANES>();
+        let of_rest = blocks.len() * LANES;
+        for (index, block) in blocks.iter_mut().enumerate() {
+            let (mut high, mut low) = ([0; LANES], [HALF; LANES]);
+            for (row, weight) in self.weights.iter().enumerate() {
+                let (samples, _) = samples[row * stride + index * LANES..].as_chunks::<LANES>();
+                // Products of 16 bits are what every processor multiplies side by side.
+                let (by_high, by_low) = ((weight >> LOW_BITS) as i16, (weight & LOW) as i16);
+                for lane in 0..LANES {
+                    high[lane] += i32::from(samples[0][lane]) * i32::from(by_high);
+                    low[lane] += i32::from(samples[0][lane]) * i32::from(by_low);
+                }
             }
+            for lane in 0..LANES {
+                block[lane] = rounded((high[lane] << LOW_BITS) + low[lane]);
+            }
+        }
+        for (index, sample) in rest.iter_mut().enumerate() {
+            let column = samples[of_rest + index..].iter().step_by(stride);
+            let products = self
+                .weights
+                .iter()
+                .zip(column)
+                .map(|(weight, sample)| i32::from(*sample) * weight);
+            *sample = rounded(HALF + products.sum::<i32>());
         }
     }
 }
+
+/// How many columns are summed side by side.
+const LANES: usize = 16;
+
+/// A weight in two parts. The upper has a sign and no more than 16 bits, since no weight reaches 2.
+const LOW_BITS: u32 = 8;
+const LOW: i32 = (1 << LOW_BITS) - 1;
 
 /// Half of the last place, so that cutting off the fraction rounds.
 const HALF: i32 = 1 << (PRECISION_BITS - 1);

@@ -115,7 +115,7 @@ impl Passes {
             direction: then,
             span: second,
             across: 0..length,
-            exact,
+            exact: true,
         }
         .over(&half)
     }
