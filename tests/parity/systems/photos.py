@@ -24,7 +24,7 @@ SHORTER_SIDE, SIDE = 256, 224
 ENLARGED = (2, 4)
 QUALITY = 90
 ORIENTATION, NEEDS_CLOCKWISE_90 = 0x0112, 6
-# The resizer has weights of 16 bits and Pillow of 32, so that now and then a sample is rounded to its neighbour.
+# The resizer's first pass has weights of 16 bits, Pillow's of 32: now and then a sample is rounded to its neighbour.
 PIXEL_TOLERANCE = 1.0
 PROBABILITY_TOLERANCE = 0.005
 
@@ -105,7 +105,7 @@ def _model_input(body: bytes) -> Picture:
     """torchvision's transforms on a PIL image."""
     with Image.open(io.BytesIO(body)) as image:
         upright = ImageOps.exif_transpose(image).convert("RGB")
-    return Picture(np.asarray(F.center_crop(F.resize(upright, [SHORTER_SIDE]), [SIDE, SIDE])))
+    return Picture(np.array(F.center_crop(F.resize(upright, [SHORTER_SIDE]), [SIDE, SIDE])))
 
 
 SYSTEMS = [Photos]
