@@ -49,7 +49,7 @@ pub(super) struct Explain {
     /// A layer path, or several with commas between; `lucarne inspect` lists them
     #[arg(long)]
     layer: Option<String>,
-    /// What is explained: a class id or a label, `box=x0,y0,x1,y1`, `word=3`, `mu[3]` …; see the README
+    /// What is explained: a class id or a label, `box=x0,y0,x1,y1`, `word=3`, `mu[3]` …; see docs/explain.md
     #[arg(long, alias = "class")]
     target: Option<String>,
 }

@@ -52,7 +52,10 @@ pub(super) fn windows(
     });
     let along = |side: usize, window: usize, stride: usize| {
         let positions = side.saturating_sub(window).div_ceil(stride) + 1;
-        (0..positions).map(move |n| (n * stride).min(side - 1)..(n * stride + window).min(side))
+        (0..positions).map(move |n| {
+            let from = n.saturating_mul(stride);
+            from.min(side - 1)..from.saturating_add(window).min(side)
+        })
     };
     let mut windows = Vec::new();
     for rows in along(height, window.height, stride.height) {
@@ -154,6 +157,12 @@ mod tests {
             windows((4, 4), sides(9, 9), None).len(),
             1,
             "a window larger than the input covers it"
+        );
+        let far = sides(usize::MAX, usize::MAX);
+        assert_eq!(
+            windows((5, 4), sides(2, 2), far).len(),
+            4,
+            "the last one begins at the edge"
         );
     }
 

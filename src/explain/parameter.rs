@@ -35,7 +35,7 @@ pub enum Kind {
         /// Sets it.
         set: fn(&mut Options, u64),
     },
-    /// Any finite number.
+    /// Any number that is finite as a 32-bit float, which is what models compute with.
     Number {
         /// The least that is accepted.
         least: f64,
@@ -151,7 +151,10 @@ impl Parameter {
                 ..
             } => {
                 let fits = |value: &f64| {
-                    value.is_finite() && *value >= *least && *value <= *most && !(*is_open && value == least)
+                    (*value as f32).is_finite()
+                        && *value >= *least
+                        && *value <= *most
+                        && !(*is_open && value == least)
                 };
                 let value: Option<f64> = text.trim().parse().ok();
                 set(options, value.filter(fits).ok_or_else(|| wrong(&self.bounds()))?);

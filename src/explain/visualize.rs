@@ -81,7 +81,7 @@ impl Options {
         within("seed", ascent.seed, 0, i64::MAX as u64)?;
         let subject = match (channel, target) {
             (Some(channel), Target::Top) => Subject::Channel { layer, channel },
-            (None, target) if target != Target::Top => Subject::Class(target),
+            (None, target) if target != Target::Top && layer.is_none() => Subject::Class(target),
             _ => {
                 let text = "give the channel of a layer (channel=N, perhaps layer=PATH), or a class (target=), and not both";
                 return Err(Error::parameter("channel", text));

@@ -11,7 +11,7 @@ use torch_bridge::Value;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
-use crate::manifest::{Input, TensorSpec};
+use crate::manifest::{Dtype, Input, TensorSpec};
 use crate::runtime::Call;
 
 pub use numbers::{Number, Numbers};
@@ -102,8 +102,12 @@ fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
         let text = format!("found {} values for shape {found:?}", tensor.data.len());
         return Err(Error::parameter(&spec.name, text));
     }
-    let data = Numbers::typed(&tensor.data, spec.dtype)
-        .ok_or_else(|| Error::parameter(&spec.name, "expected whole numbers of 64 bits"))?;
+    let expected = match spec.dtype {
+        Dtype::F32 => "expected numbers within a 32-bit float, ±3.4e38",
+        Dtype::I64 => "expected whole numbers of 64 bits",
+    };
+    let data =
+        Numbers::typed(&tensor.data, spec.dtype).ok_or_else(|| Error::parameter(&spec.name, expected))?;
     Ok(Values {
         shape: tensor.shape,
         data,
@@ -268,7 +272,7 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Dtype, Manifest};
+    use crate::manifest::Manifest;
 
     fn input() -> Input {
         let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 2]\n\
@@ -323,6 +327,11 @@ mod tests {
         assert_eq!(typed(&whole), Some(Numbers::Integers(vec![beyond, i64::MIN, -2])));
         assert_eq!(typed(&[Number::Real(1e300)]), None, "no number of 64 bits");
         assert_eq!(typed(&[Number::Real(0.5)]), None);
+        assert_eq!(
+            Numbers::typed(&[Number::Real(1e39)], Dtype::F32),
+            None,
+            "infinity as a float"
+        );
         let read = Numbers::read(&Tensor::from_slice(&[beyond, -beyond])).expect("integers");
         assert_eq!(read, Numbers::Integers(vec![beyond, -beyond]));
     }

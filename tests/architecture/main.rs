@@ -59,6 +59,32 @@ fn assert_none(faults: &BTreeSet<Fault>) {
 }
 
 #[test]
+fn every_file_is_declared_by_the_module_above_it() {
+    let mut sources = Sources::new();
+    read(&root().join("src"), "", &mut sources);
+    let is_declared = |path: &str| {
+        let stem = path.strip_suffix(".rs").unwrap_or(path);
+        let stem = stem.strip_suffix("/mod").unwrap_or(stem);
+        let (above, name) = stem.rsplit_once('/').unwrap_or(("lib", stem));
+        let declares = |file: &str| {
+            sources.get(file).is_some_and(|text| {
+                text.lines().any(|line| {
+                    let line = line.trim_start();
+                    line.starts_with(&format!("mod {name};")) || line.ends_with(&format!(" mod {name};"))
+                })
+            })
+        };
+        declares(&format!("{above}.rs")) || declares(&format!("{above}/mod.rs"))
+    };
+    let roots = ["lib.rs", "main.rs"];
+    let orphans: Vec<&String> = sources
+        .keys()
+        .filter(|path| !roots.contains(&path.as_str()) && !is_declared(path))
+        .collect();
+    assert!(orphans.is_empty(), "not compiled: {orphans:?}");
+}
+
+#[test]
 fn rooms_name_only_whom_they_may() {
     assert_none(&forbidden_names(&house()));
 }

@@ -117,10 +117,11 @@ async fn maps(
         .await?;
     // What it cost is known now; drawing and compressing come on top.
     let timing_ms = TimingMs::new(started, done.spent);
+    let context = context.clone();
     service
         .pool()
         .run(move |thread| match form {
-            Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms)?),
+            Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms, &context)?),
             Form::Npy => one_map(&done),
             Form::Png => overlays(thread, &done),
         })
@@ -152,11 +153,17 @@ fn overlays(thread: &PoolThread, done: &Explained) -> Result<Answer> {
     render::heat(thread, image, &all, done.options.view).map(Answer::png)
 }
 
-fn json(thread: &PoolThread, done: &Explained, timing_ms: TimingMs) -> Result<Explanations> {
+fn json(
+    thread: &PoolThread,
+    done: &Explained,
+    timing_ms: TimingMs,
+    context: &Context,
+) -> Result<Explanations> {
     let view = done.options.view;
     let mut explanations = Vec::new();
     for (image_index, image) in done.images.iter().enumerate() {
         for explanation in &image.explanations {
+            context.check()?;
             let png = view
                 .overlay
                 .then(|| render::heat(thread, image, &[explanation], view))

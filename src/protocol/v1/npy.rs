@@ -29,6 +29,9 @@ pub(super) fn npy<T: npyz::AutoSerialize + Copy>(shape: &[usize], values: &[T]) 
 pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Vec<f32>>> {
     let wrong =
         |e: &dyn std::fmt::Display| Error::InvalidBody(format!("the body is no NPY file of floats: {e}"));
+    if !has_plain_header(bytes) {
+        return Err(wrong(&"its header is not that of one array of numbers"));
+    }
     let file = npyz::NpyFile::new(bytes).map_err(|e| wrong(&e))?;
     if file.order() != npyz::Order::C {
         return Err(Error::InvalidBody(
@@ -50,4 +53,45 @@ pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Vec<f32>>> {
     };
     let width = (values.len() / usize::try_from(rows).unwrap_or(usize::MAX)).max(1);
     Ok(values.chunks(width).map(<[f32]>::to_vec).collect())
+}
+
+/// Whether the header is short and holds one dictionary and one tuple, as that of an array of numbers does. Its parser
+/// takes time that doubles with each bracket within a bracket.
+fn has_plain_header(bytes: &[u8]) -> bool {
+    const MOST: usize = 4096;
+    // Behind six bytes of magic and two of the version: 2 bytes of length in version 1, 4 in later ones.
+    let (start, length) = match bytes {
+        [_, _, _, _, _, _, 1, _, a, b, ..] => (10, usize::from(u16::from_le_bytes([*a, *b]))),
+        [_, _, _, _, _, _, _, _, a, b, c, d, ..] => (12, u32::from_le_bytes([*a, *b, *c, *d]) as usize),
+        _ => return false,
+    };
+    let header = bytes.get(start..start + length.min(MOST + 1));
+    header.is_some_and(|header| {
+        header.len() <= MOST && header.iter().filter(|byte| b"([{".contains(byte)).count() <= 2
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_array_comes_back_as_its_rows() {
+        let file = npy(&[2, 3], &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("a file");
+        assert_eq!(rows(&file), Ok(vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]));
+    }
+
+    #[test]
+    fn a_header_of_many_brackets_is_refused_before_it_is_parsed() {
+        for text in [
+            "[".repeat(100),
+            format!("{{'}}': {}", "(".repeat(100)),
+            "{".repeat(100),
+        ] {
+            let mut file = b"\x93NUMPY\x02\0".to_vec();
+            file.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            file.extend_from_slice(text.as_bytes());
+            assert!(matches!(rows(&file), Err(Error::InvalidBody(_))), "{text}");
+        }
+    }
 }

@@ -26,11 +26,13 @@ pub enum Numbers {
 }
 
 impl Number {
-    fn float(self) -> f32 {
-        match self {
+    /// The nearest 32-bit float, where there is a finite one.
+    fn float(self) -> Option<f32> {
+        let float = match self {
             Self::Whole(number) => number as f32,
             Self::Real(number) => number as f32,
-        }
+        };
+        float.is_finite().then_some(float)
     }
 
     /// The whole number that it is. Beyond 2⁵³ a float no longer tells one whole number from the next.
@@ -48,7 +50,12 @@ impl Numbers {
     /// `numbers` as values of this type; nothing where one is none.
     pub(super) fn typed(numbers: &[Number], dtype: Dtype) -> Option<Self> {
         Some(match dtype {
-            Dtype::F32 => Self::Floats(numbers.iter().map(|number| number.float()).collect()),
+            Dtype::F32 => Self::Floats(
+                numbers
+                    .iter()
+                    .map(|number| number.float())
+                    .collect::<Option<_>>()?,
+            ),
             Dtype::I64 => Self::Integers(
                 numbers
                     .iter()
