@@ -11,7 +11,7 @@ help:
 	@echo 'make serve        build, and serve $(MODELS)/ on http://$(HOST):$(PORT) (PORT=, HOST=, MODELS= change it)'
 	@echo 'make test         run every test, and say which were slowest and how many ran'
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
-	@echo 'make parity       compare the server with PyTorch, in a virtual environment made for it'
+	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
@@ -41,7 +41,7 @@ lint: setup
 
 parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
-	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)"
+	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)" $(if $(PHOTOS),--photos $(PHOTOS))
 
 # FASHION_MNIST=DIR, the folder of its four files, adds the experiment that needs scenes of clothes.
 saliency: build
