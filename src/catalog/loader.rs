@@ -136,19 +136,10 @@ impl Loader {
         })
     }
 
-    /// Opens the artifact on a thread that ends, and with it the helpers that OpenMP gave it: while there are more such
-    /// helpers in the process than cores, all of them sleep at every barrier instead of spinning, which made a batch of
-    /// one on two threads take twice as long.
     fn open(&self, loading: &Loading<'_>, device: Device) -> Result<Opened> {
         let share = self.share_on(device, loading.threads);
-        std::thread::scope(|scope| {
-            let opening = scope.spawn(|| {
-                configure_thread(loading.threads);
-                open(&*self.formats, &loading.artifact, &loading.spec, device, share)
-            });
-            opening
-                .join()
-                .unwrap_or_else(|_| Err(Error::Internal("a panic while the model was loaded".into())))
+        with_threads(loading.threads, || {
+            open(&*self.formats, &loading.artifact, &loading.spec, device, share)
         })
     }
 
@@ -257,13 +248,20 @@ fn open(
 /// As [`Formats::open`].
 pub fn open_alone(file: &Path, spec: &ModelSpec, share: Share) -> Result<Opened> {
     let artifact = Artifact::open(file, spec.manifest.artifact.format, None)?;
+    with_threads(share.count, || open(&Native, &artifact, spec, Device::Cpu, share))
+}
+
+/// Runs `work` on a thread that ends, and with it the helpers that OpenMP gave it: while there are more such helpers in
+/// the process than cores, all of them sleep at every barrier instead of spinning, which made a batch of one on two
+/// threads take twice as long.
+fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     std::thread::scope(|scope| {
-        let opening = scope.spawn(|| {
-            configure_thread(share.count);
-            open(&Native, &artifact, spec, Device::Cpu, share)
+        let working = scope.spawn(|| {
+            configure_thread(threads);
+            work()
         });
         let panicked = |_| Err(Error::Internal("a panic while the model was loaded".into()));
-        opening.join().unwrap_or_else(panicked)
+        working.join().unwrap_or_else(panicked)
     })
 }
 

@@ -41,11 +41,15 @@ impl Context {
             ));
         }
         if self.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            return Err(Error::DeadlineExceeded(
-                "the deadline passed before the answer was ready".into(),
-            ));
+            return Err(Self::late());
         }
         Ok(())
+    }
+
+    /// The error of a request whose deadline passed.
+    #[must_use]
+    pub fn late() -> Error {
+        Error::DeadlineExceeded("the deadline passed before the answer was ready".into())
     }
 }
 

@@ -21,7 +21,7 @@ pub use cores::{CorePermit, Share};
 pub use queue::Places;
 use queue::Queue;
 pub use station::Station;
-pub use ticket::{Asked, Completed, Pending, Ticket, Work, compute};
+pub use ticket::{Asked, Completed, Pending, Ticket, Work, compute, panic_text};
 pub use worker::Runner;
 use worker::Worker;
 

@@ -198,7 +198,7 @@ fn attempt<I, O>(
 }
 
 /// What a panic says.
-pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -15,7 +15,7 @@ use super::sample::{Attribution, Attributions, Captures, Sample};
 use super::table::{Row, row};
 use super::visualize::{self, Visualization, Visualizer};
 use super::work::{Description, Item, Work};
-use crate::engine::{Context, Runner, Share, Station, compute};
+use crate::engine::{Context, Runner, Share, Station, Ticket, compute};
 use crate::error::{Error, Result};
 use crate::runtime::process::{configure_thread_on, release_unused_memory};
 use crate::runtime::staging::floats;
@@ -129,31 +129,38 @@ impl Explainer {
         };
         visualizer.visualize(options)
     }
+
+    /// Computes one ticket; what the device has to say if it was lost by that.
+    fn alone<I, O>(
+        &self,
+        ticket: Ticket<I, O>,
+        station: &Station<'_>,
+        answer: impl Fn(&I, &Context) -> Result<O>,
+    ) -> Option<Error> {
+        let is_lost = || device::is_lost(self.origin.device);
+        compute(vec![ticket], station, is_lost, |asked| {
+            Ok(asked
+                .iter()
+                .map(|asked| answer(asked.input, asked.context))
+                .collect())
+        })
+    }
 }
 
 impl Runner<Work> for Explainer {
     /// Computes one piece of work after the other, each pass under a permit of its own.
     fn run(&mut self, batch: Vec<Work>, station: &Station<'_>) -> Option<Error> {
-        let device = self.origin.device;
-        let is_lost = || device::is_lost(device);
         let mut lost = None;
         for work in batch {
             let met = match work {
-                Work::Explain(ticket) => compute(vec![*ticket], station, is_lost, |asked| {
-                    Ok(asked
-                        .iter()
-                        .map(|asked| self.explain(asked.input, asked.context))
-                        .collect())
+                Work::Explain(ticket) => {
+                    self.alone(*ticket, station, |item, context| self.explain(item, context))
+                }
+                Work::Visualize(ticket) => self.alone(ticket, station, |options, context| {
+                    self.visualize(options, context)
                 }),
-                Work::Visualize(ticket) => compute(vec![ticket], station, is_lost, |asked| {
-                    Ok(asked
-                        .iter()
-                        .map(|asked| self.visualize(asked.input, asked.context))
-                        .collect())
-                }),
-                Work::Describe(ticket) => compute(vec![ticket], station, is_lost, |asked| {
-                    let described = |context| Ok(self.opened(context)?.description.clone());
-                    Ok(asked.iter().map(|asked| asked.context).map(described).collect())
+                Work::Describe(ticket) => self.alone(ticket, station, |_, context| {
+                    Ok(self.opened(context)?.description.clone())
                 }),
             };
             lost = lost.or(met);

@@ -106,65 +106,47 @@ const GUIDED: &str = "fails sanity checks (Adebayo et al., arXiv 1810.03292): it
                       model's weights are random";
 const ATTENTION: &str = "attention says where the decoder looked, not what made it choose the word";
 
+/// Parameters of a class activation map.
+static OF_A_CAM: [&Parameter; 4] = [&LAYER, &GRID, &SMOOTH, &FUSE];
+
+/// A class activation map that is weighed by gradients.
+const fn gradient_cam(method: Method, run: fn(&Sample<'_>) -> Result<Attributions>) -> Row {
+    Row {
+        method,
+        family: Family::LayerGradients,
+        is_signed: false,
+        is_guided: false,
+        caution: None,
+        parameters: &OF_A_CAM,
+        cost: |_| passes(1, 1),
+        run,
+    }
+}
+
 /// Every method, in the order of [`Method`].
 pub static ROWS: [Row; 18] = [
-    Row {
-        method: Method::GradCam,
-        family: Family::LayerGradients,
-        is_signed: false,
-        is_guided: false,
-        caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
-        cost: |_| passes(1, 1),
-        run: |sample| gradients::explain(sample, cam::grad_cam),
-    },
-    Row {
-        method: Method::GradCamPp,
-        family: Family::LayerGradients,
-        is_signed: false,
-        is_guided: false,
-        caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
-        cost: |_| passes(1, 1),
-        run: |sample| gradients::explain(sample, cam::grad_cam_pp),
-    },
-    Row {
-        method: Method::HiresCam,
-        family: Family::LayerGradients,
-        is_signed: false,
-        is_guided: false,
-        caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
-        cost: |_| passes(1, 1),
-        run: |sample| gradients::explain(sample, cam::hires_cam),
-    },
-    Row {
-        method: Method::LayerCam,
-        family: Family::LayerGradients,
-        is_signed: false,
-        is_guided: false,
-        caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
-        cost: |_| passes(1, 1),
-        run: |sample| gradients::explain(sample, cam::layer_cam),
-    },
-    Row {
-        method: Method::XgradCam,
-        family: Family::LayerGradients,
-        is_signed: false,
-        is_guided: false,
-        caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
-        cost: |_| passes(1, 1),
-        run: |sample| gradients::explain(sample, cam::xgrad_cam),
-    },
+    gradient_cam(Method::GradCam, |sample| {
+        gradients::explain(sample, cam::grad_cam)
+    }),
+    gradient_cam(Method::GradCamPp, |sample| {
+        gradients::explain(sample, cam::grad_cam_pp)
+    }),
+    gradient_cam(Method::HiresCam, |sample| {
+        gradients::explain(sample, cam::hires_cam)
+    }),
+    gradient_cam(Method::LayerCam, |sample| {
+        gradients::explain(sample, cam::layer_cam)
+    }),
+    gradient_cam(Method::XgradCam, |sample| {
+        gradients::explain(sample, cam::xgrad_cam)
+    }),
     Row {
         method: Method::EigenCam,
         family: Family::Layer,
         is_signed: false,
         is_guided: false,
         caution: Some(EIGEN_CAM),
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE],
+        parameters: &OF_A_CAM,
         cost: |_| passes(2, 0),
         run: channels::eigen_cam,
     },

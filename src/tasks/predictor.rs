@@ -88,6 +88,9 @@ impl Predictor {
     }
 
     fn compute<Op: Batched>(&self, tickets: Vec<TicketOf<Op>>, station: &Station<'_>) -> Option<Error> {
+        if tickets.is_empty() {
+            return None;
+        }
         let net = Held::new(&*self.program, station.permit);
         let is_lost = || device::is_lost(self.program.device());
         compute(tickets, station, is_lost, |batch| {
@@ -112,16 +115,11 @@ impl Runner<vae::Work> for Predictor {
                 vae::Work::Decode(ticket) => decodings.push(ticket),
             }
         }
-        let mut lost = None;
-        if !reconstructions.is_empty() {
-            lost = lost.or(self.compute::<vae::Reconstruct>(reconstructions, station));
-        }
-        if !encodings.is_empty() {
-            lost = lost.or(self.compute::<vae::Encode>(encodings, station));
-        }
-        if !decodings.is_empty() {
-            lost = lost.or(self.compute::<vae::Decode>(decodings, station));
-        }
-        lost
+        let lost = [
+            self.compute::<vae::Reconstruct>(reconstructions, station),
+            self.compute::<vae::Encode>(encodings, station),
+            self.compute::<vae::Decode>(decodings, station),
+        ];
+        lost.into_iter().flatten().next()
     }
 }

@@ -40,16 +40,9 @@ pub async fn within<T>(context: &Context, work: impl Future<Output = Result<T>>)
     let leaves = context.cancellation.on_drop();
     let answer = match context.deadline {
         None => work.await,
-        Some(deadline) => {
-            let late = |_| {
-                Err(Error::DeadlineExceeded(
-                    "the deadline passed before the answer was ready".into(),
-                ))
-            };
-            tokio::time::timeout_at(deadline.into(), work)
-                .await
-                .unwrap_or_else(late)
-        }
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), work)
+            .await
+            .unwrap_or_else(|_| Err(Context::late())),
     };
     if answer.is_ok() {
         leaves.disarm();

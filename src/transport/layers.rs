@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::app::App;
 use super::failure::report;
 use super::linger;
+use crate::engine::panic_text;
 use crate::error::Error;
 
 /// Writes a protocol's answer to an error of the request with this id.
@@ -152,9 +153,7 @@ async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) ->
     reason = "CatchPanicLayer hands the panic over by value"
 )]
 fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let text = panic.downcast_ref::<String>().cloned();
-    let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-    Error::Internal(format!("panic: {}", text.unwrap_or_default())).into_response()
+    Error::Internal(panic_text(panic.as_ref())).into_response()
 }
 
 fn cors(origins: &[String]) -> CorsLayer {

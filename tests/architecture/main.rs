@@ -41,10 +41,14 @@ fn read(folder: &Path, prefix: &str, sources: &mut Sources) {
     }
 }
 
-fn house() -> Modules {
+fn sources() -> Sources {
     let mut sources = Sources::new();
     read(&root().join("src"), "", &mut sources);
-    Modules::parse(&sources).expect("the sources are Rust")
+    sources
+}
+
+fn house() -> Modules {
+    Modules::parse(&sources()).expect("the sources are Rust")
 }
 
 #[track_caller]
@@ -60,8 +64,7 @@ fn assert_none(faults: &BTreeSet<Fault>) {
 
 #[test]
 fn every_file_is_declared_by_the_module_above_it() {
-    let mut sources = Sources::new();
-    read(&root().join("src"), "", &mut sources);
+    let sources = sources();
     let is_declared = |path: &str| {
         let stem = path.strip_suffix(".rs").unwrap_or(path);
         let stem = stem.strip_suffix("/mod").unwrap_or(stem);

@@ -10,7 +10,8 @@ use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, Required, Respons
 use utoipa::{IntoParams, IntoResponses, OpenApi};
 
 use super::problem::Problem;
-use crate::explain::{self, DefaultValue, Kind};
+use super::wire::default_json;
+use crate::explain::{self, Kind};
 
 /// What holds for the whole document.
 #[derive(OpenApi)]
@@ -83,13 +84,7 @@ fn documented(parameter: &explain::Parameter) -> Parameter {
 }
 
 fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
-    let default = match parameter.default() {
-        DefaultValue::Described => None,
-        DefaultValue::Integer(value) => Some(Value::from(value)),
-        DefaultValue::Number(value) => Some(Value::from(value)),
-        DefaultValue::Boolean(value) => Some(Value::from(value)),
-        DefaultValue::Word(value) => Some(Value::from(value)),
-    };
+    let default = default_json(parameter.default());
     match &parameter.kind {
         Kind::Integer {
             least, most, is_wide, ..

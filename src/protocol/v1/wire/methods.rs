@@ -113,7 +113,7 @@ struct Parameter {
     kind: &'static str,
     /// What it is when it is not given; null: as its description says.
     #[schema(value_type = Option<f64>, example = 500)]
-    default: Value,
+    default: Option<Value>,
     /// What it does.
     description: &'static str,
 }
@@ -132,7 +132,10 @@ impl From<explain::Manual> for Manual {
         let parameter = |described: explain::Described| Parameter {
             name: described.name,
             kind: described.kind,
-            default: default_json(described.default),
+            default: match described.default {
+                DefaultOf::Layer(layer) => layer.map(Value::from),
+                DefaultOf::Any(default) => default_json(default),
+            },
             description: described.description,
         };
         Self {
@@ -149,14 +152,14 @@ impl From<explain::Manual> for Manual {
     }
 }
 
-fn default_json(default: DefaultOf) -> Value {
+/// The default of a parameter as JSON, where it has one that is not only described.
+pub(in crate::protocol::v1) fn default_json(default: DefaultValue) -> Option<Value> {
     match default {
-        DefaultOf::Layer(layer) => layer.into(),
-        DefaultOf::Any(DefaultValue::Described) => Value::Null,
-        DefaultOf::Any(DefaultValue::Integer(value)) => value.into(),
-        DefaultOf::Any(DefaultValue::Number(value)) => value.into(),
-        DefaultOf::Any(DefaultValue::Boolean(value)) => value.into(),
-        DefaultOf::Any(DefaultValue::Word(value)) => value.into(),
+        DefaultValue::Described => None,
+        DefaultValue::Integer(value) => Some(value.into()),
+        DefaultValue::Number(value) => Some(value.into()),
+        DefaultValue::Boolean(value) => Some(value.into()),
+        DefaultValue::Word(value) => Some(value.into()),
     }
 }
 

@@ -12,7 +12,7 @@ pub(super) use explanations::{
     Explanation, Explanations, ImageExplanation, Passes, Visualization, Visualized,
 };
 pub(super) use latents::{Frames, PngFrame};
-pub(super) use methods::{ExplainerList, LayerList, Manual};
+pub(super) use methods::{ExplainerList, LayerList, Manual, default_json};
 pub(super) use models::{ModelInfo, ModelList};
 pub(super) use predictions::{ImagePrediction, ImageSize, Prediction, Predictions};
 pub(super) use tensors::TensorCall;
