@@ -14,7 +14,7 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{CropBox, FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer, SrcCropping};
 
-use super::span::{Raster, Span};
+use super::span::{Part, Raster, Span};
 use crate::error::{Error, Result};
 
 thread_local! {
@@ -75,7 +75,7 @@ pub(super) struct Pass<'a> {
     pub(super) direction: Direction,
     /// What becomes of the direction that is resized.
     pub(super) span: Span,
-    /// The pixels of the other direction that are kept.
+    /// The pixels of the other direction that are kept, counted in the whole picture.
     pub(super) across: Range<u32>,
     /// Whether Pillow's weights are needed.
     pub(super) exact: bool,
@@ -102,16 +102,17 @@ impl Pass<'_> {
     /// `P` is the pixel whose samples `source` holds.
     fn with_simd<P: PixelTrait>(&self, source: &Raster<'_>) -> Result<Vec<u8>> {
         let (start, length) = self.span.in_source();
-        let along = (start - f64::from(self.span.left_out), length);
+        let (before, beside) = self.left_out(&source.part);
+        let along = (start - f64::from(before), length);
         let kept = self.across.end - self.across.start;
-        let across = (f64::from(self.across.start), f64::from(kept));
+        let across = (f64::from(self.across.start - beside), f64::from(kept));
         let (size, (left, width), (top, height)) = match self.direction {
             Direction::Horizontal => ((self.span.length, kept), along, across),
             Direction::Vertical => ((kept, self.span.length), across, along),
         };
         let mut out = vec![0; size.0 as usize * size.1 as usize * source.channels];
-        let from =
-            TypedImageRef::<P>::from_buffer(source.width, source.height, source.data).map_err(unfit)?;
+        let from = TypedImageRef::<P>::from_buffer(source.part.width, source.part.height, source.data)
+            .map_err(unfit)?;
         let mut into = TypedImage::<P>::from_buffer(size.0, size.1, &mut out).map_err(unfit)?;
         let options = ResizeOptions {
             algorithm: ResizeAlg::Convolution(self.kernel.filter),
@@ -128,13 +129,22 @@ impl Pass<'_> {
         Ok(out)
     }
 
+    /// How many of the picture's first pixels `part` lacks: in the direction that is resized, and in the other.
+    fn left_out(&self, part: &Part) -> (u32, u32) {
+        match self.direction {
+            Direction::Horizontal => (part.left, part.top),
+            Direction::Vertical => (part.top, part.left),
+        }
+    }
+
     /// `CHANNELS` is the number of samples a pixel of `source`.
     fn exactly<const CHANNELS: usize>(&self, source: &Raster<'_>) -> Vec<u8> {
+        let (before, beside) = self.left_out(&source.part);
         let taps: Vec<Taps> = (0..self.span.length)
-            .map(|pixel| Taps::of(&self.span, pixel, self.kernel))
+            .map(|pixel| Taps::of(&self.span, pixel, self.kernel, before))
             .collect();
-        let row = source.width as usize * CHANNELS;
-        let across = self.across.start as usize..self.across.end as usize;
+        let row = source.part.width as usize * CHANNELS;
+        let across = (self.across.start - beside) as usize..(self.across.end - beside) as usize;
         let mut out = vec![0; taps.len() * across.len() * CHANNELS];
         match self.direction {
             Direction::Horizontal => {
@@ -173,8 +183,9 @@ struct Taps {
 }
 
 impl Taps {
-    /// `precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's Resample.c.
-    fn of(span: &Span, pixel: u32, kernel: &Kernel) -> Self {
+    /// `precompute_coeffs` and `normalize_coeffs_8bpc` of Pillow's Resample.c; of the source's pixels the first
+    /// `left_out` are not at hand.
+    fn of(span: &Span, pixel: u32, kernel: &Kernel, left_out: u32) -> Self {
         let scale = span.scale();
         let stretch = scale.max(1.0);
         let radius = kernel.support * stretch;
@@ -186,7 +197,7 @@ impl Taps {
         let sum: f64 = weights.iter().sum();
         let fixed = |weight: f64| (weight / sum * f64::from(1 << PRECISION_BITS)).round() as i32;
         Self {
-            first: (from - span.left_out) as usize,
+            first: (from - left_out) as usize,
             weights: weights.into_iter().map(fixed).collect(),
         }
     }
@@ -256,8 +267,7 @@ mod tests {
 
     fn resized(row: &[u8], width: u32, interpolation: Interpolation) -> Vec<u8> {
         let source = Raster {
-            width: row.len() as u32,
-            height: 1,
+            part: Part::whole((row.len() as u32, 1)),
             channels: 1,
             data: row,
         };
@@ -315,8 +325,7 @@ mod tests {
     fn both_ways_of_computing_agree() {
         let data: Vec<u8> = (0..97 * 31).map(|i| (i * i % 253) as u8).collect();
         let source = Raster {
-            width: 97,
-            height: 31,
+            part: Part::whole((97, 31)),
             channels: 1,
             data: &data,
         };
@@ -326,7 +335,6 @@ mod tests {
                 resized: 40,
                 first: 3,
                 length: 30,
-                left_out: 0,
             };
             let pass = Pass {
                 kernel: &BICUBIC,

@@ -10,8 +10,8 @@
 use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
 use super::placement::{Axis, Placement};
-use super::resample::resample;
-use super::span::{Raster, Window};
+use super::resample::{self, resample};
+use super::span::{Part, Raster, Window};
 use super::spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 use crate::error::{Error, Result};
 
@@ -22,20 +22,28 @@ use crate::error::{Error, Result};
 /// the input has no pixels.
 pub fn fit(picture: &Picture, fit: &Fit) -> Result<ModelInput> {
     let original = (picture.width(), picture.height());
-    fit_stored(picture, Orientation::Upright, original, fit)
+    let picture = Stored {
+        pixels: picture,
+        part: Part::whole(original),
+        orientation: Orientation::Upright,
+    };
+    fit_stored(&picture, original, fit)
 }
 
-/// [`fit`] of a picture that still lies as its file stores it, and may have been decoded smaller than it is: `original`
-/// is the (width, height) of the upright original.
-pub(super) fn fit_stored(
-    stored: &Picture,
-    orientation: Orientation,
-    original: (u32, u32),
-    fit: &Fit,
-) -> Result<ModelInput> {
+/// A picture that still lies as its file stores it, or what is at hand of it.
+pub(super) struct Stored<'a> {
+    pub(super) pixels: &'a Picture,
+    /// What `pixels` are of it.
+    pub(super) part: Part,
+    pub(super) orientation: Orientation,
+}
+
+/// [`fit`] of a picture that may have been decoded smaller than it is, and not as a whole but for what is [`needed`]:
+/// `original` is the (width, height) of the upright original.
+pub(super) fn fit_stored(stored: &Stored<'_>, original: (u32, u32), fit: &Fit) -> Result<ModelInput> {
     let layout = Layout::new(original, fit)?;
     let (height, width) = fit.size;
-    let mut data = layout.render(stored, orientation, fit)?;
+    let mut data = layout.render(stored, fit)?;
     if fit.color == Color::Bgr {
         data.chunks_exact_mut(CHANNELS).for_each(|pixel| pixel.swap(0, 2));
     }
@@ -66,6 +74,15 @@ pub(super) fn reduction(original: (u32, u32), fit: &Fit) -> u32 {
         width >= 2 * layout.resized.0 && height >= 2 * layout.resized.1
     };
     [8, 4, 2].into_iter().find(holds).unwrap_or(1)
+}
+
+/// The part that [`fit_stored`] needs of a picture that is `stored` (width, height) as `orientation` says; `original` is
+/// the (width, height) of the upright original.
+pub(super) fn needed(stored: (u32, u32), orientation: Orientation, original: (u32, u32), fit: &Fit) -> Part {
+    match Layout::new(original, fit) {
+        Ok(layout) => resample::needed(stored, orientation, &layout.window(fit).0, fit.interpolation),
+        Err(_) => Part::whole(stored),
+    }
 }
 
 /// A picture resized to `resized`, of which the input shows the part that begins at `corner`.
@@ -126,26 +143,41 @@ impl Layout {
     }
 
     /// The input's pixels, `[height, width, channels]`.
-    fn render(&self, stored: &Picture, orientation: Orientation, fit: &Fit) -> Result<Vec<u8>> {
+    fn render(&self, stored: &Stored<'_>, fit: &Fit) -> Result<Vec<u8>> {
         let luma;
         let (channels, data) = match fit.color {
-            Color::Rgb | Color::Bgr => (CHANNELS, stored.data()),
+            Color::Rgb | Color::Bgr => (CHANNELS, stored.pixels.data()),
             Color::Gray => {
-                luma = luminance(stored.data());
+                luma = luminance(stored.pixels.data());
                 (1, &luma[..])
             }
         };
         let source = Raster {
-            width: stored.width(),
-            height: stored.height(),
+            part: stored.part,
             channels,
             data,
         };
         let (height, width) = fit.size;
-        let (columns, rows) = (
-            shown(self.corner.0, self.resized.0, width),
-            shown(self.corner.1, self.resized.1, height),
-        );
+        let (window, left, above) = self.window(fit);
+        let pixels = resample(&source, stored.orientation, &window, fit.interpolation)?;
+        if (window.width, window.height) == (width, height) {
+            return Ok(pixels);
+        }
+        let mut model_input = vec![self.fill; width as usize * height as usize * channels];
+        let (row_bytes, tile_bytes) = (window.width as usize * channels, width as usize * channels);
+        let left = left as usize * channels;
+        let below = model_input.chunks_exact_mut(tile_bytes).skip(above as usize);
+        for (into, row) in below.zip(pixels.chunks_exact(row_bytes)) {
+            into[left..left + row_bytes].copy_from_slice(row);
+        }
+        Ok(model_input)
+    }
+
+    /// What the input shows of the resized picture, and how many input pixels lie to its left and above it.
+    fn window(&self, fit: &Fit) -> (Window, u32, u32) {
+        let (height, width) = fit.size;
+        let columns = shown(self.corner.0, self.resized.0, width);
+        let rows = shown(self.corner.1, self.resized.1, height);
         let window = Window {
             resized: self.resized,
             left: columns.from,
@@ -153,20 +185,7 @@ impl Layout {
             width: columns.length,
             height: rows.length,
         };
-        let pixels = resample(&source, orientation, &window, fit.interpolation)?;
-        if (window.width, window.height) == (width, height) {
-            return Ok(pixels);
-        }
-        let mut model_input = vec![self.fill; width as usize * height as usize * channels];
-        let (row_bytes, tile_bytes) = (window.width as usize * channels, width as usize * channels);
-        let left = columns.border as usize * channels;
-        let below = model_input
-            .chunks_exact_mut(tile_bytes)
-            .skip(rows.border as usize);
-        for (into, row) in below.zip(pixels.chunks_exact(row_bytes)) {
-            into[left..left + row_bytes].copy_from_slice(row);
-        }
-        Ok(model_input)
+        (window, columns.border, rows.border)
     }
 
     fn placement(&self, original: (u32, u32), fit: &Fit) -> Placement {

@@ -5,15 +5,15 @@
 //! libjpeg warns where it should refuse: a file that was cut is filled up with grey. Here every warning is an error
 //! but those of [`HARMLESS`]; what was asked is answered about the whole picture or not at all.
 
-use std::borrow::Cow;
-
-use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
+use torch_bridge::jpeg::{Fault, Jpeg, Region, Samples};
 
 use super::decoded::Decoded;
 use super::jpeg_header::{Header, invalid};
 use super::limits::Limits;
 use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
+use super::span::Part;
+use super::wanted::Wanted;
 use crate::error::Result;
 
 /// Warnings of libjpeg about files whose pixels are all there.
@@ -26,12 +26,8 @@ const HARMLESS: [&str; 5] = [
 ];
 
 /// Decodes a JPEG of one (grey), three (YCbCr, RGB) or four (CMYK, YCCK) components, as many times smaller (1, 2, 4 or
-/// 8) as `reduction` says of its upright width and height.
-pub(super) fn decode(
-    bytes: &[u8],
-    limits: &Limits,
-    reduction: &dyn Fn((u32, u32)) -> u32,
-) -> Result<Decoded> {
+/// 8) as it is `wanted`, and no more of it.
+pub(super) fn decode(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<Decoded> {
     let header = Header::read(bytes)?;
     let orientation = header.orientation();
     let cost = bytes_per_pixel(&header, orientation);
@@ -39,21 +35,27 @@ pub(super) fn decode(
     if !header.is_ended() {
         return Err(invalid("it is truncated: its end-of-image marker is missing"));
     }
-    let mut decompressor = Decompressor::new().map_err(invalid)?;
-    decompressor.set_scan_limit(max_scans(&header)).map_err(invalid)?;
-    let bytes = without_header_warnings(&mut decompressor, bytes, &header)?;
     let original = orientation.upright(header.frame.width, header.frame.height);
-    let by = ScalingFactor::new(1, reduction(original) as usize);
-    decompressor.set_scaling_factor(by).map_err(invalid)?;
-    let size = [header.frame.width, header.frame.height].map(|side| by.scale(side as usize));
+    let tidied;
+    let jpeg = match Jpeg::open(bytes, max_scans(&header)) {
+        // A warning in the header would hide whether the pixels are good, so such a header is tidied first.
+        Err(warning) if is_harmless(&warning) => {
+            tidied = header.tidied();
+            Jpeg::open(&tidied, max_scans(&header))
+        }
+        opened => opened,
+    };
+    let jpeg = jpeg.and_then(|jpeg| jpeg.reduced(wanted.reduction(original)));
+    let jpeg = jpeg.map_err(invalid)?;
+    let part = around(wanted.part(jpeg.size(), orientation, original), &jpeg);
     let stored = match header.frame.components {
-        1 | 3 => decompress(&mut decompressor, &bytes, size, PixelFormat::RGB)?,
-        4 => cmyk_to_rgb(&decompress(&mut decompressor, &bytes, size, PixelFormat::CMYK)?),
+        1 | 3 => decompress(jpeg, &part, Samples::Rgb)?,
+        4 => cmyk_to_rgb(&decompress(jpeg, &part, Samples::Cmyk)?),
         other => return Err(invalid(format!("it has {other} components, not 1, 3 or 4"))),
     };
-    let [width, height] = size.map(|side| side as u32);
     Ok(Decoded {
-        stored: Picture::new(width, height, stored)?,
+        stored: Picture::new(part.width, part.height, stored)?,
+        part,
         orientation,
         original,
         reducible: true,
@@ -86,48 +88,44 @@ fn bytes_per_pixel(header: &Header<'_>, orientation: Orientation) -> u64 {
     CHANNELS as u64 + coefficients + cmyk + turned
 }
 
-/// A warning in the header would hide whether the pixels are good, so such a header is tidied first.
-fn without_header_warnings<'a>(
-    decompressor: &mut Decompressor,
-    bytes: &'a [u8],
-    header: &Header<'_>,
-) -> Result<Cow<'a, [u8]>> {
-    match decompressor.read_header(bytes) {
-        Ok(_) => Ok(Cow::Borrowed(bytes)),
-        Err(warning) if is_harmless(&warning) => {
-            let tidied = header.tidied();
-            decompressor.read_header(&tidied).map_err(invalid)?;
-            Ok(Cow::Owned(tidied))
-        }
-        Err(fault) => Err(invalid(fault)),
-    }
-}
-
-fn decompress(
-    decompressor: &mut Decompressor,
-    bytes: &[u8],
-    [width, height]: [usize; 2],
-    format: PixelFormat,
-) -> Result<Vec<u8>> {
-    let pitch = width * format.size();
-    let mut pixels = vec![0; pitch * height];
-    let output = Image {
-        pixels: &mut pixels[..],
+/// What has to be decoded for the sake of `part`.
+fn around(part: Part, jpeg: &Jpeg<'_>) -> Part {
+    let Region {
+        left,
+        top,
         width,
-        pitch,
         height,
-        format,
-    };
-    match decompressor.decompress(bytes, output) {
-        Err(fault) if !is_harmless(&fault) => Err(invalid(fault)),
-        // A harmless warning comes after all rows are written.
-        _ => Ok(pixels),
+    } = jpeg.region_around(region(&part));
+    Part {
+        of: part.of,
+        left,
+        top,
+        width,
+        height,
     }
 }
 
-fn is_harmless(fault: &turbojpeg::Error) -> bool {
-    let message = fault.to_string();
-    HARMLESS.iter().any(|harmless| message.contains(harmless))
+fn region(part: &Part) -> Region {
+    Region {
+        left: part.left,
+        top: part.top,
+        width: part.width,
+        height: part.height,
+    }
+}
+
+/// The samples of `part`, where libjpeg had nothing to say but what is harmless.
+fn decompress(jpeg: Jpeg<'_>, part: &Part, samples: Samples) -> Result<Vec<u8>> {
+    let pixels = jpeg.decode(region(part), samples).map_err(invalid)?;
+    match pixels.warning {
+        Some(warning) if !is_harmless(&warning) => Err(invalid(warning)),
+        // A harmless warning comes after all rows are written.
+        _ => Ok(pixels.samples),
+    }
+}
+
+fn is_harmless(fault: &Fault) -> bool {
+    HARMLESS.iter().any(|harmless| fault.0.contains(harmless))
 }
 
 /// Pillow's way from a JPEG's inverted («Adobe») CMYK to RGB: each ink takes its share of the light that black
@@ -147,6 +145,10 @@ fn cmyk_to_rgb(inverted: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    use super::super::spec::{Color, Decoding, Fit, Interpolation, ResizeMode};
     use super::*;
 
     #[test]
@@ -155,5 +157,49 @@ mod tests {
         let inverted = [255, 255, 255, 255, 0, 128, 255, 255, 10, 20, 30, 200, 1, 2, 3, 0];
         let rgb = cmyk_to_rgb(&inverted);
         assert_eq!(rgb, [255, 255, 255, 0, 128, 255, 8, 16, 24, 0, 0, 0]);
+    }
+
+    /// All JPEGs of the golden tests.
+    fn files() -> Vec<PathBuf> {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let folders = [golden.join("photos"), golden.join("pixels/decode")];
+        let files = folders
+            .iter()
+            .flat_map(|folder| fs::read_dir(folder).expect("a folder"));
+        let files = files.map(|entry| entry.expect("an entry").path());
+        files
+            .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
+            .collect()
+    }
+
+    #[test]
+    fn a_part_has_the_pixels_of_the_whole() {
+        let (mut parts, limits) = (0, Limits::default());
+        for path in files() {
+            let bytes = fs::read(&path).expect("a file");
+            for (resize_to, side) in [(400, 224), (160, 60), (96, 31), (40, 24), (16, 5)] {
+                for decoding in [Decoding::Exact, Decoding::Scaled] {
+                    let cropped = Fit {
+                        size: (side, side),
+                        mode: ResizeMode::ShorterSide,
+                        resize_to: Some(resize_to),
+                        interpolation: Interpolation::Bicubic,
+                        color: Color::Rgb,
+                        letterbox_fill: Fit::LETTERBOX_FILL,
+                        decoding,
+                    };
+                    let all = Fit {
+                        size: (4 * resize_to, 4 * resize_to),
+                        ..cropped.clone()
+                    };
+                    let whole = decode(&bytes, &limits, Wanted::Input(&all)).expect("a picture");
+                    assert_eq!(whole.part, Part::whole(whole.part.of));
+                    let part = decode(&bytes, &limits, Wanted::Input(&cropped)).expect("a part");
+                    parts += u32::from(part.part != whole.part);
+                    assert_eq!(part.fit(&cropped), whole.fit(&cropped), "{path:?} {cropped:?}");
+                }
+            }
+        }
+        assert!(parts > 50, "{parts} pictures were decoded in part");
     }
 }

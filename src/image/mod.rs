@@ -26,6 +26,7 @@ mod samples;
 mod sniff;
 mod span;
 mod spec;
+mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -41,6 +42,7 @@ pub use spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 use crate::error::{Error, Result};
 use decoded::Decoded;
 use sniff::Format;
+use wanted::Wanted;
 
 /// Decodes a JPEG, PNG, WebP, GIF (first frame), BMP or TIFF, told apart by content, into an upright RGB picture.
 /// Transparency is laid over white.
@@ -51,7 +53,7 @@ use sniff::Format;
 /// - [`Error::ImageTooLarge`]: the header claims more than `limits` allow; nothing was allocated.
 /// - [`Error::InvalidImage`]: the bytes are truncated or corrupt.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
-    decode_reduced(bytes, limits, &|_| 1)?.upright()
+    decode_wanted(bytes, limits, Wanted::Picture)?.upright()
 }
 
 /// What a model sees of the image in `bytes`: [`decode`] and [`fit`] in one, without the pixels that only a viewer of
@@ -60,7 +62,7 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture> {
 /// # Errors
 /// As [`decode`] and [`fit`].
 pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInput> {
-    decode_reduced(bytes, limits, &|original| fit::reduction(original, fit))?.fit(fit)
+    decode_wanted(bytes, limits, Wanted::Input(fit))?.fit(fit)
 }
 
 /// [`decode`] and [`model_input`] for whoever needs both: the same two results, at the lesser cost where they share work.
@@ -68,8 +70,8 @@ pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInpu
 /// # Errors
 /// As [`decode`] and [`fit`].
 pub fn picture_and_model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<(Picture, ModelInput)> {
-    let decoded = decode_reduced(bytes, limits, &|_| 1)?;
-    let model_input = if decoded.reducible && fit::reduction(decoded.original, fit) > 1 {
+    let decoded = decode_wanted(bytes, limits, Wanted::Picture)?;
+    let model_input = if decoded.reducible && Wanted::Input(fit).reduction(decoded.original) > 1 {
         model_input(bytes, limits, fit)?
     } else {
         decoded.fit(fit)?
@@ -77,12 +79,12 @@ pub fn picture_and_model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Resu
     Ok((decoded.upright()?, model_input))
 }
 
-/// Decodes `bytes`, a JPEG as many times smaller as `reduction` says of its upright size.
-fn decode_reduced(bytes: &[u8], limits: &Limits, reduction: &dyn Fn((u32, u32)) -> u32) -> Result<Decoded> {
+/// Decodes `bytes`; of a JPEG no more than is `wanted`.
+fn decode_wanted(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<Decoded> {
     let format = sniff::sniff(bytes)?;
     // The decoders are foreign code on foreign bytes: a panic in one is an answer about this image, no more.
     catch_unwind(AssertUnwindSafe(|| match format {
-        Format::Jpeg => jpeg::decode(bytes, limits, reduction),
+        Format::Jpeg => jpeg::decode(bytes, limits, wanted),
         Format::Png => raster::decode_png(bytes, limits),
         Format::WebP => raster::decode_webp(bytes, limits),
         Format::Gif => raster::decode_gif(bytes, limits),

@@ -17,6 +17,7 @@ use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
 use super::samples;
 use super::sniff::Format;
+use super::span::Part;
 use crate::error::{Error, Result};
 
 /// Most bytes that a PNG's decoder may hold besides the picture: rows, profiles, texts.
@@ -106,6 +107,7 @@ fn read(
     let rgb = samples::to_rgb(format, color, samples)?;
     Ok(Decoded {
         stored: Picture::new(width, height, rgb)?,
+        part: Part::whole((width, height)),
         orientation,
         original: orientation.upright(width, height),
         reducible: false,

@@ -7,10 +7,12 @@
 //! A picture that lies on its side is resampled as it is stored, and the little that comes out is turned upright: the
 //! weights of a direction are the same from either end, so the pixels are those of the upright picture.
 
+use std::ops::Range;
+
 use super::convolution::{self, Direction, Kernel, Pass};
 use super::orientation::Orientation;
 use super::picture::CHANNELS;
-use super::span::{Raster, Span, Window};
+use super::span::{Part, Raster, Span, Window};
 use super::spec::Interpolation;
 use crate::error::Result;
 
@@ -21,14 +23,9 @@ pub(super) fn resample(
     window: &Window,
     interpolation: Interpolation,
 ) -> Result<Vec<u8>> {
-    let (width, height) = orientation.upright(source.width, source.height);
-    let columns = Span::new(width, window.resized.0, window.left, window.width);
-    let rows = Span::new(height, window.resized.1, window.top, window.height);
-    let kernel = match interpolation {
-        _ if columns.is_copy() && rows.is_copy() => return Ok(nearest(source, orientation, &columns, &rows)),
-        Interpolation::Nearest => return Ok(nearest(source, orientation, &columns, &rows)),
-        Interpolation::Bilinear => &convolution::BILINEAR,
-        Interpolation::Bicubic => &convolution::BICUBIC,
+    let (columns, rows) = spans(source.part.of, orientation, window);
+    let Some(kernel) = kernel(interpolation, &columns, &rows) else {
+        return Ok(nearest(source, orientation, &columns, &rows));
     };
     let passes = Passes::new(columns, rows, orientation);
     let (width, height) = (passes.columns.length, passes.rows.length);
@@ -40,9 +37,54 @@ pub(super) fn resample(
     })
 }
 
+/// The part that [`resample`] needs of a picture that is `stored` (width, height) as `orientation` says.
+pub(super) fn needed(
+    stored: (u32, u32),
+    orientation: Orientation,
+    window: &Window,
+    interpolation: Interpolation,
+) -> Part {
+    let (columns, rows) = spans(stored, orientation, window);
+    let Some(kernel) = kernel(interpolation, &columns, &rows) else {
+        return Part::whole(stored);
+    };
+    let passes = Passes::new(columns, rows, orientation);
+    let (columns, rows) = (
+        passes.columns.reach(kernel.support),
+        passes.rows.reach(kernel.support),
+    );
+    Part {
+        of: stored,
+        left: columns.start,
+        top: rows.start,
+        width: columns.end - columns.start,
+        height: rows.end - rows.start,
+    }
+}
+
+/// The columns and the rows of the upright picture.
+fn spans(stored: (u32, u32), orientation: Orientation, window: &Window) -> (Span, Span) {
+    let (width, height) = orientation.upright(stored.0, stored.1);
+    (
+        Span::new(width, window.resized.0, window.left, window.width),
+        Span::new(height, window.resized.1, window.top, window.height),
+    )
+}
+
+/// None where pixels are taken as they are.
+fn kernel(interpolation: Interpolation, columns: &Span, rows: &Span) -> Option<&'static Kernel> {
+    match interpolation {
+        _ if columns.is_copy() && rows.is_copy() => None,
+        Interpolation::Nearest => None,
+        Interpolation::Bilinear => Some(&convolution::BILINEAR),
+        Interpolation::Bicubic => Some(&convolution::BICUBIC),
+    }
+}
+
+/// `source` is a whole picture.
 fn nearest(source: &Raster<'_>, orientation: Orientation, columns: &Span, rows: &Span) -> Vec<u8> {
     let channels = source.channels;
-    let walk = orientation.walk(source.width, source.height);
+    let walk = orientation.walk(source.part.width, source.part.height);
     let columns = columns.nearest();
     let mut pixels = Vec::with_capacity(columns.len() * rows.length as usize * channels);
     for row in rows.nearest() {
@@ -82,20 +124,14 @@ impl Passes {
     fn over(self, source: &Raster<'_>, kernel: &Kernel) -> Result<Vec<u8>> {
         use Direction::{Horizontal, Vertical};
         let exact = kernel.needs_exact(&self.columns, &self.rows);
-        let (first, mut second, along, then) = if self.vertical_first {
+        let (first, second, along, then) = if self.vertical_first {
             (self.rows, self.columns, Vertical, Horizontal)
         } else {
             (self.columns, self.rows, Horizontal, Vertical)
         };
         let across = second.reach(kernel.support);
-        let kept = across.end - across.start;
-        second.left_out = across.start;
+        let half = half(&source.part, first.length, &across, along);
         let length = first.length;
-        let (width, height) = if self.vertical_first {
-            (kept, length)
-        } else {
-            (length, kept)
-        };
         let data = Pass {
             kernel,
             direction: along,
@@ -105,8 +141,7 @@ impl Passes {
         }
         .over(source)?;
         let half = Raster {
-            width,
-            height,
+            part: half,
             channels: source.channels,
             data: &data,
         };
@@ -118,6 +153,27 @@ impl Passes {
             exact: true,
         }
         .over(&half)
+    }
+}
+
+/// What is at hand after the first pass: `length` pixels along it, and of the other direction those `across`.
+fn half(part: &Part, length: u32, across: &Range<u32>, along: Direction) -> Part {
+    let kept = across.end - across.start;
+    match along {
+        Direction::Horizontal => Part {
+            of: (length, part.of.1),
+            left: 0,
+            top: across.start,
+            width: length,
+            height: kept,
+        },
+        Direction::Vertical => Part {
+            of: (part.of.0, length),
+            left: across.start,
+            top: 0,
+            width: kept,
+            height: length,
+        },
     }
 }
 

@@ -2,10 +2,33 @@
 
 use std::ops::Range;
 
-/// Interleaved 8-bit samples, row-major; `channels` is 1 or 3.
-pub(super) struct Raster<'a> {
+/// The pixels that are at hand of a picture; both sides at least 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Part {
+    /// (width, height) of the whole picture.
+    pub(super) of: (u32, u32),
+    pub(super) left: u32,
+    pub(super) top: u32,
     pub(super) width: u32,
     pub(super) height: u32,
+}
+
+impl Part {
+    /// All of a picture of `of` (width, height).
+    pub(super) fn whole(of: (u32, u32)) -> Self {
+        Self {
+            of,
+            left: 0,
+            top: 0,
+            width: of.0,
+            height: of.1,
+        }
+    }
+}
+
+/// Interleaved 8-bit samples of `part`, row-major; `channels` is 1 or 3.
+pub(super) struct Raster<'a> {
+    pub(super) part: Part,
     pub(super) channels: usize,
     pub(super) data: &'a [u8],
 }
@@ -26,8 +49,6 @@ pub(super) struct Span {
     pub(super) resized: u64,
     pub(super) first: u64,
     pub(super) length: u32,
-    /// How many of the source's first pixels the raster at hand leaves out.
-    pub(super) left_out: u32,
 }
 
 impl Span {
@@ -37,7 +58,6 @@ impl Span {
             resized,
             first,
             length,
-            left_out: 0,
         }
     }
 

@@ -5,6 +5,7 @@
 //!   compute, without any change to the file;
 //! * [`Package`]: loads and runs what AOTInductor compiled ahead of time;
 //! * [`grad()`]: gradients with respect to what was recorded;
+//! * [`jpeg`]: libjpeg-turbo, which decodes a part of a picture;
 //! * [`Generator`]: random numbers as `torch.Generator` gives them;
 //! * the operators that torchvision's scripted detectors need (`nms`, `roi_align`), registered at the first load.
 //!
@@ -31,6 +32,7 @@ mod cuda;
 mod error;
 mod ffi;
 mod grad;
+pub mod jpeg;
 mod memory;
 mod module;
 mod package;

@@ -189,8 +189,26 @@ fn a_reduced_picture_is_placed_as_its_original() {
     let original = (1001, 501);
     let whole = super::fit(&flat(1001, 501, [7; 3]), &fit).expect("a model input");
     let reduced = flat(251, 126, [7; 3]);
-    let reduced = fit_stored(&reduced, Orientation::Upright, original, &fit).expect("a model input");
+    let reduced = stored(&reduced, Orientation::Upright);
+    let reduced = fit_stored(&reduced, original, &fit).expect("a model input");
     assert_eq!(whole, reduced);
+}
+
+fn stored(pixels: &Picture, orientation: Orientation) -> Stored<'_> {
+    let part = Part::whole((pixels.width(), pixels.height()));
+    Stored {
+        pixels,
+        part,
+        orientation,
+    }
+}
+
+fn cut(picture: &Picture, part: &Part) -> Picture {
+    let of = |length: u32| length as usize * CHANNELS;
+    let rows = picture.data().chunks_exact(of(picture.width()));
+    let rows = rows.skip(part.top as usize).take(part.height as usize);
+    let data = rows.flat_map(|row| &row[of(part.left)..of(part.left + part.width)]);
+    Picture::new(part.width, part.height, data.copied().collect()).expect("a picture")
 }
 
 /// A picture of which no two parts are alike.
@@ -226,10 +244,26 @@ proptest! {
         fit in any_fit(),
     ) {
         let orientation = Orientation::from_exif_value(exif_value);
-        let stored = uneven(width, height);
-        let upright = orientation.apply(stored.clone()).expect("a picture");
+        let pixels = uneven(width, height);
+        let upright = orientation.apply(pixels.clone()).expect("a picture");
         let original = (upright.width(), upright.height());
         let expected = super::fit(&upright, &fit).expect("a model input");
-        prop_assert_eq!(fit_stored(&stored, orientation, original, &fit), Ok(expected));
+        prop_assert_eq!(fit_stored(&stored(&pixels, orientation), original, &fit), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_needed_of_a_picture_gives_the_whole_picture_s_input(
+        (width, height) in (1_u32..200, 1_u32..200),
+        exif_value in 1_u32..=8,
+        fit in any_fit(),
+    ) {
+        let orientation = Orientation::from_exif_value(exif_value);
+        let pixels = uneven(width, height);
+        let original = orientation.upright(width, height);
+        let whole = fit_stored(&stored(&pixels, orientation), original, &fit);
+        let part = needed((width, height), orientation, original, &fit);
+        let pixels = cut(&pixels, &part);
+        let part = Stored { pixels: &pixels, part, orientation };
+        prop_assert_eq!(fit_stored(&part, original, &fit), whole);
     }
 }
