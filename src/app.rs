@@ -1,6 +1,5 @@
 //! The composition root: builds the service, serves it, drains it.
 
-use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,8 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::catalog::{Catalog, Loader, State};
 use crate::config::Settings;
@@ -17,8 +15,8 @@ use crate::engine::cores::Cores;
 use crate::error::{Error, Result};
 use crate::protocol::v1;
 use crate::service::Service;
-use crate::telemetry::Metrics;
-use crate::transport;
+use crate::telemetry::{Log, Metrics};
+use crate::transport::{self, Connections};
 
 /// A service whose models may still have to be loaded, and the protocols that speak for it.
 #[derive(Debug, Clone)]
@@ -99,15 +97,26 @@ fn loader(metrics: &Arc<Metrics>) -> Loader {
     Loader::new(Cores::of_this_machine(), observer)
 }
 
-/// Serves until SIGTERM or SIGINT, then answers what was accepted.
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// What was accepted was answered, or its time was up.
+    Drained,
+    /// A second signal would not wait.
+    AtOnce,
+}
+
+/// Serves until SIGTERM or SIGINT, then answers what was accepted. Whoever called it then leaves the process by
+/// [`exit_now`](crate::runtime::process::exit_now): passes may still be under way.
 ///
 /// # Errors
-/// [`Error::InvalidSettings`] when the address cannot be bound or the folder not be read; [`Error::NotReady`]
-/// when requests were still under way at the end of the drain time.
-pub async fn serve(settings: Settings) -> Result<()> {
+/// [`Error::InvalidSettings`] when the address cannot be bound or the folder not be read.
+pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
+    let mut signals = Signals::new()?;
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
     let address = SocketAddr::new(settings.host, settings.port);
     let server = Server::new(&settings)?;
+    server.service().metrics().count_dropped_lines(log.dropped());
     let listener = TcpListener::bind(address).await.map_err(|e| {
         Error::InvalidSettings(format!(
             "cannot listen on {address}: {e}; give another --host or --port"
@@ -120,33 +129,33 @@ pub async fn serve(settings: Settings) -> Result<()> {
     tracing::info!(%address, "listening");
     let (service, router) = (server.service().clone(), server.router());
     tokio::spawn(load(server));
-    let (signalled, is_signalled) = oneshot::channel();
-    let shutdown = async move {
-        termination().await;
-        tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "shutting down");
-        signalled.send(()).unwrap_or_default();
-    };
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(shutdown)
-        .into_future();
-    tokio::pin!(serving);
+    let connections = Connections::new(&settings);
     tokio::select! {
-        ended = &mut serving => return ended.map_err(|e| Error::Internal(e.to_string())),
-        _ = is_signalled => service.drain(),
+        () = connections.accept(&listener, router) => {}
+        () = signals.next() => {}
     }
-    // The listener is closed: a client that connects now is refused. Connections that are open finish what they asked.
-    let drained = tokio::time::timeout(drain_timeout, serving).await;
+    tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "shutting down");
+    // A client that connects now is refused. Connections that are open finish what they asked.
+    drop(listener);
+    service.drain();
+    tokio::select! {
+        () = drain(&connections, service, drain_timeout) => Ok(Ended::Drained),
+        () = signals.next() => Ok(Ended::AtOnce),
+    }
+}
+
+/// Lets everything that was accepted be answered, and the workers end.
+async fn drain(connections: &Connections, service: Service, within: Duration) {
+    /// How long idle workers take to end. A pass or a load that goes on longer is left behind.
+    const WORKERS: Duration = Duration::from_millis(500);
+    match connections.drain(within).await {
+        0 => tracing::info!("every request was answered"),
+        cut_off => tracing::warn!(cut_off, "requests were still under way when the drain time ended"),
+    }
     // It waits for the workers, so it is not for a thread that answers requests.
     let closing = tokio::task::spawn_blocking(move || service.catalog().shut_down());
-    closing.await.map_err(|e| Error::Internal(e.to_string()))?;
-    match drained {
-        Ok(_) => {
-            tracing::info!("every request was answered");
-            Ok(())
-        }
-        Err(_) => Err(Error::NotReady(
-            "requests were still under way when the drain time ended".into(),
-        )),
+    if tokio::time::timeout(WORKERS, closing).await.is_err() {
+        tracing::info!("a pass or a load was still under way");
     }
 }
 
@@ -169,15 +178,25 @@ fn write_port(file: &Path, port: u16) -> Result<()> {
         .map_err(|e| Error::InvalidSettings(format!("--port-file {}: {e}", file.display())))
 }
 
-async fn termination() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        // Without handlers the signals end the process, which is the best that is left.
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that end a server; they are waited for from the start, so that none is lost.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|e| Error::Internal(format!("signals: {e}")));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// The largest `max_images` that can be set.
+pub const MOST_IMAGES: usize = 1024;
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
@@ -37,16 +40,39 @@ pub struct Settings {
     pub port_file: Option<PathBuf>,
     /// Bytes of a body at most, in MiB.
     pub max_body_mb: u64,
-    /// Bytes of all bodies that are being read at one time, in MiB.
+    /// Bytes of all bodies at one time, in MiB; one client may take half of them.
     pub max_inflight_mb: u64,
+    /// Bytes that all large pictures take together while they are decoded, in MiB; one may take all of them. Pictures of
+    /// less than 5 million pixels have 24 MiB a thread beside that.
+    pub max_decode_mb: u64,
+    /// Bytes of all answers, and of the pictures that are kept to be drawn on, until their clients have them, in MiB.
+    pub max_answers_mb: u64,
     /// Pixels of an image at most, in millions.
     pub max_image_mpx: u64,
     /// Images in one request at most.
     pub max_images: usize,
+    /// Saliency maps in one request at most, of all images, targets and layers.
+    pub max_maps: usize,
+    /// Passes through a model for one explanation request at most, forward and backward.
+    pub max_passes: usize,
+    /// Connections at one time at most; never more than the limit of open files leaves room for.
+    pub max_connections: usize,
+    /// How long the head of a request may take to arrive.
+    pub header_timeout_s: u64,
+    /// How long a connection may be without a request.
+    pub idle_timeout_s: u64,
     /// How long a body may take to arrive.
     pub body_timeout_s: u64,
-    /// How long a request may take when it does not say so itself; 0 for ever.
+    /// How long a client may send nothing of a body, or take nothing of an answer.
+    pub stall_timeout_s: u64,
+    /// What a client must send or take in a second, on average and beyond that time, in KiB.
+    pub min_rate_kb: u64,
+    /// How long a request may take when it does not say so itself; 0 for as long as any may.
     pub request_timeout_ms: u64,
+    /// How long any request may take.
+    pub max_request_timeout_ms: u64,
+    /// A server with a pass that takes longer than this is not ready.
+    pub max_pass_s: u64,
     /// How long requests under way may take after SIGTERM.
     pub drain_timeout_s: u64,
     /// Threads that decode images; 0 for one a core.
@@ -67,11 +93,22 @@ impl Default for Settings {
             port: 8080,
             port_file: None,
             max_body_mb: 32,
-            max_inflight_mb: 512,
+            max_inflight_mb: 128,
+            max_decode_mb: 192,
+            max_answers_mb: 144,
             max_image_mpx: 64,
             max_images: 32,
+            max_maps: 64,
+            max_passes: 100_000,
+            max_connections: 1024,
+            header_timeout_s: 10,
+            idle_timeout_s: 75,
             body_timeout_s: 30,
+            stall_timeout_s: 10,
+            min_rate_kb: 64,
             request_timeout_ms: 60_000,
+            max_request_timeout_ms: 600_000,
+            max_pass_s: 120,
             drain_timeout_s: 30,
             decode_threads: 0,
             cors_origins: Vec::new(),
@@ -108,10 +145,18 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_body_mb: Option<u64>,
-    /// Bytes of all bodies that are being read at one time, in MiB [default: 512]
+    /// Bytes of all bodies at one time, in MiB; one client may take half of them [default: 128]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_inflight_mb: Option<u64>,
+    /// Bytes that all large pictures take together while they are decoded, in MiB [default: 192]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_decode_mb: Option<u64>,
+    /// Bytes of all answers, and of the pictures that are kept to be drawn on, in MiB [default: 144]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_answers_mb: Option<u64>,
     /// Pixels of an image at most, in millions [default: 64]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,14 +165,50 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_images: Option<usize>,
+    /// Saliency maps in one request at most, of all images, targets and layers [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_maps: Option<usize>,
+    /// Passes through a model for one explanation request at most [default: 100000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_passes: Option<usize>,
+    /// Connections at one time at most [default: 1024]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
+    /// How long the head of a request may take to arrive, in seconds [default: 10]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_timeout_s: Option<u64>,
+    /// How long a connection may be without a request, in seconds [default: 75]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_s: Option<u64>,
+    /// How long a client may send nothing of a body, or take nothing of an answer, in seconds [default: 10]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_timeout_s: Option<u64>,
+    /// What a client must send or take in a second, on average and beyond that time, in KiB [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_rate_kb: Option<u64>,
     /// How long a body may take to arrive, in seconds [default: 30]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub body_timeout_s: Option<u64>,
-    /// How long a request may take when it does not say so itself, 0 for ever [default: 60000]
+    /// How long a request may take when it does not say so itself, 0 for as long as any may [default: 60000]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_timeout_ms: Option<u64>,
+    /// How long any request may take [default: 600000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_request_timeout_ms: Option<u64>,
+    /// A server with a pass that takes longer than this, in seconds, is not ready [default: 120]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pass_s: Option<u64>,
     /// How long requests under way may take after SIGTERM, in seconds [default: 30]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -174,7 +255,16 @@ impl Settings {
             ("max_body_mb", self.max_body_mb),
             ("max_image_mpx", self.max_image_mpx),
             ("max_images", self.max_images as u64),
+            ("max_request_timeout_ms", self.max_request_timeout_ms),
+            ("max_pass_s", self.max_pass_s),
+            ("max_maps", self.max_maps as u64),
+            ("max_passes", self.max_passes as u64),
+            ("max_connections", self.max_connections as u64),
+            ("header_timeout_s", self.header_timeout_s),
+            ("idle_timeout_s", self.idle_timeout_s),
             ("body_timeout_s", self.body_timeout_s),
+            ("stall_timeout_s", self.stall_timeout_s),
+            ("min_rate_kb", self.min_rate_kb),
         ];
         for (key, value) in positive {
             if value == 0 {
@@ -183,11 +273,29 @@ impl Settings {
                 )));
             }
         }
-        if self.max_inflight_mb < self.max_body_mb || self.max_inflight_mb > 1 << 20 {
-            let (found, least) = (self.max_inflight_mb, self.max_body_mb);
+        if self.max_images > MOST_IMAGES {
+            let found = self.max_images;
             return Err(Error::InvalidSettings(format!(
-                "max_inflight_mb: found {found}, expected from max_body_mb ({least}) to 1048576"
+                "max_images: found {found}, expected at most {MOST_IMAGES}"
             )));
+        }
+        let twice = self.max_body_mb.saturating_mul(2);
+        let memory = [
+            (
+                "max_inflight_mb",
+                self.max_inflight_mb,
+                twice,
+                "twice max_body_mb",
+            ),
+            ("max_decode_mb", self.max_decode_mb, 16, "enough for a picture"),
+            ("max_answers_mb", self.max_answers_mb, 16, "enough for an answer"),
+        ];
+        for (key, found, least, why) in memory {
+            if !(least..=1 << 20).contains(&found) {
+                return Err(Error::InvalidSettings(format!(
+                    "{key}: found {found}, expected from {least} ({why}) to 1048576"
+                )));
+            }
         }
         for origin in &self.cors_origins {
             if origin != "*" && !origin.contains("://") {
@@ -255,7 +363,10 @@ mod tests {
             ("prot = 1", "prot"),
             ("port = \"x\"", "port"),
             ("max_images = 0", "max_images: found 0"),
-            ("max_body_mb = 1000", "max_inflight_mb"),
+            (
+                "max_body_mb = 65",
+                "max_inflight_mb: found 128, expected from 130",
+            ),
             ("cors_origins = [\"example.org\"]", "https://example.org"),
         ] {
             let (_dir, flags) = with_file(text);

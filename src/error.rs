@@ -1,6 +1,7 @@
 //! The one error type of the server. Each variant is a promise to clients: its [`Error::code`] is stable,
 //! its message names what was wrong and how to mend it. How a code becomes an HTTP status is `http`'s business.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Result with the crate's [`Error`].
@@ -21,6 +22,9 @@ pub enum Error {
     /// The header of the image claims more pixels, or more memory, than the limits allow.
     #[error("{0}")]
     ImageTooLarge(String),
+    /// The answer would take more memory than the limit.
+    #[error("{0}")]
+    AnswerTooLarge(String),
     /// The body is longer than the limit.
     #[error("{0}")]
     BodyTooLarge(String),
@@ -93,6 +97,16 @@ pub enum Error {
     InvalidSettings(String),
 }
 
+/// The beginning of a text of unknown length, for a message.
+#[must_use]
+pub fn excerpt(text: &str) -> Cow<'_, str> {
+    const MOST: usize = 100;
+    match text.char_indices().nth(MOST) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}… ({} bytes)", &text[..end], text.len())),
+    }
+}
+
 impl Error {
     /// The stable, machine-readable name of this failure.
     #[must_use]
@@ -102,6 +116,7 @@ impl Error {
             Self::InvalidImage(_) => "invalid_image",
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::ImageTooLarge(_) => "image_too_large",
+            Self::AnswerTooLarge(_) => "answer_too_large",
             Self::BodyTooLarge(_) => "body_too_large",
             Self::InvalidBody(_) => "invalid_body",
             Self::InvalidParameter { .. } => "invalid_parameter",

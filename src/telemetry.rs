@@ -1,7 +1,9 @@
-//! Logs, and the names, units and buckets of the metrics.
+//! The names, units and buckets of the metrics.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+mod log;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,29 +13,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use tracing_subscriber::EnvFilter;
 
-use crate::config::LogFormat;
+pub use log::{Log, start_logging};
+
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
-
-/// Starts logging to standard error.
-///
-/// # Errors
-/// [`Error::InvalidSettings`] when `filter` is no filter.
-pub fn start_logging(filter: &str, format: LogFormat) -> Result<()> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        // Colours are for people: a file or a log collector gets none.
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Json => subscriber.json().flatten_event(true).try_init(),
-        LogFormat::Text => subscriber.try_init(),
-    };
-    started.map_err(|e| Error::InvalidSettings(format!("log: {e}")))
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
@@ -76,7 +60,6 @@ fn family<L: Clone + std::hash::Hash + Eq>(make: fn() -> Histogram) -> Durations
 }
 
 /// Every metric of one server.
-#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
@@ -91,6 +74,17 @@ pub struct Metrics {
     rejected: Family<QueueLabels, Counter>,
     expired: Family<QueueLabels, Counter>,
     cancelled: Family<QueueLabels, Counter>,
+    dropped_lines: Counter,
+    log: OnceLock<DroppedLines>,
+}
+
+/// Asks the log how many lines it dropped so far.
+type DroppedLines = Box<dyn Fn() -> u64 + Send + Sync>;
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
 }
 
 impl Metrics {
@@ -111,6 +105,8 @@ impl Metrics {
             rejected: Family::default(),
             expired: Family::default(),
             cancelled: Family::default(),
+            dropped_lines: Counter::default(),
+            log: OnceLock::new(),
         };
         metrics.register();
         metrics
@@ -170,6 +166,11 @@ impl Metrics {
             "Images whose client left in the queue; not computed",
             self.cancelled.clone(),
         );
+        r.register(
+            "log_lines_dropped",
+            "Lines that the log dropped because nobody took them",
+            self.dropped_lines.clone(),
+        );
     }
 
     /// The OpenMetrics text of all metrics.
@@ -177,9 +178,18 @@ impl Metrics {
     /// # Errors
     /// [`Error::InferenceFailed`] never in practice: writing to a string does not fail.
     pub fn text(&self) -> Result<String> {
+        if let Some(dropped) = self.log.get() {
+            self.dropped_lines.inner().fetch_max(dropped(), Ordering::Relaxed);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry).map_err(|e| Error::InferenceFailed(e.to_string()))?;
         Ok(text)
+    }
+
+    /// From now on the lines are counted that the log of this process drops.
+    pub fn count_dropped_lines(&self, dropped: impl Fn() -> u64 + Send + Sync + 'static) {
+        // A process has one log.
+        drop(self.log.set(Box::new(dropped)));
     }
 
     /// One request was answered.

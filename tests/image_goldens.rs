@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use lucarne::error::Error;
 use lucarne::image::{
-    Color, Decoding, Fit, Interpolation, Limits, Picture, ResizeMode, decode, fit, model_input,
+    Color, Decoding, Fit, Interpolation, Limits, Memory, Picture, ResizeMode, decode, fit, model_input,
     picture_and_model_input,
 };
 use serde::Deserialize;
@@ -267,18 +267,18 @@ fn limits_hold_for_every_format() {
         for limits in [
             Limits {
                 max_side: 60,
-                ..loose
+                ..loose.clone()
             },
             Limits {
                 max_pixels: 1000,
-                ..loose
+                ..loose.clone()
             },
             Limits {
-                max_decoded_bytes: 3000,
-                ..loose
+                memory: Memory::new(3000),
+                ..loose.clone()
             },
         ] {
-            let refused = tight(limits)(name);
+            let refused = tight(limits.clone())(name);
             assert!(
                 matches!(refused, Err(Error::ImageTooLarge(_))),
                 "{name} at {limits:?}: {refused:?}"

@@ -58,6 +58,11 @@ impl Loader {
         }
     }
 
+    /// The cores that its models share.
+    pub(super) fn cores(&self) -> &Cores {
+        &self.cores
+    }
+
     /// The same with other formats.
     #[must_use]
     pub fn with_formats(self, formats: Arc<dyn Formats>) -> Self {
@@ -296,7 +301,18 @@ fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> 
     };
     // A version may bring labels of its own.
     let own = version.file.with_file_name(name);
-    Labels::read(&if own.is_file() { own } else { dir.join(name) })
+    let file = if own.is_file() { own } else { dir.join(name) };
+    // They are published, so a link that leads out of the folder would publish any file.
+    let real = |path: &Path| path.canonicalize().ok();
+    if let (Some(real_file), Some(folder)) = (real(&file), real(dir))
+        && !real_file.starts_with(&folder)
+    {
+        return Err(Error::model(format!(
+            "{}: output.labels: the file lies outside of the model's folder; copy it into it",
+            file.display()
+        )));
+    }
+    Labels::read(&file)
 }
 
 /// Says which file an error is about, and makes every failure to load one of the model's.

@@ -119,7 +119,10 @@ impl Model {
     /// What is wrong with a device that it computes on, if anything is.
     #[must_use]
     pub fn health(&self) -> Option<Error> {
-        self.predict.engine().health().or_else(|| self.explain.health())
+        // An explanation that was too large says nothing of predictions.
+        let of_explanations = self.explain.health();
+        let lost = of_explanations.filter(|error| matches!(error, Error::DeviceLost(_)));
+        self.predict.engine().health().or(lost)
     }
 
     /// No more admissions; what was admitted is still answered.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use super::entry::{Entry, State};
 use super::loader::Loader;
@@ -172,6 +173,12 @@ impl Catalog {
         Err(Error::ModelNotFound(format!(
             "no model `{name}`; {hint}; GET /v1/models lists all"
         )))
+    }
+
+    /// How long the oldest pass has taken that has not ended, of any model.
+    #[must_use]
+    pub fn longest_pass(&self) -> Duration {
+        self.loader.cores().longest()
     }
 
     /// Whether every required model answers.

@@ -6,19 +6,20 @@ mod local;
 mod output;
 mod tune;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::app;
+use crate::app::{self, Ended};
 use crate::catalog::{Loader, check};
 use crate::config::{Flags, LogFormat, Settings};
 use crate::engine::cores::Cores;
 use crate::engine::observer::Silent;
 use crate::error::{Error, Result};
 use crate::protocol::v1;
-use crate::runtime::process::configure_process;
+use crate::runtime::process::{configure_process, exit_now};
 use crate::telemetry::start_logging;
 use output::{print, runtime};
 
@@ -65,34 +66,54 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(flags) => serve(&flags),
-        Command::Check { dir } => quietly().and_then(|()| check_folder(&dir)),
-        Command::Inspect { file } => quietly().and_then(|()| inspect::inspect(&file)),
-        Command::Tune(tune) => quietly().and_then(|()| tune.run()),
-        Command::Predict(predict) => quietly().and_then(|()| predict.run()),
-        Command::Explain(explain) => quietly().and_then(|()| explain.run()),
+        Command::Check { dir } => quietly(|| check_folder(&dir)),
+        Command::Inspect { file } => quietly(|| inspect::inspect(&file)),
+        Command::Tune(tune) => quietly(|| tune.run()),
+        Command::Predict(predict) => quietly(|| predict.run()),
+        Command::Explain(explain) => quietly(|| explain.run()),
         Command::Openapi => openapi(),
         Command::Healthcheck { url } => healthcheck::ask(&url),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lucarne: {}: {error}", error.code());
+            complain(&error);
             ExitCode::FAILURE
         }
     }
 }
 
-/// For commands that are not the server: only what went wrong is logged.
-fn quietly() -> Result<()> {
-    configure_process();
-    start_logging("error", LogFormat::Text)
+/// Says what went wrong, if anybody reads it.
+fn complain(error: &Error) {
+    drop(writeln!(std::io::stderr(), "lucarne: {}: {error}", error.code()));
 }
 
+/// For commands that are not the server: only what went wrong is logged.
+fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
+    configure_process();
+    let log = start_logging("error", LogFormat::Text)?;
+    let outcome = command();
+    log.close();
+    outcome
+}
+
+/// Serves until a signal, and ends the process.
 fn serve(flags: &Flags) -> Result<()> {
     let settings = Settings::read(flags)?;
-    start_logging(&settings.log, settings.log_format)?;
+    let log = start_logging(&settings.log, settings.log_format)?;
     configure_process();
-    runtime()?.block_on(app::serve(settings))
+    // It is not dropped: that would wait for what the end of the process need not wait for.
+    let runtime = runtime()?;
+    let ended = runtime.block_on(app::serve(settings, &log));
+    log.close();
+    match ended {
+        Ok(Ended::Drained) => exit_now(0),
+        Ok(Ended::AtOnce) => exit_now(1),
+        Err(error) => {
+            complain(&error);
+            exit_now(1)
+        }
+    }
 }
 
 fn check_folder(dir: &std::path::Path) -> Result<()> {

@@ -6,9 +6,10 @@
 //! explanation delays a prediction by at most the one pass that is already running; an explanation that was
 //! overtaken [`PATIENCE`] times goes first, so that it ends at all under full load.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How many predictions may overtake a waiting explanation.
 pub const PATIENCE: usize = 4;
@@ -29,6 +30,8 @@ struct State {
     overtaken: usize,
     predict: VecDeque<(u64, usize)>,
     explain: VecDeque<(u64, usize)>,
+    /// Since when each permit is held.
+    held: BTreeMap<u64, Instant>,
 }
 
 impl State {
@@ -39,6 +42,7 @@ impl State {
             overtaken: 0,
             predict: VecDeque::new(),
             explain: VecDeque::new(),
+            held: BTreeMap::new(),
         }
     }
 
@@ -119,6 +123,13 @@ impl Cores {
         self.count - self.lock().free
     }
 
+    /// How long the oldest permit has been held: how long a pass has taken that has not ended.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        let oldest = self.lock().held.values().min().copied();
+        oldest.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
     /// How many wait for a permit now.
     #[must_use]
     pub fn waiting(&self) -> usize {
@@ -135,20 +146,24 @@ impl Cores {
     /// a thread that only hands work to a GPU, is granted at once.
     pub fn acquire(&self, class: Class, count: usize) -> CorePermit<'_> {
         let count = count.min(self.count);
-        if count == 0 {
-            return CorePermit { cores: self, count };
-        }
         let mut state = self.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.queue(class).push_back((ticket, count));
-        while !state.grant(class, ticket) {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if count > 0 {
+            state.queue(class).push_back((ticket, count));
+            while !state.grant(class, ticket) {
+                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
         }
+        state.held.insert(ticket, Instant::now());
         drop(state);
         // Cores may be left over for the one behind.
         self.changed.notify_all();
-        CorePermit { cores: self, count }
+        CorePermit {
+            cores: self,
+            count,
+            ticket,
+        }
     }
 }
 
@@ -157,6 +172,7 @@ impl Cores {
 pub struct CorePermit<'a> {
     cores: &'a Cores,
     count: usize,
+    ticket: u64,
 }
 
 impl CorePermit<'_> {
@@ -169,10 +185,11 @@ impl CorePermit<'_> {
 
 impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
-        if self.count > 0 {
-            self.cores.lock().free += self.count;
-            self.cores.changed.notify_all();
-        }
+        let mut state = self.cores.lock();
+        state.free += self.count;
+        state.held.remove(&self.ticket);
+        drop(state);
+        self.cores.changed.notify_all();
     }
 }
 
@@ -255,5 +272,17 @@ mod tests {
         let all = cores.acquire(Class::Explain, 5);
         assert_eq!(all.count(), 1, "at most all cores");
         assert_eq!(cores.acquire(Class::Predict, 0).count(), 0);
+    }
+
+    #[test]
+    fn a_pass_that_does_not_end_is_seen() {
+        let cores = Cores::new(NonZeroUsize::MIN);
+        assert_eq!(cores.longest(), Duration::ZERO);
+        let held = cores.acquire(Class::Predict, 1);
+        std::thread::sleep(Duration::from_millis(5));
+        drop(cores.acquire(Class::Predict, 0));
+        assert!(cores.longest() >= Duration::from_millis(5));
+        drop(held);
+        assert_eq!(cores.longest(), Duration::ZERO);
     }
 }

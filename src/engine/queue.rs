@@ -14,6 +14,9 @@ use super::observer::Observer;
 use super::ticket::Work;
 use crate::error::{Error, Result};
 
+/// How long a device that was full counts as full.
+const FULL_FOR: Duration = Duration::from_secs(30);
+
 struct State<W> {
     batcher: Batcher<W>,
     closed: bool,
@@ -21,8 +24,9 @@ struct State<W> {
     workers: usize,
     /// Numbers of those that sleep until their bell rings; the one that was busy last is at the end.
     asleep: Vec<usize>,
-    /// What is wrong with a device: for good when a worker lost it, until the next batch when it was full.
-    health: Option<Error>,
+    /// What is wrong with a device, and since when: for good when a worker lost it; when it was full, until the next batch or
+    /// until [`FULL_FOR`] has passed. Who takes the server out of service then sends no batch that would show it well.
+    health: Option<(Error, Instant)>,
     /// Moving average of what one batch costs, for Retry-After.
     batch_cost: Duration,
 }
@@ -91,7 +95,8 @@ impl<W: Work> Places<W> {
 impl<W> State<W> {
     /// The failure of every device, if there is none left.
     fn lost(&self) -> Option<Error> {
-        self.health.clone().filter(|_| self.workers == 0)
+        let (error, _) = self.health.as_ref().filter(|_| self.workers == 0)?;
+        Some(error.clone())
     }
 }
 
@@ -267,7 +272,10 @@ impl<W: Work> Queue<W> {
 
     /// What is wrong with a device of this queue's workers.
     pub(super) fn health(&self) -> Option<Error> {
-        self.lock().health.clone()
+        let state = self.lock();
+        let (error, since) = state.health.as_ref()?;
+        let is_lost = matches!(error, Error::DeviceLost(_));
+        (is_lost || since.elapsed() < FULL_FOR).then(|| error.clone())
     }
 
     /// Remembers that the device of one worker was lost. When it was the last, those who wait are answered, and nobody
@@ -275,7 +283,7 @@ impl<W: Work> Queue<W> {
     pub(super) fn lose(&self, error: &Error) {
         let mut state = self.lock();
         state.workers = state.workers.saturating_sub(1);
-        state.health = Some(error.clone());
+        state.health = Some((error.clone(), Instant::now()));
         let stranded = if state.workers == 0 {
             state.batcher.take_all()
         } else {
@@ -300,8 +308,8 @@ impl<W: Work> Queue<W> {
     /// Remembers what a batch cost, and whether its device was full even for one.
     pub(super) fn learn(&self, cost: Duration, full: Option<Error>) {
         let mut state = self.lock();
-        if !matches!(state.health, Some(Error::DeviceLost(_))) {
-            state.health = full;
+        if !matches!(state.health, Some((Error::DeviceLost(_), _))) {
+            state.health = full.map(|error| (error, Instant::now()));
         }
         state.batch_cost = if state.batch_cost.is_zero() {
             cost

@@ -108,6 +108,7 @@ impl Explainer {
             input: self.spec.batch(&[&item.input], self.origin.device)?,
             placement: item.input.placement,
             ask: &item.options,
+            most_maps: item.most_maps,
             pace: self.pace(context, item.options.budget),
         };
         let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));

@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::colormap::Colormap;
+use super::layers::paths;
 use super::map::{Normalize, Resolution};
 use super::method::Method;
 use super::options::{Channels, Options, Render, Smooth};
@@ -134,8 +135,7 @@ pub(super) static LAYER: Parameter = text(
      own, else the last with a map.",
     Some("features.18"),
     |options, text| {
-        let paths = text.split(',').map(str::trim).filter(|path| !path.is_empty());
-        options.layers = paths.map(str::to_owned).collect();
+        options.layers = paths(text)?;
         Ok(())
     },
 );

@@ -4,7 +4,7 @@
 use tch::Tensor;
 
 use super::options::Sides;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// A layer with a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,6 +104,24 @@ impl Layers {
             .collect();
         names.join(", ")
     }
+}
+
+/// Layers that one request may look at.
+const MOST_PATHS: usize = 16;
+
+/// The paths in a text that has commas between them, each once.
+pub(super) fn paths(text: &str) -> std::result::Result<Vec<String>, String> {
+    let mut paths: Vec<String> = Vec::new();
+    for path in text.split(',').map(str::trim).filter(|path| !path.is_empty()) {
+        if paths.iter().any(|known| known == path) {
+            return Err(format!("names `{}` more than once", excerpt(path)));
+        }
+        if paths.len() == MOST_PATHS {
+            return Err(format!("names more than {MOST_PATHS} layers"));
+        }
+        paths.push(path.to_owned());
+    }
+    Ok(paths)
 }
 
 fn misfit(layer: &LayerMap) -> Error {

@@ -5,7 +5,7 @@ use super::explanation::Explanation;
 use super::map::Map;
 use super::options::{Render, View};
 use crate::error::Result;
-use crate::image::{Annotation, Picture, Placement, Rect, annotate, grid, tint};
+use crate::image::{Annotation, Picture, Placement, Rect, annotate, grid, mix};
 
 /// Attributions to single pixels have a few extreme values that would leave the rest without colour: heat is scaled by
 /// the magnitude that this part of the values does not exceed.
@@ -23,10 +23,10 @@ pub fn show(
 ) -> Result<Picture> {
     let shown =
         |explanation: &&Explanation| one(picture, explanation.signed, &explanation.map, placement, view);
-    let pictures = explanations.iter().map(shown).collect::<Result<Vec<_>>>()?;
-    if let [only] = &pictures[..] {
-        return Ok(only.clone());
+    if let [only] = explanations {
+        return shown(only);
     }
+    let pictures = explanations.iter().map(shown).collect::<Result<Vec<_>>>()?;
     let labelled = pictures.iter().zip(explanations).map(|(picture, explanation)| {
         let label = explanation.target.to_string();
         annotate(picture, &[title(picture, label)])
@@ -81,21 +81,40 @@ fn overlay(
         Colormap::Turbo
     });
     let spread = spread(&map, signed);
-    let heat = placement.project(&spread, map.shape[0], map.shape[1], UNSEEN);
     let table: Vec<[u8; 3]> = (0..=255u8)
         .map(|v| colormap.color(f32::from(v) / 255.0))
         .collect();
     // White at zero would wash the picture out: where a signed map says little, the picture shows.
     let fades = signed && view.colormap.is_none() && view.render != Render::Heat;
-    tint(picture, |index| {
-        let value = heat[index];
+    let tint = |value: f32| {
         let alpha = if fades {
             (2.0 * view.alpha * (2.0 * value - 1.0).abs()).min(1.0)
         } else {
             view.alpha
         };
         (value >= 0.0).then(|| (table[usize::from((value.min(1.0) * 255.0).round() as u8)], alpha))
-    })
+    };
+    let mut data = picture.data().to_vec();
+    let mut rows = data.chunks_exact_mut(picture.width() as usize * 3);
+    placement.project_rows(&spread, (map.shape[0], map.shape[1]), UNSEEN, |heat| {
+        let row = rows.next().unwrap_or_default();
+        for (pixel, value) in row.chunks_exact_mut(3).zip(heat) {
+            mix(pixel, tint(*value));
+        }
+    });
+    Picture::new(picture.width(), picture.height(), data)
+}
+
+/// Bytes that a picture of so many pixels under so many maps takes while it is drawn and compressed.
+#[must_use]
+pub fn cost(pixels: u64, maps: u64, view: View) -> u64 {
+    const RGB: u64 = 3;
+    let beside = if view.render == Render::SideBySide { 3 } else { 0 };
+    // Several are drawn, get their titles, and go into a grid.
+    let of_each = if maps == 1 { 2 + beside } else { 4 + beside };
+    pixels
+        .saturating_mul(RGB)
+        .saturating_mul(maps.saturating_mul(of_each))
 }
 
 /// The map spread to 0..=1: a signed one with zero at 0.5; all alike when it has no spread or is not finite.

@@ -11,7 +11,7 @@ use super::layers::{LayerMap, Layers};
 use super::objective::{self, Objective, Resolved, Untouched};
 use super::options::Options;
 use super::pace::Pace;
-use super::target::ResolvedTarget;
+use super::target::{ResolvedTarget, refused};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::Result;
@@ -67,6 +67,7 @@ pub(super) struct Sample<'a> {
     pub(super) input: Tensor,
     pub(super) placement: Placement,
     pub(super) ask: &'a Options,
+    pub(super) most_maps: usize,
     pub(super) pace: Pace<'a>,
 }
 
@@ -149,7 +150,15 @@ impl Sample<'_> {
             input: &self.input,
             placement: &self.placement,
         };
-        objective::resolve(&untouched, &self.ask.target, output)
+        let resolved = objective::resolve(&untouched, &self.ask.target, output)?;
+        let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));
+        if targets * layers > self.most_maps {
+            let most = self.most_maps;
+            return Err(refused(format!(
+                "means {targets} things, each at {layers} layers; a request gets at most {most} maps (max_maps)"
+            )));
+        }
+        Ok(resolved)
     }
 
     /// A pass of the module that predicts; without gradients.

@@ -16,6 +16,8 @@ pub struct Item {
     pub input: ModelInput,
     /// What was asked for.
     pub options: Options,
+    /// How many maps there may be, of all targets and layers.
+    pub most_maps: usize,
 }
 
 /// Asks what of the model can be explained.

@@ -60,14 +60,19 @@ pub fn annotate(picture: &Picture, annotations: &[Annotation]) -> Result<Picture
 pub fn tint(picture: &Picture, tint: impl Fn(usize) -> Option<([u8; 3], f32)>) -> Result<Picture> {
     let mut data = picture.data().to_vec();
     for (index, pixel) in data.chunks_exact_mut(3).enumerate() {
-        if let Some((color, alpha)) = tint(index) {
-            for (channel, warm) in pixel.iter_mut().zip(color) {
-                let mixed = f32::from(*channel) * (1.0 - alpha) + f32::from(warm) * alpha;
-                *channel = mixed.round() as u8;
-            }
-        }
+        mix(pixel, tint(index));
     }
     Picture::new(picture.width(), picture.height(), data)
+}
+
+/// Lays `tint` over a pixel, if it has a colour: so much of it, 0 to 1.
+pub fn mix(pixel: &mut [u8], tint: Option<([u8; 3], f32)>) {
+    if let Some((color, alpha)) = tint {
+        for (channel, warm) in pixel.iter_mut().zip(color) {
+            let mixed = f32::from(*channel) * (1.0 - alpha) + f32::from(warm) * alpha;
+            *channel = mixed.round() as u8;
+        }
+    }
 }
 
 /// Pictures of one size in rows of `columns`, with a gap of two white pixels.

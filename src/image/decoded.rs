@@ -1,6 +1,7 @@
 //! What a decoder answers.
 
 use super::fit::{self, Stored};
+use super::memory::Taken;
 use super::orientation::Orientation;
 use super::picture::Picture;
 use super::span::Part;
@@ -17,6 +18,8 @@ pub(super) struct Decoded {
     pub(super) original: (u32, u32),
     /// Whether the format can be decoded smaller than it is.
     pub(super) reducible: bool,
+    /// The memory that it takes.
+    pub(super) taken: Taken,
 }
 
 impl Decoded {
@@ -32,6 +35,8 @@ impl Decoded {
 
     /// The picture as a viewer shows it, of which all was decoded.
     pub(super) fn upright(self) -> Result<Picture> {
-        self.orientation.apply(self.stored)
+        let upright = self.orientation.apply(self.stored);
+        drop(self.taken);
+        upright
     }
 }

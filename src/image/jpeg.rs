@@ -10,7 +10,6 @@ use torch_bridge::jpeg::{Fault, Jpeg, Region, Samples};
 use super::decoded::Decoded;
 use super::jpeg_header::{Header, invalid};
 use super::limits::Limits;
-use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
 use super::span::Part;
 use super::wanted::Wanted;
@@ -30,12 +29,14 @@ const HARMLESS: [&str; 5] = [
 pub(super) fn decode(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<Decoded> {
     let header = Header::read(bytes)?;
     let orientation = header.orientation();
-    let cost = bytes_per_pixel(&header, orientation);
+    let turned = matches!(wanted, Wanted::Picture) && orientation.moves_pixels();
+    let cost = bytes_per_pixel(&header, turned);
     limits.check(header.frame.width, header.frame.height, cost)?;
     if !header.is_ended() {
         return Err(invalid("it is truncated: its end-of-image marker is missing"));
     }
     let original = orientation.upright(header.frame.width, header.frame.height);
+    let taken = limits.admit(header.frame.width, header.frame.height, cost)?;
     let tidied;
     let jpeg = match Jpeg::open(bytes, max_scans(&header)) {
         // A warning in the header would hide whether the pixels are good, so such a header is tidied first.
@@ -59,20 +60,21 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Resul
         orientation,
         original,
         reducible: true,
+        taken,
     })
 }
 
 /// How many scans a progressive file may have. Encoders write ten or so; each costs a pass over all coefficients, so
 /// that a small file of thousands would keep a core busy for minutes. The larger the picture, the fewer.
 fn max_scans(header: &Header<'_>) -> u32 {
-    const PIXELS_OF_ALL_SCANS: u32 = 1 << 30;
+    const PIXELS_OF_ALL_SCANS: u32 = 1 << 28;
     let pixels = header.frame.width.saturating_mul(header.frame.height).max(1);
     (PIXELS_OF_ALL_SCANS / pixels).clamp(20, 64)
 }
 
 /// What decoding holds at once, a pixel: the output, and 16-bit coefficients where a file is progressive (chroma
 /// counted as if it were not subsampled).
-fn bytes_per_pixel(header: &Header<'_>, orientation: Orientation) -> u64 {
+fn bytes_per_pixel(header: &Header<'_>, turned: bool) -> u64 {
     let components = u64::from(header.frame.components);
     let coefficients = if header.frame.progressive {
         2 * components
@@ -80,11 +82,7 @@ fn bytes_per_pixel(header: &Header<'_>, orientation: Orientation) -> u64 {
         0
     };
     let cmyk = if components == 4 { 4 } else { 0 };
-    let turned = if orientation.moves_pixels() {
-        CHANNELS as u64
-    } else {
-        0
-    };
+    let turned = if turned { CHANNELS as u64 } else { 0 };
     CHANNELS as u64 + coefficients + cmyk + turned
 }
 

@@ -1,18 +1,21 @@
 //! What a picture may cost. The header alone decides: [`Limits::check`] runs before a decoder allocates pixels,
 //! so a file of a few bytes that claims gigapixels is answered at once.
 
+use std::sync::Arc;
+
+use super::memory::{Memory, Taken};
 use crate::error::{Error, Result};
 
 /// The largest picture that is decoded. Every bound is inclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Most pixels, `width * height`.
     pub max_pixels: u64,
     /// Longest side, in pixels.
     pub max_side: u32,
-    /// Most bytes that decoding may hold at once: the samples as the file stores them, the RGB picture, and a
-    /// second RGB picture while an EXIF orientation is applied.
-    pub max_decoded_bytes: u64,
+    /// The memory that all pictures take together while they are decoded; one may take all of it: the samples as the file
+    /// stores them, the RGB picture, and a second RGB picture while an EXIF orientation is applied.
+    pub memory: Arc<Memory>,
 }
 
 impl Default for Limits {
@@ -21,12 +24,22 @@ impl Default for Limits {
         Self {
             max_pixels: 64_000_000,
             max_side: 32_768,
-            max_decoded_bytes: 512 << 20,
+            memory: Memory::new(512 << 20),
         }
     }
 }
 
 impl Limits {
+    /// [`Limits::check`], and waits for the memory.
+    ///
+    /// # Errors
+    /// As [`Limits::check`].
+    pub(super) fn admit(&self, width: u32, height: u32, bytes_per_pixel: u64) -> Result<Taken> {
+        self.check(width, height, bytes_per_pixel)?;
+        let pixels = u64::from(width) * u64::from(height);
+        Ok(self.memory.wait_for(pixels.saturating_mul(bytes_per_pixel)))
+    }
+
     /// Refuses a header's claim of `width`×`height` pixels that cost `bytes_per_pixel` each.
     ///
     /// # Errors
@@ -38,10 +51,10 @@ impl Limits {
             format!("the longest side may be at most {} px", self.max_side)
         } else if pixels > self.max_pixels {
             format!("it may have at most {} pixels", self.max_pixels)
-        } else if bytes > self.max_decoded_bytes {
+        } else if bytes > self.memory.most() {
             format!(
-                "decoded it would take {bytes} bytes, at most {} are allowed",
-                self.max_decoded_bytes
+                "decoded it would take {bytes} bytes, at most {} are allowed (max_decode_mb)",
+                self.memory.most()
             )
         } else {
             return Ok(());
@@ -56,7 +69,7 @@ impl Limits {
         let mut limits = image::Limits::no_limits();
         limits.max_image_width = Some(self.max_side);
         limits.max_image_height = Some(self.max_side);
-        limits.max_alloc = Some(self.max_decoded_bytes);
+        limits.max_alloc = Some(self.memory.most());
         limits
     }
 }
@@ -65,19 +78,21 @@ impl Limits {
 mod tests {
     use super::*;
 
-    const SMALL: Limits = Limits {
-        max_pixels: 100,
-        max_side: 50,
-        max_decoded_bytes: 600,
-    };
+    fn small() -> Limits {
+        Limits {
+            max_pixels: 100,
+            max_side: 50,
+            memory: Memory::new(600),
+        }
+    }
 
     #[test]
     fn bounds_are_inclusive_and_each_is_named() {
-        assert_eq!(SMALL.check(50, 2, 6), Ok(()));
+        assert_eq!(small().check(50, 2, 6), Ok(()));
         for (width, height, bytes_per_pixel, named) in
             [(51, 1, 1, "50 px"), (11, 10, 1, "100 pixels"), (10, 10, 7, "600")]
         {
-            let Err(Error::ImageTooLarge(message)) = SMALL.check(width, height, bytes_per_pixel) else {
+            let Err(Error::ImageTooLarge(message)) = small().check(width, height, bytes_per_pixel) else {
                 panic!("{width}×{height} at {bytes_per_pixel} bytes a pixel passed");
             };
             assert!(message.contains(named), "{message}");
@@ -89,7 +104,7 @@ mod tests {
         let all = Limits {
             max_pixels: u64::MAX,
             max_side: u32::MAX,
-            max_decoded_bytes: 1,
+            memory: Memory::new(1),
         };
         assert!(all.check(u32::MAX, u32::MAX, 16).is_err());
     }

@@ -16,6 +16,7 @@ mod fit;
 mod jpeg;
 mod jpeg_header;
 mod limits;
+mod memory;
 mod orientation;
 mod picture;
 mod placement;
@@ -30,13 +31,14 @@ mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-pub use annotate::{Annotation, annotate, class_color, grid, tint};
+pub use annotate::{Annotation, annotate, class_color, grid, mix, tint};
 pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
 pub use fit::fit;
 pub use limits::Limits;
+pub use memory::{Memory, Taken};
 pub use picture::Picture;
 pub use placement::{Placement, Rect};
-pub use pool::{Pool, PoolThread};
+pub use pool::{Length, Pool, PoolThread, Turn};
 pub use spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 
 use crate::error::{Error, Result};
@@ -71,11 +73,12 @@ pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInpu
 /// As [`decode`] and [`fit`].
 pub fn picture_and_model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<(Picture, ModelInput)> {
     let decoded = decode_wanted(bytes, limits, Wanted::Picture)?;
-    let model_input = if decoded.reducible && Wanted::Input(fit).reduction(decoded.original) > 1 {
-        model_input(bytes, limits, fit)?
-    } else {
-        decoded.fit(fit)?
-    };
+    if decoded.reducible && Wanted::Input(fit).reduction(decoded.original) > 1 {
+        // The first gives its memory back before the second asks for some.
+        let picture = decoded.upright()?;
+        return Ok((picture, model_input(bytes, limits, fit)?));
+    }
+    let model_input = decoded.fit(fit)?;
     Ok((decoded.upright()?, model_input))
 }
 

@@ -162,6 +162,24 @@ impl Placement {
     /// When `map` is empty or not `map_height * map_width` long.
     #[must_use]
     pub fn project(&self, map: &[f32], map_height: usize, map_width: usize, outside: f32) -> Vec<f32> {
+        let mut projected = Vec::with_capacity(self.x.original as usize * self.y.original as usize);
+        self.project_rows(map, (map_height, map_width), outside, |row| {
+            projected.extend_from_slice(row);
+        });
+        projected
+    }
+
+    /// [`Placement::project`], row by row of the original: of a large picture there is never a whole map.
+    ///
+    /// # Panics
+    /// As [`Placement::project`].
+    pub fn project_rows(
+        &self,
+        map: &[f32],
+        (map_height, map_width): (usize, usize),
+        outside: f32,
+        mut each: impl FnMut(&[f32]),
+    ) {
         assert!(
             !map.is_empty() && map.len() == map_height * map_width,
             "a map of {map_height}×{map_width} cannot have {} values",
@@ -172,12 +190,12 @@ impl Placement {
             .map(|v| if v.is_finite() { *v } else { outside })
             .collect();
         let columns = self.x.taps(map_width);
-        let rows = self.y.taps(map_height);
-        let mut projected = Vec::with_capacity(columns.len() * rows.len());
         let mut line = vec![0.0; map_width];
-        for row in rows {
+        let mut projected = vec![outside; columns.len()];
+        for row in self.y.taps(map_height) {
             let Some(row) = row else {
-                projected.resize(projected.len() + columns.len(), outside);
+                projected.fill(outside);
+                each(&projected);
                 continue;
             };
             let near = &finite[row.near * map_width..][..map_width];
@@ -185,12 +203,14 @@ impl Placement {
             for ((cell, near), far) in line.iter_mut().zip(near).zip(far) {
                 *cell = row.between(*near, *far);
             }
-            projected.extend(columns.iter().map(|column| match column {
-                Some(tap) => tap.between(line[tap.near], line[tap.far]),
-                None => outside,
-            }));
+            for (value, column) in projected.iter_mut().zip(&columns) {
+                *value = match column {
+                    Some(tap) => tap.between(line[tap.near], line[tap.far]),
+                    None => outside,
+                };
+            }
+            each(&projected);
         }
-        projected
     }
 }
 

@@ -34,7 +34,7 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
         )?;
     }
     let mut bounds = limits.for_image_crate();
-    bounds.max_alloc = Some(limits.max_decoded_bytes.min(PNG_METADATA_BYTES));
+    bounds.max_alloc = Some(limits.memory.most().min(PNG_METADATA_BYTES));
     let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal(Format::Png))?;
     let exif = decoder.exif_metadata().ok().flatten();
     let xmp = decoder.xmp_metadata().ok().flatten();
@@ -93,7 +93,7 @@ fn read(
 ) -> Result<Decoded> {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
-    limits.check(width, height, bytes_per_pixel(color, orientation))?;
+    let taken = limits.admit(width, height, bytes_per_pixel(color, orientation))?;
     if width == 0 || height == 0 {
         return Err(Error::InvalidImage(format!(
             "the {format} has no pixels: {width}×{height}"
@@ -111,6 +111,7 @@ fn read(
         orientation,
         original: orientation.upright(width, height),
         reducible: false,
+        taken,
     })
 }
 
@@ -137,12 +138,12 @@ fn field(bytes: &[u8], at: usize) -> Option<[u8; 4]> {
     bytes.get(at..at + 4)?.try_into().ok()
 }
 
-/// What decoding holds at once, a pixel: the file's samples, and RGB where that is not the same.
+/// What decoding holds at once, a pixel: the file's samples, and RGB where that does not fit in their place.
 fn bytes_per_pixel(color: ColorType, orientation: Orientation) -> u64 {
-    let rgb = CHANNELS as u64;
-    let converted = if color == ColorType::Rgb8 { 0 } else { rgb };
+    let (stored, rgb) = (u64::from(color.bytes_per_pixel()), CHANNELS as u64);
+    let converted = if color.channel_count() < 3 { rgb } else { 0 };
     let turned = if orientation.moves_pixels() { rgb } else { 0 };
-    u64::from(color.bytes_per_pixel()) + converted + turned
+    stored + converted.max(turned)
 }
 
 /// Too large, of a kind that is not read, or broken: three different answers to the client.

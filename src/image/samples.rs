@@ -19,11 +19,11 @@ pub(super) fn to_rgb(format: Format, color: ColorType, samples: Vec<u8>) -> Resu
         ColorType::Rgb8 => samples,
         ColorType::L8 => each::<1>(&samples, |[grey]| [grey; CHANNELS]),
         ColorType::La8 => each::<2>(&samples, |[grey, alpha]| over_white([grey; CHANNELS], alpha)),
-        ColorType::Rgba8 => each::<4>(&samples, |[r, g, b, alpha]| over_white([r, g, b], alpha)),
-        ColorType::L16 => to_rgb(format, ColorType::L8, high_bytes(&samples))?,
-        ColorType::La16 => to_rgb(format, ColorType::La8, high_bytes(&samples))?,
-        ColorType::Rgb16 => high_bytes(&samples),
-        ColorType::Rgba16 => to_rgb(format, ColorType::Rgba8, high_bytes(&samples))?,
+        ColorType::Rgba8 => in_place::<4, CHANNELS>(samples, |[r, g, b, alpha]| over_white([r, g, b], alpha)),
+        ColorType::L16 => to_rgb(format, ColorType::L8, high_bytes(samples))?,
+        ColorType::La16 => to_rgb(format, ColorType::La8, high_bytes(samples))?,
+        ColorType::Rgb16 => high_bytes(samples),
+        ColorType::Rgba16 => to_rgb(format, ColorType::Rgba8, high_bytes(samples))?,
         other => {
             return Err(Error::UnsupportedMediaType(format!(
                 "a {format} with samples of {other:?} is not read; convert it to 8 or 16 bits"
@@ -37,12 +37,24 @@ fn each<const N: usize>(samples: &[u8], convert: impl Fn([u8; N]) -> [u8; CHANNE
     pixels.iter().flat_map(|pixel| convert(*pixel)).collect()
 }
 
-fn high_bytes(samples: &[u8]) -> Vec<u8> {
-    let (pairs, _) = samples.as_chunks::<2>();
-    pairs
-        .iter()
-        .map(|pair| (u16::from_ne_bytes(*pair) >> 8) as u8)
-        .collect()
+/// What becomes shorter is written over itself: a second copy of a large picture would be as large again.
+fn in_place<const FROM: usize, const TO: usize>(
+    mut samples: Vec<u8>,
+    convert: impl Fn([u8; FROM]) -> [u8; TO],
+) -> Vec<u8> {
+    const { assert!(TO <= FROM) };
+    let count = samples.len() / FROM;
+    for index in 0..count {
+        let mut from = [0; FROM];
+        from.copy_from_slice(&samples[index * FROM..][..FROM]);
+        samples[index * TO..][..TO].copy_from_slice(&convert(from));
+    }
+    samples.truncate(count * TO);
+    samples
+}
+
+fn high_bytes(samples: Vec<u8>) -> Vec<u8> {
+    in_place::<2, 1>(samples, |pair| [(u16::from_ne_bytes(pair) >> 8) as u8])
 }
 
 fn over_white(color: [u8; CHANNELS], alpha: u8) -> [u8; CHANNELS] {

@@ -3,12 +3,14 @@
 //! Reading never stops at the first mistake: every problem of the file is reported in one go, each with the
 //! key, what was found and what would be right. Unknown keys are mistakes.
 
+mod file;
 mod keys;
 mod parse;
 mod reader;
 mod sections;
 mod versions;
 
+pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Manifest, Output, Precision, TaskKind,

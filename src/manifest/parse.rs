@@ -2,10 +2,17 @@
 
 use std::path::Path;
 
+use super::file::read_text;
 use super::keys::{ArtifactFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
 use crate::error::{Error, Result};
+
+/// Bytes of the largest batch of pictures at most, as 32-bit floats.
+const MOST_INPUT_BYTES: u64 = 1 << 30;
+
+/// Bytes of a model.toml at most.
+const MOST_BYTES: u64 = 1 << 20;
 
 const TASKS: &str =
     "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \"tensor\"";
@@ -18,7 +25,7 @@ impl Manifest {
     pub fn read(dir: &Path) -> Result<Self> {
         let file = dir.join("model.toml");
         let problem = |text: String| Error::model(format!("{}: {text}", file.display()));
-        let text = std::fs::read_to_string(&file).map_err(|e| problem(format!("cannot be read: {e}")))?;
+        let text = read_text(&file, MOST_BYTES).map_err(|e| problem(format!("cannot be read: {e}")))?;
         Self::parse(&text).map_err(|problems| Error::InvalidModel {
             problems: problems
                 .into_iter()
@@ -48,6 +55,17 @@ impl Manifest {
         let batching = root.section("batching", sections::batching);
         let instances = root.section("instances", sections::instances);
         let explain = root.section("explain", sections::explain);
+        if let Some(Input::Image(input)) = &input {
+            let (height, width) = input.fit.size;
+            let bytes = u64::from(height) * u64::from(width) * input.mean.len() as u64 * 4;
+            let largest = bytes.saturating_mul(batching.max_batch_size as u64);
+            root.check(largest <= MOST_INPUT_BYTES, "batching.max_batch_size", || {
+                let (found, most) = (batching.max_batch_size, MOST_INPUT_BYTES / bytes);
+                format!(
+                    "found {found}; of pictures of {height}×{width} a batch of more than {most} is too large"
+                )
+            });
+        }
         if artifact.format == ArtifactFormat::Aoti {
             sections::check_packaged(&mut root, task, &output, &instances);
         }

@@ -45,12 +45,14 @@ impl<'a> Section<'a> {
         self.optional(key, expected)
     }
 
-    /// A count, `default` when absent.
-    pub(super) fn at_least_one(&mut self, key: &str, default: usize) -> usize {
-        let expected = "a whole number, at least 1";
-        let count = self.optional(key, expected).unwrap_or(default);
-        self.check(count > 0, key, || format!("found 0, expected {expected}"));
-        count.max(1)
+    /// A count from 1 to `most`, `default` when absent.
+    pub(super) fn count(&mut self, key: &str, default: usize, most: usize) -> usize {
+        let expected = format!("a whole number from 1 to {most}");
+        let count = self.optional(key, &expected).unwrap_or(default);
+        self.check((1..=most).contains(&count), key, || {
+            format!("found {count}, expected {expected}")
+        });
+        count.clamp(1, most)
     }
 
     /// A number from 0 to 1, `default` when absent.

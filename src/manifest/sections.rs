@@ -1,6 +1,6 @@
 //! The sections of a model.toml: their keys, defaults and bounds.
 
-use std::path::Path;
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use super::keys::{
@@ -9,6 +9,12 @@ use super::keys::{
 };
 use super::reader::Section;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
+
+/// Inputs that may wait for a model at most.
+const MOST_WAITING: usize = 65_536;
+
+/// Threads of one instance at most.
+const MOST_THREADS: usize = 1024;
 
 pub(super) fn artifact(s: &mut Section<'_>) -> Artifact {
     let file: String = s
@@ -122,8 +128,16 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
 }
 
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
+    let labels: Option<String> = s.optional("labels", "a file name such as \"labels.txt\"");
+    let is_inside = |file: &String| {
+        let mut parts = Path::new(file).components();
+        parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    s.check(labels.as_ref().is_none_or(is_inside), "labels", || {
+        "expected a file inside the model's folder, such as \"labels.txt\"".into()
+    });
     Output {
-        labels: s.optional("labels", "a file name such as \"labels.txt\""),
+        labels,
         activation: s
             .optional("activation", "\"softmax\", \"sigmoid\" or \"none\"")
             .unwrap_or(if task == Some(TaskKind::Detection) {
@@ -142,7 +156,7 @@ fn detection_output(s: &mut Section<'_>) -> DetectionOutput {
         format: s.required("format", formats).unwrap_or(DetectionFormat::Dense),
         score_threshold: s.fraction("score_threshold", 0.25),
         iou_threshold: s.fraction("iou_threshold", 0.5),
-        max_detections: s.at_least_one("max_detections", 100),
+        max_detections: s.count("max_detections", 100, 10000),
     }
 }
 
@@ -153,7 +167,7 @@ fn captioning_output(s: &mut Section<'_>) -> CaptioningOutput {
             .optional("start_token", token)
             .unwrap_or_else(|| "<start>".into()),
         end_token: s.optional("end_token", token).unwrap_or_else(|| "<end>".into()),
-        max_length: s.at_least_one("max_length", 20),
+        max_length: s.count("max_length", 20, 512),
         attention_grid: s.optional("attention_grid", "[rows, columns], for instance [8, 8]"),
     }
 }
@@ -166,21 +180,25 @@ pub(super) fn batching(s: &mut Section<'_>) -> Batching {
         format!("found {delay_ms}, expected 0 to 10000")
     });
     Batching {
-        max_batch_size: s.at_least_one("max_batch_size", 16),
+        max_batch_size: s.count("max_batch_size", 16, 1024),
         max_delay: Duration::from_secs_f64(delay_ms.clamp(0.0, 10_000.0) / 1e3),
-        queue_capacity: s.at_least_one("queue_capacity", 256),
+        queue_capacity: s.count("queue_capacity", 256, MOST_WAITING),
     }
 }
 
 pub(super) fn instances(s: &mut Section<'_>) -> Instances {
+    let threads: usize = s
+        .optional("threads", "a number of threads, 0 to share the cores")
+        .unwrap_or(0);
+    s.check(threads <= MOST_THREADS, "threads", || {
+        format!("found {threads}, expected at most {MOST_THREADS}")
+    });
     Instances {
         device: s
             .optional("device", "\"auto\", \"cpu\", \"cuda\" or \"cuda:1\"")
             .unwrap_or(DeviceChoice::Auto),
-        count: s.at_least_one("count", 1),
-        threads: s
-            .optional("threads", "a number of threads, 0 to share the cores")
-            .unwrap_or(0),
+        count: s.count("count", 1, 64),
+        threads,
         precision: s
             .optional("precision", "\"f32\", \"f16\" or \"bf16\"")
             .unwrap_or_default(),
@@ -191,6 +209,6 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
 pub(super) fn explain(s: &mut Section<'_>) -> Explain {
     Explain {
         layer: s.optional("layer", "a layer path such as \"features.18\""),
-        queue_capacity: s.at_least_one("queue_capacity", 64),
+        queue_capacity: s.count("queue_capacity", 64, MOST_WAITING),
     }
 }

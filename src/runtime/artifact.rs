@@ -29,7 +29,7 @@ impl Artifact {
     /// [`Error::InvalidModel`] when it cannot be read or copied, or has another digest.
     pub fn open(path: &Path, format: ArtifactFormat, sha256: Option<&str>) -> Result<Self> {
         let problem = |text: String| Error::model(format!("{}: {text}", path.display()));
-        let mut source = File::open(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
+        let mut source = manifest::open(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
         let mut copy = private_file().map_err(|e| problem(format!("cannot be copied: {e}")))?;
         let found =
             copy_hashed(&mut source, &mut copy).map_err(|e| problem(format!("cannot be read: {e}")))?;

@@ -17,6 +17,11 @@ pub fn configure_process() {
     drop(torch_bridge::allow_tf32(false));
 }
 
+/// Ends the process at once, whatever its threads compute.
+pub fn exit_now(code: u8) -> ! {
+    torch_bridge::exit_now(code)
+}
+
 /// Settings of libtorch that are kept by each thread; call it first on every thread that computes on the CPU.
 pub fn configure_thread(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(1));

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::render::drawn_cost;
 use super::state::Service;
 use crate::error::{Error, Result};
-use crate::image::{self, Fit, ModelInput, Picture};
+use crate::image::{self, Fit, Length, Memory, ModelInput, Picture, Taken, Turn};
 
 /// The pictures of one request, as files: at least one, and no more than the limit.
 #[derive(Debug, Clone)]
@@ -47,9 +48,18 @@ pub enum Originals {
 /// One image, ready for its model.
 pub(super) struct DecodedImage {
     /// The upright original, where it is kept.
-    pub(super) original: Option<Picture>,
+    pub(super) original: Option<Kept>,
     /// What the model sees.
     pub(super) input: ModelInput,
+}
+
+/// A picture that is kept, and the memory that it takes, with what drawing on it and compressing it will take.
+#[derive(Debug)]
+pub struct Kept {
+    /// The picture.
+    pub picture: Picture,
+    /// The memory.
+    pub taken: Taken,
 }
 
 /// Images with what they cost.
@@ -72,17 +82,9 @@ impl Service {
     ) -> Result<DecodedImages> {
         let started = Instant::now();
         let several = pictures.count() > 1;
-        let limits = self.limits().image;
-        let under_way = pictures.0.into_iter().map(|bytes| {
-            let (fit, metrics) = (fit.clone(), Arc::clone(self.metrics()));
-            self.pool().run(move |_| {
-                let started = Instant::now();
-                let decoded = decode_one(&bytes, &limits, &fit, originals)?;
-                metrics.decoded(started.elapsed());
-                Ok(decoded)
-            })
-        });
-        let under_way: Vec<_> = under_way.collect();
+        let turn = self.pool().turn();
+        let under_way = pictures.0.into_iter();
+        let under_way = under_way.map(|bytes| self.decode_one(turn, bytes, fit, originals));
         let mut images = Vec::with_capacity(under_way.len());
         let decoded = futures_util::future::join_all(under_way).await;
         for (index, image) in decoded.into_iter().enumerate() {
@@ -95,15 +97,55 @@ impl Service {
     }
 }
 
-fn decode_one(bytes: &[u8], limits: &image::Limits, fit: &Fit, originals: Originals) -> Result<DecodedImage> {
-    let (original, input) = match originals {
-        Originals::Dropped => (None, image::model_input(bytes, limits, fit)?),
-        Originals::Kept => {
-            let (picture, input) = image::picture_and_model_input(bytes, limits, fit)?;
-            (Some(picture), input)
+impl Service {
+    /// Decodes one image among the short work, and where it is too large for that, among the long.
+    async fn decode_one(
+        &self,
+        turn: Turn,
+        bytes: Bytes,
+        fit: &Fit,
+        originals: Originals,
+    ) -> Result<DecodedImage> {
+        let decode = |limits: &image::Limits, length| {
+            let (bytes, limits, fit) = (bytes.clone(), limits.clone(), fit.clone());
+            let (metrics, answers) = (Arc::clone(self.metrics()), Arc::clone(self.answers()));
+            self.pool().run_in_turn(turn, length, move |_| {
+                let started = Instant::now();
+                let (original, input) = match originals {
+                    Originals::Dropped => (None, image::model_input(&bytes, &limits, &fit)?),
+                    Originals::Kept => {
+                        let (picture, input) = image::picture_and_model_input(&bytes, &limits, &fit)?;
+                        (Some(keep(picture, &answers)?), input)
+                    }
+                };
+                metrics.decoded(started.elapsed());
+                Ok(DecodedImage { original, input })
+            })
+        };
+        match decode(&self.limits().small_image, Length::Short).await {
+            Err(Error::ImageTooLarge(_)) => decode(&self.limits().image, Length::Long).await,
+            decoded => decoded,
         }
-    };
-    Ok(DecodedImage { original, input })
+    }
+}
+
+/// Keeps `picture` until it is drawn on. It is not waited for memory here: that would keep a thread from decoding.
+fn keep(picture: Picture, answers: &Arc<Memory>) -> Result<Kept> {
+    let pixels = u64::from(picture.width()) * u64::from(picture.height());
+    let bytes = picture.data().len() as u64 + drawn_cost(pixels);
+    if let Some(taken) = answers.take_now(bytes) {
+        return Ok(Kept { picture, taken });
+    }
+    if bytes > answers.most() {
+        return Err(Error::AnswerTooLarge(format!(
+            "to be drawn on, the picture takes {} MiB, which is too much (max_answers_mb); send a smaller one",
+            bytes.div_ceil(1 << 20)
+        )));
+    }
+    Err(Error::QueueFull {
+        queue: "answers (max_answers_mb)".into(),
+        retry_after: Duration::from_secs(1),
+    })
 }
 
 /// Says which of several images an error is about.

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::decode::{Originals, Pictures};
+use super::decode::{Kept, Originals, Pictures};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain::visualize::{self, Visualization};
-use crate::explain::{Describe, Description, Explanation, Item, Manual, Options, Target, manual, row};
-use crate::image::{Picture, Placement};
+use crate::explain::{
+    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, row,
+};
+use crate::image::Placement;
 use crate::manifest::{Input, TaskKind};
 
 /// The maps of the pictures of one request, in their order.
@@ -30,7 +32,7 @@ pub struct Explained {
 #[derive(Debug)]
 pub struct ExplainedImage {
     /// The upright original, where it was kept.
-    pub original: Option<Picture>,
+    pub original: Option<Kept>,
     /// Where the model's input lies on it.
     pub placement: Placement,
     /// At least one.
@@ -52,6 +54,8 @@ impl Service {
     ) -> Result<Explained> {
         let fit = &model.spec.manifest.image_input()?.fit;
         check(model, &options)?;
+        let most_maps = self.limits().maps / pictures.count();
+        self.check_size(model, &options, pictures.count())?;
         let places = model.explain.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
         let (mut seen, mut items) = (Vec::new(), Vec::new());
@@ -60,6 +64,7 @@ impl Service {
             items.push(Item {
                 input: image.input,
                 options: options.clone(),
+                most_maps,
             });
         }
         let completed = model
@@ -79,6 +84,38 @@ impl Service {
             options,
             spent,
         })
+    }
+
+    /// Refuses what is known to be too much without a look at the pictures.
+    fn check_size(&self, model: &Model, options: &Options, images: usize) -> Result<()> {
+        let (most_maps, most_passes) = (self.limits().maps, self.limits().passes);
+        let maps = images * options.layers.len().max(1);
+        if maps > most_maps {
+            return Err(Error::parameter(
+                "layer",
+                format!(
+                    "{images} images at these layers are {maps} maps, at most {most_maps} in one request (max_maps)"
+                ),
+            ));
+        }
+        let size = model.spec.manifest.image_input()?.fit.size;
+        let cost = row(options.method).cost(&Costed {
+            options,
+            size: (size.0 as usize, size.1 as usize),
+            // Those of the layer are known only to the explainer; there are no more than some thousands.
+            channels: 0,
+        });
+        let passes = images.saturating_mul(cost.forward.saturating_add(cost.backward));
+        if passes > most_passes {
+            return Err(Error::parameter(
+                "method",
+                format!(
+                    "with these parameters it takes {passes} passes through the model, at most {most_passes} in one \
+                     request (max_passes)"
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// The picture that a channel or a class answers to most.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::decode::{Originals, Pictures};
+use super::decode::{Kept, Originals, Pictures};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
-use crate::engine::{Context, Engine, Places};
+use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
-use crate::image::{ModelInput, Picture, Placement};
+use crate::image::{Length, ModelInput, Placement, Taken};
+use crate::tasks::segmentation::{self, Segment};
 use crate::tasks::tensor::{Compute, NamedTensor, arrange};
 use crate::tasks::{Operation, Request};
 
@@ -24,13 +25,23 @@ pub struct Predicted<O> {
     pub outputs: Vec<O>,
     /// What it cost.
     pub spent: Spent,
+    /// The memory that the outputs take, if it was counted.
+    pub held: Option<Taken>,
+}
+
+/// Pictures that were decoded, with places for them.
+struct Looked<W: Work> {
+    places: Places<W>,
+    seen: Vec<Seen>,
+    inputs: Vec<ModelInput>,
+    took: Duration,
 }
 
 /// A picture that a model saw.
 #[derive(Debug)]
 pub struct Seen {
     /// The upright original, where it was kept.
-    pub original: Option<Picture>,
+    pub original: Option<Kept>,
     /// Where the model's input lies on it.
     pub placement: Placement,
 }
@@ -52,10 +63,67 @@ impl Service {
         &self,
         model: &Arc<Model>,
         engine: &Engine<Op::Queue>,
-        (pictures, originals): (Pictures, Originals),
+        pictures: (Pictures, Originals),
         options: &Op::Options,
         context: &Context,
     ) -> Result<Predicted<Op::Output>> {
+        let looked = self.look(model, engine, pictures).await?;
+        let inputs = (looked.places, looked.inputs);
+        let predicted = compute::<Op>(model, engine, inputs, options, (looked.took, context));
+        Ok(Predicted {
+            pictures: looked.seen,
+            ..predicted.await?
+        })
+    }
+
+    /// [`Service::predict`] of a segmenter, and what of that is work at the size of the originals: on the pool, with no
+    /// core held for it.
+    ///
+    /// # Errors
+    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
+    pub async fn segment(
+        &self,
+        model: &Arc<Model>,
+        engine: &Engine<<Segment as Operation>::Queue>,
+        pictures: (Pictures, Originals),
+        context: &Context,
+    ) -> Result<Predicted<segmentation::Prediction>> {
+        /// A class id a pixel, its runs, and the answer that they become.
+        const BYTES_A_PIXEL: u64 = 3;
+        let looked = self.look(model, engine, pictures).await?;
+        let pixels = |seen: &Seen| u64::from(seen.size().0) * u64::from(seen.size().1);
+        let all = looked.seen.iter().map(pixels);
+        // Before the logits are there: they wait for their turn, and are memory, too.
+        let keeps = looked.seen.iter().any(|seen| seen.original.is_some());
+        let bytes = all.sum::<u64>().saturating_mul(BYTES_A_PIXEL);
+        let held = self.hold(bytes, keeps).await?;
+        let largest = looked.seen.iter().map(pixels).max().unwrap_or(0);
+        let inputs = (looked.places, looked.inputs);
+        let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
+        let (spec, context) = (Arc::clone(&model.spec), context.clone());
+        let length = Length::of_pixels(largest);
+        let outputs = self
+            .pool()
+            .run_in_turn(self.pool().turn(), length, move |thread| {
+                let finish = |one: segmentation::Segmented| one.finish(thread, &spec.labels, &context);
+                done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
+            });
+        Ok(Predicted {
+            model: done.model,
+            pictures: looked.seen,
+            outputs: outputs.await?,
+            spent: done.spent,
+            held: Some(held),
+        })
+    }
+
+    /// Takes places for `pictures`, and decodes them.
+    async fn look<W: Work>(
+        &self,
+        model: &Arc<Model>,
+        engine: &Engine<W>,
+        (pictures, originals): (Pictures, Originals),
+    ) -> Result<Looked<W>> {
         let fit = &model.spec.manifest.image_input()?.fit;
         let places = engine.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
@@ -67,10 +135,11 @@ impl Service {
             });
             inputs.push(image.input);
         }
-        let predicted = compute::<Op>(model, engine, (places, inputs), options, (decoded.took, context));
-        Ok(Predicted {
-            pictures: seen,
-            ..predicted.await?
+        Ok(Looked {
+            places,
+            seen,
+            inputs,
+            took: decoded.took,
         })
     }
 
@@ -111,5 +180,6 @@ pub(super) async fn compute<Op: Operation>(
         pictures: Vec::new(),
         spent: Spent::new(decode, &completed),
         outputs: completed.into_iter().map(|completed| completed.output).collect(),
+        held: None,
     })
 }

@@ -3,8 +3,9 @@
 use super::explain::ExplainedImage;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
+use crate::explain::Resolution;
 use crate::explain::View;
-use crate::explain::render::show;
+use crate::explain::render::{cost, show};
 use crate::image::{
     Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid, tint,
 };
@@ -52,7 +53,47 @@ pub fn heat(
 ) -> Result<Vec<u8>> {
     let original = image.original.as_ref();
     let original = original.ok_or_else(|| Error::Internal("an overlay without its picture".into()))?;
-    encode_png(thread, &show(original, explanations, &image.placement, view)?)
+    let shown = show(&original.picture, explanations, &image.placement, view)?;
+    encode_png(thread, &shown)
+}
+
+/// Bytes that a picture of so many pixels takes while something is drawn on it and it is compressed.
+#[must_use]
+pub fn drawn_cost(pixels: u64) -> u64 {
+    // A copy in RGB, and a PNG that is as large at worst.
+    pixels.saturating_mul(6)
+}
+
+/// Bytes that [`heat`] of all maps of an image takes beyond what was taken for one with the picture.
+#[must_use]
+pub fn heat_cost(image: &ExplainedImage, view: View) -> u64 {
+    let pixels = pixels(image.placement.original());
+    cost(pixels, image.explanations.len() as u64, view).saturating_sub(drawn_cost(pixels))
+}
+
+/// Bytes that the maps of an image take as the view asks for them, in memory and written as JSON, with their overlays.
+#[must_use]
+pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
+    /// A float and its text.
+    const NUMBER: u64 = 4 + 12;
+    let original = pixels(image.placement.original());
+    let overlay = if view.overlay {
+        // The PNG stands in the answer as base64, and is as large as the picture at worst.
+        cost(original, 1, view).saturating_add(original.saturating_mul(8))
+    } else {
+        0
+    };
+    let of_map = |explanation: &Explanation| match view.resolution {
+        Resolution::Native => explanation.map.data.len() as u64,
+        Resolution::Input => pixels(image.placement.input_size()),
+        Resolution::Original => original,
+    };
+    let of_each = |explanation| of_map(explanation).saturating_mul(NUMBER).saturating_add(overlay);
+    image.explanations.iter().map(of_each).sum()
+}
+
+fn pixels((width, height): (u32, u32)) -> u64 {
+    u64::from(width) * u64::from(height)
 }
 
 /// The PNG of a segmentation.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::catalog::{Catalog, Listed, Model};
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::image::{self, Pool};
+use crate::image::{self, Length, Memory, Pool, Taken};
 use crate::telemetry::Metrics;
 
 /// See the module's text. Clones share everything.
@@ -18,32 +19,50 @@ struct Shared {
     catalog: Catalog,
     pool: Pool,
     limits: Limits,
+    answers: Arc<Memory>,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
+    max_pass: Duration,
 }
 
 /// What a request may ask for at most.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Limits {
     /// Of one image.
     pub image: image::Limits,
+    /// Of an image that is decoded in a short time; what exceeds them is held to those of any image.
+    pub(super) small_image: image::Limits,
     /// Images in one request.
     pub images: usize,
     /// Pictures that a VAE makes for one request.
     pub frames: usize,
+    /// Saliency maps in one request.
+    pub maps: usize,
+    /// Passes through a model for one explanation request, forward and backward.
+    pub passes: usize,
 }
 
 impl Limits {
     /// Those of these settings.
     #[must_use]
-    pub fn new(settings: &Settings) -> Self {
+    pub fn new(settings: &Settings, decode_threads: usize) -> Self {
+        /// Enough for any way of storing a small picture but some rare ones.
+        const SMALL_MB_A_THREAD: u64 = 24;
         Self {
+            small_image: image::Limits {
+                max_pixels: Length::SHORT_PIXELS.min(settings.max_image_mpx * 1_000_000),
+                memory: Memory::new((SMALL_MB_A_THREAD * decode_threads as u64) << 20),
+                ..image::Limits::default()
+            },
             image: image::Limits {
                 max_pixels: settings.max_image_mpx * 1_000_000,
+                memory: Memory::new(settings.max_decode_mb << 20),
                 ..image::Limits::default()
             },
             images: settings.max_images,
             frames: settings.max_images.max(64),
+            maps: settings.max_maps,
+            passes: settings.max_passes,
         }
     }
 }
@@ -54,12 +73,15 @@ impl Service {
     /// # Errors
     /// [`Error::InvalidSettings`] when the decoding threads cannot be started.
     pub fn new(catalog: Catalog, settings: &Settings, metrics: Arc<Metrics>) -> Result<Self> {
+        let pool = Pool::new(settings.decode_threads)?;
         Ok(Self(Arc::new(Shared {
             catalog,
-            pool: Pool::new(settings.decode_threads)?,
-            limits: Limits::new(settings),
+            limits: Limits::new(settings, pool.threads()),
+            pool,
+            answers: Memory::new(settings.max_answers_mb << 20),
             metrics,
             draining: AtomicBool::new(false),
+            max_pass: Duration::from_secs(settings.max_pass_s),
         })))
     }
 
@@ -79,6 +101,43 @@ impl Service {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
+    }
+
+    /// The memory of answers.
+    pub(super) fn answers(&self) -> &Arc<Memory> {
+        &self.0.answers
+    }
+
+    /// Memory for an answer of so many bytes, until it is dropped. Only a request that holds none yet waits for it; two that
+    /// do could wait for each other.
+    ///
+    /// # Errors
+    /// [`Error::AnswerTooLarge`] where there never is that much; [`Error::QueueFull`] where it is not there at once for a
+    /// request that holds some.
+    pub async fn hold(&self, bytes: u64, holds_some: bool) -> Result<Taken> {
+        /// How often it is looked whether another answer has gone.
+        const LOOK: Duration = Duration::from_millis(10);
+        let most = self.0.answers.most();
+        if bytes > most {
+            return Err(Error::AnswerTooLarge(format!(
+                "the answer would take {} MiB of memory, at most {} are allowed (max_answers_mb); ask for fewer maps, or \
+                 for a lower resolution, or send a smaller picture",
+                bytes.div_ceil(1 << 20),
+                most >> 20
+            )));
+        }
+        loop {
+            match self.0.answers.take_now(bytes) {
+                Some(taken) => return Ok(taken),
+                None if holds_some => {
+                    return Err(Error::QueueFull {
+                        queue: "answers (max_answers_mb)".into(),
+                        retry_after: Duration::from_secs(1),
+                    });
+                }
+                None => tokio::time::sleep(LOOK).await,
+            }
+        }
     }
 
     /// What is counted.
@@ -116,6 +175,13 @@ impl Service {
     pub fn ready(&self) -> Result<()> {
         if self.0.draining.load(Ordering::Relaxed) {
             return Err(Error::NotReady("the server is shutting down".into()));
+        }
+        let longest = self.0.catalog.longest_pass();
+        if longest > self.0.max_pass {
+            let seconds = longest.as_secs();
+            return Err(Error::NotReady(format!(
+                "a pass through a model has not ended for {seconds} s (max_pass_s); restart the server"
+            )));
         }
         self.0.catalog.ready()
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::manifest;
 
 /// Labels in the order of the outputs; empty when the model has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,7 +15,9 @@ impl Labels {
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be read.
     pub fn read(file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file)
+        /// More than a million labels have.
+        const MOST_BYTES: u64 = 64 << 20;
+        let text = manifest::read_text(file, MOST_BYTES)
             .map_err(|e| Error::model(format!("{}: output.labels: cannot be read: {e}", file.display())))?;
         Ok(Self::new(
             text.trim_end().lines().map(|line| line.trim().to_owned()),

@@ -23,6 +23,7 @@ pub struct App {
     /// Origins that browsers may call from.
     pub(super) cors_origins: Arc<[String]>,
     request_timeout: Option<Duration>,
+    longest_request: Duration,
 }
 
 impl App {
@@ -34,15 +35,20 @@ impl App {
             intake: Arc::new(Intake::new(settings)),
             cors_origins: settings.cors_origins.clone().into(),
             request_timeout: settings.request_timeout(),
+            longest_request: Duration::from_millis(settings.max_request_timeout_ms),
         }
     }
 
-    /// The context of a request with these headers: its own deadline, else the server's.
+    /// The context of a request with these headers: its own deadline, else the server's; never more than the server allows.
     ///
     /// # Errors
     /// As [`deadline`].
     pub fn context(&self, headers: &HeaderMap) -> Result<Context> {
-        Ok(Context::until(deadline(headers, self.request_timeout)?))
+        Ok(Context::until(deadline(
+            headers,
+            self.request_timeout,
+            self.longest_request,
+        )?))
     }
 
     /// Reads the body of `request`: this is the only way to read one.

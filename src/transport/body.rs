@@ -1,28 +1,35 @@
-//! The one place where a body is read: with a clock, counted against the limit of one body and against what all bodies
-//! under way may take together.
+//! The one place where a body is read: with a clock, counted against the limit of one body, against its client's share and
+//! against what all bodies under way may take together. Memory grows with what arrives, not with what is announced.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, header};
-use http_body_util::BodyExt;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
+use super::encoding;
+use super::pace::Pace;
+use super::room::{Place, Room};
 use crate::config::Settings;
 use crate::error::{Error, Result};
+
+/// How much of a body is read at a time.
+const PIECE: usize = 64 << 10;
 
 /// The bounds of bodies.
 #[derive(Debug)]
 pub(super) struct Intake {
     /// How long one may take to arrive.
     patience: Duration,
+    /// How slow its client may be.
+    pace: Pace,
     /// Bytes of one, and the same in MiB for messages.
     most: usize,
     most_mb: u64,
     /// Bytes that all bodies under way may take.
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 /// A body that was read, and its request without it.
@@ -37,10 +44,6 @@ pub struct Received {
     place: Arc<Place>,
 }
 
-/// The room that a body takes among all bodies under way, until it is dropped.
-#[derive(Debug, Default)]
-struct Place(Option<OwnedSemaphorePermit>);
-
 /// Bytes that were made of a body, and take its room as long as they live.
 struct Owned {
     bytes: Vec<u8>,
@@ -54,10 +57,13 @@ impl AsRef<[u8]> for Owned {
 }
 
 impl Received {
-    /// `bytes`, which were made of the body, taking its room.
-    #[must_use]
-    pub fn own(&self, bytes: Vec<u8>) -> Bytes {
-        owned(bytes, &self.place)
+    /// `bytes`, which were made of the body, taking room as well.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] where there is none.
+    pub fn own(&self, bytes: Vec<u8>) -> Result<Bytes> {
+        self.place.grow_now(bytes.len())?;
+        Ok(owned(bytes, &self.place))
     }
 }
 
@@ -70,30 +76,40 @@ fn owned(bytes: Vec<u8>, place: &Arc<Place>) -> Bytes {
 
 impl Intake {
     pub(super) fn new(settings: &Settings) -> Self {
-        let room = usize::try_from(settings.max_inflight_mb << 20).unwrap_or(usize::MAX);
         Self {
             patience: Duration::from_secs(settings.body_timeout_s),
+            pace: Pace::of(settings),
             most: settings.max_body_bytes(),
             most_mb: settings.max_body_mb,
-            room: Arc::new(Semaphore::new(room.min(Semaphore::MAX_PERMITS))),
+            room: Room::new(usize::try_from(settings.max_inflight_mb << 20).unwrap_or(usize::MAX)),
         }
     }
 
     /// Reads the body of `request`.
     ///
     /// # Errors
-    /// [`Error::BodyTooLarge`], [`Error::InvalidBody`] when it breaks off, [`Error::DeadlineExceeded`] when it does not
-    /// arrive in time, [`Error::QueueFull`] when all bodies under way leave no room.
+    /// [`Error::BodyTooLarge`], [`Error::InvalidBody`] when it breaks off, [`Error::UnsupportedMediaType`] for an
+    /// encoding that is not read, [`Error::DeadlineExceeded`] when it does not arrive in time or at too slow a pace,
+    /// [`Error::QueueFull`] when the bodies under way leave no room.
     pub(super) async fn receive(&self, request: Request) -> Result<Received> {
         let (parts, body) = request.into_parts();
+        let announced = parts.headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > self.most) {
+            return Err(self.too_large());
+        }
+        let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
+        let place = self.room.place(peer.map(|ConnectInfo(address)| address.ip()));
+        let body = encoding::decoded(&parts.headers, body)?;
         let seconds = self.patience.as_secs();
         let late = |_| {
             Err(Error::DeadlineExceeded(format!(
-                "the body took longer than {seconds} s"
+                "the body took longer than {seconds} s (body_timeout_s)"
             )))
         };
-        let read = tokio::time::timeout(self.patience, self.read(&parts.headers, body));
-        let (bytes, place) = read.await.unwrap_or_else(late)?;
+        let read = tokio::time::timeout(self.patience, self.read(body, &place));
+        let bytes = read.await.unwrap_or_else(late)?;
+        place.arrived();
         let place = Arc::new(place);
         Ok(Received {
             content_type: content_type(&parts.headers).to_owned(),
@@ -103,47 +119,50 @@ impl Intake {
         })
     }
 
-    async fn read(&self, headers: &HeaderMap, mut body: Body) -> Result<(Vec<u8>, Place)> {
-        let too_large = || {
-            let mb = self.most_mb;
-            Error::BodyTooLarge(format!("the body is larger than {mb} MiB (max_body_mb)"))
-        };
-        let announced = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > self.most) {
-            return Err(too_large());
-        }
-        let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
-        let mut place = Place::default();
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|e| Error::InvalidBody(format!("the body broke off: {e}")))?;
-            let Ok(data) = frame.into_data() else { continue };
-            if bytes.len() + data.len() > self.most {
-                return Err(too_large());
+    async fn read(&self, mut body: impl AsyncRead + Unpin, place: &Place) -> Result<Vec<u8>> {
+        let (mut bytes, started) = (Vec::new(), Instant::now());
+        let mut piece = vec![0; PIECE];
+        loop {
+            let left = self
+                .pace
+                .allows(bytes.len() as u64)
+                .saturating_sub(started.elapsed());
+            let read = tokio::select! {
+                read = body.read(&mut piece) => read.map_err(|e| broke_off(&e))?,
+                () = place.evicted() => return Err(Error::DeadlineExceeded(
+                    "the body hardly came on while others waited for its room; send it again".into(),
+                )),
+                () = tokio::time::sleep(left) => return Err(self.too_slow()),
+            };
+            if read == 0 {
+                return Ok(bytes);
             }
-            place.grow(&self.room, data.len())?;
-            bytes.extend_from_slice(&data);
+            if bytes.len() + read > self.most {
+                return Err(self.too_large());
+            }
+            place.grow(read).await?;
+            bytes.extend_from_slice(&piece[..read]);
+            // A body that is expanded here must not keep the thread from others.
+            tokio::task::consume_budget().await;
         }
-        Ok((bytes, place))
+    }
+
+    fn too_large(&self) -> Error {
+        let mb = self.most_mb;
+        Error::BodyTooLarge(format!("the body is larger than {mb} MiB (max_body_mb)"))
+    }
+
+    fn too_slow(&self) -> Error {
+        let (seconds, kb) = (self.pace.grace.as_secs(), self.pace.bytes_a_second >> 10);
+        Error::DeadlineExceeded(format!(
+            "the body came too slowly: it may stand still for {seconds} s (stall_timeout_s), beyond that it has to come \
+             at {kb} KiB a second (min_rate_kb)"
+        ))
     }
 }
 
-impl Place {
-    fn grow(&mut self, room: &Arc<Semaphore>, bytes: usize) -> Result<()> {
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let more = Arc::clone(room)
-            .try_acquire_many_owned(count)
-            .map_err(|_| Error::QueueFull {
-                queue: "request bodies (max_inflight_mb)".into(),
-                retry_after: Duration::from_secs(1),
-            })?;
-        match &mut self.0 {
-            Some(permit) => permit.merge(more),
-            empty => *empty = Some(more),
-        }
-        Ok(())
-    }
+fn broke_off(error: &std::io::Error) -> Error {
+    Error::InvalidBody(format!("the body broke off: {error}"))
 }
 
 /// What a request with these headers says that its body is.
@@ -184,7 +203,8 @@ impl Form {
             "multipart/form-data" => Ok(Self::Multipart),
             image if image.starts_with("image/") => Ok(Self::Raw),
             other => Err(Error::UnsupportedMediaType(format!(
-                "content type `{other}`; send image/*, application/octet-stream, multipart/form-data or application/json"
+                "content type `{}`; send image/*, application/octet-stream, multipart/form-data or application/json",
+                crate::error::excerpt(other)
             ))),
         }
     }

@@ -7,15 +7,15 @@ use axum::http::HeaderMap;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 
-/// When the client stops waiting: `X-Request-Timeout-Ms`, else the server's own limit.
+/// When the client stops waiting: `X-Request-Timeout-Ms`, else the server's own limit; never after `most`.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] when the header is no positive number.
-pub fn deadline(headers: &HeaderMap, default: Option<Duration>) -> Result<Option<Instant>> {
+pub fn deadline(headers: &HeaderMap, default: Option<Duration>, most: Duration) -> Result<Option<Instant>> {
     const NAME: &str = "X-Request-Timeout-Ms";
     let now = Instant::now();
     let Some(value) = headers.get(NAME) else {
-        return Ok(default.map(|timeout| now + timeout));
+        return Ok(Some(now + default.map_or(most, |timeout| timeout.min(most))));
     };
     let ms = value
         .to_str()
@@ -28,7 +28,7 @@ pub fn deadline(headers: &HeaderMap, default: Option<Duration>) -> Result<Option
             format!("found {value:?}, expected a whole number of milliseconds, at least 1"),
         )
     })?;
-    Ok(Some(now + Duration::from_millis(ms.into())))
+    Ok(Some(now + Duration::from_millis(ms.into()).min(most)))
 }
 
 /// Waits for `work` until the deadline of `context`. When it passes, or when the future is dropped, the request is

@@ -4,13 +4,15 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, Method};
+use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 use uuid::Uuid;
 
@@ -19,6 +21,8 @@ use super::failure::report;
 use super::linger;
 use crate::engine::panic_text;
 use crate::error::Error;
+
+const REQUEST_ID: &str = "x-request-id";
 
 /// Writes a protocol's answer to an error of the request with this id.
 pub type ErrorBody = fn(&Error, &str) -> Response;
@@ -31,10 +35,16 @@ struct Wrapped {
 
 /// `routes` as they are served: what they do not know is an error, and `error_body` answers every error.
 pub fn serve_with(routes: Router, app: App, error_body: ErrorBody) -> Router {
-    let id = HeaderName::from_static("x-request-id");
+    let id = HeaderName::from_static(REQUEST_ID);
     let cors = cors(&app.cors_origins);
     let wrapped = Wrapped { app, error_body };
     let layers = ServiceBuilder::new()
+        .layer(SetResponseHeaderLayer::if_not_present(
+            X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ))
+        // A client's own id, if it is one that may be logged and answered.
+        .map_request(with_known_id)
         // The id comes first: everything below logs or answers it.
         .layer(SetRequestIdLayer::new(id.clone(), TimeOrderedId))
         .layer(PropagateRequestIdLayer::new(id))
@@ -57,6 +67,19 @@ pub fn serve_with(routes: Router, app: App, error_body: ErrorBody) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(layers)
+}
+
+/// Takes away an id that is too long or has other characters than ids have.
+fn with_known_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<B> {
+    const MOST: usize = 128;
+    let is_known = |id: &HeaderValue| {
+        let bytes = id.as_bytes();
+        !bytes.is_empty() && bytes.len() <= MOST && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    if !request.headers().get(REQUEST_ID).is_some_and(is_known) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
 }
 
 async fn no_route(request: Request) -> Error {
@@ -140,11 +163,30 @@ fn known_method(method: &Method) -> &str {
 async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
     let id = request_id(&request).to_owned();
     let mut response = next.run(request).await;
-    let Some(error) = response.extensions_mut().remove::<Error>() else {
+    let told = response.extensions_mut().remove::<Error>();
+    let Some(error) = told.or_else(|| bare(&response)) else {
         return response;
     };
     report(&error, &id, wrapped.app.service.metrics());
     (wrapped.error_body)(&error, &id)
+}
+
+/// The error of an answer that says no more than its status: what is refused before a handler sees it.
+fn bare(response: &Response) -> Option<Error> {
+    let is_text = |kind: &HeaderValue| kind.as_bytes().starts_with(b"text/plain");
+    let kind = response.headers().get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| !is_text(kind)) {
+        return None;
+    }
+    match response.status() {
+        StatusCode::NOT_FOUND => Some(Error::RouteNotFound(
+            "there is no such page; /docs lists every route".into(),
+        )),
+        StatusCode::BAD_REQUEST => Some(Error::RouteNotFound(
+            "the path cannot be read: a name in it is no UTF-8 text".into(),
+        )),
+        _ => None,
+    }
 }
 
 /// For what no handler caught.
@@ -161,7 +203,7 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(Any)
         .expose_headers([
-            HeaderName::from_static("x-request-id"),
+            HeaderName::from_static(REQUEST_ID),
             HeaderName::from_static("retry-after"),
         ]);
     if origins.iter().any(|origin| origin == "*") {

@@ -1,16 +1,23 @@
 //! HTTP itself, whatever is spoken over it: bodies within their bounds, slow clients, request ids, events, and what a
 //! failure is as a status. Protocols stand on it.
 
+mod activity;
 mod app;
 mod body;
+mod connections;
 mod deadline;
+mod encoding;
 mod events;
 mod failure;
+mod guarded;
 mod layers;
 mod linger;
+mod pace;
+mod room;
 
 pub use app::App;
 pub use body::{Form, Received, content_type};
+pub use connections::Connections;
 pub use deadline::{deadline, within};
 pub use events::{Streamed, stream};
 pub use failure::{Failure, failure, report};

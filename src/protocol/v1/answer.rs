@@ -1,5 +1,6 @@
 //! An answer as bytes. It is written on the pool: a mask or a PNG in JSON is work, too.
 
+use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -10,6 +11,7 @@ use super::wire::Passes;
 use crate::engine::Context;
 use crate::engine::context::{Event, Progress};
 use crate::error::{Error, Result};
+use crate::image::Taken;
 use crate::transport::{Streamed, stream, within};
 
 /// See the module's text.
@@ -19,6 +21,20 @@ pub struct Answer {
     pub form: Form,
     /// The whole body.
     pub bytes: Vec<u8>,
+    /// The memory that it takes, if it was counted.
+    held: Vec<Taken>,
+}
+
+/// Bytes that take memory until they are written.
+struct Owned {
+    bytes: Vec<u8>,
+    _held: Vec<Taken>,
+}
+
+impl AsRef<[u8]> for Owned {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Answer {
@@ -28,32 +44,41 @@ impl Answer {
     /// [`Error::Internal`] when it cannot be written.
     pub(super) fn json(value: &impl Serialize) -> Result<Self> {
         let bytes = serde_json::to_vec(value).map_err(|e| Error::Internal(e.to_string()))?;
-        Ok(Self {
-            form: Form::Json,
-            bytes,
-        })
+        Ok(Self::of(Form::Json, bytes))
     }
 
     /// A PNG.
     pub(super) fn png(bytes: Vec<u8>) -> Self {
-        Self {
-            form: Form::Png,
-            bytes,
-        }
+        Self::of(Form::Png, bytes)
     }
 
     /// An NPY file.
     pub(super) fn npy(bytes: Vec<u8>) -> Self {
+        Self::of(Form::Npy, bytes)
+    }
+
+    fn of(form: Form, bytes: Vec<u8>) -> Self {
         Self {
-            form: Form::Npy,
+            form,
             bytes,
+            held: Vec::new(),
         }
+    }
+
+    /// The same, which takes `held` until its client has it.
+    pub(super) fn holding(mut self, held: impl IntoIterator<Item = Taken>) -> Self {
+        self.held.extend(held);
+        self
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        ([(header::CONTENT_TYPE, self.form.media_type())], self.bytes).into_response()
+        let bytes = Bytes::from_owner(Owned {
+            bytes: self.bytes,
+            _held: self.held,
+        });
+        ([(header::CONTENT_TYPE, self.form.media_type())], bytes).into_response()
     }
 }
 

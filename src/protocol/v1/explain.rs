@@ -22,7 +22,7 @@ use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain::{self, Options};
-use crate::image::PoolThread;
+use crate::image::{Length, PoolThread};
 use crate::service::{Explained, Originals, Pictures, Service, render};
 use crate::transport::{App, within};
 
@@ -40,7 +40,7 @@ use crate::transport::{App, within};
     ),
     request_body(content(
         (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
-        (MultipartCall = "multipart/form-data"), (JsonCall = "application/json"),
+        (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
     )),
     responses(
         (status = OK, description = "One explanation an image, target and layer, in this order", content(
@@ -118,14 +118,32 @@ async fn maps(
     // What it cost is known now; drawing and compressing come on top.
     let timing_ms = TimingMs::new(started, done.spent);
     let context = context.clone();
-    service
-        .pool()
-        .run(move |thread| match form {
+    let bytes = cost(&done, form);
+    let held = service.hold(bytes, is_drawn).await?;
+    let (pool, length) = (service.pool(), Length::of_pixels(bytes / BYTES_OF_A_PIXEL));
+    let answer = pool.run_in_turn(pool.turn(), length, move |thread| {
+        let answer = match form {
             Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms, &context)?),
             Form::Npy => one_map(&done),
             Form::Png => overlays(thread, &done),
-        })
-        .await
+        };
+        let kept = done.images.into_iter().filter_map(|image| image.original);
+        Ok(answer?.holding(kept.map(|kept| kept.taken).chain([held])))
+    });
+    answer.await
+}
+
+/// What a pixel of a map or a picture is in an answer, roughly: by it the time is guessed that an answer takes.
+const BYTES_OF_A_PIXEL: u64 = 8;
+
+/// Bytes that the answer takes while it is made and written.
+fn cost(done: &Explained, form: Form) -> u64 {
+    let view = done.options.view;
+    let of_image = |image| match form {
+        Form::Png => render::heat_cost(image, view),
+        Form::Json | Form::Npy | Form::Events => render::maps_cost(image, view),
+    };
+    done.images.iter().map(of_image).sum()
 }
 
 /// The one map of the one image, as an array.

@@ -2,10 +2,18 @@
 //! one list of names and texts, read with one grammar, so that the same names and values work everywhere.
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::text::{Pairs, ReadError};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
+
+/// Bytes of a parameter's name at most: more than any name has.
+const MOST_NAME: usize = 64;
+
+/// Bytes of a parameter's value at most: the paths of many layers.
+pub(super) const MOST_TEXT: usize = 4096;
+
+/// Parameters of a request at most: more than any operation has.
+pub(super) const MOST_PARAMETERS: usize = 64;
 
 /// Names and values as the client wrote them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,30 +37,41 @@ impl Parameters {
     /// # Errors
     /// [`Error::InvalidParameter`] when the name is there already.
     pub fn add(&mut self, name: String, value: String) -> Result<()> {
+        if name.len() > MOST_NAME {
+            return Err(Error::parameter(
+                excerpt(&name),
+                "there is no parameter of this name",
+            ));
+        }
+        if value.len() > MOST_TEXT {
+            let found = value.len();
+            return Err(Error::parameter(
+                name,
+                format!("found {found} bytes, expected at most {MOST_TEXT}"),
+            ));
+        }
         if self.0.iter().any(|(known, _)| *known == name) {
             return Err(Error::parameter(name, "given more than once"));
+        }
+        if self.0.len() == MOST_PARAMETERS {
+            return Err(Error::parameter(
+                name,
+                format!("more than {MOST_PARAMETERS} parameters"),
+            ));
         }
         self.0.push((name, value));
         Ok(())
     }
 
+    /// Adds those of `others`.
+    ///
     /// # Errors
-    /// [`Error::InvalidParameter`] for a name that is there already, or an object as a value.
-    pub(super) fn add_json(&mut self, values: serde_json::Map<String, Value>) -> Result<()> {
-        for (name, value) in values {
-            let text = match value {
-                Value::Null => continue,
-                Value::Array(items) => {
-                    let texts: Option<Vec<String>> = items.iter().map(scalar).collect();
-                    texts.map(|texts| texts.join(","))
-                }
-                other => scalar(&other),
-            };
-            let text =
-                text.ok_or_else(|| Error::parameter(&name, "expected text, a number, true or false"))?;
-            self.add(name, text)?;
-        }
-        Ok(())
+    /// As [`Parameters::add`].
+    pub(super) fn extend(&mut self, others: Self) -> Result<()> {
+        others
+            .0
+            .into_iter()
+            .try_for_each(|(name, value)| self.add(name, value))
     }
 
     /// Names and texts, as they came.
@@ -82,7 +101,7 @@ impl Parameters {
                 ReadError::Unknown { name, message } => Error::parameter(name, message),
                 ReadError::Wrong(reason) => {
                     let found = self.pairs().find(|(known, _)| *known == name);
-                    let found = found.map_or("", |(_, value)| value);
+                    let found = excerpt(found.map_or("", |(_, value)| value));
                     Error::parameter(name, format!("found `{found}`: {reason}"))
                 }
             }
@@ -90,19 +109,11 @@ impl Parameters {
     }
 }
 
-fn scalar(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(flag) => Some(flag.to_string()),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
+    use super::super::bounded::JsonParameters;
     use super::*;
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -140,11 +151,9 @@ mod tests {
     #[test]
     fn the_query_and_json_mean_the_same() {
         let query = Parameters::from_query(Some("top_k=3&layer=1.0&flag=true")).expect("right");
-        let mut json = Parameters::default();
-        let values = serde_json::json!({"top_k": 3, "layer": "1.0", "flag": true, "none": null});
-        json.add_json(values.as_object().expect("an object").clone())
-            .expect("right");
-        assert_eq!(query, json);
+        let json = r#"{"top_k": 3, "layer": "1.0", "flag": true, "none": null}"#;
+        let json: JsonParameters = serde_json::from_str(json).expect("JSON");
+        assert_eq!(Ok(query), json.0);
     }
 
     #[test]

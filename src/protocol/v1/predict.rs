@@ -19,15 +19,15 @@ use crate::catalog::{Model, Predict};
 use crate::engine::context::{Event, Progress};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
-use crate::image::{ModelInput, Picture, PoolThread};
+use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
-use crate::service::{Originals, Pictures, Predicted, Service, render};
+use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
-use crate::tasks::segmentation::Segment;
-use crate::tasks::vae::Reconstruct;
-use crate::tasks::{Operation, captioning};
+use crate::tasks::segmentation::Prediction as Segmented;
+use crate::tasks::vae::{Reconstruct, Reconstruction};
+use crate::tasks::{Operation, captioning, detection};
 use crate::transport::{App, Streamed, stream, within};
 
 /// Predict
@@ -48,7 +48,7 @@ use crate::transport::{App, Streamed, stream, within};
     ),
     request_body(content(
         (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
-        (MultipartCall = "multipart/form-data"), (JsonCall = "application/json"), (TensorCall = "application/json"),
+        (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"), (TensorCall = "application/json"),
     )),
     responses(
         (status = OK, description = "One prediction an input, in order", content(
@@ -127,15 +127,17 @@ pub async fn predicted(
         }
         Predict::Segmentation(engine) => {
             let view = query::segmentation(parameters)?;
-            let drawn: Draw<Segment> = Box::new(move |thread, form, picture, found| match form {
+            let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
                 Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
                 _ => render::segments(thread, picture, found, view).map(Answer::png),
             });
-            asked.answer::<Segment>(engine, &(), Some(drawn)).await
+            let pictures = (asked.pictures, originals(form));
+            let done = service.segment(model, engine, pictures, context).await?;
+            written(service, done, form, Some(drawn), started).await
         }
         Predict::Detection(engine) => {
             let options = query::detection(parameters)?;
-            let drawn: Draw<Detect> = Box::new(|thread, _, picture, found| {
+            let drawn: Draw<detection::Prediction> = Box::new(|thread, _, picture, found| {
                 render::objects(thread, picture, found).map(Answer::png)
             });
             asked.answer::<Detect>(engine, &options, Some(drawn)).await
@@ -146,7 +148,7 @@ pub async fn predicted(
         }
         Predict::Vae(engine) => {
             parameters.none()?;
-            let drawn: Draw<Reconstruct> =
+            let drawn: Draw<Reconstruction> =
                 Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
             asked.answer::<Reconstruct>(engine, &(), Some(drawn)).await
         }
@@ -157,7 +159,7 @@ pub async fn predicted(
 }
 
 /// Draws one output on its picture.
-type Draw<Op> = Box<dyn Fn(&PoolThread, Form, &Picture, &<Op as Operation>::Output) -> Result<Answer> + Send>;
+type Draw<O> = Box<dyn Fn(&PoolThread, Form, &Picture, &O) -> Result<Answer> + Send>;
 
 /// A prediction whose pictures were read.
 struct Asked<'a> {
@@ -174,34 +176,52 @@ impl Asked<'_> {
         self,
         engine: &Engine<Op::Queue>,
         options: &Op::Options,
-        draw: Option<Draw<Op>>,
+        draw: Option<Draw<Op::Output>>,
     ) -> Result<Answer>
     where
         Op: Operation<Input = ModelInput, Output: Written>,
     {
-        let (form, started) = (self.form, self.started);
-        let originals = if form == Form::Json {
-            Originals::Dropped
-        } else {
-            Originals::Kept
-        };
-        let pictures = (self.pictures, originals);
+        let pictures = (self.pictures, originals(self.form));
         let done = self
             .service
             .predict::<Op>(self.model, engine, pictures, options, self.context);
-        let done = done.await?;
-        if form == Form::Json {
-            return json(self.service, done, started).await;
-        }
-        let cannot = move || Error::NotAcceptable(format!("{} cannot show this answer", form.media_type()));
-        let draw = draw.ok_or_else(cannot)?;
-        let drawn = self.service.pool().run(move |thread| {
-            let original = done.pictures.first().and_then(|seen| seen.original.as_ref());
-            let (original, output) = original.zip(done.outputs.first()).ok_or_else(cannot)?;
-            draw(thread, form, original, output)
-        });
-        drawn.await
+        written(self.service, done.await?, self.form, draw, self.started).await
     }
+}
+
+/// Only what is drawn on is kept.
+fn originals(form: Form) -> Originals {
+    if form == Form::Json {
+        Originals::Dropped
+    } else {
+        Originals::Kept
+    }
+}
+
+/// The predictions in the form that was asked for.
+async fn written<O: Written>(
+    service: &Service,
+    mut done: Predicted<O>,
+    form: Form,
+    draw: Option<Draw<O>>,
+    started: Instant,
+) -> Result<Answer> {
+    if form == Form::Json {
+        return json(service, done, started).await;
+    }
+    let cannot = move || Error::NotAcceptable(format!("{} cannot show this answer", form.media_type()));
+    let draw = draw.ok_or_else(cannot)?;
+    let size = done.pictures.first().map_or((0, 0), Seen::size);
+    let pixels = u64::from(size.0) * u64::from(size.1);
+    let held = done.held.take();
+    let (pool, length) = (service.pool(), Length::of_pixels(pixels));
+    let drawn = pool.run_in_turn(pool.turn(), length, move |thread| {
+        let original = done.pictures.pop().and_then(|seen| seen.original);
+        let (original, output) = original.zip(done.outputs.first()).ok_or_else(cannot)?;
+        let answer = draw(thread, form, &original.picture, output)?;
+        Ok(answer.holding(held.into_iter().chain([original.taken])))
+    });
+    drawn.await
 }
 
 /// An output that can be written as JSON.
@@ -215,7 +235,7 @@ impl<T: Into<Prediction> + Send + 'static> Written for T {
     }
 }
 
-impl Written for crate::tasks::vae::Reconstruction {
+impl Written for Reconstruction {
     fn written(self, thread: &PoolThread) -> Result<Prediction> {
         Prediction::reconstruction(thread, self)
     }
@@ -224,13 +244,14 @@ impl Written for crate::tasks::vae::Reconstruction {
 /// The predictions as JSON.
 pub(super) async fn json<O: Written>(
     service: &Service,
-    done: Predicted<O>,
+    mut done: Predicted<O>,
     started: Instant,
 ) -> Result<Answer> {
+    let held = done.held.take();
     let json = service
         .pool()
         .run(move |thread| Answer::json(&predictions(thread, done, started)?));
-    json.await
+    Ok(json.await?.holding(held))
 }
 
 fn predictions<O: Written>(thread: &PoolThread, done: Predicted<O>, started: Instant) -> Result<Predictions> {

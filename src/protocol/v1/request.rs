@@ -1,5 +1,7 @@
 //! The three spellings of a request: one raw image, multipart files, JSON with base64. All become pictures and parameters.
 
+use std::borrow::Cow;
+
 use axum::body::Bytes;
 use axum::extract::Request;
 use base64::Engine as _;
@@ -8,11 +10,17 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::bounded::{JsonParameters, List};
 use super::npy;
 use super::parameters::Parameters;
-use crate::error::{Error, Result};
+use crate::config::MOST_IMAGES;
+use crate::error::{Error, Result, excerpt};
+use crate::image::PoolThread;
 use crate::service::Pictures;
 use crate::transport::{App, Form, Received, content_type};
+
+/// Numbers of one latent at most: more than any model has.
+const MOST_NUMBERS: usize = 1 << 20;
 
 /// What an empty body should have been.
 const IMAGES: &str = "an image, multipart/form-data with files, or JSON";
@@ -20,13 +28,15 @@ const IMAGES: &str = "an image, multipart/form-data with files, or JSON";
 /// The JSON spelling.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct JsonCall {
+pub(super) struct JsonCall<'a> {
     /// At least one.
-    images: Vec<JsonImage>,
+    #[serde(borrow)]
+    #[schema(value_type = Vec<JsonImage<'_>>)]
+    images: List<JsonImage<'a>, MOST_IMAGES>,
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Object)]
-    parameters: serde_json::Map<String, serde_json::Value>,
+    parameters: JsonParameters,
 }
 
 /// A JSON body that has nothing but parameters.
@@ -34,15 +44,16 @@ pub(super) struct JsonCall {
 #[serde(deny_unknown_fields)]
 struct ParametersCall {
     #[serde(default)]
-    parameters: serde_json::Map<String, serde_json::Value>,
+    parameters: JsonParameters,
 }
 
 /// One image in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct JsonImage {
+pub(super) struct JsonImage<'a> {
     /// The file's bytes in base64, or a `data:` URL.
-    b64: String,
+    #[serde(borrow)]
+    b64: Cow<'a, str>,
 }
 
 /// The files of a multipart body; for the OpenAPI document.
@@ -59,7 +70,8 @@ pub(super) struct MultipartCall {
 #[serde(deny_unknown_fields)]
 pub(super) struct LatentCall {
     /// One list of values for each picture, as `encode` answers under `latent.mu`.
-    latents: Vec<Vec<f32>>,
+    #[schema(value_type = Vec<Vec<f32>>)]
+    latents: List<List<f32, MOST_NUMBERS>, MOST_IMAGES>,
 }
 
 /// Reads a request that holds images: the pictures, and the parameters of query and body.
@@ -73,7 +85,11 @@ pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, P
     let received = app.read_some(request, IMAGES).await?;
     let files = match form {
         Form::Raw => vec![received.bytes],
-        Form::Json => from_json(&received, &mut parameters)?,
+        Form::Json => {
+            let (files, more) = app.service.pool().run(move |_| from_json(&received)).await?;
+            parameters.extend(more)?;
+            files
+        }
         Form::Multipart => from_multipart(received, &mut parameters).await?,
     };
     Ok((Pictures::new(files, app.service.limits().images)?, parameters))
@@ -83,7 +99,10 @@ pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, P
 ///
 /// # Errors
 /// As [`pictures`].
-pub(super) async fn json<T: DeserializeOwned>(app: &App, request: Request) -> Result<(T, Parameters)> {
+pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
+    app: &App,
+    request: Request,
+) -> Result<(T, Parameters)> {
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = content_type(request.headers());
     if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
@@ -92,8 +111,8 @@ pub(super) async fn json<T: DeserializeOwned>(app: &App, request: Request) -> Re
         )));
     }
     let received = app.read_some(request, IMAGES).await?;
-    let value = serde_json::from_slice(&received.bytes).map_err(|e| Error::InvalidBody(e.to_string()))?;
-    Ok((value, parameters))
+    let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
+    Ok((app.service.pool().run(read).await?, parameters))
 }
 
 /// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.
@@ -103,9 +122,11 @@ pub(super) async fn json<T: DeserializeOwned>(app: &App, request: Request) -> Re
 pub(super) async fn latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>> {
     Parameters::from_query(request.uri().query())?.none()?;
     if content_type(request.headers()).ends_with("npy") {
-        return npy::rows(&app.read_some(request, IMAGES).await?.bytes);
+        let received = app.read_some(request, IMAGES).await?;
+        return app.service.pool().run(move |_| npy::rows(&received.bytes)).await;
     }
-    Ok(json::<LatentCall>(app, request).await?.0.latents)
+    let List(latents) = json::<LatentCall>(app, request).await?.0.latents;
+    Ok(latents.into_iter().map(|List(latent)| latent).collect())
 }
 
 /// Parameters of an operation that needs no body: from the query, and from a JSON object if there is one.
@@ -116,21 +137,30 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
     let mut parameters = Parameters::from_query(request.uri().query())?;
     let received = app.read(request).await?;
     if !received.bytes.is_empty() {
-        let call: ParametersCall = serde_json::from_slice(&received.bytes)
-            .map_err(|e| Error::InvalidBody(format!("{e}; expected {{\"parameters\": {{…}}}} or no body")))?;
-        parameters.add_json(call.parameters)?;
+        let read = move |_: &PoolThread| {
+            let call: ParametersCall = serde_json::from_slice(&received.bytes)
+                .map_err(|e| not_json(&e, "; expected {\"parameters\": {…}} or no body"))?;
+            call.parameters.0
+        };
+        parameters.extend(app.service.pool().run(read).await?)?;
     }
     Ok(parameters)
 }
 
-fn from_json(received: &Received, parameters: &mut Parameters) -> Result<Vec<Bytes>> {
-    let call: JsonCall = serde_json::from_slice(&received.bytes).map_err(|e| {
-        Error::InvalidBody(format!(
-            "{e}; expected {{\"images\": [{{\"b64\": \"…\"}}], \"parameters\": {{…}}}}"
-        ))
+/// Says what is wrong with a JSON body, at a length that does not depend on the body's.
+fn not_json(error: &serde_json::Error, expected: &str) -> Error {
+    Error::InvalidBody(format!("{}{expected}", excerpt(&error.to_string())))
+}
+
+fn from_json(received: &Received) -> Result<(Vec<Bytes>, Parameters)> {
+    let call: JsonCall<'_> = serde_json::from_slice(&received.bytes).map_err(|e| {
+        not_json(
+            &e,
+            "; expected {\"images\": [{\"b64\": \"…\"}], \"parameters\": {…}}",
+        )
     })?;
-    parameters.add_json(call.parameters)?;
-    let decode = |(index, image): (usize, &JsonImage)| {
+    let parameters = call.parameters.0?;
+    let decode = |(index, image): (usize, &JsonImage<'_>)| {
         let text = image.b64.trim();
         let payload = match text.strip_prefix("data:") {
             Some(url) => url.split_once(";base64,").map_or("", |(_, payload)| payload),
@@ -138,10 +168,11 @@ fn from_json(received: &Received, parameters: &mut Parameters) -> Result<Vec<Byt
         };
         BASE64_STANDARD
             .decode(payload)
-            .map(|bytes| received.own(bytes))
             .map_err(|e| Error::InvalidBody(format!("images[{index}].b64 is not base64: {e}")))
+            .and_then(|bytes| received.own(bytes))
     };
-    call.images.iter().enumerate().map(decode).collect()
+    let files: Result<Vec<Bytes>> = call.images.0.iter().enumerate().map(decode).collect();
+    Ok((files?, parameters))
 }
 
 async fn from_multipart(received: Received, parameters: &mut Parameters) -> Result<Vec<Bytes>> {
@@ -154,12 +185,17 @@ async fn from_multipart(received: Received, parameters: &mut Parameters) -> Resu
     let mut images = Vec::new();
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
         if field.file_name().is_some() || field.content_type().is_some() {
-            images.push(received.own(field.bytes().await.map_err(wrong)?.into()));
+            if images.len() == MOST_IMAGES {
+                return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
+            }
+            images.push(received.own(field.bytes().await.map_err(wrong)?.into())?);
         } else {
             let name = field.name().unwrap_or_default().to_owned();
             let value = field.text().await.map_err(wrong)?;
             parameters.add(name, value)?;
         }
+        // A body of many small parts must not keep the thread from others.
+        tokio::task::consume_budget().await;
     }
     Ok(images)
 }

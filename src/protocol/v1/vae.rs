@@ -28,7 +28,7 @@ use crate::transport::{App, within};
     post, path = "/v1/models/{name}/encode", tag = "models",
     params(("name" = String, Path, description = "The model", example = "vae")),
     request_body(content(
-        (Vec<u8> = "image/*"), (MultipartCall = "multipart/form-data"), (JsonCall = "application/json"),
+        (Vec<u8> = "image/*"), (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
     )),
     responses((status = OK, description = "One latent an image, in order", body = Predictions), Problems),
 )]
@@ -115,7 +115,7 @@ pub(super) async fn sample(
 #[utoipa::path(
     post, path = "/v1/models/{name}/interpolate", tag = "models",
     params(("name" = String, Path, description = "The model", example = "vae"), query::Interpolate),
-    request_body(content((MultipartCall = "multipart/form-data"), (JsonCall = "application/json"))),
+    request_body(content((MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"))),
     responses(
         (status = OK, description = "From the first image to the second", content(
             (Frames = "application/json"), (Vec<u8> = "image/png"),

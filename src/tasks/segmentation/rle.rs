@@ -1,6 +1,9 @@
 //! Masks as COCO writes them: run lengths in column order, each the difference to the run two before it, five bits
 //! a character (pycocotools, `maskApi.c`: `rleEncode` and `rleToString`).
 
+use crate::engine::Context;
+use crate::error::Result;
+
 /// A mask that `pycocotools.mask.decode` reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rle {
@@ -18,8 +21,19 @@ pub(super) struct ValueMask {
     pub(super) rle: Rle,
 }
 
+/// Pixels between two looks at whether the answer is still wanted.
+const LOOK: usize = 1 << 18;
+
 /// A mask for each value in a row-major picture `[height, width]`, by value; one walk down the columns for all.
-pub(super) fn encode_all(values: &[u8], height: usize, width: usize) -> Vec<ValueMask> {
+///
+/// # Errors
+/// Those of [`Context::check`], which is looked at every now and then.
+pub(super) fn encode_all(
+    values: &[u8],
+    height: usize,
+    width: usize,
+    context: &Context,
+) -> Result<Vec<ValueMask>> {
     debug_assert_eq!(values.len(), height * width);
     // For each value its runs so far, and where the last of them ended.
     let mut open: Vec<Option<(Vec<i64>, usize)>> = vec![None; 256];
@@ -27,10 +41,15 @@ pub(super) fn encode_all(values: &[u8], height: usize, width: usize) -> Vec<Valu
         .flat_map(|x| (0..height).map(move |y| values[y * width + x]))
         .enumerate()
         .peekable();
+    let mut looked = 0;
     while let Some((start, value)) = columns.next() {
         let mut end = start + 1;
         while columns.next_if(|&(_, next)| next == value).is_some() {
             end += 1;
+        }
+        if end - looked > LOOK {
+            looked = end;
+            context.check()?;
         }
         let (runs, closed) = open[usize::from(value)].get_or_insert_with(|| (Vec::new(), 0));
         runs.extend([(start - *closed) as i64, (end - start) as i64]);
@@ -51,7 +70,7 @@ pub(super) fn encode_all(values: &[u8], height: usize, width: usize) -> Vec<Valu
             },
         })
     };
-    open.into_iter().enumerate().filter_map(finish).collect()
+    Ok(open.into_iter().enumerate().filter_map(finish).collect())
 }
 
 fn compress(runs: &[i64]) -> String {
@@ -81,7 +100,7 @@ mod tests {
 
     #[test]
     fn runs_go_down_the_columns_and_zeros_come_first() {
-        let found = encode_all(&[7, 9, 7, 9, 9, 7], 3, 2);
+        let found = encode_all(&[7, 9, 7, 9, 9, 7], 3, 2, &Context::default()).expect("masks");
         assert_eq!(
             found.iter().map(|m| (m.value, m.pixels)).collect::<Vec<_>>(),
             [(7, 3), (9, 3)]
@@ -103,7 +122,7 @@ mod tests {
         assert_eq!(masks.len(), 1000);
         for (height, width, bits, counts) in masks {
             let mask: Vec<u8> = bits.bytes().map(|b| b - b'0').collect();
-            let found = encode_all(&mask, height, width);
+            let found = encode_all(&mask, height, width, &Context::default()).expect("masks");
             match found.iter().find(|m| m.value == 1) {
                 Some(one) => assert_eq!(one.rle.counts, counts, "{height}×{width}"),
                 None => assert!(!bits.contains('1')),
@@ -143,7 +162,7 @@ mod tests {
             }),
         ) {
             let mut found = vec![None; values.len()];
-            for mask in encode_all(&values, height, width) {
+            for mask in encode_all(&values, height, width, &Context::default()).expect("masks") {
                 let runs = decompress(&mask.rle.counts).into_iter().enumerate();
                 let inside = runs.flat_map(|(index, run)| (0..run).map(move |_| index % 2 == 1));
                 for (at, _) in inside.enumerate().filter(|(_, inside)| *inside) {

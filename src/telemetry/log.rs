@@ -1,0 +1,76 @@
+//! The log. It never holds up what it tells of: lines go through a bounded queue to a thread that writes them, and where
+//! nobody reads them, or their disk is full, lines are dropped and counted.
+
+use std::io::IsTerminal;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::LogFormat;
+use crate::error::{Error, Result};
+
+/// Lines that may wait to be written.
+const WAITING: usize = 4096;
+
+/// The log of this process; it is written as long as this is alive.
+#[derive(Debug)]
+pub struct Log {
+    guard: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl Log {
+    /// Lines that were dropped so far, to be asked for at any time.
+    pub fn dropped(&self) -> impl Fn() -> u64 + Send + Sync + use<> {
+        let dropped = self.dropped.clone();
+        move || dropped.dropped_lines() as u64
+    }
+
+    /// Writes what waits; gives up on it where that takes long.
+    pub fn close(self) {
+        const PATIENCE: Duration = Duration::from_millis(300);
+        let (written, is_written) = mpsc::channel();
+        let close = move || {
+            drop(self.guard);
+            written.send(()).unwrap_or_default();
+        };
+        if std::thread::Builder::new().spawn(close).is_ok() {
+            is_written.recv_timeout(PATIENCE).unwrap_or_default();
+        }
+    }
+}
+
+/// Starts logging to standard error; panics are logged, too.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] when `filter` is no filter.
+pub fn start_logging(filter: &str, format: LogFormat) -> Result<Log> {
+    let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
+    let (lines, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(WAITING)
+        .lossy(true)
+        .thread_name("log")
+        .finish(std::io::stderr());
+    let dropped = lines.error_counter();
+    // Colours are for people: a file or a log collector gets none.
+    let layer = fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(lines);
+    let layer = match format {
+        LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        LogFormat::Text => layer.boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
+        .try_init()
+        .map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
+    // The default hook writes to standard error itself, and waits where nobody reads it.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    Ok(Log { guard, dropped })
+}

@@ -1,0 +1,247 @@
+//! The connections of a server: how many there may be, how slow their clients may be, and how they end.
+//!
+//! A connection without a request gives way to a new one where there are too many, the one that has been without for the
+//! longest first; so clients that connect and say nothing keep nobody out.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, watch};
+use tower::ServiceExt;
+
+use super::activity::{Activity, Patience, Watched};
+use super::guarded::Guarded;
+use super::pace::Pace;
+use crate::config::Settings;
+
+/// How often a connection is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How long the server waits where it cannot accept at all.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// How much of a head is read.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// See the module's text. Clones are of the same server.
+#[derive(Debug, Clone)]
+pub struct Connections(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    most: usize,
+    patience: Patience,
+    open: Mutex<HashMap<u64, Open>>,
+    /// Tells whoever drains that a connection ended.
+    ended: Notify,
+    stage: watch::Sender<Stage>,
+    refused: AtomicUsize,
+}
+
+/// One connection, as others see it.
+#[derive(Debug)]
+struct Open {
+    activity: Arc<Activity>,
+    evicted: Arc<Notify>,
+}
+
+/// The life of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    /// Each connection ends with what it has asked for.
+    Draining,
+    /// Each ends now.
+    Over,
+}
+
+/// Takes a connection off the list, however its task ends.
+struct Listed {
+    shared: Arc<Shared>,
+    id: u64,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.shared.open().remove(&self.id);
+        self.shared.ended.notify_waiters();
+    }
+}
+
+impl Shared {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is room for one more connection; one that nothing is asked of gives way.
+    fn make_room(&self) -> bool {
+        let open = self.open();
+        if open.len() < self.most {
+            return true;
+        }
+        let without_request = open
+            .values()
+            .filter_map(|one| Some((one.activity.without_request_since()?, one)));
+        let Some((_, oldest)) = without_request.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        oldest.evicted.notify_one();
+        // It is gone in a moment; more than one a moment would need as many that came in it.
+        true
+    }
+}
+
+impl Connections {
+    /// As many and as patient as the settings say.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Self {
+        Self(Arc::new(Shared {
+            most: settings.max_connections.min(descriptors()),
+            patience: Patience {
+                head: Duration::from_secs(settings.header_timeout_s),
+                idle: Duration::from_secs(settings.idle_timeout_s),
+                answer: Pace::of(settings),
+            },
+            open: Mutex::default(),
+            ended: Notify::new(),
+            stage: watch::Sender::new(Stage::Serving),
+            refused: AtomicUsize::new(0),
+        }))
+    }
+
+    /// Serves `router` to whoever connects, until the future is dropped.
+    pub async fn accept(&self, listener: &TcpListener, router: Router) {
+        for id in 0.. {
+            let (stream, peer) = loop {
+                match listener.accept().await {
+                    Ok(accepted) => break accepted,
+                    // The client has gone, or descriptors are used up elsewhere: neither is for ever.
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection was not accepted");
+                        tokio::time::sleep(NO_DESCRIPTORS).await;
+                    }
+                }
+            };
+            if !self.0.make_room() {
+                self.0.refused.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(%peer, most = self.0.most, "a connection was refused: max_connections");
+                refuse(&stream);
+                continue;
+            }
+            self.attend(id, stream, peer, router.clone());
+        }
+    }
+
+    /// Serves one connection on a task of its own.
+    fn attend(&self, id: u64, stream: TcpStream, peer: SocketAddr, router: Router) {
+        let shared = Arc::clone(&self.0);
+        let (activity, evicted) = (Activity::new(), Arc::new(Notify::new()));
+        let open = Open {
+            activity: Arc::clone(&activity),
+            evicted: Arc::clone(&evicted),
+        };
+        shared.open().insert(id, open);
+        let listed = Listed {
+            shared: Arc::clone(&shared),
+            id,
+        };
+        drop(stream.set_nodelay(true));
+        let service = {
+            let activity = Arc::clone(&activity);
+            service_fn(move |request: hyper::Request<Incoming>| {
+                let under_way = activity.begin();
+                let router = router.clone();
+                async move {
+                    let mut request = request.map(Body::new);
+                    request.extensions_mut().insert(ConnectInfo(peer));
+                    let answered = router.oneshot(request).await;
+                    answered.map(|response| response.map(|body| Guarded::new(body, under_way)))
+                }
+            })
+        };
+        let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
+        let connection = http1::Builder::new()
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(io, service);
+        tokio::spawn(async move {
+            let _listed = listed;
+            let mut stage = shared.stage.subscribe();
+            let mut look = tokio::time::interval(LOOK);
+            let mut connection = std::pin::pin!(connection);
+            loop {
+                tokio::select! {
+                    // The client's end, a fault, or nothing more to say: all the same to the server.
+                    _ = connection.as_mut() => return,
+                    () = evicted.notified() => return,
+                    _ = stage.changed() => match *stage.borrow_and_update() {
+                        Stage::Serving => {}
+                        Stage::Draining => connection.as_mut().graceful_shutdown(),
+                        Stage::Over => return,
+                    },
+                    _ = look.tick() => {
+                        if let Some(overdue) = activity.overdue(&shared.patience, Instant::now()) {
+                            tracing::debug!(%peer, ?overdue, "a connection was closed: its client is too slow");
+                            return;
+                        }
+                        let draining = *stage.borrow() == Stage::Draining;
+                        if draining && !activity.is_busy() {
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    /// Lets every connection end with what it has asked for, and ends those that have not by then. Answers how many
+    /// requests that cut off.
+    pub async fn drain(&self, within: Duration) -> usize {
+        self.0.stage.send_replace(Stage::Draining);
+        let all_ended = async {
+            loop {
+                let ended = self.0.ended.notified();
+                if self.0.open().is_empty() {
+                    return;
+                }
+                ended.await;
+            }
+        };
+        if tokio::time::timeout(within, all_ended).await.is_ok() {
+            return 0;
+        }
+        let cut_off = self
+            .0
+            .open()
+            .values()
+            .filter(|one| one.activity.has_request())
+            .count();
+        self.0.stage.send_replace(Stage::Over);
+        cut_off
+    }
+}
+
+/// Says why, if the socket takes it at once.
+fn refuse(stream: &TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    drop(stream.try_write(ANSWER));
+}
+
+/// How many connections the limit of open files leaves room for.
+fn descriptors() -> usize {
+    /// Models, logs, libtorch's own, a file or two that are being read.
+    const OTHERS: u64 = 128;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let left = limit.unwrap_or(u64::MAX).saturating_sub(OTHERS).max(16);
+    usize::try_from(left).unwrap_or(usize::MAX)
+}

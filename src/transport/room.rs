@@ -1,0 +1,266 @@
+//! The memory that bodies take together, and each client's share of it.
+//!
+//! Where room is lacking, a body that hardly moves gives way to one that comes: whoever sends a part of something and then
+//! little or nothing keeps nobody out.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::error::{Error, Result};
+
+/// Over how long a body's pace is measured.
+const WINDOW: Duration = Duration::from_millis(500);
+
+/// The pace below which a body gives way where room is lacking.
+const SLOW_BYTES_A_SECOND: f64 = 256.0 * 1024.0;
+
+/// How long a body waits for one that gives way.
+const WAIT: Duration = Duration::from_millis(50);
+const WAITS: usize = 30;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Room {
+    most: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_id: u64,
+    taken: usize,
+    by_peer: HashMap<IpAddr, usize>,
+    arriving: HashMap<u64, Arriving>,
+}
+
+/// A body that is on its way.
+#[derive(Debug)]
+struct Arriving {
+    peer: IpAddr,
+    bytes: usize,
+    /// The present window began then, and so much came in it.
+    since: Instant,
+    recent: usize,
+    /// Whether it was slow in the window before.
+    was_slow: bool,
+    evicted: Arc<Notify>,
+}
+
+impl Arriving {
+    fn is_slow(&self) -> bool {
+        let took = self.since.elapsed();
+        if took < WINDOW {
+            return self.was_slow;
+        }
+        (self.recent as f64) < SLOW_BYTES_A_SECOND * took.as_secs_f64()
+    }
+
+    fn came(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.recent += bytes;
+        if self.since.elapsed() >= WINDOW {
+            self.was_slow = self.is_slow();
+            (self.since, self.recent) = (Instant::now(), 0);
+        }
+    }
+}
+
+/// The room that a body takes, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    room: Arc<Room>,
+    id: u64,
+    peer: IpAddr,
+    bytes: AtomicUsize,
+    evicted: Arc<Notify>,
+}
+
+/// Whose room is lacking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lack {
+    /// Everybody's.
+    Room,
+    /// This client's.
+    Share,
+}
+
+impl Room {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most,
+            state: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a body from `peer`, of no bytes yet.
+    pub(super) fn place(self: &Arc<Self>, peer: Option<IpAddr>) -> Place {
+        let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let evicted = Arc::new(Notify::new());
+        let mut state = self.lock();
+        let id = state.next_id;
+        state.next_id += 1;
+        let arriving = Arriving {
+            peer,
+            bytes: 0,
+            since: Instant::now(),
+            recent: 0,
+            was_slow: false,
+            evicted: Arc::clone(&evicted),
+        };
+        state.arriving.insert(id, arriving);
+        drop(state);
+        Place {
+            room: Arc::clone(self),
+            id,
+            peer,
+            bytes: AtomicUsize::new(0),
+            evicted,
+        }
+    }
+
+    /// Takes `bytes` more for a body, where there is room.
+    fn take(&self, place: &Place, bytes: usize) -> std::result::Result<(), Lack> {
+        let mut state = self.lock();
+        if state.taken + bytes > self.most {
+            return Err(Lack::Room);
+        }
+        // One client leaves half of the room to the others.
+        let share = state.by_peer.entry(place.peer).or_default();
+        if *share + bytes > self.most / 2 {
+            return Err(Lack::Share);
+        }
+        *share += bytes;
+        state.taken += bytes;
+        if let Some(arriving) = state.arriving.get_mut(&place.id) {
+            arriving.came(bytes);
+        }
+        drop(state);
+        place.bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has the largest of the slow bodies give way: one of the same client where its share is lacking.
+    fn evict(&self, place: &Place, lack: Lack) {
+        let state = self.lock();
+        let slow = state.arriving.iter().filter(|(id, one)| {
+            let counts = lack == Lack::Room || one.peer == place.peer;
+            **id != place.id && one.bytes > 0 && counts && one.is_slow()
+        });
+        if let Some((_, largest)) = slow.max_by_key(|(_, one)| one.bytes) {
+            largest.evicted.notify_one();
+        }
+    }
+}
+
+impl Place {
+    /// Takes room for so many bytes more.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`] where there is none, and none becomes free soon.
+    pub(super) async fn grow(&self, bytes: usize) -> Result<()> {
+        for _ in 0..WAITS {
+            let Err(lack) = self.room.take(self, bytes) else {
+                return Ok(());
+            };
+            self.room.evict(self, lack);
+            tokio::time::sleep(WAIT).await;
+        }
+        Err(full())
+    }
+
+    /// Takes room for so many bytes more, where there is some.
+    ///
+    /// # Errors
+    /// [`Error::QueueFull`]
+    pub(super) fn grow_now(&self, bytes: usize) -> Result<()> {
+        self.room.take(self, bytes).map_err(|_| full())
+    }
+
+    /// The body is there: it does not give way any more.
+    pub(super) fn arrived(&self) {
+        self.room.lock().arriving.remove(&self.id);
+    }
+
+    /// Waits until this body has to give way.
+    pub(super) async fn evicted(&self) {
+        self.evicted.notified().await;
+    }
+}
+
+fn full() -> Error {
+    Error::QueueFull {
+        queue: "request bodies (max_inflight_mb)".into(),
+        retry_after: Duration::from_secs(1),
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let bytes = *self.bytes.get_mut();
+        let mut state = self.room.lock();
+        state.arriving.remove(&self.id);
+        state.taken = state.taken.saturating_sub(bytes);
+        if let Some(share) = state.by_peer.get_mut(&self.peer) {
+            *share = share.saturating_sub(bytes);
+            if *share == 0 {
+                state.by_peer.remove(&self.peer);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(last: u8) -> Option<IpAddr> {
+        Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, last)))
+    }
+
+    #[tokio::test]
+    async fn a_client_leaves_half_of_the_room_to_others() {
+        let room = Room::new(100);
+        let (mine, yours) = (room.place(peer(1)), room.place(peer(2)));
+        assert_eq!(mine.grow(50).await, Ok(()));
+        assert!(matches!(mine.grow(1).await, Err(Error::QueueFull { .. })));
+        assert_eq!(yours.grow(50).await, Ok(()));
+        drop((mine, yours));
+        let state = room.lock();
+        assert_eq!((state.taken, state.by_peer.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_hardly_moves_gives_way() {
+        let room = Room::new(100);
+        let still = room.place(peer(1));
+        assert_eq!(still.grow(50).await, Ok(()));
+        let reader = tokio::spawn(async move {
+            still.evicted().await;
+            drop(still);
+        });
+        let comes = room.place(peer(1));
+        assert_eq!(comes.grow(50).await, Ok(()), "it waits for the other to give way");
+        reader.await.expect("it was told");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_there_stays() {
+        let room = Room::new(100);
+        let there = room.place(peer(1));
+        assert_eq!(there.grow(50).await, Ok(()));
+        there.arrived();
+        assert!(matches!(
+            room.place(peer(1)).grow(1).await,
+            Err(Error::QueueFull { .. })
+        ));
+    }
+}

@@ -1,0 +1,60 @@
+"""Pictures that are small as files and large as anything else; made here, so that none lies in the repository."""
+
+import struct
+import zlib
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+PAETH = 4
+"""The slowest of PNG's filters."""
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, kind: int, depth: int, interlaced: bool, packed: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, int(interlaced))
+    return SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
+
+
+def png(width: int, height: int, channels: int = 3, depth: int = 8) -> bytes:
+    """A black picture."""
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
+    packer = zlib.compressobj(9)
+    line = b"\0" + bytes(width * channels * depth // 8)
+    packed = b"".join(packer.compress(line) for _ in range(height)) + packer.flush()
+    return _png(width, height, kind, depth, False, packed)
+
+
+def interlaced_png(width: int, height: int) -> bytes:
+    """A picture in Adam7's seven passes."""
+    packer, packed = zlib.compressobj(9), b""
+    for left, top, across, down in ADAM7:
+        line = bytes([PAETH]) + bytes(-(-(width - left) // across) * 3)
+        packed += b"".join(packer.compress(line) for _ in range(-(-(height - top) // down)))
+    return _png(width, height, 2, 8, True, packed + packer.flush())
+
+
+def gif(width: int, height: int) -> bytes:
+    """One pixel on a screen of this size."""
+    screen = struct.pack("<HH", width, height) + bytes.fromhex("800000000000ffffff")
+    return b"GIF87a" + screen + bytes.fromhex("2c00000000010001000002024401003b")
+
+
+def _segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+def progressive_jpeg(width: int, height: int, scans: int) -> bytes:
+    """Three components, each coefficient in a scan of its own."""
+    blocks = -(-width // 8) * -(-height // 8)
+    frame = struct.pack(">BHHB", 8, height, width, 3) + bytes([1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0])
+    table = bytes([1] + [0] * 15) + b"\0"
+    file = b"\xff\xd8" + _segment(0xDB, b"\0" + bytes([1] * 64)) + _segment(0xC2, frame)
+    file += _segment(0xC4, b"\x00" + table) + _segment(0xC4, b"\x10" + table)
+    data = bytes(-(-blocks // 8))
+    for scan in range(scans):
+        coefficient = 0 if scan < 3 else 1 + (scan - 3) // 3
+        file += _segment(0xDA, bytes([1, 1 + scan % 3, 0, coefficient, coefficient, 0])) + data
+    return file + b"\xff\xd9"
