@@ -14,6 +14,7 @@ help:
 	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
+	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
@@ -61,6 +62,9 @@ compare:
 	scripts/python-environment bench/compare.requirements.txt .cache/compare-venv
 	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
 
+torture: build
+	python3 tests/torture/run.py --program "$(PROGRAM)" $(TORTURE)
+
 aoti:
 	@[ -n '$(MODEL)' ] || { echo 'make aoti MODEL=models/selfie: say which model folder'; exit 1; }
 	scripts/python-environment models/recipes/aoti.requirements.txt .cache/aoti-venv
@@ -72,4 +76,4 @@ image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency bench compare aoti image clean-cache
+.PHONY: help serve setup build test lint parity saliency bench compare torture aoti image clean-cache

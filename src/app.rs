@@ -9,7 +9,7 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::catalog::{Catalog, Loader, State};
+use crate::catalog::{Catalog, Loader, State, Trials};
 use crate::config::Settings;
 use crate::engine::cores::Cores;
 use crate::error::{Error, Result};
@@ -31,7 +31,13 @@ impl Server {
     /// [`Error::InvalidSettings`]
     pub fn new(settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let catalog = Catalog::scan(&settings.models, loader(&metrics))?;
+        let loader = loader(&metrics);
+        let loader = if settings.try_models {
+            loader.with_trials(trials(settings))
+        } else {
+            loader
+        };
+        let catalog = Catalog::scan(&settings.models, loader)?;
         Self::of(catalog, settings, metrics)
     }
 
@@ -88,6 +94,44 @@ impl Server {
     pub fn router(&self) -> Router {
         v1::router(self.app.clone())
     }
+}
+
+/// How models are tried before they serve.
+#[must_use]
+pub fn trials(settings: &Settings) -> Trials {
+    Trials {
+        patience: Duration::from_secs(settings.load_timeout_s),
+        memory: match settings.max_model_mb {
+            0 => machine_memory() / 4 * 3,
+            mb => mb << 20,
+        },
+        cache: settings.cache_dir.clone().or_else(cache_dir),
+    }
+}
+
+/// Bytes of memory that this process may take: the machine's, or its container's where that has less.
+fn machine_memory() -> u64 {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let machine = read("/proc/meminfo");
+    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let container = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let container = container
+        .iter()
+        .find_map(|file| read(file).trim().parse::<u64>().ok());
+    let total = total.map_or(u64::MAX, |kb| kb << 10);
+    container.map_or(total, |limit| limit.min(total))
+}
+
+/// Where a program of this user keeps what it can make again.
+fn cache_dir() -> Option<PathBuf> {
+    let of_user = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let of_home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
+    let folder = of_user.filter(|folder| folder.is_absolute()).or_else(of_home)?;
+    Some(folder.join("lucarne"))
 }
 
 /// A loader for this machine, whose models are counted in `metrics`.

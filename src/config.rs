@@ -1,16 +1,18 @@
 //! The server's settings: defaults, then the file, then `LUCARNE_…` variables, then flags. Everything is
 //! validated before anything starts.
 
+mod flags;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+pub use flags::Flags;
 
 /// The largest `max_images` that can be set.
 pub const MOST_IMAGES: usize = 1024;
@@ -32,6 +34,14 @@ pub enum LogFormat {
 pub struct Settings {
     /// The folder of models.
     pub models: PathBuf,
+    /// Whether a model is tried in a process of its own before it serves.
+    pub try_models: bool,
+    /// How long a model may take to be tried.
+    pub load_timeout_s: u64,
+    /// Memory that a model may take while it is tried, in MiB; 0 for three quarters of the machine's.
+    pub max_model_mb: u64,
+    /// Where it is remembered which models have passed; without it in the user's folder for such files.
+    pub cache_dir: Option<PathBuf>,
     /// The address to listen on.
     pub host: IpAddr,
     /// The port to listen on; 0 lets the system choose.
@@ -89,6 +99,10 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             models: "models".into(),
+            try_models: true,
+            load_timeout_s: 300,
+            max_model_mb: 0,
+            cache_dir: None,
             host: IpAddr::from([127, 0, 0, 1]),
             port: 8080,
             port_file: None,
@@ -118,119 +132,6 @@ impl Default for Settings {
     }
 }
 
-/// [`Settings`] as flags; what is not given is left to the environment, the file, the defaults.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-pub struct Flags {
-    /// A TOML file with any of these settings (`max_body_mb = 64`). Also LUCARNE_CONFIG.
-    #[arg(long, env = "LUCARNE_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-    /// The folder of models [default: models]
-    #[arg(long, value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub models: Option<PathBuf>,
-    /// The address to listen on [default: 127.0.0.1]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<IpAddr>,
-    /// The port to listen on; 0 lets the system choose [default: 8080]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// Where to write the port once it is known
-    #[arg(long, value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port_file: Option<PathBuf>,
-    /// Bytes of a body at most, in MiB [default: 32]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_body_mb: Option<u64>,
-    /// Bytes of all bodies at one time, in MiB; one client may take half of them [default: 128]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_inflight_mb: Option<u64>,
-    /// Bytes that all large pictures take together while they are decoded, in MiB [default: 192]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_decode_mb: Option<u64>,
-    /// Bytes of all answers, and of the pictures that are kept to be drawn on, in MiB [default: 144]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_answers_mb: Option<u64>,
-    /// Pixels of an image at most, in millions [default: 64]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_image_mpx: Option<u64>,
-    /// Images in one request at most [default: 32]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_images: Option<usize>,
-    /// Saliency maps in one request at most, of all images, targets and layers [default: 64]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_maps: Option<usize>,
-    /// Passes through a model for one explanation request at most [default: 100000]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_passes: Option<usize>,
-    /// Connections at one time at most [default: 1024]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_connections: Option<usize>,
-    /// How long the head of a request may take to arrive, in seconds [default: 10]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub header_timeout_s: Option<u64>,
-    /// How long a connection may be without a request, in seconds [default: 75]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub idle_timeout_s: Option<u64>,
-    /// How long a client may send nothing of a body, or take nothing of an answer, in seconds [default: 10]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub stall_timeout_s: Option<u64>,
-    /// What a client must send or take in a second, on average and beyond that time, in KiB [default: 64]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min_rate_kb: Option<u64>,
-    /// How long a body may take to arrive, in seconds [default: 30]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub body_timeout_s: Option<u64>,
-    /// How long a request may take when it does not say so itself, 0 for as long as any may [default: 60000]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_timeout_ms: Option<u64>,
-    /// How long any request may take [default: 600000]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_request_timeout_ms: Option<u64>,
-    /// A server with a pass that takes longer than this, in seconds, is not ready [default: 120]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_pass_s: Option<u64>,
-    /// How long requests under way may take after SIGTERM, in seconds [default: 30]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub drain_timeout_s: Option<u64>,
-    /// Threads that decode images, 0 for one a core [default: 0]
-    #[arg(long)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub decode_threads: Option<usize>,
-    /// An origin that browsers may call from, `*` for any; may be given more than once
-    #[arg(long = "cors-origin", value_name = "ORIGIN")]
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub cors_origins: Vec<String>,
-    /// What is logged: `info`, `debug`, `lucarne=debug,tower_http=info` … [default: info]
-    #[arg(long, value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-    /// How log lines look [default: text]
-    #[arg(long, value_enum)]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
-}
-
 impl Settings {
     /// Reads and validates the settings.
     ///
@@ -257,6 +158,7 @@ impl Settings {
             ("max_images", self.max_images as u64),
             ("max_request_timeout_ms", self.max_request_timeout_ms),
             ("max_pass_s", self.max_pass_s),
+            ("load_timeout_s", self.load_timeout_s),
             ("max_maps", self.max_maps as u64),
             ("max_passes", self.max_passes as u64),
             ("max_connections", self.max_connections as u64),

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::loader::Loader;
 use super::names::{folder_name, model_folders};
-use super::thread::LoaderThread;
+use super::trial::Trials;
 use crate::error::{Error, Result};
 
 /// What was found for one model folder.
@@ -16,11 +15,11 @@ pub struct Finding {
     pub problems: Vec<String>,
 }
 
-/// Loads every model in `dir` (or `dir` itself, if it is a model folder) as the server would.
+/// Tries every model in `dir` (or `dir` itself, if it is a model folder) as the server would.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `dir` cannot be read or holds no model.
-pub fn check(dir: &Path, loader: &Loader) -> Result<Vec<Finding>> {
+pub fn check(dir: &Path, trials: &Trials) -> Result<Vec<Finding>> {
     let folders = if dir.join("model.toml").is_file() {
         vec![dir.canonicalize().unwrap_or_else(|_| dir.to_owned())]
     } else {
@@ -31,16 +30,13 @@ pub fn check(dir: &Path, loader: &Loader) -> Result<Vec<Finding>> {
         let text = format!("{dir} holds no model: a model is a folder with a model.toml");
         return Err(Error::InvalidSettings(text));
     }
-    let retiring = LoaderThread::start()?;
     let finding = |folder: &PathBuf| Finding {
         model: folder_name(folder),
-        problems: match loader.load(folder, None, &retiring) {
-            Ok(_) => Vec::new(),
+        problems: match trials.run(folder, None) {
+            Ok(()) => Vec::new(),
             Err(Error::InvalidModel { problems }) => problems,
             Err(other) => vec![format!("{}: {other}", folder.display())],
         },
     };
-    let findings = folders.iter().map(finding).collect();
-    retiring.stop();
-    Ok(findings)
+    Ok(folders.iter().map(finding).collect())
 }

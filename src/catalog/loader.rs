@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::Device;
+use tokio::sync::Semaphore;
 
 use super::model::{Model, Predict};
 use super::names::model_name;
 use super::thread::LoaderThread;
+use super::trial::Trials;
 use crate::engine::batcher::Policy;
 use crate::engine::cores::Cores;
 use crate::engine::observer::Observer;
@@ -28,6 +30,7 @@ pub struct Loader {
     cores: Arc<Cores>,
     formats: Arc<dyn Formats>,
     observer: Box<ObserverOf>,
+    trials: Option<Trials>,
 }
 
 impl std::fmt::Debug for Loader {
@@ -55,12 +58,58 @@ impl Loader {
             cores,
             formats: Arc::new(Native),
             observer,
+            trials: None,
         }
     }
 
     /// The cores that its models share.
     pub(super) fn cores(&self) -> &Cores {
         &self.cores
+    }
+
+    /// The same, which tries each model in a process of its own before it loads it.
+    #[must_use]
+    pub fn with_trials(self, trials: Trials) -> Self {
+        Self {
+            trials: Some(trials),
+            ..self
+        }
+    }
+
+    /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models; as many at one time as
+    /// `side_by_side` has permits.
+    ///
+    /// # Errors
+    /// As [`Trials::run`].
+    pub(super) async fn try_out(
+        &self,
+        dir: &Path,
+        version: Option<&str>,
+        side_by_side: &Arc<Semaphore>,
+    ) -> Result<()> {
+        let Some(trials) = self.trials.clone() else {
+            return Ok(());
+        };
+        let permit = Arc::clone(side_by_side).acquire_owned().await;
+        let (dir, version) = (dir.to_owned(), version.map(str::to_owned));
+        let trial = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            trials.run(&dir, version.as_deref())
+        });
+        trial
+            .await
+            .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
+    }
+
+    /// [`Loader::load`] of one model by itself, with nobody to serve it; it ends before this returns.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    pub fn load_alone(&self, dir: &Path, version: Option<&str>) -> Result<()> {
+        let retiring = LoaderThread::start()?;
+        let loaded = self.load(dir, version, &retiring).map(drop);
+        retiring.stop();
+        loaded
     }
 
     /// The same with other formats.

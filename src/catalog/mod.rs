@@ -10,9 +10,11 @@ mod model;
 mod names;
 mod roster;
 mod thread;
+mod trial;
 
 pub use check::{Finding, check};
 pub use entry::State;
 pub use loader::{Loader, ObserverOf, open_alone};
 pub use model::{Model, Predict};
 pub use roster::{Catalog, Listed};
+pub use trial::{Trials, VERDICT};

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+use tokio::sync::Semaphore;
+
 use super::entry::{Entry, State};
 use super::loader::Loader;
 use super::model::Model;
@@ -61,22 +64,32 @@ impl Catalog {
         entries.values().cloned().collect()
     }
 
-    /// Loads the newest version of every model folder, one after the other; those that cannot be loaded say why in
-    /// [`Catalog::list`].
-    pub fn load_all(&self) -> impl Future<Output = Result<()>> + use<> {
-        let (entries, loader, thread) = (self.entries(), Arc::clone(&self.loader), self.thread.clone());
-        self.thread.run(move || {
-            for entry in &entries {
-                match loader.load(&entry.dir, None, &thread) {
+    /// Loads the newest version of every model folder; those that cannot be loaded say why in [`Catalog::list`]. They are
+    /// tried side by side, and each is loaded as soon as it has passed: one that hangs holds up nobody.
+    ///
+    /// # Errors
+    /// [`Error::NotReady`] when the catalog was shut down meanwhile.
+    pub async fn load_all(&self) -> Result<()> {
+        let trials = Arc::new(Semaphore::new((self.loader.cores().count() / 2).max(2)));
+        let loads = self.entries().into_iter().map(|entry| {
+            let (loader, thread, trials) = (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
+            async move {
+                let loaded = match loader.try_out(&entry.dir, None, &trials).await {
+                    Ok(()) => thread.run(load(&loader, &entry, None, &thread)).await,
+                    Err(error) => Err(error),
+                };
+                match loaded {
                     Ok(model) => entry.put(Arc::new(model), true),
+                    Err(stopped @ Error::NotReady(_)) => return Err(stopped),
                     Err(error) => {
                         tracing::error!(model = entry.name, %error, "model cannot be loaded; the others go on");
                         entry.fail(error);
                     }
                 }
+                Ok(())
             }
-            Ok(())
-        })
+        });
+        join_all(loads).await.into_iter().collect()
     }
 
     /// Takes the model folder `dir` in, and loads its newest version.
@@ -121,22 +134,30 @@ impl Catalog {
         self.entry(name)?.remove(version)
     }
 
-    fn load_into(
+    async fn load_into(
         &self,
         entry: &Arc<Entry>,
         version: Option<String>,
         serves: bool,
-    ) -> impl Future<Output = Result<Arc<Model>>> + use<> {
+    ) -> Result<Arc<Model>> {
         let (entry, loader, thread) = (Arc::clone(entry), Arc::clone(&self.loader), self.thread.clone());
-        self.thread.run(move || {
-            let model = loader.load(&entry.dir, version.as_deref(), &thread);
-            let model = Arc::new(model.inspect_err(|error| {
-                tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
+        let complain = |error: &Error| {
+            tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
+        };
+        let alone = Arc::new(Semaphore::new(1));
+        let tried = loader.try_out(&entry.dir, version.as_deref(), &alone).await;
+        tried.inspect_err(complain)?;
+        let loading = load(&loader, &entry, version, &thread);
+        let (answers, named) = (Arc::clone(&entry), entry.name.clone());
+        let put = self.thread.run(move || {
+            let model = Arc::new(loading().inspect_err(|error| {
+                tracing::error!(model = named, %error, "model cannot be loaded; what answers goes on");
             })?);
-            let serves = serves || !matches!(entry.state(), State::Ready(_));
-            entry.put(Arc::clone(&model), serves);
+            let serves = serves || !matches!(answers.state(), State::Ready(_));
+            answers.put(Arc::clone(&model), serves);
             Ok(model)
-        })
+        });
+        put.await
     }
 
     /// Every model, by name.
@@ -213,6 +234,17 @@ impl Drop for Catalog {
     fn drop(&mut self) {
         self.shut_down();
     }
+}
+
+/// What the loader's thread does for a version of a model.
+fn load(
+    loader: &Arc<Loader>,
+    entry: &Arc<Entry>,
+    version: Option<String>,
+    thread: &LoaderThread,
+) -> impl FnOnce() -> Result<Model> + Send + use<> {
+    let (loader, entry, thread) = (Arc::clone(loader), Arc::clone(entry), thread.clone());
+    move || loader.load(&entry.dir, version.as_deref(), &thread)
 }
 
 fn entry(dir: PathBuf) -> Entry {

@@ -4,6 +4,7 @@ mod healthcheck;
 mod inspect;
 mod local;
 mod output;
+mod trial;
 mod tune;
 
 use std::io::Write;
@@ -13,10 +14,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::app::{self, Ended};
-use crate::catalog::{Loader, check};
+use crate::catalog::check;
 use crate::config::{Flags, LogFormat, Settings};
-use crate::engine::cores::Cores;
-use crate::engine::observer::Silent;
 use crate::error::{Error, Result};
 use crate::protocol::v1;
 use crate::runtime::process::{configure_process, exit_now};
@@ -51,6 +50,8 @@ enum Command {
     Predict(local::Predict),
     /// Explain one image without a server, and write overlay, map or JSON
     Explain(local::Explain),
+    #[command(hide = true)]
+    Trial(trial::Trial),
     /// Print the OpenAPI document
     Openapi,
     /// Ask a running server whether it is ready; exit status 0 if it is
@@ -71,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Tune(tune) => quietly(|| tune.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
         Command::Explain(explain) => quietly(|| explain.run()),
+        Command::Trial(trial) => quietly(|| trial.run()),
         Command::Openapi => openapi(),
         Command::Healthcheck { url } => healthcheck::ask(&url),
     };
@@ -117,11 +119,7 @@ fn serve(flags: &Flags) -> Result<()> {
 }
 
 fn check_folder(dir: &std::path::Path) -> Result<()> {
-    let loader = Loader::new(
-        Cores::of_this_machine(),
-        Box::new(|_, _| std::sync::Arc::new(Silent)),
-    );
-    let findings = check(dir, &loader)?;
+    let findings = check(dir, &app::trials(&Settings::default()))?;
     for finding in &findings {
         let state = match finding.problems.len() {
             0 => "right".to_owned(),

@@ -57,7 +57,7 @@ sha256 = "abc"
         "input.std: must be greater than 0",
         "input.meen: unknown key; did you mean `mean`?",
         "batching.max_delay_ms: found -1, expected 0 to 10000",
-        "batching.max_batch_size: found 0, expected a whole number, at least 1",
+        "batching.max_batch_size: found 0, expected a whole number from 1 to 1024",
         "instances.device: found \"gpu\" (string), expected \"auto\"",
         "colour: unknown key; known here: task",
     ];

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::render::drawn_cost;
 use super::state::Service;
 use crate::error::{Error, Result};
 use crate::image::{self, Fit, Length, Memory, ModelInput, Picture, Taken, Turn};
@@ -127,6 +126,12 @@ impl Service {
             decoded => decoded,
         }
     }
+}
+
+/// Bytes that a picture of so many pixels takes while something is drawn on it and it is compressed.
+pub(super) fn drawn_cost(pixels: u64) -> u64 {
+    // A copy in RGB, and a PNG that is as large at worst.
+    pixels.saturating_mul(6)
 }
 
 /// Keeps `picture` until it is drawn on. It is not waited for memory here: that would keep a thread from decoding.

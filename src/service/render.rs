@@ -1,5 +1,6 @@
 //! Predictions and maps as pictures: masks, tints, boxes, frames, heat. It draws and compresses, so it runs on the pool.
 
+use super::decode::drawn_cost;
 use super::explain::ExplainedImage;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
@@ -55,13 +56,6 @@ pub fn heat(
     let original = original.ok_or_else(|| Error::Internal("an overlay without its picture".into()))?;
     let shown = show(&original.picture, explanations, &image.placement, view)?;
     encode_png(thread, &shown)
-}
-
-/// Bytes that a picture of so many pixels takes while something is drawn on it and it is compressed.
-#[must_use]
-pub fn drawn_cost(pixels: u64) -> u64 {
-    // A copy in RGB, and a PNG that is as large at worst.
-    pixels.saturating_mul(6)
 }
 
 /// Bytes that [`heat`] of all maps of an image takes beyond what was taken for one with the picture.

@@ -4,7 +4,9 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::header::{CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -67,6 +69,17 @@ pub fn serve_with(routes: Router, app: App, error_body: ErrorBody) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(layers)
+}
+
+/// `routes` as pages: they run what comes from here and nothing else, and stand in no frame.
+pub fn as_page<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                          frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
+    routes
+        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(X_FRAME_OPTIONS, "DENY"))
+        .layer(header(REFERRER_POLICY, "no-referrer"))
 }
 
 /// Takes away an id that is too long or has other characters than ids have.

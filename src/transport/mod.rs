@@ -21,4 +21,4 @@ pub use connections::Connections;
 pub use deadline::{deadline, within};
 pub use events::{Streamed, stream};
 pub use failure::{Failure, failure, report};
-pub use layers::{ErrorBody, serve_with};
+pub use layers::{ErrorBody, as_page, serve_with};

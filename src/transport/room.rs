@@ -48,6 +48,8 @@ struct Arriving {
     recent: usize,
     /// Whether it was slow in the window before.
     was_slow: bool,
+    /// When something came last.
+    last: Instant,
     evicted: Arc<Notify>,
 }
 
@@ -57,12 +59,13 @@ impl Arriving {
         if took < WINDOW {
             return self.was_slow;
         }
-        (self.recent as f64) < SLOW_BYTES_A_SECOND * took.as_secs_f64()
+        self.last.elapsed() > WINDOW || (self.recent as f64) < SLOW_BYTES_A_SECOND * took.as_secs_f64()
     }
 
     fn came(&mut self, bytes: usize) {
         self.bytes += bytes;
         self.recent += bytes;
+        self.last = Instant::now();
         if self.since.elapsed() >= WINDOW {
             self.was_slow = self.is_slow();
             (self.since, self.recent) = (Instant::now(), 0);
@@ -114,6 +117,7 @@ impl Room {
             since: Instant::now(),
             recent: 0,
             was_slow: false,
+            last: Instant::now(),
             evicted: Arc::clone(&evicted),
         };
         state.arriving.insert(id, arriving);

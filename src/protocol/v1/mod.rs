@@ -20,9 +20,6 @@ mod visualize;
 mod wire;
 
 use axum::Router;
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_FRAME_OPTIONS};
-use tower_http::set_header::SetResponseHeaderLayer;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -34,7 +31,7 @@ pub use explain::explained;
 pub use parameters::Parameters;
 pub use predict::predicted;
 
-use crate::transport::{App, serve_with};
+use crate::transport::{App, as_page, serve_with};
 
 fn api() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(openapi::Document::openapi())
@@ -60,21 +57,10 @@ pub fn document() -> utoipa::openapi::OpenApi {
     api().into_openapi()
 }
 
-/// The document, and the page that shows it. The page runs what comes from here and nothing else, and stands in no frame.
-fn docs(document: utoipa::openapi::OpenApi) -> Router<App> {
-    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                          frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
-    let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
-    Router::new()
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", document))
-        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
-        .layer(header(X_FRAME_OPTIONS, "DENY"))
-        .layer(header(REFERRER_POLICY, "no-referrer"))
-}
-
 /// The whole protocol.
 pub fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
-    let routes = routes.merge(docs(document)).with_state(app.clone());
+    let page = SwaggerUi::new("/docs").url("/openapi.json", document);
+    let routes = routes.merge(as_page(page.into())).with_state(app.clone());
     serve_with(routes, app, problem::body)
 }

@@ -1,0 +1,67 @@
+//! `lucarne trial`: one model, loaded and warmed up in a process that may end badly. The server and `check` start it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit,
+};
+
+use super::output::print;
+use crate::catalog::{Loader, VERDICT};
+use crate::engine::cores::Cores;
+use crate::engine::observer::Silent;
+use crate::error::{Error, Result};
+
+/// See the module's text.
+#[derive(Debug, Args)]
+pub(super) struct Trial {
+    /// The model's folder
+    dir: PathBuf,
+    /// The version to load; the newest without it
+    #[arg(long)]
+    version_name: Option<String>,
+    /// Bytes of address space beyond what is mapped at the start
+    #[arg(long)]
+    memory: u64,
+}
+
+impl Trial {
+    /// Prints the verdict.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] where the model did not pass, which the verdict has said.
+    pub(super) fn run(&self) -> Result<()> {
+        restrict(self.memory);
+        let loader = Loader::new(Cores::of_this_machine(), Box::new(|_, _| Arc::new(Silent)));
+        let problems = match loader.load_alone(&self.dir, self.version_name.as_deref()) {
+            Ok(()) => Vec::new(),
+            Err(Error::InvalidModel { problems }) => problems,
+            Err(other) => vec![format!("{}: {other}", self.dir.display())],
+        };
+        let json = serde_json::to_string(&problems).map_err(|e| Error::Internal(e.to_string()))?;
+        print(&format!("\n{VERDICT}{json}"))?;
+        if problems.is_empty() {
+            return Ok(());
+        }
+        Err(Error::InvalidModel { problems })
+    }
+}
+
+/// Bounds what this process may take, and has it end with the one that started it. What cannot be had here is left out.
+fn restrict(memory: u64) {
+    let mapped = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = mapped.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
+    let mapped = pages.saturating_mul(rustix::param::page_size() as u64);
+    let limit = |resource, most: u64| {
+        let maximum = getrlimit(resource).maximum;
+        let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
+        setrlimit(resource, Rlimit { current, maximum }).unwrap_or_default();
+    };
+    limit(Resource::As, mapped.saturating_add(memory));
+    limit(Resource::Core, 0);
+    // Those who serve go first.
+    nice(5).map(drop).unwrap_or_default();
+    set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();
+}

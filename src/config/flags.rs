@@ -1,0 +1,138 @@
+//! The settings as flags of the command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::LogFormat;
+
+/// [`Settings`] as flags; what is not given is left to the environment, the file, the defaults.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+pub struct Flags {
+    /// A TOML file with any of these settings (`max_body_mb = 64`). Also LUCARNE_CONFIG.
+    #[arg(long, env = "LUCARNE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The folder of models [default: models]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<PathBuf>,
+    /// Whether a model is tried in a process of its own before it serves [default: true]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub try_models: Option<bool>,
+    /// How long a model may take to be tried, in seconds [default: 300]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load_timeout_s: Option<u64>,
+    /// Memory that a model may take while it is tried, in MiB; 0 for three quarters of the machine's [default: 0]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_model_mb: Option<u64>,
+    /// Where it is remembered which models have passed [default: lucarne in the user's cache]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_dir: Option<PathBuf>,
+    /// The address to listen on [default: 127.0.0.1]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<IpAddr>,
+    /// The port to listen on; 0 lets the system choose [default: 8080]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Where to write the port once it is known
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port_file: Option<PathBuf>,
+    /// Bytes of a body at most, in MiB [default: 32]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_body_mb: Option<u64>,
+    /// Bytes of all bodies at one time, in MiB; one client may take half of them [default: 128]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_inflight_mb: Option<u64>,
+    /// Bytes that all large pictures take together while they are decoded, in MiB [default: 192]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_decode_mb: Option<u64>,
+    /// Bytes of all answers, and of the pictures that are kept to be drawn on, in MiB [default: 144]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_answers_mb: Option<u64>,
+    /// Pixels of an image at most, in millions [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_image_mpx: Option<u64>,
+    /// Images in one request at most [default: 32]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_images: Option<usize>,
+    /// Saliency maps in one request at most, of all images, targets and layers [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_maps: Option<usize>,
+    /// Passes through a model for one explanation request at most [default: 100000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_passes: Option<usize>,
+    /// Connections at one time at most [default: 1024]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
+    /// How long the head of a request may take to arrive, in seconds [default: 10]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header_timeout_s: Option<u64>,
+    /// How long a connection may be without a request, in seconds [default: 75]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_s: Option<u64>,
+    /// How long a client may send nothing of a body, or take nothing of an answer, in seconds [default: 10]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_timeout_s: Option<u64>,
+    /// What a client must send or take in a second, on average and beyond that time, in KiB [default: 64]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_rate_kb: Option<u64>,
+    /// How long a body may take to arrive, in seconds [default: 30]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_timeout_s: Option<u64>,
+    /// How long a request may take when it does not say so itself, 0 for as long as any may [default: 60000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_timeout_ms: Option<u64>,
+    /// How long any request may take [default: 600000]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_request_timeout_ms: Option<u64>,
+    /// A server with a pass that takes longer than this, in seconds, is not ready [default: 120]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_pass_s: Option<u64>,
+    /// How long requests under way may take after SIGTERM, in seconds [default: 30]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drain_timeout_s: Option<u64>,
+    /// Threads that decode images, 0 for one a core [default: 0]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decode_threads: Option<usize>,
+    /// An origin that browsers may call from, `*` for any; may be given more than once
+    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
+    /// What is logged: `info`, `debug`, `lucarne=debug,tower_http=info` … [default: info]
+    #[arg(long, value_name = "FILTER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_enum)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<LogFormat>,
+}
