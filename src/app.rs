@@ -14,6 +14,7 @@ use crate::config::Settings;
 use crate::engine::cores::Cores;
 use crate::error::{Error, Result};
 use crate::protocol::v1;
+use crate::runtime::process::release_free_memory;
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
 use crate::transport::{self, Connections};
@@ -31,14 +32,19 @@ impl Server {
     /// [`Error::InvalidSettings`]
     pub fn new(settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let loader = loader(&metrics);
-        let loader = if settings.try_models {
-            loader.with_trials(trials(settings))
-        } else {
-            loader
-        };
-        let catalog = Catalog::scan(&settings.models, loader)?;
+        let catalog = Catalog::scan(&settings.models, loader(&metrics))?;
         Self::of(catalog, settings, metrics)
+    }
+
+    /// [`Server::new`], which tries each model in a process of its own first, if the settings say so. That process is this
+    /// program, so it is for the program alone.
+    fn with_trials(settings: &Settings) -> Result<Self> {
+        if !settings.try_models {
+            return Self::new(settings);
+        }
+        let metrics = Arc::new(Metrics::new());
+        let loader = loader(&metrics).with_trials(trials(settings));
+        Self::of(Catalog::scan(&settings.models, loader)?, settings, metrics)
     }
 
     /// The model in one folder; nothing is loaded yet.
@@ -159,7 +165,7 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     let mut signals = Signals::new()?;
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
     let address = SocketAddr::new(settings.host, settings.port);
-    let server = Server::new(&settings)?;
+    let server = Server::with_trials(&settings)?;
     server.service().metrics().count_dropped_lines(log.dropped());
     let listener = TcpListener::bind(address).await.map_err(|e| {
         Error::InvalidSettings(format!(
@@ -173,6 +179,10 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     tracing::info!(%address, "listening");
     let (service, router) = (server.service().clone(), server.router());
     tokio::spawn(load(server));
+    let keeping_house = std::thread::Builder::new()
+        .name("memory".into())
+        .spawn(keep_house);
+    keeping_house.map_err(|e| Error::InvalidSettings(format!("cannot start a thread: {e}")))?;
     let connections = Connections::new(&settings);
     tokio::select! {
         () = connections.accept(&listener, router) => {}
@@ -185,6 +195,15 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     tokio::select! {
         () = drain(&connections, service, drain_timeout) => Ok(Ended::Drained),
         () = signals.next() => Ok(Ended::AtOnce),
+    }
+}
+
+/// Gives memory back now and then, as long as the process lives.
+fn keep_house() {
+    const PAUSE: Duration = Duration::from_secs(5);
+    loop {
+        std::thread::sleep(PAUSE);
+        release_free_memory();
     }
 }
 

@@ -38,6 +38,12 @@ enum Command {
     Check {
         /// A folder of model folders, or one model folder
         dir: PathBuf,
+        /// How long each may take, in seconds
+        #[arg(long, env = "LUCARNE_LOAD_TIMEOUT_S", default_value_t = 300)]
+        load_timeout_s: u64,
+        /// Memory that each may take, in MiB; 0 for three quarters of the machine's
+        #[arg(long, env = "LUCARNE_MAX_MODEL_MB", default_value_t = 0)]
+        max_model_mb: u64,
     },
     /// Show the methods and layers of a TorchScript file, and a model.toml to start from
     Inspect {
@@ -67,7 +73,18 @@ enum Command {
 pub fn run() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(flags) => serve(&flags),
-        Command::Check { dir } => quietly(|| check_folder(&dir)),
+        Command::Check {
+            dir,
+            load_timeout_s,
+            max_model_mb,
+        } => quietly(|| {
+            let settings = Settings {
+                load_timeout_s,
+                max_model_mb,
+                ..Settings::default()
+            };
+            check_folder(&dir, &settings)
+        }),
         Command::Inspect { file } => quietly(|| inspect::inspect(&file)),
         Command::Tune(tune) => quietly(|| tune.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
@@ -118,8 +135,8 @@ fn serve(flags: &Flags) -> Result<()> {
     }
 }
 
-fn check_folder(dir: &std::path::Path) -> Result<()> {
-    let findings = check(dir, &app::trials(&Settings::default()))?;
+fn check_folder(dir: &std::path::Path, settings: &Settings) -> Result<()> {
+    let findings = check(dir, &app::trials(settings))?;
     for finding in &findings {
         let state = match finding.problems.len() {
             0 => "right".to_owned(),

@@ -153,6 +153,10 @@ impl Shared {
                     drop(queues);
                     // It was logged where it happened; who waits for the job learns that it has no answer.
                     drop(catch_unwind(AssertUnwindSafe(job)));
+                    if length == Length::Long {
+                        // Between two large pictures the heap would grow: the hole that one leaves no longer fits the next.
+                        torch_bridge::release_heap(0);
+                    }
                     queues = self.lock();
                     if length == Length::Long {
                         queues.long_running -= 1;

@@ -88,16 +88,15 @@ impl Service {
         pictures: (Pictures, Originals),
         context: &Context,
     ) -> Result<Predicted<segmentation::Prediction>> {
-        /// A class id a pixel, its runs, and the answer that they become.
-        const BYTES_A_PIXEL: u64 = 3;
+        /// A class id a pixel, and its runs.
+        const BYTES_A_PIXEL: u64 = 2;
         let looked = self.look(model, engine, pictures).await?;
         let pixels = |seen: &Seen| u64::from(seen.size().0) * u64::from(seen.size().1);
-        let all = looked.seen.iter().map(pixels);
-        // Before the logits are there: they wait for their turn, and are memory, too.
-        let keeps = looked.seen.iter().any(|seen| seen.original.is_some());
-        let bytes = all.sum::<u64>().saturating_mul(BYTES_A_PIXEL);
-        let held = self.hold(bytes, keeps).await?;
         let largest = looked.seen.iter().map(pixels).max().unwrap_or(0);
+        let is_drawn = looked.seen.iter().any(|seen| seen.original.is_some());
+        // Before the logits are there: they wait for their turn, and are memory, too. One image is finished after the other,
+        // and of each only the runs are kept where nothing is drawn.
+        let held = self.hold(largest.saturating_mul(BYTES_A_PIXEL), is_drawn).await?;
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());

@@ -42,7 +42,7 @@ pub struct Prediction {
     pub classes: Vec<ClassArea>,
     /// Where they are, in the original picture.
     pub mask: Mask,
-    /// The class of each pixel, row-major; [`UNSEEN`] where the model did not see.
+    /// The class of each pixel, row-major; [`UNSEEN`] where the model did not see. Empty where nobody draws them.
     pub class_ids: Vec<u8>,
 }
 

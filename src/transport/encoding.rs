@@ -11,7 +11,7 @@ use tokio_util::io::StreamReader;
 use crate::error::{Error, Result, excerpt};
 
 /// What is read, as `Accept-Encoding` says it.
-pub(super) const ACCEPTED: &str = "gzip, deflate, zstd";
+pub const ENCODINGS: &str = "gzip, deflate, zstd";
 
 /// The largest window of zstd, as a power of 2: 8 MiB, which its levels up to 19 do not exceed.
 const ZSTD_WINDOW: u32 = 23;
@@ -39,7 +39,7 @@ pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRe
         )),
         other => {
             return Err(Error::UnsupportedMediaType(format!(
-                "Content-Encoding: {}; send the body as it is, or with one of {ACCEPTED}",
+                "Content-Encoding: {}; send the body as it is, or with one of {ENCODINGS}",
                 excerpt(other)
             )));
         }

@@ -19,6 +19,7 @@ pub use app::App;
 pub use body::{Form, Received, content_type};
 pub use connections::Connections;
 pub use deadline::{deadline, within};
+pub use encoding::ENCODINGS;
 pub use events::{Streamed, stream};
 pub use failure::{Failure, failure, report};
 pub use layers::{ErrorBody, as_page, serve_with};

@@ -50,6 +50,8 @@ struct Arriving {
     was_slow: bool,
     /// When something came last.
     last: Instant,
+    /// Whether more has come than there is room for: then it is not its client that is slow.
+    waits: bool,
     evicted: Arc<Notify>,
 }
 
@@ -118,6 +120,7 @@ impl Room {
             recent: 0,
             was_slow: false,
             last: Instant::now(),
+            waits: false,
             evicted: Arc::clone(&evicted),
         };
         state.arriving.insert(id, arriving);
@@ -157,7 +160,7 @@ impl Room {
         let state = self.lock();
         let slow = state.arriving.iter().filter(|(id, one)| {
             let counts = lack == Lack::Room || one.peer == place.peer;
-            **id != place.id && one.bytes > 0 && counts && one.is_slow()
+            **id != place.id && one.bytes > 0 && counts && !one.waits && one.is_slow()
         });
         if let Some((_, largest)) = slow.max_by_key(|(_, one)| one.bytes) {
             largest.evicted.notify_one();
@@ -173,12 +176,20 @@ impl Place {
     pub(super) async fn grow(&self, bytes: usize) -> Result<()> {
         for _ in 0..WAITS {
             let Err(lack) = self.room.take(self, bytes) else {
+                self.waits(false);
                 return Ok(());
             };
+            self.waits(true);
             self.room.evict(self, lack);
             tokio::time::sleep(WAIT).await;
         }
         Err(full())
+    }
+
+    fn waits(&self, waits: bool) {
+        if let Some(arriving) = self.room.lock().arriving.get_mut(&self.id) {
+            arriving.waits = waits;
+        }
     }
 
     /// Takes room for so many bytes more, where there is some.

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attacks import ATTACKS, Attack
+from endings import ended, logged
 from harness import PHOTO, Server, Watch
+from neighbours import tried
 
 HEALTHY_WITHIN_S = 0.1
 """On a machine that has nothing else to do; a factor for its load comes on top."""
@@ -123,15 +125,26 @@ def main() -> None:
         chosen = [one for one in chosen if any(word in f"{one.kind} {one.member}" for word in options.only)]
     print("| kind | member | answers | /healthz, longest ms | other predictions, longest s | MB above idle | MB left |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    faults = []
+    faults: list[str] = []
     for attack in chosen:
         outcome = attacked(options.program.resolve(), attack, 20 if options.short else 60)
         print(row(outcome), flush=True)
         faults += [f"{attack.kind}, {attack.member}: {fault}" for fault in outcome.faults(options.load)]
+    program = options.program.resolve()
+    further = {
+        "ending": lambda: ended(program, 2 if options.short else 20),
+        "log": lambda: logged(program),
+        "neighbours": lambda: tried(program),
+    }
+    further = {name: run for name, run in further.items() if not options.only or name in options.only}
+    if further:
+        print("\n| kind | member | | |\n| --- | --- | --- | --- |", flush=True)
+    for run in further.values():
+        faults += run()
     for fault in faults:
         print(f"FAILED {fault}")
-    print(f"{len(chosen)} attacks, {len(faults)} faults")
-    sys.exit(bool(faults) or not chosen)
+    print(f"{len(chosen)} attacks, {len(further)} further trials, {len(faults)} faults")
+    sys.exit(bool(faults) or not (chosen or further))
 
 
 if __name__ == "__main__":

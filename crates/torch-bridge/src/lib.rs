@@ -49,7 +49,7 @@ pub use cuda::{CudaDevice, CudaDriver, allow_tf32, load_cuda, pinned, use_own_st
 pub use error::{BridgeError, Result};
 pub use exit::exit_now;
 pub use grad::grad;
-pub use memory::{keep_large_blocks, release_unused, share_blocks, share_heaps};
+pub use memory::{keep_large_blocks, release_heap, release_unused, share_blocks, share_heaps};
 pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
 pub use package::Package;
 pub use random::Generator;

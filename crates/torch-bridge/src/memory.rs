@@ -15,6 +15,19 @@ pub fn release_unused() {
     }
 }
 
+/// Gives back what glibc's heaps keep free, where that is more than so many bytes.
+///
+/// Elsewhere than on glibc this does nothing.
+pub fn release_heap(more_than: usize) {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: both may be called at any time, from any thread; they move nothing that is in use.
+    unsafe {
+        if libc::mallinfo2().fordblks > more_than {
+            libc::malloc_trim(0);
+        }
+    }
+}
+
 /// Keeps glibc to two heaps; call it before the first thread.
 ///
 /// By default each thread gets a heap of its own, and each keeps what its largest batch once took: with five models

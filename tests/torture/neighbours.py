@@ -1,0 +1,126 @@
+"""Model folders that are wrong in every way: the others must serve, and `check` must say what is wrong."""
+
+import os
+import re
+import subprocess
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from harness import PHOTO, Server
+
+LOAD_TIMEOUT_S = 20
+
+
+def _edit_toml(pattern: str, text: str) -> Callable[[Path], None]:
+    def edit(folder: Path) -> None:
+        file = folder / "model.toml"
+        changed, count = re.subn(pattern, text, file.read_text(), count=1, flags=re.MULTILINE)
+        assert count == 1, pattern
+        file.write_text(changed)
+
+    return edit
+
+
+def _edit_forward(lines: str) -> Callable[[Path], None]:
+    """Puts lines at the beginning of the model's forward."""
+
+    def edit(folder: Path) -> None:
+        file = folder / "model.pt"
+        with zipfile.ZipFile(file) as old:
+            members = {info.filename: old.read(info) for info in old.infolist()}
+        code = next(name for name in members if name.endswith("code/__torch__.py"))
+        text = members[code].decode()
+        head, count = re.subn(r"(    x: Tensor\) -> Tensor:\n)", rf"\1{lines}", text, count=1)
+        assert count == 1
+        members[code] = head.encode()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as new:
+            for name, content in members.items():
+                new.writestr(name, content)
+
+    return edit
+
+
+def _pipe(name: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+
+    return make
+
+
+def _link(name: str, target: str) -> Callable[[Path], None]:
+    def make(folder: Path) -> None:
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(target)
+
+    return make
+
+
+def _bytes(content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / "model.pt").write_bytes(content) and None
+
+
+BAD: dict[str, Callable[[Path], None]] = {
+    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      _l = True\n"),
+    "forward takes all memory": _edit_forward(
+        "    _m = torch.zeros([4000000000, 100])\n    x = torch.add(x, torch.sum(_m))\n"
+    ),
+    "forward raises": _edit_forward('    ops.prim.RaiseException("no")\n'),
+    "labels are a pipe": _pipe("labels.txt"),
+    "labels are /dev/zero": _link("labels.txt", "/dev/zero"),
+    "labels are a link to /etc/passwd": _link("labels.txt", "/etc/passwd"),
+    "labels lie outside": _edit_toml(r'^labels\s*=.*$', 'labels = "../../../etc/passwd"'),
+    "the model is a pipe": _pipe("model.pt"),
+    "the model is no file of libtorch": _bytes(b"PK\x03\x04" + b"\0" * 5000),
+    "the model is empty": _bytes(b""),
+    "model.toml is gigantic": lambda folder: (folder / "model.toml").write_bytes(b"#" * (8 << 20)) and None,
+    "size of 8192": _edit_toml(r"^size\s*=.*$", "size = [8192, 8192]"),
+    "a million instances": _edit_toml(r"^\[instances\]$", "[instances]\ncount = 1000000"),
+    "a gigantic batch": _edit_toml(r"^\[batching\]$", "[batching]\nmax_batch_size = 1000000000"),
+}
+SECTIONS = {"[instances]", "[batching]"}
+
+
+def _folder(server: Server, name: str) -> Path:
+    folder = server.models / name
+    subprocess.run(["cp", "-r", str(server.models / "selfie"), str(folder)], check=True)
+    file = folder / "model.toml"
+    text = file.read_text()
+    missing = [section for section in SECTIONS if section not in text]
+    file.write_text("required = false\n" + text + "".join(f"\n{section}\n" for section in missing))
+    return folder
+
+
+def tried(program: Path) -> list[str]:
+    """Each bad folder beside good ones; what went wrong."""
+    faults = []
+    flags = ["--load-timeout-s", str(LOAD_TIMEOUT_S), "--log", "error"]
+    with Server(program, ["selfie", "mobilenet_v2"], flags) as server:
+        alone = server.until_ready()
+        for kind, spoil in BAD.items():
+            folder = _folder(server, "bad")
+            spoil(folder)
+            server.process.kill()
+            server.process.wait()
+            server.start()
+            ready = server.until_ready()
+            answers = {server.post("/v1/models/selfie/predict", PHOTO, 10) for _ in range(5)}
+            if ready > alone + 2 or answers != {"200"}:
+                faults.append(f"{kind}: ready after {ready:.1f} s (alone {alone:.1f}), others answered {answers}")
+            started = time.monotonic()
+            environment = {**os.environ, "LUCARNE_LOAD_TIMEOUT_S": str(LOAD_TIMEOUT_S)}
+            command = [str(program), "check", str(folder)]
+            try:
+                checked = subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
+                said = checked.stdout.strip().splitlines()[-1][:160] if checked.stdout.strip() else ""
+                code = checked.returncode
+            except subprocess.TimeoutExpired:
+                said, code = "it hangs", None
+            took = time.monotonic() - started
+            if code != 1 or "bad" not in said and "model" not in said:
+                faults.append(f"{kind}: check ends with {code} and says {said!r}")
+            print(f"| bad model | {kind} | others ready after {ready:.1f} s | check {took:.1f} s: {said} |", flush=True)
+            subprocess.run(["rm", "-rf", str(folder)], check=True)
+    return faults
