@@ -12,20 +12,10 @@ use figment::providers::{Env, Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use flags::Flags;
+pub use flags::{Flags, LogFormat};
 
 /// The largest `max_images` that can be set.
 pub const MOST_IMAGES: usize = 1024;
-
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// One JSON object a line.
-    Json,
-    /// For people.
-    Text,
-}
 
 /// Settings that are right. Each key is a flag (`--max-body-mb`), a variable (`LUCARNE_MAX_BODY_MB`) and a key of
 /// the file (`max_body_mb`).

@@ -75,12 +75,15 @@ impl Catalog {
             let (loader, thread, trials) = (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
             async move {
                 let loaded = match loader.try_out(&entry.dir, None, &trials).await {
-                    Ok(()) => thread.run(load(&loader, &entry, None, &thread)).await,
+                    Ok(()) => {
+                        let load = load(&loader, &entry, None, &thread);
+                        // What is wrong with the model is its own; what is wrong beside that has stopped the thread.
+                        thread.run(move || Ok(load())).await?
+                    }
                     Err(error) => Err(error),
                 };
                 match loaded {
                     Ok(model) => entry.put(Arc::new(model), true),
-                    Err(stopped @ Error::NotReady(_)) => return Err(stopped),
                     Err(error) => {
                         tracing::error!(model = entry.name, %error, "model cannot be loaded; the others go on");
                         entry.fail(error);
