@@ -245,14 +245,18 @@ fn write_port(file: &Path, port: u16) -> Result<()> {
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    /// A log that reached the size that a file may have would end the process; with a listener, writing fails instead.
+    _file_too_large: Signal,
 }
 
 impl Signals {
     fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| Error::Internal(format!("signals: {e}")));
+        let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            _file_too_large: listen(file_too_large)?,
         })
     }
 

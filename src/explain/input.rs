@@ -211,17 +211,18 @@ pub(super) fn smooth_grad(sample: &Sample<'_>) -> Result<Attributions> {
     let range = f64::try_from(x.f_max()?.f_sub(&x.f_min()?)?)?;
     let sigma = sample.ask.sigma.unwrap_or(NOISE * range);
     let samples = sample.ask.n_samples;
-    let mut size = x.size();
-    size[0] = samples as i64;
-    let noise = Generator::new(sample.ask.seed)?
-        .normal(&size)?
-        .f_mul_scalar(sigma)?
-        .f_to_device(x.device())?;
+    // Copy by copy, so that the noise of all of them is never there at once, and is the same in batches of any size.
+    let mut generator = Generator::new(sample.ask.seed)?;
+    let mut noise = |copies: usize| -> Result<Tensor> {
+        let drawn = (0..copies).map(|_| Ok(generator.normal(&x.size())?));
+        let drawn = Tensor::f_cat(&drawn.collect::<Result<Vec<_>>>()?, 0)?;
+        Ok(drawn.f_mul_scalar(sigma)?.f_to_device(x.device())?)
+    };
     let mut sums = Vec::new();
     let passes = sample
         .pace
         .batches(samples, sample.gradient_batch(), |range, permit| {
-            let batch = x.f_add(&noise.f_narrow(0, range.start as i64, range.len() as i64)?)?;
+            let batch = x.f_add(&noise(range.len())?)?;
             let ones = Tensor::f_ones([range.len() as i64], (Kind::Float, x.device()))?;
             let gradients = differentiate_for(sample, permit, Relus::Own, &batch, &*resolved.objective)?;
             accumulate(&mut sums, gradients, &ones)

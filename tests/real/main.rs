@@ -6,5 +6,7 @@ mod support;
 
 mod server;
 
+mod bounds;
 mod crowd;
 mod signals;
+mod trials;

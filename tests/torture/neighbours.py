@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
-from harness import PHOTO, Server
+from harness import PHOTO, READY_WITHIN_S, Server
 
 LOAD_TIMEOUT_S = 20
 
@@ -19,6 +19,19 @@ def _edit_toml(pattern: str, text: str) -> Callable[[Path], None]:
         changed, count = re.subn(pattern, text, file.read_text(), count=1, flags=re.MULTILINE)
         assert count == 1, pattern
         file.write_text(changed)
+
+    return edit
+
+
+def _set(section: str, key: str, value: str) -> Callable[[Path], None]:
+    """A key of a section, whether it is there or not."""
+
+    def edit(folder: Path) -> None:
+        file = folder / "model.toml"
+        text = re.sub(rf"(?m)^{key}\s*=.*\n", "", file.read_text())
+        if f"[{section}]" not in text:
+            text += f"\n[{section}]\n"
+        file.write_text(text.replace(f"[{section}]\n", f"[{section}]\n{key} = {value}\n"))
 
     return edit
 
@@ -63,7 +76,7 @@ def _bytes(content: bytes) -> Callable[[Path], None]:
 
 
 BAD: dict[str, Callable[[Path], None]] = {
-    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      _l = True\n"),
+    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      x = torch.mul(x, 1)\n"),
     "forward takes all memory": _edit_forward(
         "    _m = torch.zeros([4000000000, 100])\n    x = torch.add(x, torch.sum(_m))\n"
     ),
@@ -77,20 +90,28 @@ BAD: dict[str, Callable[[Path], None]] = {
     "the model is empty": _bytes(b""),
     "model.toml is gigantic": lambda folder: (folder / "model.toml").write_bytes(b"#" * (8 << 20)) and None,
     "size of 8192": _edit_toml(r"^size\s*=.*$", "size = [8192, 8192]"),
-    "a million instances": _edit_toml(r"^\[instances\]$", "[instances]\ncount = 1000000"),
-    "a gigantic batch": _edit_toml(r"^\[batching\]$", "[batching]\nmax_batch_size = 1000000000"),
+    "a million instances": _set("instances", "count", "1000000"),
+    "a gigantic batch": _set("batching", "max_batch_size", "1000000000"),
 }
-SECTIONS = {"[instances]", "[batching]"}
 
 
 def _folder(server: Server, name: str) -> Path:
     folder = server.models / name
     subprocess.run(["cp", "-r", str(server.models / "selfie"), str(folder)], check=True)
     file = folder / "model.toml"
-    text = file.read_text()
-    missing = [section for section in SECTIONS if section not in text]
-    file.write_text("required = false\n" + text + "".join(f"\n{section}\n" for section in missing))
+    text = re.sub(r"(?m)^sha256\s*=.*\n", "", file.read_text())
+    file.write_text("required = false\n" + text)
     return folder
+
+
+def _answering(server: Server) -> float:
+    """Seconds from the start until the good models answer."""
+    for path in ("/v1/models/selfie/predict", "/v1/models/mobilenet_v2/predict"):
+        while server.post(path, PHOTO, 10) != "200":
+            if time.monotonic() - server.started > READY_WITHIN_S:
+                raise RuntimeError(f"the good models do not answer: {server.log()[-2000:]}")
+            time.sleep(0.05)
+    return time.monotonic() - server.started
 
 
 def tried(program: Path) -> list[str]:
@@ -98,14 +119,14 @@ def tried(program: Path) -> list[str]:
     faults = []
     flags = ["--load-timeout-s", str(LOAD_TIMEOUT_S), "--log", "error"]
     with Server(program, ["selfie", "mobilenet_v2"], flags) as server:
-        alone = server.until_ready()
+        alone = _answering(server)
         for kind, spoil in BAD.items():
             folder = _folder(server, "bad")
             spoil(folder)
             server.process.kill()
             server.process.wait()
             server.start()
-            ready = server.until_ready()
+            ready = _answering(server)
             answers = {server.post("/v1/models/selfie/predict", PHOTO, 10) for _ in range(5)}
             if ready > alone + 2 or answers != {"200"}:
                 faults.append(f"{kind}: ready after {ready:.1f} s (alone {alone:.1f}), others answered {answers}")
@@ -119,7 +140,7 @@ def tried(program: Path) -> list[str]:
             except subprocess.TimeoutExpired:
                 said, code = "it hangs", None
             took = time.monotonic() - started
-            if code != 1 or "bad" not in said and "model" not in said:
+            if code != 1 or not said:
                 faults.append(f"{kind}: check ends with {code} and says {said!r}")
             print(f"| bad model | {kind} | others ready after {ready:.1f} s | check {took:.1f} s: {said} |", flush=True)
             subprocess.run(["rm", "-rf", str(folder)], check=True)

@@ -71,8 +71,7 @@ pub(super) async fn predict(
     model.predict.has_place()?;
     within(&context, async {
         if let Predict::Tensor(engine) = &model.predict {
-            let (call, parameters): (TensorCall, _) = request::json(&app, request).await?;
-            parameters.none()?;
+            let (call, _held) = request::tensors(&app, request).await?;
             let done = app.service.compute(&model, engine, call.into(), &context).await?;
             return Ok(json(&app.service, done, started).await?.into_response());
         }

@@ -13,9 +13,10 @@ use utoipa::ToSchema;
 use super::bounded::{JsonParameters, List};
 use super::npy;
 use super::parameters::Parameters;
+use super::wire::TensorCall;
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
-use crate::image::PoolThread;
+use crate::image::{PoolThread, Taken};
 use crate::service::Pictures;
 use crate::transport::{App, Form, Received, content_type};
 
@@ -107,12 +108,37 @@ pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
     let found = content_type(request.headers());
     if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
         return Err(Error::UnsupportedMediaType(format!(
-            "content type `{found}`; send application/json"
+            "content type `{}`; send application/json",
+            excerpt(found)
         )));
     }
     let received = app.read_some(request, IMAGES).await?;
     let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
     Ok((app.service.pool().run(read).await?, parameters))
+}
+
+/// Reads named tensors, and the memory that they take: what is written in two characters is a number of 16 bytes.
+///
+/// # Errors
+/// As [`pictures`]; [`Error::AnswerTooLarge`] where there is never that much memory.
+pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, Taken)> {
+    const BYTES_A_NUMBER: u64 = 32;
+    Parameters::from_query(request.uri().query())?.none()?;
+    let found = content_type(request.headers());
+    if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
+        return Err(Error::UnsupportedMediaType(format!(
+            "content type `{}`; send application/json",
+            excerpt(found)
+        )));
+    }
+    let received = app.read_some(request, "JSON with `inputs`").await?;
+    let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
+    let taken = app
+        .service
+        .hold(numbers.saturating_mul(BYTES_A_NUMBER), false)
+        .await?;
+    let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
+    Ok((app.service.pool().run(read).await?, taken))
 }
 
 /// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.

@@ -1,0 +1,60 @@
+//! Models are tried in a process of their own, and a trial that passed is remembered.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::model_variant;
+
+fn check(models: &Path, cache: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .arg("check")
+        .arg(models)
+        .env("XDG_CACHE_HOME", cache)
+        .output()
+        .expect("the program starts")
+}
+
+#[test]
+fn a_trial_that_passed_is_remembered_until_a_file_changes() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    model_variant(models.path(), "m", "selfie", |text| text);
+    let remembered = || std::fs::read_dir(cache.path().join("lucarne/trials")).map_or(0, Iterator::count);
+    for expected in [1, 1] {
+        assert!(check(models.path(), cache.path()).status.success());
+        assert_eq!(remembered(), expected);
+    }
+    let manifest = models.path().join("m/model.toml");
+    let text = std::fs::read_to_string(&manifest).expect("the manifest");
+    std::fs::write(&manifest, format!("{text}\n# a remark\n")).expect("writable");
+    assert!(check(models.path(), cache.path()).status.success());
+    assert_eq!(remembered(), 2);
+}
+
+#[test]
+fn what_a_trial_finds_is_what_check_says() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    model_variant(models.path(), "good", "selfie", |text| text);
+    model_variant(models.path(), "bad", "selfie", |text| text);
+    let labels = models.path().join("bad/labels.txt");
+    std::fs::remove_file(&labels).expect("it is there");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&labels)
+            .status()
+            .is_ok_and(|status| status.success())
+    );
+    let output = check(models.path(), cache.path());
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("good: right"), "{said}");
+    assert!(
+        said.contains("bad: 1 problem") && said.contains("it is no regular file"),
+        "{said}"
+    );
+}
