@@ -15,8 +15,8 @@ use crate::value::{Value, tuple_of};
 
 /// A TorchScript module. Clones share the same weights.
 ///
-/// It may be used by several threads at once. A method that assigns to an attribute of its module (torchvision's
-/// detectors do, for their anchors) would race with itself: calls of such a module take turns, those of any other run
+/// It may be used by several threads at once. A method that changes what its module owns (torchvision's detectors do, for
+/// their anchors: it assigns to an attribute, or changes a list, a dict or a tensor in place) would race with itself: calls of such a module take turns, those of any other run
 /// side by side. [`Module::is_stateful`] tells which it is; each loaded or prepared module has a turn of its own.
 #[derive(Clone)]
 pub struct Module {

@@ -73,6 +73,20 @@ fn each_run_has_channels_of_its_own() {
 }
 
 #[test]
+fn a_module_that_changes_what_it_owns_is_told_from_one_that_does_not() {
+    for (name, expected) in [
+        ("stateful", true),
+        ("appending", true),
+        ("accumulating", true),
+        ("in_place", false),
+        ("residual_scripted", false),
+        ("containers", false),
+    ] {
+        assert_eq!(module(name).is_stateful(), expected, "{name}");
+    }
+}
+
+#[test]
 fn eight_threads_on_a_module_that_writes_to_itself() {
     let module = module("stateful");
     let calls = || {
