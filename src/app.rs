@@ -176,6 +176,9 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     if let Some(file) = &settings.port_file {
         write_port(file, address.port())?;
     }
+    for variable in Settings::unknown_variables() {
+        tracing::warn!(variable, "no setting has this name; the variable is left out");
+    }
     tracing::info!(%address, "listening");
     let (service, router) = (server.service().clone(), server.router());
     tokio::spawn(load(server));

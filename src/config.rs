@@ -132,13 +132,34 @@ impl Settings {
         if let Some(file) = &flags.config {
             figment = figment.merge(Toml::file_exact(checked_file(file)?));
         }
+        let keys = keys();
+        let read: Vec<&str> = keys
+            .iter()
+            .map(String::as_str)
+            .filter(|key| !is_of_a_service(key))
+            .collect();
         let settings: Self = figment
-            .merge(Env::prefixed("LUCARNE_").ignore(&["config"]))
+            .merge(Env::prefixed(PREFIX).only(&read))
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|e| Error::InvalidSettings(e.to_string()))?;
         settings.validate()?;
         Ok(settings)
+    }
+
+    /// Variables that look like settings and are none, to be warned of: Kubernetes sets such ones for a service that bears
+    /// the program's name, so they are no reason not to start.
+    #[must_use]
+    pub fn unknown_variables() -> Vec<String> {
+        let keys = keys();
+        let is_known =
+            |key: &str| key == "config" || (keys.iter().any(|known| known == key) && !is_of_a_service(key));
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let unknown = names.filter(|name| {
+            let key = name.strip_prefix(PREFIX).map(str::to_lowercase);
+            key.is_some_and(|key| !is_known(&key))
+        });
+        unknown.collect()
     }
 
     fn validate(&self) -> Result<()> {
@@ -210,6 +231,23 @@ impl Settings {
     pub fn request_timeout(&self) -> Option<Duration> {
         (self.request_timeout_ms > 0).then(|| Duration::from_millis(self.request_timeout_ms))
     }
+}
+
+/// What variables of settings begin with.
+const PREFIX: &str = "LUCARNE_";
+
+/// The name of every setting.
+fn keys() -> Vec<String> {
+    match serde_json::to_value(Settings::default()) {
+        Ok(serde_json::Value::Object(settings)) => settings.into_iter().map(|(key, _)| key).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Whether the variable of a setting is the address of a service instead: `LUCARNE_PORT=tcp://10.0.0.1:80`.
+fn is_of_a_service(key: &str) -> bool {
+    let value = std::env::var(format!("{PREFIX}{}", key.to_uppercase()));
+    value.is_ok_and(|value| value.starts_with("tcp://") || value.starts_with("udp://"))
 }
 
 fn checked_file(file: &Path) -> Result<&Path> {

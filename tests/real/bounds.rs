@@ -67,6 +67,21 @@ async fn an_unfinished_request_holds_the_end_no_longer_than_the_drain_time() {
     );
 }
 
+#[test]
+fn variables_of_a_service_are_no_settings() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .args(["serve", "--models", "/no/such/folder"])
+        .env("LUCARNE_PORT", "tcp://10.0.0.1:80")
+        .env("LUCARNE_SERVICE_HOST", "10.0.0.1")
+        .output()
+        .expect("the program starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("/no/such/folder cannot be read"),
+        "the settings are right: {said}"
+    );
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_at_once() {
     let mut server = Server::start(|text| text, &["--drain-timeout-s", "600"]).await;
