@@ -112,7 +112,7 @@ impl Default for Settings {
             min_rate_kb: 64,
             request_timeout_ms: 60_000,
             max_request_timeout_ms: 600_000,
-            max_pass_s: 120,
+            max_pass_s: 60,
             drain_timeout_s: 30,
             decode_threads: 0,
             cors_origins: Vec::new(),

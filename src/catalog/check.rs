@@ -15,11 +15,12 @@ pub struct Finding {
     pub problems: Vec<String>,
 }
 
-/// Tries every model in `dir` (or `dir` itself, if it is a model folder) as the server would.
+/// Tries every model in `dir` (or `dir` itself, if it is a model folder) as the server would, one after the other as they are
+/// asked for.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `dir` cannot be read or holds no model.
-pub fn check(dir: &Path, trials: &Trials) -> Result<Vec<Finding>> {
+pub fn check(dir: &Path, trials: &Trials) -> Result<impl Iterator<Item = Finding>> {
     let folders = if dir.join("model.toml").is_file() {
         vec![dir.canonicalize().unwrap_or_else(|_| dir.to_owned())]
     } else {
@@ -30,13 +31,13 @@ pub fn check(dir: &Path, trials: &Trials) -> Result<Vec<Finding>> {
         let text = format!("{dir} holds no model: a model is a folder with a model.toml");
         return Err(Error::InvalidSettings(text));
     }
-    let finding = |folder: &PathBuf| Finding {
-        model: folder_name(folder),
-        problems: match trials.run(folder, None) {
+    let finding = |folder: PathBuf| Finding {
+        model: folder_name(&folder),
+        problems: match trials.run(&folder, None) {
             Ok(()) => Vec::new(),
             Err(Error::InvalidModel { problems }) => problems,
             Err(other) => vec![format!("{}: {other}", folder.display())],
         },
     };
-    Ok(folders.iter().map(finding).collect())
+    Ok(folders.into_iter().map(finding))
 }

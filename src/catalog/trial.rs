@@ -50,6 +50,7 @@ impl Trials {
             return Ok(());
         }
         let problem = |text: String| Error::model(format!("{}: {text}", dir.display()));
+        tracing::info!(model = %dir.display(), "the model is tried in a process of its own");
         let mut trial = self
             .start(dir, version)
             .map_err(|e| problem(format!("cannot be tried: {e}")))?;

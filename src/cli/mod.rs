@@ -136,8 +136,10 @@ fn serve(flags: &Flags) -> Result<()> {
 }
 
 fn check_folder(dir: &std::path::Path, settings: &Settings) -> Result<()> {
-    let findings = check(dir, &app::trials(settings))?;
-    for finding in &findings {
+    let (mut all, mut wrong) = (0, 0);
+    for finding in check(dir, &app::trials(settings))? {
+        all += 1;
+        wrong += usize::from(!finding.problems.is_empty());
         let state = match finding.problems.len() {
             0 => "right".to_owned(),
             1 => "1 problem".to_owned(),
@@ -150,11 +152,9 @@ fn check_folder(dir: &std::path::Path, settings: &Settings) -> Result<()> {
             .collect();
         print(&format!("{}: {state}{problems}", finding.model))?;
     }
-    let wrong = findings.iter().filter(|f| !f.problems.is_empty()).count();
     if wrong == 0 {
         return Ok(());
     }
-    let all = findings.len();
     Err(Error::model(format!("{wrong} of {all} models cannot be served")))
 }
 

@@ -119,7 +119,7 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_request_timeout_ms: Option<u64>,
-    /// A server with a pass that takes longer than this, in seconds, is not ready [default: 120]
+    /// A server with a pass that takes longer than this, in seconds, is not ready [default: 60]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_pass_s: Option<u64>,

@@ -89,6 +89,14 @@ impl Memory {
     }
 }
 
+impl Taken {
+    /// How much it is.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
         self.memory.lock().taken -= self.bytes;

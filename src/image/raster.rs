@@ -20,6 +20,9 @@ use super::sniff::Format;
 use super::span::Part;
 use crate::error::{Error, Result};
 
+/// Strips or tiles of a TIFF at most: one a row of the highest picture, in each of four planes.
+const MOST_TIFF_PIECES: u64 = 4 * 32_768;
+
 /// Most bytes that a PNG's decoder may hold besides the picture: rows, profiles, texts.
 const PNG_METADATA_BYTES: u64 = 16 << 20;
 
@@ -53,7 +56,13 @@ pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     // The decoder would allocate what a metadata chunk claims to be long, so chunks are looked up here.
     let exif = riff_chunk(bytes, b"EXIF").map(<[u8]>::to_vec);
     let orientation = Orientation::from_metadata(exif, riff_chunk(bytes, b"XMP "));
-    read(Format::WebP, decoder, orientation, limits)
+    // A lossless one is decoded into a picture of four samples a pixel first.
+    let own = if riff_chunk(bytes, b"VP8L").is_some() {
+        4
+    } else {
+        0
+    };
+    read_with(own, Format::WebP, decoder, orientation, limits)
 }
 
 /// Decodes the first frame of a GIF.
@@ -77,6 +86,10 @@ pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
 
 /// Decodes the first page of a TIFF.
 pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
+    if tiff_pieces(bytes).is_some_and(|pieces| pieces > MOST_TIFF_PIECES) {
+        let text = format!("the TIFF has more than {MOST_TIFF_PIECES} strips or tiles");
+        return Err(Error::ImageTooLarge(text));
+    }
     let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Tiff))?;
     // The tag is in the directory that the decoder has read already.
     let tag = decoder
@@ -87,13 +100,24 @@ pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
 
 fn read(
     format: Format,
+    decoder: impl ImageDecoder,
+    orientation: Orientation,
+    limits: &Limits,
+) -> Result<Decoded> {
+    read_with(0, format, decoder, orientation, limits)
+}
+
+/// [`read`], where the decoder takes so many bytes a pixel itself.
+fn read_with(
+    own: u64,
+    format: Format,
     mut decoder: impl ImageDecoder,
     orientation: Orientation,
     limits: &Limits,
 ) -> Result<Decoded> {
     let (width, height) = decoder.dimensions();
     let color = decoder.color_type();
-    let taken = limits.admit(width, height, bytes_per_pixel(color, orientation))?;
+    let taken = limits.admit(width, height, own + bytes_per_pixel(color, orientation))?;
     if width == 0 || height == 0 {
         return Err(Error::InvalidImage(format!(
             "the {format} has no pixels: {width}×{height}"
@@ -113,6 +137,39 @@ fn read(
         reducible: false,
         taken,
     })
+}
+
+/// The largest number of strips or tiles that the first directory of a TIFF names. Its decoder would read a list of them
+/// before anybody has seen the size.
+fn tiff_pieces(bytes: &[u8]) -> Option<u64> {
+    /// StripOffsets, StripByteCounts, TileOffsets, TileByteCounts (TIFF 6.0).
+    const LISTS: [u64; 4] = [273, 279, 324, 325];
+    let is_little = bytes.starts_with(b"II");
+    let number = |at: u64, length: usize| -> Option<u64> {
+        let at = usize::try_from(at).ok()?;
+        let digits = bytes.get(at..at.checked_add(length)?)?;
+        let from_largest = |value: u64, digit: &u8| (value << 8) | u64::from(*digit);
+        Some(if is_little {
+            digits.iter().rev().fold(0, from_largest)
+        } else {
+            digits.iter().fold(0, from_largest)
+        })
+    };
+    // A BigTIFF has wider numbers throughout.
+    let (first, counted, entry, wide) = match number(2, 2)? {
+        43 => (number(8, 8)?, 8, 20, 8),
+        _ => (number(4, 4)?, 2, 12, 4),
+    };
+    let entries = number(first, counted)?.min(4096);
+    let start = first.checked_add(counted as u64)?;
+    let pieces = (0..entries).filter_map(|index| {
+        let at = start.checked_add(index * entry)?;
+        if !LISTS.contains(&number(at, 2)?) {
+            return None;
+        }
+        number(at.checked_add(4)?, wide)
+    });
+    pieces.max()
 }
 
 /// The data of the first chunk of this kind in a RIFF file.
@@ -160,6 +217,18 @@ fn refusal(format: Format) -> impl Fn(ImageError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_strips_of_a_tiff_are_counted_in_both_byte_orders() {
+        // One entry: StripOffsets, of type LONG, and so many of them.
+        let little = b"II*\0\x08\0\0\0\x01\0\x11\x01\x04\0\x05\0\x02\0\0\0\0\0\0\0\0\0";
+        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x11\0\x04\0\x02\0\x05\0\0\0\0\0\0\0\0";
+        assert_eq!(
+            (tiff_pieces(little), tiff_pieces(big)),
+            (Some(0x2_0005), Some(0x2_0005))
+        );
+        assert_eq!(tiff_pieces(b"II*\0\xFF\xFF\xFF\xFF"), None);
+    }
 
     #[test]
     fn chunks_are_found_by_kind_behind_padding() {

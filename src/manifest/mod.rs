@@ -16,6 +16,7 @@ pub use keys::{
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Manifest, Output, Precision, TaskKind,
     TensorSpec,
 };
+pub use sections::MOST_DETECTIONS;
 pub use versions::{Version, packages, versions};
 
 #[cfg(test)]

@@ -10,6 +10,9 @@ use super::keys::{
 use super::reader::Section;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
+/// Objects in an answer at most, whatever is asked for.
+pub const MOST_DETECTIONS: usize = 1000;
+
 /// Inputs that may wait for a model at most.
 const MOST_WAITING: usize = 65_536;
 
@@ -156,7 +159,7 @@ fn detection_output(s: &mut Section<'_>) -> DetectionOutput {
         format: s.required("format", formats).unwrap_or(DetectionFormat::Dense),
         score_threshold: s.fraction("score_threshold", 0.25),
         iou_threshold: s.fraction("iou_threshold", 0.5),
-        max_detections: s.count("max_detections", 100, 10000),
+        max_detections: s.count("max_detections", 100, MOST_DETECTIONS),
     }
 }
 

@@ -86,6 +86,19 @@ impl Service {
         let under_way = under_way.map(|bytes| self.decode_one(turn, bytes, fit, originals));
         let mut images = Vec::with_capacity(under_way.len());
         let decoded = futures_util::future::join_all(under_way).await;
+        // Where the pictures of this request alone leave no room, waiting would help nobody.
+        let kept = decoded
+            .iter()
+            .filter_map(|image| image.as_ref().ok()?.original.as_ref());
+        let own: u64 = kept.map(|kept| kept.taken.bytes()).sum();
+        let is_full = decoded
+            .iter()
+            .any(|image| matches!(image, Err(Error::QueueFull { .. })));
+        if is_full && own > self.answers().most() / 2 {
+            return Err(Error::AnswerTooLarge(
+                "to be drawn on, these pictures together take too much memory (max_answers_mb); send fewer at a time".into(),
+            ));
+        }
         for (index, image) in decoded.into_iter().enumerate() {
             images.push(image.map_err(|e| if several { at(index, e) } else { e })?);
         }

@@ -76,7 +76,7 @@ impl Service {
         })
     }
 
-    /// [`Service::predict`] of a segmenter, and what of that is work at the size of the originals: on the pool, with no
+    /// [`Service::predict`] of a segmenter, with the class of each pixel if `keep_classes`, and what of that is work at the size of the originals: on the pool, with no
     /// core held for it.
     ///
     /// # Errors
@@ -86,6 +86,7 @@ impl Service {
         model: &Arc<Model>,
         engine: &Engine<<Segment as Operation>::Queue>,
         pictures: (Pictures, Originals),
+        keep_classes: bool,
         context: &Context,
     ) -> Result<Predicted<segmentation::Prediction>> {
         /// A class id a pixel, and its runs.
@@ -93,10 +94,16 @@ impl Service {
         let looked = self.look(model, engine, pictures).await?;
         let pixels = |seen: &Seen| u64::from(seen.size().0) * u64::from(seen.size().1);
         let largest = looked.seen.iter().map(pixels).max().unwrap_or(0);
-        let is_drawn = looked.seen.iter().any(|seen| seen.original.is_some());
+        let kept = looked.seen.iter().filter_map(|seen| seen.original.as_ref());
+        let own = kept.map(|kept| kept.taken.bytes()).sum();
         // Before the logits are there: they wait for their turn, and are memory, too. One image is finished after the other,
-        // and of each only the runs are kept where nothing is drawn.
-        let held = self.hold(largest.saturating_mul(BYTES_A_PIXEL), is_drawn).await?;
+        // and of each only the runs are kept where nobody wants the classes.
+        let bytes_a_pixel = if keep_classes {
+            2 * BYTES_A_PIXEL
+        } else {
+            BYTES_A_PIXEL
+        };
+        let held = self.hold(largest.saturating_mul(bytes_a_pixel), own).await?;
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
@@ -104,7 +111,13 @@ impl Service {
         let outputs = self
             .pool()
             .run_in_turn(self.pool().turn(), length, move |thread| {
-                let finish = |one: segmentation::Segmented| one.finish(thread, &spec.labels, &context);
+                let finish = |one: segmentation::Segmented| {
+                    let mut finished = one.finish(thread, &spec.labels, &context)?;
+                    if !keep_classes {
+                        finished.class_ids = Vec::new();
+                    }
+                    Ok(finished)
+                };
                 done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
             });
         Ok(Predicted {

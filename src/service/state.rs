@@ -108,28 +108,28 @@ impl Service {
         &self.0.answers
     }
 
-    /// Memory for an answer of so many bytes, until it is dropped. Only a request that holds none yet waits for it; two that
-    /// do could wait for each other.
+    /// Memory for an answer of so many bytes, until it is dropped, for a request that holds `own` bytes of it already. Only
+    /// one that holds none waits for more; two that do could wait for each other.
     ///
     /// # Errors
     /// [`Error::AnswerTooLarge`] where there never is that much; [`Error::QueueFull`] where it is not there at once for a
     /// request that holds some.
-    pub async fn hold(&self, bytes: u64, holds_some: bool) -> Result<Taken> {
+    pub async fn hold(&self, bytes: u64, own: u64) -> Result<Taken> {
         /// How often it is looked whether another answer has gone.
         const LOOK: Duration = Duration::from_millis(10);
         let most = self.0.answers.most();
-        if bytes > most {
+        if bytes.saturating_add(own) > most {
             return Err(Error::AnswerTooLarge(format!(
                 "the answer would take {} MiB of memory, at most {} are allowed (max_answers_mb); ask for fewer maps, or \
                  for a lower resolution, or send a smaller picture",
-                bytes.div_ceil(1 << 20),
+                bytes.saturating_add(own).div_ceil(1 << 20),
                 most >> 20
             )));
         }
         loop {
             match self.0.answers.take_now(bytes) {
                 Some(taken) => return Ok(taken),
-                None if holds_some => {
+                None if own > 0 => {
                     return Err(Error::QueueFull {
                         queue: "answers (max_answers_mb)".into(),
                         retry_after: Duration::from_secs(1),

@@ -31,12 +31,17 @@ pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRe
     };
     Ok(match encoding.to_ascii_lowercase().as_str() {
         "" | "identity" => Box::new(raw),
-        "gzip" | "x-gzip" => Box::new(GzipDecoder::new(raw)),
+        "gzip" | "x-gzip" => {
+            let mut decoder = GzipDecoder::new(raw);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
         "deflate" => Box::new(ZlibDecoder::new(raw)),
-        "zstd" => Box::new(ZstdDecoder::with_params(
-            raw,
-            &[DParameter::window_log_max(ZSTD_WINDOW)],
-        )),
+        "zstd" => {
+            let mut decoder = ZstdDecoder::with_params(raw, &[DParameter::window_log_max(ZSTD_WINDOW)]);
+            decoder.multiple_members(true);
+            Box::new(decoder)
+        }
         other => {
             return Err(Error::UnsupportedMediaType(format!(
                 "Content-Encoding: {}; send the body as it is, or with one of {ENCODINGS}",

@@ -21,7 +21,10 @@ const SLOW_BYTES_A_SECOND: f64 = 256.0 * 1024.0;
 
 /// How long a body waits for one that gives way.
 const WAIT: Duration = Duration::from_millis(50);
-const WAITS: usize = 30;
+const WAITS: usize = 100;
+
+/// A body is small that takes no more than this part of all the room: 1 MiB of the default.
+const SMALL_PART: usize = 128;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -137,12 +140,19 @@ impl Room {
     /// Takes `bytes` more for a body, where there is room.
     fn take(&self, place: &Place, bytes: usize) -> std::result::Result<(), Lack> {
         let mut state = self.lock();
-        if state.taken + bytes > self.most {
+        let is_small = place.bytes.load(Ordering::Relaxed) + bytes <= self.most / SMALL_PART;
+        // Some of the room is for small bodies alone, so that large ones, however quick, keep none of them out.
+        let most = if is_small {
+            self.most
+        } else {
+            self.most - self.most / 8
+        };
+        if state.taken + bytes > most {
             return Err(Lack::Room);
         }
         // One client leaves half of the room to the others.
         let share = state.by_peer.entry(place.peer).or_default();
-        if *share + bytes > self.most / 2 {
+        if !is_small && *share + bytes > self.most / 2 {
             return Err(Lack::Share);
         }
         *share += bytes;
@@ -243,11 +253,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_leaves_half_of_the_room_to_others() {
-        let room = Room::new(100);
+        let room = Room::new(1000);
         let (mine, yours) = (room.place(peer(1)), room.place(peer(2)));
-        assert_eq!(mine.grow(50).await, Ok(()));
+        assert_eq!(mine.grow(500).await, Ok(()));
+        mine.arrived();
         assert!(matches!(mine.grow(1).await, Err(Error::QueueFull { .. })));
-        assert_eq!(yours.grow(50).await, Ok(()));
+        assert_eq!(yours.grow(375).await, Ok(()), "an eighth is for small ones");
+        yours.arrived();
+        let small = room.place(peer(1));
+        assert_eq!(small.grow(7).await, Ok(()), "of whomever");
+        drop(small);
         drop((mine, yours));
         let state = room.lock();
         assert_eq!((state.taken, state.by_peer.len()), (0, 0));

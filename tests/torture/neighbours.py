@@ -76,7 +76,7 @@ def _bytes(content: bytes) -> Callable[[Path], None]:
 
 
 BAD: dict[str, Callable[[Path], None]] = {
-    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      x = torch.mul(x, 1)\n"),
+    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      x = torch.add(torch.mul(x, 0.5), 1)\n"),
     "forward takes all memory": _edit_forward(
         "    _m = torch.zeros([4000000000, 100])\n    x = torch.add(x, torch.sum(_m))\n"
     ),

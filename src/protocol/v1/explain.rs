@@ -119,7 +119,9 @@ async fn maps(
     let timing_ms = TimingMs::new(started, done.spent);
     let context = context.clone();
     let bytes = cost(&done, form);
-    let held = service.hold(bytes, is_drawn).await?;
+    let kept = done.images.iter().filter_map(|image| image.original.as_ref());
+    let own = kept.map(|kept| kept.taken.bytes()).sum();
+    let held = service.hold(bytes, own).await?;
     let (pool, length) = (service.pool(), Length::of_pixels(bytes / BYTES_OF_A_PIXEL));
     let answer = pool.run_in_turn(pool.turn(), length, move |thread| {
         let answer = match form {

@@ -128,16 +128,19 @@ pub async fn predicted(
             let view = query::segmentation(parameters)?;
             let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
                 Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
-                _ => render::segments(thread, picture, found, view).map(Answer::png),
+                _ => render::segments(thread, drawn_on(picture)?, found, view).map(Answer::png),
             });
             let pictures = (asked.pictures, originals(form));
-            let done = service.segment(model, engine, pictures, context).await?;
+            let keep_classes = form != Form::Json;
+            let done = service
+                .segment(model, engine, pictures, keep_classes, context)
+                .await?;
             written(service, done, form, Some(drawn), started).await
         }
         Predict::Detection(engine) => {
             let options = query::detection(parameters)?;
             let drawn: Draw<detection::Prediction> = Box::new(|thread, _, picture, found| {
-                render::objects(thread, picture, found).map(Answer::png)
+                render::objects(thread, drawn_on(picture)?, found).map(Answer::png)
             });
             asked.answer::<Detect>(engine, &options, Some(drawn)).await
         }
@@ -158,7 +161,12 @@ pub async fn predicted(
 }
 
 /// Draws one output on its picture.
-type Draw<O> = Box<dyn Fn(&PoolThread, Form, &Picture, &O) -> Result<Answer> + Send>;
+type Draw<O> = Box<dyn Fn(&PoolThread, Form, Option<&Picture>, &O) -> Result<Answer> + Send>;
+
+/// The picture that a drawing is made on.
+fn drawn_on(picture: Option<&Picture>) -> Result<&Picture> {
+    picture.ok_or_else(|| Error::Internal("a drawing without its picture".into()))
+}
 
 /// A prediction whose pictures were read.
 struct Asked<'a> {
@@ -190,7 +198,7 @@ impl Asked<'_> {
 
 /// Only what is drawn on is kept.
 fn originals(form: Form) -> Originals {
-    if form == Form::Json {
+    if matches!(form, Form::Json | Form::Npy) {
         Originals::Dropped
     } else {
         Originals::Kept
@@ -216,9 +224,10 @@ async fn written<O: Written>(
     let (pool, length) = (service.pool(), Length::of_pixels(pixels));
     let drawn = pool.run_in_turn(pool.turn(), length, move |thread| {
         let original = done.pictures.pop().and_then(|seen| seen.original);
-        let (original, output) = original.zip(done.outputs.first()).ok_or_else(cannot)?;
-        let answer = draw(thread, form, &original.picture, output)?;
-        Ok(answer.holding(held.into_iter().chain([original.taken])))
+        let output = done.outputs.first().ok_or_else(cannot)?;
+        let answer = draw(thread, form, original.as_ref().map(|kept| &kept.picture), output)?;
+        let kept = original.map(|kept| kept.taken);
+        Ok(answer.holding(held.into_iter().chain(kept)))
     });
     drawn.await
 }

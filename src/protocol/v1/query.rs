@@ -9,9 +9,10 @@ use super::parameters::Parameters;
 use crate::error::Result;
 use crate::explain::Target;
 use crate::explain::visualize::{self, Ascent};
+use crate::manifest::MOST_DETECTIONS;
 use crate::service::render::{MaskRender, MaskView};
 use crate::service::{Draw, Way};
-use crate::tasks::bounds::{Fraction, at_least_one};
+use crate::tasks::bounds::{Fraction, at_least_one, within};
 use crate::tasks::{captioning, classification, detection, vae};
 
 /// Parameters of a classification.
@@ -74,7 +75,7 @@ pub(super) struct Detection {
     #[param(required = false, minimum = 0, maximum = 1)]
     iou_threshold: Option<f32>,
     /// Objects in the answer at most, best first.
-    #[param(required = false, minimum = 1)]
+    #[param(required = false, minimum = 1, maximum = 1000)]
     max_detections: Option<usize>,
 }
 
@@ -254,9 +255,12 @@ pub(super) fn segmentation(parameters: &Parameters) -> Result<MaskView> {
 pub(super) fn detection(parameters: &Parameters) -> Result<detection::Options> {
     let asked: Detection = parameters.read()?;
     let fraction = |name, value: Option<f32>| value.map(|found| Fraction::new(name, found)).transpose();
-    let count = asked
-        .max_detections
-        .map(|found| at_least_one("max_detections", found));
+    let count = asked.max_detections.map(|found| {
+        at_least_one(
+            "max_detections",
+            within("max_detections", found, 1, MOST_DETECTIONS)?,
+        )
+    });
     Ok(detection::Options {
         score_threshold: fraction("score_threshold", asked.score_threshold)?,
         iou_threshold: fraction("iou_threshold", asked.iou_threshold)?,

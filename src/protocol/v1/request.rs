@@ -135,7 +135,7 @@ pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, 
     let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
     let taken = app
         .service
-        .hold(numbers.saturating_mul(BYTES_A_NUMBER), false)
+        .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
         .await?;
     let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
     Ok((app.service.pool().run(read).await?, taken))

@@ -1,5 +1,7 @@
 //! Class-wise non-maximum suppression, as torchvision's `batched_nms` does it.
 
+use std::collections::HashMap;
+
 /// A candidate object. The box is `[x0, y0, x1, y1]`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
@@ -17,17 +19,24 @@ pub(crate) fn iou(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     if union > 0.0 { intersection / union } else { 0.0 }
 }
 
+/// Candidates that are compared at most, the best: as many as Ultralytics compares.
+const MOST_CANDIDATES: usize = 30_000;
+
 /// Keeps the best candidates, best first: of two of a class that overlap by more than `iou_threshold`, the lesser
 /// goes; `most` at the most.
 pub(super) fn suppress(mut candidates: Vec<Candidate>, iou_threshold: f32, most: usize) -> Vec<Candidate> {
     // A stable sort: of equal scores the first stays first, so that the answer is always the same.
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates.truncate(MOST_CANDIDATES);
     let mut kept: Vec<Candidate> = Vec::new();
+    let mut by_class: HashMap<usize, Vec<[f32; 4]>> = HashMap::new();
     for candidate in candidates {
-        let covers = |k: &Candidate| {
-            k.class_id == candidate.class_id && iou(&k.corners, &candidate.corners) > iou_threshold
-        };
-        if !kept.iter().any(covers) {
+        let of_class = by_class.entry(candidate.class_id).or_default();
+        if !of_class
+            .iter()
+            .any(|corners| iou(corners, &candidate.corners) > iou_threshold)
+        {
+            of_class.push(candidate.corners);
             kept.push(candidate);
             if kept.len() == most {
                 break;
