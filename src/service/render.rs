@@ -71,9 +71,12 @@ pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
     /// A float and its text.
     const NUMBER: u64 = 4 + 12;
     let original = pixels(image.placement.original());
-    let overlay = if view.overlay {
-        // The PNG stands in the answer as base64, and is as large as the picture at worst.
-        cost(original, 1, view).saturating_add(original.saturating_mul(8))
+    let maps = image.explanations.len() as u64;
+    let overlays = if view.overlay {
+        // As base64 and in the answer; what drawing takes was taken with the picture, and is free again by then.
+        original
+            .saturating_mul(8 * maps)
+            .saturating_sub(drawn_cost(original))
     } else {
         0
     };
@@ -82,8 +85,8 @@ pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
         Resolution::Input => pixels(image.placement.input_size()),
         Resolution::Original => original,
     };
-    let of_each = |explanation| of_map(explanation).saturating_mul(NUMBER).saturating_add(overlay);
-    image.explanations.iter().map(of_each).sum()
+    let numbers = image.explanations.iter().map(of_map).sum::<u64>();
+    numbers.saturating_mul(NUMBER).saturating_add(overlays)
 }
 
 fn pixels((width, height): (u32, u32)) -> u64 {
