@@ -101,10 +101,10 @@ impl Loader {
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
     }
 
-    /// [`Loader::load`] of one model by itself, with nobody to serve it; it ends before this returns.
+    /// Loads and warms up one model by itself, with nobody to serve it; it ends before this returns.
     ///
     /// # Errors
-    /// As [`Loader::load`].
+    /// [`Error::InvalidModel`] with all that is wrong with it.
     pub fn load_alone(&self, dir: &Path, version: Option<&str>) -> Result<()> {
         let retiring = LoaderThread::start()?;
         let loaded = self.load(dir, version, &retiring).map(drop);

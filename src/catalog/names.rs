@@ -1,10 +1,12 @@
 //! Which folders are models, and under which names they are served.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// The folders in `dir` that hold a model.toml, by name.
+/// The folders in `dir` that hold a model.toml, by name; also those where it is no file, or cannot be looked for, so that it is
+/// said what is wrong with them.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `dir` cannot be read.
@@ -17,7 +19,10 @@ pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
     })?;
     let mut folders: Vec<PathBuf> = listing
         .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.join("model.toml").is_file())
+        .filter(|p| match p.join("model.toml").symlink_metadata() {
+            Ok(_) => true,
+            Err(error) => p.is_dir() && error.kind() != ErrorKind::NotFound,
+        })
         .collect();
     folders.sort();
     Ok(folders)

@@ -211,6 +211,11 @@ impl Catalog {
     /// [`Error::NotReady`], which names those that do not.
     pub fn ready(&self) -> Result<()> {
         let entries = self.entries();
+        if entries.is_empty() {
+            return Err(Error::NotReady(
+                "no model is served: the folder of models holds none".into(),
+            ));
+        }
         let required = entries.iter().filter(|entry| entry.required);
         let names: Vec<String> = required
             .filter_map(|entry| Some(format!("{}{}", entry.name, entry.obstacle()?)))

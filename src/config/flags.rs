@@ -16,7 +16,7 @@ pub enum LogFormat {
     Text,
 }
 
-/// [`Settings`] as flags; what is not given is left to the environment, the file, the defaults.
+/// [`Settings`](super::Settings) as flags; what is not given is left to the environment, the file, the defaults.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct Flags {
     /// A TOML file with any of these settings (`max_body_mb = 64`). Also LUCARNE_CONFIG.

@@ -38,6 +38,11 @@ pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
             name: "1".into(),
             file: plain,
         }])
+    } else if plain.symlink_metadata().is_ok() {
+        Err(Error::model(format!(
+            "{}: [artifact] file: it is no regular file",
+            plain.display()
+        )))
     } else {
         Err(Error::model(format!(
             "{}: [artifact] file: there is no such file, nor {} in a numbered folder; put the exported model there",

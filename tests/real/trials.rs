@@ -58,3 +58,20 @@ fn what_a_trial_finds_is_what_check_says() {
         "{said}"
     );
 }
+
+#[test]
+fn what_is_no_file_is_said_to_be_none() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    for (name, file) in [("manifest", "model.toml"), ("artifact", "model.pt")] {
+        model_variant(models.path(), name, "selfie", |text| text);
+        let file = models.path().join(name).join(file);
+        std::fs::remove_file(&file).expect("it is there");
+        std::fs::create_dir(&file).expect("writable");
+    }
+    let output = check(models.path(), cache.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said.matches("it is no regular file").count(), 2, "{said}");
+}
