@@ -86,18 +86,20 @@ impl Shared {
 
     /// Whether there is room for one more connection; one that nothing is asked of gives way.
     fn make_room(&self) -> bool {
-        let open = self.open();
+        let mut open = self.open();
         if open.len() < self.most {
             return true;
         }
         let without_request = open
-            .values()
-            .filter_map(|one| Some((one.activity.without_request_since()?, one)));
-        let Some((_, oldest)) = without_request.min_by_key(|(since, _)| *since) else {
+            .iter()
+            .filter_map(|(id, one)| Some((one.activity.without_request_since()?, *id)));
+        let Some((_, oldest)) = without_request.min() else {
             return false;
         };
-        oldest.evicted.notify_one();
-        // It is gone in a moment; more than one a moment would need as many that came in it.
+        // From now on it does not count; its task ends in a moment.
+        if let Some(oldest) = open.remove(&oldest) {
+            oldest.evicted.notify_one();
+        }
         true
     }
 }
