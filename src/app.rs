@@ -31,19 +31,18 @@ impl Server {
     /// # Errors
     /// [`Error::InvalidSettings`]
     pub fn new(settings: &Settings) -> Result<Self> {
-        let metrics = Arc::new(Metrics::new());
-        let catalog = Catalog::scan(&settings.models, loader(&metrics))?;
-        Self::of(catalog, settings, metrics)
+        Self::scan(settings, None)
     }
 
     /// [`Server::new`], which tries each model in a process of its own first, if the settings say so. That process is this
     /// program, so it is for the program alone.
     fn with_trials(settings: &Settings) -> Result<Self> {
-        if !settings.try_models {
-            return Self::new(settings);
-        }
+        Self::scan(settings, settings.try_models.then(|| trials(settings)))
+    }
+
+    fn scan(settings: &Settings, trials: Option<Trials>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let loader = loader(&metrics).with_trials(trials(settings));
+        let loader = loader(&metrics).with_trials(trials);
         Self::of(Catalog::scan(&settings.models, loader)?, settings, metrics)
     }
 

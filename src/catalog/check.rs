@@ -33,11 +33,16 @@ pub fn check(dir: &Path, trials: &Trials) -> Result<impl Iterator<Item = Finding
     }
     let finding = |folder: PathBuf| Finding {
         model: folder_name(&folder),
-        problems: match trials.run(&folder, None) {
-            Ok(()) => Vec::new(),
-            Err(Error::InvalidModel { problems }) => problems,
-            Err(other) => vec![format!("{}: {other}", folder.display())],
-        },
+        problems: problems(&folder, trials.run(&folder, None)),
     };
     Ok(folders.into_iter().map(finding))
+}
+
+/// What an attempt to load the model in `dir` found wrong with it.
+pub fn problems(dir: &Path, attempt: Result<()>) -> Vec<String> {
+    match attempt {
+        Ok(()) => Vec::new(),
+        Err(Error::InvalidModel { problems }) => problems,
+        Err(other) => vec![format!("{}: {other}", dir.display())],
+    }
 }

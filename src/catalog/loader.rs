@@ -67,13 +67,10 @@ impl Loader {
         &self.cores
     }
 
-    /// The same, which tries each model in a process of its own before it loads it.
+    /// The same, which tries each model in a process of its own before it loads it, if there are trials.
     #[must_use]
-    pub fn with_trials(self, trials: Trials) -> Self {
-        Self {
-            trials: Some(trials),
-            ..self
-        }
+    pub fn with_trials(self, trials: Option<Trials>) -> Self {
+        Self { trials, ..self }
     }
 
     /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models; as many at one time as

@@ -12,7 +12,7 @@ mod roster;
 mod thread;
 mod trial;
 
-pub use check::{Finding, check};
+pub use check::{Finding, check, problems};
 pub use entry::State;
 pub use loader::{Loader, ObserverOf, open_alone};
 pub use model::{Model, Predict};

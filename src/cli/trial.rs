@@ -9,7 +9,7 @@ use rustix::process::{
 };
 
 use super::output::print;
-use crate::catalog::{Loader, VERDICT};
+use crate::catalog::{Loader, VERDICT, problems};
 use crate::engine::cores::Cores;
 use crate::engine::observer::Silent;
 use crate::error::{Error, Result};
@@ -35,11 +35,8 @@ impl Trial {
     pub(super) fn run(&self) -> Result<()> {
         restrict(self.memory);
         let loader = Loader::new(Cores::of_this_machine(), Box::new(|_, _| Arc::new(Silent)));
-        let problems = match loader.load_alone(&self.dir, self.version_name.as_deref()) {
-            Ok(()) => Vec::new(),
-            Err(Error::InvalidModel { problems }) => problems,
-            Err(other) => vec![format!("{}: {other}", self.dir.display())],
-        };
+        let loaded = loader.load_alone(&self.dir, self.version_name.as_deref());
+        let problems = problems(&self.dir, loaded);
         let json = serde_json::to_string(&problems).map_err(|e| Error::Internal(e.to_string()))?;
         print(&format!("\n{VERDICT}{json}"))?;
         if problems.is_empty() {

@@ -101,11 +101,6 @@ impl Activity {
         self.lock().phase != Phase::Idle
     }
 
-    /// Whether a request is under way.
-    pub(super) fn has_request(&self) -> bool {
-        self.lock().under_way > 0
-    }
-
     /// Since when nothing is under way that the server could answer: the longer, the sooner it may be closed for another.
     pub(super) fn without_request_since(&self) -> Option<Instant> {
         let state = self.lock();

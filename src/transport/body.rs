@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::encoding;
+use super::guarded::holding;
 use super::pace::Pace;
 use super::room::{Place, Room};
 use crate::config::Settings;
@@ -44,18 +45,6 @@ pub struct Received {
     place: Arc<Place>,
 }
 
-/// Bytes that were made of a body, and take its room as long as they live.
-struct Owned {
-    bytes: Vec<u8>,
-    _place: Arc<Place>,
-}
-
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 impl Received {
     /// `bytes`, which were made of the body, taking room as well.
     ///
@@ -63,15 +52,8 @@ impl Received {
     /// [`Error::QueueFull`] where there is none.
     pub fn own(&self, bytes: Vec<u8>) -> Result<Bytes> {
         self.place.grow_now(bytes.len())?;
-        Ok(owned(bytes, &self.place))
+        Ok(holding(bytes, Arc::clone(&self.place)))
     }
-}
-
-fn owned(bytes: Vec<u8>, place: &Arc<Place>) -> Bytes {
-    Bytes::from_owner(Owned {
-        bytes,
-        _place: Arc::clone(place),
-    })
 }
 
 impl Intake {
@@ -114,7 +96,7 @@ impl Intake {
         Ok(Received {
             content_type: content_type(&parts.headers).to_owned(),
             query: parts.uri.query().map(str::to_owned),
-            bytes: owned(bytes, &place),
+            bytes: holding(bytes, Arc::clone(&place)),
             place,
         })
     }

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,7 +45,6 @@ struct Shared {
     /// Tells whoever drains that a connection ended.
     ended: Notify,
     stage: watch::Sender<Stage>,
-    refused: AtomicUsize,
 }
 
 /// One connection, as others see it.
@@ -118,7 +116,6 @@ impl Connections {
             open: Mutex::default(),
             ended: Notify::new(),
             stage: watch::Sender::new(Stage::Serving),
-            refused: AtomicUsize::new(0),
         }))
     }
 
@@ -136,7 +133,6 @@ impl Connections {
                 }
             };
             if !self.0.make_room() {
-                self.0.refused.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(%peer, most = self.0.most, "a connection was refused: max_connections");
                 refuse(&stream);
                 continue;
@@ -226,7 +222,7 @@ impl Connections {
             .0
             .open()
             .values()
-            .filter(|one| one.activity.has_request())
+            .filter(|one| one.activity.without_request_since().is_none())
             .count();
         self.0.stage.send_replace(Stage::Over);
         cut_off

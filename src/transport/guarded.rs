@@ -1,4 +1,4 @@
-//! A body that holds something until it has ended.
+//! Bodies and bytes that hold something until they have ended.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,7 +6,23 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use http_body::{Frame, SizeHint};
 
-/// See the module's text.
+/// `bytes`, which hold `guard` until nobody has them any more: where they are sent, until they are written.
+pub fn holding<G: Send + 'static>(bytes: Vec<u8>, guard: G) -> Bytes {
+    struct Owned<G> {
+        bytes: Vec<u8>,
+        _guard: G,
+    }
+
+    impl<G> AsRef<[u8]> for Owned<G> {
+        fn as_ref(&self) -> &[u8] {
+            &self.bytes
+        }
+    }
+
+    Bytes::from_owner(Owned { bytes, _guard: guard })
+}
+
+/// A body that holds something until it has ended.
 #[derive(Debug)]
 pub(super) struct Guarded<G> {
     body: Body,

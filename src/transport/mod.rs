@@ -22,4 +22,5 @@ pub use deadline::{deadline, within};
 pub use encoding::ENCODINGS;
 pub use events::{Streamed, stream};
 pub use failure::{Failure, failure, report};
+pub use guarded::holding;
 pub use layers::{ErrorBody, as_page, serve_with};

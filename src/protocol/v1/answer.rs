@@ -1,6 +1,5 @@
 //! An answer as bytes. It is written on the pool: a mask or a PNG in JSON is work, too.
 
-use axum::body::Bytes;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -12,7 +11,7 @@ use crate::engine::Context;
 use crate::engine::context::{Event, Progress};
 use crate::error::{Error, Result};
 use crate::image::Taken;
-use crate::transport::{Streamed, stream, within};
+use crate::transport::{Streamed, holding, stream, within};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -23,18 +22,6 @@ pub struct Answer {
     pub bytes: Vec<u8>,
     /// The memory that it takes, if it was counted.
     held: Vec<Taken>,
-}
-
-/// Bytes that take memory until they are written.
-struct Owned {
-    bytes: Vec<u8>,
-    _held: Vec<Taken>,
-}
-
-impl AsRef<[u8]> for Owned {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 impl Answer {
@@ -74,10 +61,7 @@ impl Answer {
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let bytes = Bytes::from_owner(Owned {
-            bytes: self.bytes,
-            _held: self.held,
-        });
+        let bytes = holding(self.bytes, self.held);
         ([(header::CONTENT_TYPE, self.form.media_type())], bytes).into_response()
     }
 }

@@ -96,15 +96,11 @@ pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, P
     Ok((Pictures::new(files, app.service.limits().images)?, parameters))
 }
 
-/// Reads a JSON body and the query's parameters.
+/// Reads the body of a request without parameters, which has to be JSON; `what` says what to send.
 ///
 /// # Errors
 /// As [`pictures`].
-pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
-    app: &App,
-    request: Request,
-) -> Result<(T, Parameters)> {
-    let parameters = Parameters::from_query(request.uri().query())?;
+async fn json_body(app: &App, request: Request, what: &str) -> Result<Received> {
     let found = content_type(request.headers());
     if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
         return Err(Error::UnsupportedMediaType(format!(
@@ -112,9 +108,13 @@ pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
             excerpt(found)
         )));
     }
-    let received = app.read_some(request, IMAGES).await?;
+    app.read_some(request, what).await
+}
+
+/// What a JSON body says, read on the pool.
+async fn parsed<T: DeserializeOwned + Send + 'static>(app: &App, received: Received) -> Result<T> {
     let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
-    Ok((app.service.pool().run(read).await?, parameters))
+    app.service.pool().run(read).await
 }
 
 /// Reads named tensors, and the memory that they take: what is written in two characters is a number of 16 bytes.
@@ -124,21 +124,13 @@ pub(super) async fn json<T: DeserializeOwned + Send + 'static>(
 pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, Taken)> {
     const BYTES_A_NUMBER: u64 = 32;
     Parameters::from_query(request.uri().query())?.none()?;
-    let found = content_type(request.headers());
-    if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
-        return Err(Error::UnsupportedMediaType(format!(
-            "content type `{}`; send application/json",
-            excerpt(found)
-        )));
-    }
-    let received = app.read_some(request, "JSON with `inputs`").await?;
+    let received = json_body(app, request, "JSON with `inputs`").await?;
     let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
     let taken = app
         .service
         .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
         .await?;
-    let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
-    Ok((app.service.pool().run(read).await?, taken))
+    Ok((parsed(app, received).await?, taken))
 }
 
 /// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.
@@ -151,7 +143,8 @@ pub(super) async fn latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>
         let received = app.read_some(request, IMAGES).await?;
         return app.service.pool().run(move |_| npy::rows(&received.bytes)).await;
     }
-    let List(latents) = json::<LatentCall>(app, request).await?.0.latents;
+    let received = json_body(app, request, IMAGES).await?;
+    let List(latents) = parsed::<LatentCall>(app, received).await?.latents;
     Ok(latents.into_iter().map(|List(latent)| latent).collect())
 }
 
