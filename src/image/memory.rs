@@ -107,7 +107,6 @@ impl Drop for Taken {
 #[cfg(test)]
 mod tests {
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
 
@@ -126,16 +125,20 @@ mod tests {
         let memory = Memory::new(100);
         let held = memory.wait_for(60);
         let order = Arc::new(Mutex::new(Vec::new()));
-        let waiting: Vec<_> = [90, 10]
+        // Not both at once: who comes second has to see the first one end.
+        let waiting: Vec<_> = [95, 10]
             .into_iter()
             .map(|bytes| {
-                let (memory, order) = (Arc::clone(&memory), Arc::clone(&order));
+                let before = memory.lock().next;
+                let (waits, order) = (Arc::clone(&memory), Arc::clone(&order));
                 let thread = thread::spawn(move || {
-                    let held = memory.wait_for(bytes);
+                    let held = waits.wait_for(bytes);
                     order.lock().expect("a list").push(bytes);
                     drop(held);
                 });
-                thread::sleep(Duration::from_millis(50));
+                while memory.lock().next == before {
+                    thread::yield_now();
+                }
                 thread
             })
             .collect();
@@ -143,7 +146,7 @@ mod tests {
         waiting
             .into_iter()
             .for_each(|thread| thread.join().expect("no panic"));
-        assert_eq!(*order.lock().expect("a list"), [90, 10]);
+        assert_eq!(*order.lock().expect("a list"), [95, 10]);
         assert_eq!(memory.taken(), 0);
     }
 }
