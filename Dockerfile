@@ -21,12 +21,13 @@ RUN CUDA="${CUDA}" scripts/setup && rm -rf .cache/downloads
 # cargo wants sources before it compiles dependencies: empty ones will do.
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
+COPY crates/interleavings/Cargo.toml crates/interleavings/Cargo.toml
 COPY crates/torch-bridge/Cargo.toml crates/torch-bridge/Cargo.toml
-RUN mkdir -p src crates/torch-bridge/src \
+RUN mkdir -p src crates/interleavings/src crates/torch-bridge/src \
     && echo 'fn main() {}' > src/main.rs \
-    && touch src/lib.rs crates/torch-bridge/src/lib.rs \
+    && touch src/lib.rs crates/interleavings/src/lib.rs crates/torch-bridge/src/lib.rs \
     && cargo build --release --locked \
-    && rm -r src crates/torch-bridge
+    && rm -r src crates
 
 # touch: cargo goes by the time of a file, and these may be older than the empty ones.
 COPY crates crates

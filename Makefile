@@ -15,6 +15,7 @@ help:
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
 	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
+	@echo 'make fuzz         have libFuzzer make up what strangers send (FUZZ=, flags and targets of scripts/fuzz)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
@@ -62,8 +63,12 @@ compare:
 	scripts/python-environment bench/compare.requirements.txt .cache/compare-venv
 	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
 
+# It builds the fuzz targets and compiles the engine a second time, so it needs what a build needs.
 torture: build
 	python3 tests/torture/run.py --program "$(PROGRAM)" $(TORTURE)
+
+fuzz: setup
+	scripts/fuzz $(FUZZ)
 
 aoti:
 	@[ -n '$(MODEL)' ] || { echo 'make aoti MODEL=models/selfie: say which model folder'; exit 1; }
@@ -76,4 +81,4 @@ image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency bench compare torture aoti image clean-cache
+.PHONY: help serve setup build test lint parity saliency bench compare torture fuzz aoti image clean-cache

@@ -1,6 +1,7 @@
 //! The names, units and buckets of the metrics.
 
 mod log;
+mod streams;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use log::{Log, start_logging};
+pub use streams::never_wait;
 
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};

@@ -19,7 +19,7 @@ use crate::config::{Flags, LogFormat, Settings};
 use crate::error::{Error, Result};
 use crate::protocol::v1;
 use crate::runtime::process::{configure_process, exit_now};
-use crate::telemetry::start_logging;
+use crate::telemetry::{never_wait, start_logging};
 use output::{print, runtime};
 
 /// Serves trained PyTorch vision models over HTTP, and shows where they looked.
@@ -110,7 +110,7 @@ fn complain(error: &Error) {
 /// For commands that are not the server: only what went wrong is logged.
 fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
     configure_process();
-    let log = start_logging("error", LogFormat::Text)?;
+    let log = start_logging("error", LogFormat::Text, std::io::stderr())?;
     let outcome = command();
     log.close();
     outcome
@@ -119,7 +119,8 @@ fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
 /// Serves until a signal, and ends the process.
 fn serve(flags: &Flags) -> Result<()> {
     let settings = Settings::read(flags)?;
-    let log = start_logging(&settings.log, settings.log_format)?;
+    let stderr = never_wait().map_err(|e| Error::InvalidSettings(format!("standard error: {e}")))?;
+    let log = start_logging(&settings.log, settings.log_format, stderr)?;
     configure_process();
     // It is not dropped: that would wait for what the end of the process need not wait for.
     let runtime = runtime()?;

@@ -177,7 +177,7 @@ impl<T> Batcher<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -1,12 +1,12 @@
 //! What goes with a request from its protocol down to every pass that is made for it: how long its client waits, whether
 //! the client is still there, and where progress is told.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::sync::Arc;
+use super::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 
 /// See the module's text. Clones are of the same request.
@@ -138,7 +138,7 @@ impl Progress {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests {
     use std::time::Duration;
 

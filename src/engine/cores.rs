@@ -8,8 +8,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use super::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// How many predictions may overtake a waiting explanation.
 pub const PATIENCE: usize = 4;
@@ -209,7 +210,7 @@ impl Share {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests {
     use super::*;
 

@@ -7,9 +7,12 @@
 pub mod batcher;
 pub mod context;
 pub mod cores;
+#[cfg(interleaved)]
+pub mod interleaved;
 pub mod observer;
 mod queue;
 mod station;
+mod sync;
 mod ticket;
 mod worker;
 
@@ -204,5 +207,5 @@ where
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(interleaved)))]
 mod tests;

@@ -6,11 +6,11 @@
 //! A request first reserves its places with [`Queue::admit`], before its image is decoded, so that a burst
 //! costs no memory; then it pushes its work. What waits in the queue and is swept out is answered here.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::batcher::{Batcher, Policy, Taken, Waiting};
 use super::observer::Observer;
+use super::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::ticket::Work;
 use crate::error::{Error, Result};
 
@@ -165,13 +165,13 @@ impl<W: Work> Queue<W> {
     }
 
     /// Whether nothing waits and nobody holds a place.
-    #[cfg(test)]
+    #[cfg(any(test, interleaved))]
     pub(super) fn is_idle(&self) -> bool {
         self.lock().batcher.is_idle()
     }
 
     /// How many workers sleep until their bell rings.
-    #[cfg(test)]
+    #[cfg(all(test, not(interleaved)))]
     pub(super) fn sleeping(&self) -> usize {
         self.lock().asleep.len()
     }

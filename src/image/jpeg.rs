@@ -114,11 +114,20 @@ fn region(part: &Part) -> Region {
 
 /// The samples of `part`, where libjpeg had nothing to say but what is harmless.
 fn decompress(jpeg: Jpeg<'_>, part: &Part, samples: Samples) -> Result<Vec<u8>> {
-    let pixels = jpeg.decode(region(part), samples).map_err(invalid)?;
+    // Down to the last row: libjpeg does not look at what lies below a region, and so not at whether it is corrupt.
+    let down = Region {
+        height: jpeg.size().1 - part.top,
+        ..region(part)
+    };
+    let mut pixels = jpeg.decode(down, samples).map_err(invalid)?;
     match pixels.warning {
         Some(warning) if !is_harmless(&warning) => Err(invalid(warning)),
         // A harmless warning comes after all rows are written.
-        _ => Ok(pixels.samples),
+        _ => {
+            let of_row = pixels.samples.len() / down.height.max(1) as usize;
+            pixels.samples.truncate(of_row * part.height as usize);
+            Ok(pixels.samples)
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The log. It never holds up what it tells of: lines go through a bounded queue to a thread that writes them, and where
 //! nobody reads them, or their disk is full, lines are dropped and counted.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -45,17 +45,17 @@ impl Log {
     }
 }
 
-/// Starts logging to standard error; panics are logged, too.
+/// Starts logging to `into`, which is standard error; panics are logged, too.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `filter` is no filter.
-pub fn start_logging(filter: &str, format: LogFormat) -> Result<Log> {
+pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 'static) -> Result<Log> {
     let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .lossy(true)
         .thread_name("log")
-        .finish(std::io::stderr());
+        .finish(into);
     let dropped = lines.error_counter();
     // Colours are for people: a file or a log collector gets none.
     let layer = fmt::layer()

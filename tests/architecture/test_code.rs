@@ -26,7 +26,10 @@ pub fn is_for_tests(attribute: &Attribute) -> bool {
 /// Whether a `cfg` condition holds in tests alone.
 fn needs_test(condition: &Meta) -> bool {
     let Meta::List(list) = condition else {
-        return condition.path().is_ident("test");
+        // `interleaved` is set for crates/interleavings, whose scenarios are tests.
+        return ["test", "interleaved"]
+            .iter()
+            .any(|name| condition.path().is_ident(name));
     };
     let Ok(parts) = list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated) else {
         return false;

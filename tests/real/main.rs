@@ -9,4 +9,5 @@ mod server;
 mod bounds;
 mod crowd;
 mod signals;
+mod streams;
 mod trials;

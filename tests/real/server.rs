@@ -19,6 +19,11 @@ pub struct Server {
 impl Server {
     /// Serves MobileNetV2 under the name `m`, its model.toml changed by `edit`; returns when it is ready.
     pub async fn start(edit: impl FnOnce(String) -> String, flags: &[&str]) -> Self {
+        Self::start_saying(edit, flags, Stdio::inherit()).await
+    }
+
+    /// The same with this standard error, which is kept open.
+    pub async fn start_saying(edit: impl FnOnce(String) -> String, flags: &[&str], stderr: Stdio) -> Self {
         let models = tempfile::tempdir().expect("a temporary folder");
         model_variant(models.path(), "m", "mobilenet_v2", edit);
         let port_file = models.path().join("port");
@@ -41,6 +46,7 @@ impl Server {
             .arg(&port_file)
             .args(flags)
             .stdin(Stdio::null())
+            .stderr(stderr)
             .spawn()
             .expect("the program starts");
         let port = until_written(&port_file).await;

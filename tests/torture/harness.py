@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ from typing import Self
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODELS = REPOSITORY / "models"
+ALL_MODELS = [folder.name for folder in MODELS.iterdir() if (folder / "model.toml").is_file()]
 PHOTO = (REPOSITORY / "tests/golden/photos/chelsea.png").read_bytes()
 READY_WITHIN_S = 180.0
 POLL_S = 0.02
@@ -71,6 +73,20 @@ class Server:
                 raise RuntimeError(f"the server did not start: {self.log()[-2000:]}")
             time.sleep(POLL_S)
         self.port = int(port_file.read_text())
+
+    def restart(self) -> None:
+        """Ends the process at once, and starts it again."""
+        self.process.kill()
+        self.process.wait()
+        self.start()
+
+    def copy_model(self, name: str, called: str) -> Path:
+        """The folder of a further copy of a model, without the digest of its file."""
+        folder = self.models / called
+        shutil.copytree(MODELS / name, folder)
+        file = folder / "model.toml"
+        file.write_text(re.sub(r"(?m)^sha256\s*=.*\n", "", file.read_text()))
+        return folder
 
     def until_ready(self) -> float:
         """Seconds from the start until every model answers."""

@@ -36,7 +36,7 @@ def _set(section: str, key: str, value: str) -> Callable[[Path], None]:
     return edit
 
 
-def _edit_forward(lines: str) -> Callable[[Path], None]:
+def edit_forward(lines: str) -> Callable[[Path], None]:
     """Puts lines at the beginning of the model's forward."""
 
     def edit(folder: Path) -> None:
@@ -76,11 +76,11 @@ def _bytes(content: bytes) -> Callable[[Path], None]:
 
 
 BAD: dict[str, Callable[[Path], None]] = {
-    "forward computes for ever": _edit_forward("    _l = True\n    while _l:\n      x = torch.add(torch.mul(x, 0.5), 1)\n"),
-    "forward takes all memory": _edit_forward(
+    "forward computes for ever": edit_forward("    _l = True\n    while _l:\n      x = torch.add(torch.mul(x, 0.5), 1)\n"),
+    "forward takes all memory": edit_forward(
         "    _m = torch.zeros([4000000000, 100])\n    x = torch.add(x, torch.sum(_m))\n"
     ),
-    "forward raises": _edit_forward('    ops.prim.RaiseException("no")\n'),
+    "forward raises": edit_forward('    ops.prim.RaiseException("no")\n'),
     "labels are a pipe": _pipe("labels.txt"),
     "labels are /dev/zero": _link("labels.txt", "/dev/zero"),
     "labels are a link to /etc/passwd": _link("labels.txt", "/etc/passwd"),
@@ -96,11 +96,9 @@ BAD: dict[str, Callable[[Path], None]] = {
 
 
 def _folder(server: Server, name: str) -> Path:
-    folder = server.models / name
-    subprocess.run(["cp", "-r", str(server.models / "selfie"), str(folder)], check=True)
+    folder = server.copy_model("selfie", name)
     file = folder / "model.toml"
-    text = re.sub(r"(?m)^sha256\s*=.*\n", "", file.read_text())
-    file.write_text("required = false\n" + text)
+    file.write_text("required = false\n" + file.read_text())
     return folder
 
 
@@ -123,9 +121,7 @@ def tried(program: Path) -> list[str]:
         for kind, spoil in BAD.items():
             folder = _folder(server, "bad")
             spoil(folder)
-            server.process.kill()
-            server.process.wait()
-            server.start()
+            server.restart()
             ready = _answering(server)
             answers = {server.post("/v1/models/selfie/predict", PHOTO, 10) for _ in range(5)}
             if ready > alone + 2 or answers != {"200"}:

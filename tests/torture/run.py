@@ -11,13 +11,17 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from attacks import ATTACKS, Attack
 from endings import ended, logged
-from harness import PHOTO, Server, Watch
+from harness import ALL_MODELS, PHOTO, Server, Watch
+from limits import bounded
 from neighbours import tried
+from others import conforming, fuzzed, interleaved
+from soak import soaked
 
 HEALTHY_WITHIN_S = 0.1
 """On a machine that has nothing else to do; a factor for its load comes on top."""
@@ -60,9 +64,10 @@ class Outcome:
         return found
 
 
-def attacked(program: Path, attack: Attack, pause: float) -> Outcome:
-    """Runs one attack."""
-    with Server(program, [WATCHED, "selfie", *attack.models], ["--log", "warn"]) as server:
+def attacked(program: Path, attack: Attack, pause: float, prefix: list[str]) -> Outcome:
+    """Runs one attack; on a server of every model where there is a prefix, which bounds it."""
+    models = sorted(ALL_MODELS) if prefix else [WATCHED, "selfie", *attack.models]
+    with Server(program, models, ["--log", "warn"], prefix) as server:
         server.until_ready()
         for _ in range(3):
             server.post(f"/v1/models/{WATCHED}/predict", PHOTO)
@@ -112,6 +117,38 @@ def row(outcome: Outcome) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def _attacks(
+    program: Path, chosen: list[Attack], options: argparse.Namespace, prefix: list[str]
+) -> list[str]:
+    """Each on a server of its own; what went wrong."""
+    print("| kind | member | answers | /healthz, longest ms | other predictions, longest s | MB above idle | MB left |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    faults: list[str] = []
+    for attack in chosen:
+        outcome = attacked(program, attack, 20 if options.short else 60, prefix)
+        print(row(outcome), flush=True)
+        faults += [f"{attack.kind}, {attack.member}: {fault}" for fault in outcome.faults(options.load)]
+    return faults
+
+
+def _further(program: Path, options: argparse.Namespace, prefix: list[str]) -> dict[str, Callable[[], list[str]]]:
+    """What else was asked for, by its kind; each says what went wrong."""
+    short = options.short
+    kinds: dict[str, Callable[[], list[str]]] = {
+        "ending": lambda: ended(program, 2 if short else 20),
+        "log": lambda: logged(program),
+        "neighbours": lambda: tried(program),
+        "soak": lambda: soaked(program, 60 if short else 600, prefix),
+        "schema": lambda: conforming(program, 30 if short else 300),
+        "orders": lambda: interleaved(1000 if short else 100_000),
+        "fuzz": lambda: fuzzed(600),
+    }
+    if short:
+        # Building the targets takes minutes; their seeds are among the tests.
+        del kinds["fuzz"]
+    return {name: run for name, run in kinds.items() if not options.only or name in options.only}
+
+
 def main() -> None:
     """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -119,28 +156,19 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="fewer attacks, and shorter pauses")
     parser.add_argument("--only", nargs="+", default=[], help="attacks whose kind or member has one of these words")
     parser.add_argument("--load", type=float, default=1.0, help="how many times longer others may wait on this machine")
+    parser.add_argument("--limit-mb", type=int, default=0, help="attack and soak servers of every model that may take no more memory")
     options = parser.parse_args()
     chosen = [attack for attack in ATTACKS if attack.short or not options.short]
     if options.only:
         chosen = [one for one in chosen if any(word in f"{one.kind} {one.member}" for word in options.only)]
-    print("| kind | member | answers | /healthz, longest ms | other predictions, longest s | MB above idle | MB left |")
-    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
-    faults: list[str] = []
-    for attack in chosen:
-        outcome = attacked(options.program.resolve(), attack, 20 if options.short else 60)
-        print(row(outcome), flush=True)
-        faults += [f"{attack.kind}, {attack.member}: {fault}" for fault in outcome.faults(options.load)]
     program = options.program.resolve()
-    further = {
-        "ending": lambda: ended(program, 2 if options.short else 20),
-        "log": lambda: logged(program),
-        "neighbours": lambda: tried(program),
-    }
-    further = {name: run for name, run in further.items() if not options.only or name in options.only}
-    if further:
-        print("\n| kind | member | | |\n| --- | --- | --- | --- |", flush=True)
-    for run in further.values():
-        faults += run()
+    with bounded(options.limit_mb) as prefix:
+        faults = _attacks(program, chosen, options, prefix)
+        further = _further(program, options, prefix)
+        if further:
+            print("\n| kind | member | | |\n| --- | --- | --- | --- |", flush=True)
+        for run in further.values():
+            faults += run()
     for fault in faults:
         print(f"FAILED {fault}")
     print(f"{len(chosen)} attacks, {len(further)} further trials, {len(faults)} faults")
