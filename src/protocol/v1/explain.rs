@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
 use super::npy::npy;
-use super::openapi::{ExplainParameters, Problems};
+use super::openapi::{Binary, Deadline, ExplainParameters, Problems};
 use super::parameters::Parameters;
 use super::request::{self, JsonCall, MultipartCall};
 use super::timing::TimingMs;
@@ -36,15 +36,15 @@ use crate::transport::{App, within};
     params(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         ExplainParameters,
-        ("X-Request-Timeout-Ms" = Option<u32>, Header, description = "After this long, the answer is 504"),
+        Deadline,
     ),
     request_body(content(
-        (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
+        (Binary = "image/*"), (Binary = "application/octet-stream"),
         (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
     )),
     responses(
         (status = OK, description = "One explanation an image, target and layer, in this order", content(
-            (Explanations = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "application/x-npy"),
+            (Explanations = "application/json"), (Binary = "image/png"), (Binary = "application/x-npy"),
             (String = "text/event-stream"),
         )),
         Problems,
@@ -210,7 +210,7 @@ fn json(
 /// Every layer path that a map can be asked for, with the shape of its output.
 #[utoipa::path(
     get, path = "/v1/models/{name}/layers", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
     responses((status = OK, description = "In the order of execution", body = LayerList), Problems),
 )]
 pub(super) async fn layers(
@@ -228,7 +228,7 @@ pub(super) async fn layers(
 /// The methods that this model supports, with their parameters and what they cost.
 #[utoipa::path(
     get, path = "/v1/models/{name}/explainers", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
     responses((status = OK, description = "Every method that has what it needs", body = ExplainerList), Problems),
 )]
 pub(super) async fn explainers(

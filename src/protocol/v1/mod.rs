@@ -34,7 +34,7 @@ pub use predict::predicted;
 use crate::transport::{App, as_page, serve_with};
 
 fn api() -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(openapi::Document::openapi())
+    let mut api = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(models::list))
         .routes(routes!(models::one))
         .routes(routes!(predict::predict))
@@ -48,7 +48,9 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(vae::interpolate))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
-        .routes(routes!(operations::metrics))
+        .routes(routes!(operations::metrics));
+    openapi::untag(api.get_openapi_mut());
+    api
 }
 
 /// The OpenAPI document of [`router`].

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::response::Response;
-use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{AllOfBuilder, AnyOf, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{ContentBuilder, KnownFormat, Ref, RefOr, Required, ResponseBuilder, SchemaFormat};
-use utoipa::{IntoParams, IntoResponses, OpenApi};
+use utoipa::{IntoParams, IntoResponses, OpenApi, ToSchema};
 
 use super::problem::Problem;
 use super::wire::default_json;
@@ -40,7 +40,10 @@ impl IntoResponses for Problems {
             ("406", "`not_acceptable`"),
             ("413", "`body_too_large`, `image_too_large`"),
             ("415", "`unsupported_media_type`"),
-            ("422", "`invalid_image`, `unsupported_for_task`"),
+            (
+                "422",
+                "`answer_too_large`, `invalid_image`, `unsupported_for_task`",
+            ),
             ("429", "`queue_full`, with `Retry-After`"),
             ("500", "`inference_failed`, `internal_error`"),
             ("503", "`not_ready`"),
@@ -60,6 +63,52 @@ fn problem(codes: &str) -> Response {
         .description(codes)
         .content("application/problem+json", content)
         .build()
+}
+
+/// The bytes of a file.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it only describes bodies")]
+pub(super) struct Binary(Vec<u8>);
+
+/// The header that says how long a client waits.
+pub(super) struct Deadline;
+
+impl IntoParams for Deadline {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let milliseconds = ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(u32::MAX));
+        let header = ParameterBuilder::new()
+            .name("X-Request-Timeout-Ms")
+            .parameter_in(ParameterIn::Header)
+            .description(Some("After this long, the answer is 504"))
+            .required(Required::False)
+            .schema(Some(milliseconds))
+            .build();
+        vec![header]
+    }
+}
+
+/// Schemas of which a value may fit more than one: what an answer is follows from the request, and not from a tag.
+const UNTAGGED: [&str; 4] = ["Numbers", "PredictCall", "Prediction", "ResolvedTarget"];
+
+/// Says `anyOf` where utoipa says `oneOf` of every enum.
+pub(super) fn untag(document: &mut utoipa::openapi::OpenApi) {
+    let Some(components) = &mut document.components else {
+        return;
+    };
+    for name in UNTAGGED {
+        if let Some(RefOr::T(schema)) = components.schemas.get_mut(name)
+            && let Schema::OneOf(one) = schema
+        {
+            let mut any = AnyOf::new();
+            any.items = std::mem::take(&mut one.items);
+            any.description = one.description.take();
+            *schema = Schema::AnyOf(any);
+        }
+    }
 }
 
 /// The parameters of an explanation, as [`crate::explain`] lists them.
@@ -98,8 +147,15 @@ fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
             }
             object.into()
         }
-        Kind::Number { least, most, .. } => {
+        Kind::Number {
+            least, is_open, most, ..
+        } => {
             let whole = |bound: f64| bound.is_finite().then_some(bound as u64);
+            let (closed, open) = if *is_open {
+                (None, whole(*least))
+            } else {
+                (whole(*least), None)
+            };
             let format = if parameter.name == "alpha" {
                 KnownFormat::Float
             } else {
@@ -109,7 +165,8 @@ fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
                 .schema_type(Type::Number)
                 .format(Some(SchemaFormat::KnownFormat(format)))
                 .default(default)
-                .minimum(whole(*least))
+                .minimum(closed)
+                .exclusive_minimum(open)
                 .maximum(whole(*most))
                 .into()
         }

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use super::accept::{self, Form};
 use super::answer::Answer;
 use super::npy::npy;
-use super::openapi::Problems;
+use super::openapi::{Binary, Deadline, Problems};
 use super::parameters::Parameters;
-use super::request::{self, JsonCall, MultipartCall};
+use super::request::{self, MultipartCall, PredictCall};
 use super::timing::TimingMs;
-use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions, TensorCall};
+use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
 use super::{problem, query};
 use crate::catalog::{Model, Predict};
 use crate::engine::context::{Event, Progress};
@@ -44,15 +44,15 @@ use crate::transport::{App, Streamed, stream, within};
         query::Segmentation,
         query::Detection,
         query::Captioning,
-        ("X-Request-Timeout-Ms" = Option<u32>, Header, description = "After this long, the answer is 504"),
+        Deadline,
     ),
     request_body(content(
-        (Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"),
-        (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"), (TensorCall = "application/json"),
+        (Binary = "image/*"), (Binary = "application/octet-stream"),
+        (MultipartCall = "multipart/form-data"), (PredictCall<'_> = "application/json"),
     )),
     responses(
         (status = OK, description = "One prediction an input, in order", content(
-            (Predictions = "application/json"), (Vec<u8> = "image/png"), (Vec<u8> = "application/x-npy"),
+            (Predictions = "application/json"), (Binary = "image/png"), (Binary = "application/x-npy"),
             (String = "text/event-stream"),
         )),
         Problems,

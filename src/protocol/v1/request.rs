@@ -40,11 +40,27 @@ pub(super) struct JsonCall<'a> {
     parameters: JsonParameters,
 }
 
+/// The JSON body of a prediction; for the OpenAPI document.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "it only describes the body, which is read by the model's task"
+)]
+pub(super) enum PredictCall<'a> {
+    /// To a model of pictures.
+    Images(JsonCall<'a>),
+    /// To a model of tensors.
+    Tensors(TensorCall),
+}
+
 /// A JSON body that has nothing but parameters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct ParametersCall {
+pub(super) struct ParametersCall {
+    /// The same names and values as in the query string.
     #[serde(default)]
+    #[schema(value_type = Object)]
     parameters: JsonParameters,
 }
 
@@ -54,6 +70,9 @@ struct ParametersCall {
 pub(super) struct JsonImage<'a> {
     /// The file's bytes in base64, or a `data:` URL.
     #[serde(borrow)]
+    #[schema(
+        example = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="
+    )]
     b64: Cow<'a, str>,
 }
 
@@ -157,9 +176,9 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
     let received = app.read(request).await?;
     if !received.bytes.is_empty() {
         let read = move |_: &PoolThread| {
-            let call: ParametersCall = serde_json::from_slice(&received.bytes)
+            let call: Option<ParametersCall> = serde_json::from_slice(&received.bytes)
                 .map_err(|e| not_json(&e, "; expected {\"parameters\": {…}} or no body"))?;
-            call.parameters.0
+            call.map_or_else(|| Ok(Parameters::default()), |call| call.parameters.0)
         };
         parameters.extend(app.service.pool().run(read).await?)?;
     }

@@ -8,10 +8,10 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::Answer;
-use super::openapi::Problems;
+use super::openapi::{Binary, Deadline, Problems};
 use super::predict::json;
 use super::query;
-use super::request::{self, JsonCall, LatentCall, MultipartCall};
+use super::request::{self, JsonCall, LatentCall, MultipartCall, ParametersCall};
 use super::timing::TimingMs;
 use super::wire::{Frames, Predictions};
 use crate::catalog::Model;
@@ -26,9 +26,9 @@ use crate::transport::{App, within};
 /// The latent of each image: μ and log σ².
 #[utoipa::path(
     post, path = "/v1/models/{name}/encode", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae")),
+    params(("name" = String, Path, description = "The model", example = "vae"), Deadline),
     request_body(content(
-        (Vec<u8> = "image/*"), (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
+        (Binary = "image/*"), (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
     )),
     responses((status = OK, description = "One latent an image, in order", body = Predictions), Problems),
 )]
@@ -57,11 +57,11 @@ pub(super) async fn encode(
 /// The picture of each latent: JSON with `latents`, or an NPY array `[n, D]`. `image/png` answers all in a grid.
 #[utoipa::path(
     post, path = "/v1/models/{name}/decode", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae")),
-    request_body(content((LatentCall = "application/json"), (Vec<u8> = "application/x-npy"))),
+    params(("name" = String, Path, description = "The model", example = "vae"), Deadline),
+    request_body(content((LatentCall = "application/json"), (Binary = "application/x-npy"))),
     responses(
         (status = OK, description = "One picture a latent, in order", content(
-            (Frames = "application/json"), (Vec<u8> = "image/png"),
+            (Frames = "application/json"), (Binary = "image/png"),
         )),
         Problems,
     ),
@@ -88,9 +88,10 @@ pub(super) async fn decode(
 /// Pictures of latents drawn from N(0, temperature²). `image/png` answers all in a grid.
 #[utoipa::path(
     post, path = "/v1/models/{name}/sample", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), query::Sample),
+    params(("name" = String, Path, description = "The model", example = "vae"), query::Sample, Deadline),
+    request_body = Option<ParametersCall>,
     responses(
-        (status = OK, description = "The pictures", content((Frames = "application/json"), (Vec<u8> = "image/png"))),
+        (status = OK, description = "The pictures", content((Frames = "application/json"), (Binary = "image/png"))),
         Problems,
     ),
 )]
@@ -114,11 +115,11 @@ pub(super) async fn sample(
 /// in a row.
 #[utoipa::path(
     post, path = "/v1/models/{name}/interpolate", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), query::Interpolate),
+    params(("name" = String, Path, description = "The model", example = "vae"), query::Interpolate, Deadline),
     request_body(content((MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"))),
     responses(
         (status = OK, description = "From the first image to the second", content(
-            (Frames = "application/json"), (Vec<u8> = "image/png"),
+            (Frames = "application/json"), (Binary = "image/png"),
         )),
         Problems,
     ),

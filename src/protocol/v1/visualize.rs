@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
-use super::openapi::Problems;
+use super::openapi::{Binary, Deadline, Problems};
+use super::request::ParametersCall;
 use super::timing::TimingMs;
 use super::wire::{PngFrame, Visualization, Visualized};
 use super::{query, request};
@@ -28,11 +29,12 @@ use crate::transport::{App, within};
     params(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         query::Visualize,
-        ("X-Request-Timeout-Ms" = Option<u32>, Header, description = "After this long, the answer is 504"),
+        Deadline,
     ),
+    request_body = Option<ParametersCall>,
     responses(
         (status = OK, description = "The picture", content(
-            (Visualized = "application/json"), (Vec<u8> = "image/png"), (String = "text/event-stream"),
+            (Visualized = "application/json"), (Binary = "image/png"), (String = "text/event-stream"),
         )),
         Problems,
     ),

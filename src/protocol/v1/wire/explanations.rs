@@ -94,7 +94,8 @@ enum ResolvedTarget {
         /// Its label.
         #[schema(example = "Egyptian cat")]
         label: String,
-        /// Its score after the model's activation.
+        /// Its score after the model's activation; null where it is not finite.
+        #[schema(value_type = Option<f32>, required = true)]
         score: f32,
     },
     /// A class over some pixels.
@@ -203,10 +204,13 @@ struct Map {
     #[schema(example = json!([7, 7]))]
     shape: Vec<usize>,
     /// Row-major; one value a cell. Values that are not finite are `null` in JSON.
+    #[schema(value_type = Vec<Option<f32>>)]
     data: Vec<f32>,
     /// The smallest value.
+    #[schema(value_type = Option<f32>, required = true)]
     min: f32,
     /// The largest value.
+    #[schema(value_type = Option<f32>, required = true)]
     max: f32,
 }
 

@@ -112,7 +112,7 @@ struct Parameter {
     #[schema(example = "integer")]
     kind: &'static str,
     /// What it is when it is not given; null: as its description says.
-    #[schema(value_type = Option<f64>, example = 500)]
+    #[schema(value_type = Value, example = 500)]
     default: Option<Value>,
     /// What it does.
     description: &'static str,
