@@ -73,20 +73,23 @@ impl Server {
         &self.app.service
     }
 
-    /// Loads every model; returns when each is ready or has failed.
+    /// Loads every model; returns when each is ready or has failed, which is logged.
     ///
     /// # Errors
     /// [`Error::NotReady`] when the server was stopped meanwhile.
     pub async fn load(&self) -> Result<()> {
-        self.service().catalog().load_all().await
+        let failed = |model: &str, error: &Error| {
+            tracing::error!(model, %error, "model cannot be loaded; the others go on");
+        };
+        self.service().catalog().load_all(failed).await
     }
 
-    /// [`Server::load`], for commands that cannot go on without the models.
+    /// [`Server::load`], for commands that cannot go on without the models, and say themselves what is wrong.
     ///
     /// # Errors
     /// The first error of a model that cannot be loaded.
     pub async fn load_or_fail(&self) -> Result<()> {
-        self.load().await?;
+        self.service().catalog().load_all(|_, _| {}).await?;
         for listed in self.service().models() {
             if let State::Failed(error) = listed.state {
                 return Err(error);
@@ -175,8 +178,8 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     if let Some(file) = &settings.port_file {
         write_port(file, address.port())?;
     }
-    for variable in Settings::unknown_variables() {
-        tracing::warn!(variable, "no setting has this name; the variable is left out");
+    for (variable, why) in Settings::unread_variables() {
+        tracing::warn!(variable, "{why}");
     }
     tracing::info!(%address, "listening");
     let (service, router) = (server.service().clone(), server.router());

@@ -147,19 +147,26 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Variables that look like settings and are none, to be warned of: Kubernetes sets such ones for a service that bears
-    /// the program's name, so they are no reason not to start.
+    /// Variables that look like settings and are not read, and why, to be warned of: Kubernetes sets such ones for a service
+    /// that bears the program's name, so they are no reason not to start.
     #[must_use]
-    pub fn unknown_variables() -> Vec<String> {
+    pub fn unread_variables() -> Vec<(String, &'static str)> {
         let keys = keys();
-        let is_known =
-            |key: &str| key == "config" || (keys.iter().any(|known| known == key) && !is_of_a_service(key));
+        let why = |key: &str| match keys.iter().any(|known| known == key) {
+            _ if key == "config" => None,
+            true if is_of_a_service(key) => Some(
+                "the value looks like what Kubernetes sets for a Service, so the setting counts as not given; rename \
+                 the Service, or set enableServiceLinks: false",
+            ),
+            true => None,
+            false => Some("no setting has this name; the variable is left out"),
+        };
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let unknown = names.filter(|name| {
-            let key = name.strip_prefix(PREFIX).map(str::to_lowercase);
-            key.is_some_and(|key| !is_known(&key))
+        let unread = names.filter_map(|name| {
+            let key = name.strip_prefix(PREFIX)?.to_lowercase();
+            why(&key).map(|why| (name, why))
         });
-        unknown.collect()
+        unread.collect()
     }
 
     fn validate(&self) -> Result<()> {

@@ -107,6 +107,15 @@ pub fn excerpt(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// So many of what `thing` is called: `1 image`, `2 images`.
+#[must_use]
+pub fn counted(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
 impl Error {
     /// The stable, machine-readable name of this failure.
     #[must_use]

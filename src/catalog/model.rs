@@ -110,7 +110,7 @@ impl Model {
         match &self.predict {
             Predict::Vae(engine) => Ok(engine),
             _ => Err(Error::UnsupportedForTask(format!(
-                "model `{}` is of the task {:?}; only a VAE does this",
+                "model `{}` is of the task {}; only a VAE does this",
                 self.name, self.spec.manifest.task
             ))),
         }

@@ -65,14 +65,17 @@ impl Catalog {
     }
 
     /// Loads the newest version of every model folder; those that cannot be loaded say why in [`Catalog::list`]. They are
-    /// tried side by side, and each is loaded as soon as it has passed: one that hangs holds up nobody.
+    /// tried side by side, and each is loaded as soon as it has passed: one that hangs holds up nobody. `failed` is told
+    /// the name of each that cannot be loaded at once.
     ///
     /// # Errors
     /// [`Error::NotReady`] when the catalog was shut down meanwhile.
-    pub async fn load_all(&self) -> Result<()> {
+    pub async fn load_all(&self, failed: impl Fn(&str, &Error)) -> Result<()> {
+        let failed = &failed;
         let trials = Arc::new(Semaphore::new((self.loader.cores().count() / 2).max(2)));
         let loads = self.entries().into_iter().map(|entry| {
-            let (loader, thread, trials) = (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
+            let (loader, thread, trials) =
+                (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
             async move {
                 let loaded = match loader.try_out(&entry.dir, None, &trials).await {
                     Ok(()) => {
@@ -85,7 +88,7 @@ impl Catalog {
                 match loaded {
                     Ok(model) => entry.put(Arc::new(model), true),
                     Err(error) => {
-                        tracing::error!(model = entry.name, %error, "model cannot be loaded; the others go on");
+                        failed(&entry.name, &error);
                         entry.fail(error);
                     }
                 }

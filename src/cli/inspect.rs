@@ -9,13 +9,24 @@ use crate::error::{Error, Result};
 
 /// Prints what `file` offers.
 pub(super) fn inspect(file: &Path) -> Result<()> {
-    if !file.is_file() {
-        return Err(Error::InvalidSettings(format!(
-            "there is no file {}",
-            file.display()
-        )));
+    let shown = file.display();
+    if file.is_dir() {
+        let inside = file.join("model.pt");
+        let example = if inside.is_file() {
+            format!(", {}", inside.display())
+        } else {
+            String::new()
+        };
+        let text = format!("{shown} is a folder; name the TorchScript file in it{example}");
+        return Err(Error::InvalidSettings(text));
     }
-    let module = Module::load(file, tch::Device::Cpu)?;
+    if !file.is_file() {
+        return Err(Error::InvalidSettings(format!("there is no file {shown}")));
+    }
+    let module = Module::load(file, tch::Device::Cpu).map_err(|error| match Error::from(error) {
+        Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
+        other => other,
+    })?;
     print(&description(file, &module)?)
 }
 

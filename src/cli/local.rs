@@ -43,9 +43,9 @@ pub(super) struct Explain {
     /// Where to write; the ending picks the form: .png (overlay), .npy (raw map), .json
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// How the map is made
-    #[arg(long, default_value = "grad_cam")]
-    method: String,
+    /// How the map is made [default: grad_cam]
+    #[arg(long)]
+    method: Option<String>,
     /// A layer path, or several with commas between; `lucarne inspect` lists them
     #[arg(long)]
     layer: Option<String>,
@@ -74,7 +74,7 @@ impl Explain {
             }
         };
         let named = [
-            ("method", Some(&self.method)),
+            ("method", self.method.as_ref()),
             ("layer", self.layer.as_ref()),
             ("target", self.target.as_ref()),
         ];

@@ -24,7 +24,7 @@ pub use cores::{CorePermit, Share};
 pub use queue::Places;
 use queue::Queue;
 pub use station::Station;
-pub use ticket::{Asked, Completed, Pending, Ticket, Work, compute, panic_text};
+pub use ticket::{Asked, Completed, Failed, Pending, Ticket, Work, compute, panic_text};
 pub use worker::Runner;
 use worker::Worker;
 
@@ -115,13 +115,14 @@ impl<W: Work> Engine<W> {
     /// request, and so takes back what has not begun.
     ///
     /// # Errors
-    /// The first error among the inputs', in their order; [`Error::DeadlineExceeded`] when the deadline passes.
+    /// The first error among the inputs', in their order, and whose it is; [`Error::DeadlineExceeded`] when the deadline
+    /// passes.
     pub async fn submit<I, O>(
         &self,
         places: Places<W>,
         inputs: Vec<I>,
         context: &Context,
-    ) -> Result<Vec<Completed<O>>>
+    ) -> Result<Vec<Completed<O>>, Failed>
     where
         W: From<Ticket<I, O>>,
     {
@@ -135,9 +136,10 @@ impl<W: Work> Engine<W> {
         let leaves = context.cancellation.on_drop();
         places.push(works);
         let mut completed = Vec::with_capacity(answers.len());
-        for answer in answers {
+        for (index, answer) in answers.into_iter().enumerate() {
             let lost = |_| Err(Error::Internal("a worker dropped its work".into()));
-            completed.push(answer.await.unwrap_or_else(lost)?);
+            let answer = answer.await.unwrap_or_else(lost);
+            completed.push(answer.map_err(|error| Failed { index, error })?);
         }
         leaves.disarm();
         Ok(completed)

@@ -12,7 +12,7 @@ use super::batcher::{Batcher, Policy, Taken, Waiting};
 use super::observer::Observer;
 use super::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::ticket::Work;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 
 /// How long a device that was full counts as full.
 const FULL_FOR: Duration = Duration::from_secs(30);
@@ -131,9 +131,9 @@ impl<W: Work> Queue<W> {
     /// [`Error::InvalidParameter`] when the queue could never hold that many.
     pub(super) fn admit(self: &Arc<Self>, places: usize) -> Result<Places<W>> {
         if places > self.policy.capacity {
-            let capacity = self.policy.capacity;
+            let (images, capacity) = (counted(places, "image"), counted(self.policy.capacity, "place"));
             return Err(Error::InvalidBody(format!(
-                "{places} images in one request, but the queue of {} has {capacity} places; send fewer at a time",
+                "{images} in one request, but the queue of {} has {capacity}; send fewer at a time",
                 self.name
             )));
         }

@@ -23,6 +23,21 @@ pub struct Completed<O> {
     pub compute: Duration,
 }
 
+/// What became of an input that has no answer.
+#[derive(Debug)]
+pub struct Failed {
+    /// Which of the inputs it is, from 0.
+    pub index: usize,
+    /// What went wrong.
+    pub error: Error,
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        failed.error
+    }
+}
+
 /// Something that waits in a queue.
 pub trait Work: Send + 'static {
     /// What does not depend on the operation.

@@ -164,9 +164,10 @@ fn score_weights(
     Ok((Tensor::f_cat(&scores, 0)?.f_softmax(0, Kind::Float)?, passes))
 }
 
-/// Ablation-CAM: what part of the score is lost without each channel, `[channels, T]`. The network runs on from the layer
-/// alone. Of words the probability is the score: a part of a log-probability, which is below zero, would turn the map
-/// into its opposite.
+/// Ablation-CAM: what part of the score S is lost without each channel, (S − Sₖ) / |S|, `[channels, T]`. The network runs on
+/// from the layer alone. The paper (Desai and Ramaswamy, 2020) and pytorch-grad-cam divide by S: where it is below zero,
+/// that gives the channels that raise the score negative weights, and the map is its own opposite. Of words the
+/// probability is the score.
 fn ablation_weights(
     sample: &Sample<'_>,
     layer: &LayerMap,
@@ -213,7 +214,16 @@ fn ablation_weights(
         Ok(())
     })?;
     let without = Tensor::f_cat(&scores, 0)?;
-    Ok((whole.f_sub(&without)?.f_div(&whole)?, passes))
+    Ok((part_lost(&whole, &without)?, passes))
+}
+
+/// What part of the scores `whole [1, T]` is lost in each row of `without [channels, T]`. One divisor for all channels only
+/// scales the map: where the score is as good as zero, there is none.
+fn part_lost(whole: &Tensor, without: &Tensor) -> Result<Tensor> {
+    const ZERO: f64 = 1e-30;
+    let size = whole.f_abs()?;
+    let divisor = size.f_masked_fill(&size.f_le(ZERO)?, 1.0)?;
+    Ok(whole.f_sub(without)?.f_div(&divisor)?)
 }
 
 /// `[1, …]` as `[copies, …]`.
@@ -235,4 +245,18 @@ fn without_channels(tensor: &Tensor, channels: &[i64]) -> Result<Tensor> {
         }
     }
     Ok(copies)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_that_raises_the_score_weighs_more_than_zero_whatever_the_score_s_sign() {
+        // A row a channel: the first raises every score by 1, the second lowers it by 2. A column a target.
+        let whole = Tensor::from_slice(&[4f32, -4.0, 0.0]).view([1, 3]);
+        let without = Tensor::from_slice(&[3f32, -5.0, -1.0, 6.0, -2.0, 2.0]).view([2, 3]);
+        let expected = Tensor::from_slice(&[0.25f32, 0.25, 1.0, -0.5, -0.5, -2.0]).view([2, 3]);
+        assert_eq!(part_lost(&whole, &without).expect("tensors"), expected);
+    }
 }

@@ -45,17 +45,29 @@ impl Layers {
     /// The layers to look at: those that are asked for, else the default; tokens may be laid out in `grid`.
     ///
     /// # Errors
-    /// [`Error::LayerNotFound`], which names the nearest layers that have a map.
+    /// [`Error::LayerNotFound`], which names the nearest layers that have a map; [`Error::InvalidParameter`] for a grid that
+    /// fits none of them.
     pub fn choose(&self, asked: &[String], grid: Option<Sides>) -> Result<Vec<&LayerMap>> {
-        if !asked.is_empty() {
-            return asked.iter().map(|path| self.find(path, grid)).collect();
-        }
-        let Some(path) = self.default.as_deref() else {
-            return Err(Error::LayerNotFound(
-                "no layer of this model has a spatial map".into(),
-            ));
+        let no_layer = || Error::LayerNotFound("no layer of this model has a spatial map".into());
+        let paths = if asked.is_empty() {
+            std::slice::from_ref(self.default.as_ref().ok_or_else(no_layer)?)
+        } else {
+            asked
         };
-        Ok(vec![self.find(path, grid)?])
+        let chosen: Vec<_> = paths
+            .iter()
+            .map(|path| self.find(path, grid))
+            .collect::<Result<_>>()?;
+        match grid {
+            Some(_) if !chosen.iter().any(|layer| layer.shape.len() == 3) => Err(Error::parameter(
+                "grid",
+                format!(
+                    "is for layers that give tokens; `{}` gives a map, which has a grid of its own: leave it out",
+                    paths.join("`, `")
+                ),
+            )),
+            _ => Ok(chosen),
+        }
     }
 
     /// The channels of the default layer; 0 where there is none.
@@ -243,6 +255,13 @@ mod tests {
         let grid = |height, width| Some(Sides { height, width });
         assert_eq!(choose(&["mixer"], grid(3, 4)), Ok(vec!["mixer".into()]));
         assert!(refused("mixer", grid(5, 4)).contains("does not fit layer `mixer`"));
+        // It is refused where it would do nothing, and not where another layer needs it.
+        assert!(refused("features.0", grid(3, 3)).contains("`features.0` gives a map"));
+        assert!(choose(&[], grid(3, 3)).is_err());
+        assert_eq!(
+            choose(&["features.0", "mixer"], grid(3, 4)).map(|chosen| chosen.len()),
+            Ok(2)
+        );
     }
 
     #[test]

@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::target::{ResolvedTarget, refused};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
-use crate::error::Result;
+use crate::error::{Result, counted};
 use crate::image::Placement;
 use crate::runtime::{Call, Captured, Held, Program, Transparent};
 use crate::tasks::{self, ModelSpec};
@@ -154,8 +154,9 @@ impl Sample<'_> {
         let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));
         if targets * layers > self.most_maps {
             let most = self.most_maps;
+            let (targets, layers) = (counted(targets, "thing"), counted(layers, "layer"));
             return Err(refused(format!(
-                "means {targets} things, each at {layers} layers; a request gets at most {most} maps (max_maps)"
+                "means {targets}, each at {layers}; a request gets at most {most} maps (max_maps)"
             )));
         }
         Ok(resolved)

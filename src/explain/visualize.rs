@@ -205,7 +205,7 @@ impl Visualizer<'_> {
         };
         if task != TaskKind::Classification {
             let text =
-                format!("models of the task {task:?} have no class to visualise; give a layer and a channel");
+                format!("models of the task {task} have no class to visualise; give a layer and a channel");
             return Err(Error::UnsupportedForTask(text));
         }
         let classes = self

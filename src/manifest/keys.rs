@@ -1,5 +1,6 @@
 //! The keys of a model.toml that is right, as types.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -23,6 +24,20 @@ pub enum TaskKind {
     Vae,
     /// `forward` of named tensors
     Tensor,
+}
+
+impl fmt::Display for TaskKind {
+    /// As model.toml writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classification => "classification",
+            Self::Segmentation => "segmentation",
+            Self::Detection => "detection",
+            Self::Captioning => "captioning",
+            Self::Vae => "vae",
+            Self::Tensor => "tensor",
+        })
+    }
 }
 
 /// How a detector answers (B = batch, N = candidates, K = classes, boxes in pixels of the model's input).

@@ -29,6 +29,15 @@ fn a_short_manifest_gets_defaults() {
 }
 
 #[test]
+fn a_task_is_called_as_it_is_written() {
+    use TaskKind::{Captioning, Classification, Detection, Segmentation, Tensor, Vae};
+    for task in [Classification, Segmentation, Detection, Captioning, Vae, Tensor] {
+        let read = serde_json::from_value(task.to_string().into()).map_err(|e| e.to_string());
+        assert_eq!(read, Ok(task));
+    }
+}
+
+#[test]
 fn every_problem_is_reported_at_once_with_key_and_cure() {
     let wrong = r#"
 task = "clasification"

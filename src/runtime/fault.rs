@@ -8,6 +8,10 @@ impl From<BridgeError> for Error {
     fn from(error: BridgeError) -> Self {
         match error {
             BridgeError::OutOfMemory(words) => Self::OutOfMemory(words),
+            BridgeError::NotTorchScript(_) => Self::model(
+                "this is no TorchScript file, or a damaged one; export the model with torch.jit.trace or \
+                 torch.jit.script, and write it with the module's save()",
+            ),
             other => Self::InferenceFailed(other.to_string()),
         }
     }

@@ -167,13 +167,17 @@ fn keep(picture: Picture, answers: &Arc<Memory>) -> Result<Kept> {
 }
 
 /// Says which of several images an error is about.
-fn at(index: usize, error: Error) -> Error {
+pub(super) fn at(index: usize, error: Error) -> Error {
     let numbered = |text: String| format!("image {index}: {text}");
     match error {
         Error::EmptyBody(text) => Error::EmptyBody(numbered(text)),
         Error::InvalidImage(text) => Error::InvalidImage(numbered(text)),
         Error::ImageTooLarge(text) => Error::ImageTooLarge(numbered(text)),
         Error::UnsupportedMediaType(text) => Error::UnsupportedMediaType(numbered(text)),
+        // What a target means hangs on what the model sees.
+        Error::InvalidParameter { name, message } if name == "target" => {
+            Error::parameter(name, numbered(message))
+        }
         other => other,
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::decode::{Kept, Originals, Pictures};
+use super::decode::{Kept, Originals, Pictures, at};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
-use crate::engine::Context;
-use crate::error::{Error, Result};
+use crate::engine::{Context, Failed};
+use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
     Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, row,
@@ -55,6 +55,7 @@ impl Service {
         let fit = &model.spec.manifest.image_input()?.fit;
         check(model, &options)?;
         let most_maps = self.limits().maps / pictures.count();
+        let several = pictures.count() > 1;
         self.check_size(model, &options, pictures.count())?;
         let places = model.explain.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
@@ -70,7 +71,8 @@ impl Service {
         let completed = model
             .explain
             .submit::<Item, Vec<Explanation>>(places, items, context)
-            .await?;
+            .await
+            .map_err(|Failed { index, error }| if several { at(index, error) } else { error })?;
         let spent = Spent::new(decoded.took, &completed);
         let images = seen.into_iter().zip(completed);
         let images = images.map(|((original, placement), completed)| ExplainedImage {
@@ -94,7 +96,9 @@ impl Service {
             return Err(Error::parameter(
                 "layer",
                 format!(
-                    "{images} images at these layers are {maps} maps, at most {most_maps} in one request (max_maps)"
+                    "{} at these layers are {}, at most {most_maps} in one request (max_maps)",
+                    counted(images, "image"),
+                    counted(maps, "map")
                 ),
             ));
         }
@@ -179,7 +183,7 @@ fn check(model: &Model, options: &Options) -> Result<()> {
     let task = model.spec.manifest.task;
     if !row(options.method).explains(task) {
         let method = options.method.name();
-        let text = format!("{method} does not explain models of the task {task:?}");
+        let text = format!("{method} does not explain models of the task {task}");
         return Err(Error::UnsupportedForTask(text));
     }
     let labels = &model.spec.labels;

@@ -9,7 +9,7 @@ use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
 use crate::engine::Context;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::tasks::Frame;
 use crate::tasks::bounds::within;
 use crate::tasks::vae::{self, Encode, LatentPoint, Path};
@@ -104,7 +104,8 @@ impl Service {
         let steps = within("steps", way.steps, 2, self.limits().frames)?;
         let asked = (pictures, Originals::Dropped);
         let found = asked.0.count();
-        let two = || Error::InvalidBody(format!("found {found} images, expected two to go from and to"));
+        let images = counted(found, "image");
+        let two = || Error::InvalidBody(format!("found {images}, expected two to go from and to"));
         if found != 2 {
             return Err(two());
         }

@@ -10,7 +10,7 @@ use torch_bridge::Value;
 
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, counted};
 use crate::manifest::{Dtype, Input, TensorSpec};
 use crate::runtime::Call;
 
@@ -73,6 +73,9 @@ pub fn arrange(mut given: Vec<NamedTensor>, manifest: &Input) -> Result<Vec<Valu
         values.push(fitted(given.swap_remove(place), spec)?);
     }
     match given.first() {
+        Some(left) if inputs.iter().any(|spec| spec.name == left.name) => {
+            Err(Error::parameter(&left.name, "this input is given more than once"))
+        }
         Some(unknown) => {
             let known: Vec<&str> = inputs.iter().map(|spec| spec.name.as_str()).collect();
             Err(Error::parameter(
@@ -92,14 +95,20 @@ fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
             .zip(expected)
             .all(|(&found, &size)| found > 0 && (size == -1 || size == found));
     if !fits {
-        let text = format!("found shape {found:?}, expected {expected:?} (−1 is any size)");
+        let least = if found.iter().any(|&size| size < 1) {
+            "; the sizes of a request are at least 1"
+        } else {
+            ""
+        };
+        let text = format!("found shape {found:?}, expected {expected:?} (−1 is any size){least}");
         return Err(Error::parameter(&spec.name, text));
     }
     let count = found
         .iter()
         .try_fold(1i64, |product, &size| product.checked_mul(size));
     if count != i64::try_from(tensor.data.len()).ok() {
-        let text = format!("found {} values for shape {found:?}", tensor.data.len());
+        let values = counted(tensor.data.len(), "value");
+        let text = format!("found {values} for shape {found:?}");
         return Err(Error::parameter(&spec.name, text));
     }
     let expected = match spec.dtype {
@@ -312,11 +321,22 @@ mod tests {
         );
         assert!(
             wrong(named_tensor("x", &[1, 3], &[0.0; 3]), k())
-                .contains("found shape [1, 3], expected [-1, 2]")
+                .ends_with("found shape [1, 3], expected [-1, 2] (−1 is any size)")
         );
-        assert!(wrong(named_tensor("x", &[1, 2], &[0.0]), k()).contains("found 1 values"));
+        for shape in [[0, 2], [-1, 2]] {
+            let text = wrong(named_tensor("x", &shape, &[]), k());
+            assert!(text.ends_with("the sizes of a request are at least 1"), "{text}");
+        }
+        assert!(wrong(named_tensor("x", &[1, 2], &[0.0]), k()).contains("found 1 value for"));
         assert!(wrong(x(), named_tensor("k", &[1], &[0.5])).contains("whole numbers"));
         assert!(wrong(x(), named_tensor("z", &[1], &[0.0])).contains("`k`: this input is missing"));
+        let three = |third| {
+            arrange(vec![x(), k(), third], &input())
+                .expect_err("three")
+                .to_string()
+        };
+        assert!(three(x()).contains("`x`: this input is given more than once"));
+        assert!(three(named_tensor("z", &[1], &[0.0])).contains("`z`: no such input; the model has x, k"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How long a client waits.
 
+use std::num::IntErrorKind;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
@@ -17,16 +18,21 @@ pub fn deadline(headers: &HeaderMap, default: Option<Duration>, most: Duration) 
     let Some(value) = headers.get(NAME) else {
         return Ok(Some(now + default.map_or(most, |timeout| timeout.min(most))));
     };
-    let ms = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok())
-        .filter(|&ms| ms > 0);
+    let text = value.to_str().unwrap_or_default().trim();
+    let ms = text.parse::<u32>().ok().filter(|&ms| ms > 0);
     let ms = ms.ok_or_else(|| {
-        Error::parameter(
-            NAME,
-            format!("found {value:?}, expected a whole number of milliseconds, at least 1"),
-        )
+        let is_too_large = text
+            .parse::<u32>()
+            .is_err_and(|e| *e.kind() == IntErrorKind::PosOverflow);
+        let expected = if is_too_large {
+            format!(
+                "which is too large: expected a whole number of milliseconds, 1 to {}",
+                u32::MAX
+            )
+        } else {
+            "expected a whole number of milliseconds, at least 1".to_owned()
+        };
+        Error::parameter(NAME, format!("found {value:?}, {expected}"))
     })?;
     Ok(Some(now + Duration::from_millis(ms.into()).min(most)))
 }
@@ -48,4 +54,27 @@ pub async fn within<T>(context: &Context, work: impl Future<Output = Result<T>>)
         leaves.disarm();
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_that_is_no_time_is_refused_with_what_would_be() {
+        for (header, expected) in [
+            ("soon", "expected a whole number of milliseconds, at least 1"),
+            ("0", "expected a whole number of milliseconds, at least 1"),
+            ("-5", "expected a whole number of milliseconds, at least 1"),
+            (
+                "99999999999",
+                "too large: expected a whole number of milliseconds, 1 to 4294967295",
+            ),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-timeout-ms", header.parse().expect("a header value"));
+            let wrong = deadline(&headers, None, Duration::from_secs(1)).expect_err(header);
+            assert!(wrong.to_string().contains(expected), "{header}: {wrong}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ mod support;
 
 mod bounds;
 mod closed_forms;
+mod cures;
 mod errors;
 mod explain;
 mod instances;

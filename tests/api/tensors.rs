@@ -6,7 +6,7 @@ use lucarne::config::Settings;
 use serde_json::{Value, json};
 use tch::{CModule, Tensor};
 
-use crate::support::{router_over, send};
+use crate::support::{photo, router_over, send};
 
 /// A model that answers each whole number plus one.
 fn counter() -> axum::Router {
@@ -54,4 +54,24 @@ async fn whole_numbers_of_64_bits_stay_exact_from_end_to_end() {
         assert_eq!(refused.code(), "invalid_parameter", "{wrong}");
         assert!(refused.detail().contains("whole numbers"), "{}", refused.detail());
     }
+}
+
+#[tokio::test]
+async fn what_is_no_call_of_tensors_is_answered_with_one() {
+    let router = counter();
+    let ask = async |body: Vec<u8>| {
+        let request = Request::post("/v1/models/counter/predict").header("content-type", "image/jpeg");
+        let answer = send(router.clone(), request.body(Body::from(body)).expect("a request")).await;
+        (answer.code(), answer.detail())
+    };
+    let (code, detail) = ask(photo("coffee.jpg")).await;
+    assert_eq!(code, "invalid_body");
+    assert!(detail.contains(r#"expected {"inputs": [{"name""#), "{detail}");
+    let k = r#"{"name": "k", "shape": [1], "data": [1]}"#;
+    let (code, detail) = ask(format!(r#"{{"inputs": [{k}, {k}]}}"#).into_bytes()).await;
+    assert_eq!(code, "invalid_parameter");
+    assert!(
+        detail.contains("`k`: this input is given more than once"),
+        "{detail}"
+    );
 }

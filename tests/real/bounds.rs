@@ -1,12 +1,13 @@
 //! Clients that connect and say little, and a server that has to end while they do.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use reqwest::StatusCode;
 
 use crate::server::Server;
+use crate::support::model_variant;
 
 fn connect(server: &Server, said: &str) -> TcpStream {
     let address = server.url.strip_prefix("http://").expect("a URL");
@@ -79,6 +80,33 @@ fn variables_of_a_service_are_no_settings() {
     assert!(
         said.contains("/no/such/folder cannot be read"),
         "the settings are right: {said}"
+    );
+}
+
+#[test]
+fn a_variable_that_is_not_read_is_warned_of_with_the_reason() {
+    let models = tempfile::tempdir().expect("a temporary folder");
+    model_variant(models.path(), "m", "selfie", |text| text);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .args(["serve", "--port", "0", "--models"])
+        .arg(models.path())
+        .env("LUCARNE_MAX_IMAGES", "tcp://10.0.0.1:80")
+        .env("LUCARNE_SERVICE_HOST", "10.0.0.1")
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let lines = std::io::BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let said: Vec<String> = lines
+        .map(|line| line.expect("text"))
+        .take_while(|line| !line.contains("listening"))
+        .collect();
+    child.kill().expect("it runs");
+    child.wait().expect("it ended");
+    let of = |name: &str| said.iter().find(|line| line.contains(name)).expect(name);
+    assert!(of("LUCARNE_MAX_IMAGES").contains("Kubernetes"), "{said:?}");
+    assert!(
+        of("LUCARNE_SERVICE_HOST").contains("no setting has this name"),
+        "{said:?}"
     );
 }
 

@@ -7,6 +7,7 @@ mod support;
 mod server;
 
 mod bounds;
+mod commands;
 mod crowd;
 mod signals;
 mod streams;

@@ -2,7 +2,7 @@
 //! [`BridgeError::OutOfMemory`]; nothing of it unwinds into Rust.
 //!
 //! libtorch's interpreter turns every exception into one type and keeps the words alone, and so does tch. So words are what
-//! tells a full device apart, here and nowhere else; from here on it is a variant.
+//! tells a full device or a file of another kind apart, here and nowhere else; from here on it is a variant.
 
 use tch::TchError;
 
@@ -19,6 +19,9 @@ pub enum BridgeError {
     /// A device had no room for what was to be computed.
     #[error("{0}")]
     OutOfMemory(String),
+    /// A file is no TorchScript, or a damaged one.
+    #[error("{0}")]
+    NotTorchScript(String),
     /// The module has no method of this name.
     #[error("the module has no method `{method}`; it has {}", known.join(", "))]
     MethodNotFound {
@@ -59,6 +62,8 @@ impl BridgeError {
     pub(crate) fn from_words(words: String) -> Self {
         if FULL.iter().any(|full| words.contains(full)) {
             Self::OutOfMemory(words)
+        } else if words.contains(UNREADABLE) {
+            Self::NotTorchScript(words)
         } else {
             Self::Torch(words)
         }
@@ -74,6 +79,9 @@ const FULL: [&str; 4] = [
     "CUDA error: out of memory",
     "std::bad_alloc",
 ];
+
+/// What libtorch says of a file that is no archive, is cut off, or lacks what TorchScript has in it (a state dict does).
+const UNREADABLE: &str = "PytorchStreamReader failed";
 
 #[cfg(test)]
 mod tests {

@@ -122,7 +122,8 @@ impl Module {
     /// Loads a TorchScript file in evaluation mode.
     ///
     /// # Errors
-    /// [`BridgeError::Torch`] when the file cannot be read, is no TorchScript, or the device is not there.
+    /// [`BridgeError::NotTorchScript`]; [`BridgeError::Torch`] when the file cannot be opened, uses an operator that is not
+    /// there, or the device is not there.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
         let file = c_text(&path.to_string_lossy())?;
         let device = c_text(&device_name(device))?;

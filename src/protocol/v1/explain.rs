@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Uri};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -216,9 +216,11 @@ fn json(
 pub(super) async fn layers(
     State(app): State<App>,
     Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<LayerList>> {
     let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    Parameters::from_query(uri.query())?.none()?;
     let found = within(&context, app.service.describe(&model, &context)).await?;
     Ok(Json(LayerList::new(&model.name, found.layers)))
 }
@@ -234,9 +236,11 @@ pub(super) async fn layers(
 pub(super) async fn explainers(
     State(app): State<App>,
     Path(name): Path<String>,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<ExplainerList>> {
     let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    Parameters::from_query(uri.query())?.none()?;
     let manuals = within(&context, app.service.explainers(&model, &context)).await?;
     Ok(Json(ExplainerList {
         model: model.name.clone(),

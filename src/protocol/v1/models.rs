@@ -2,16 +2,19 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::Uri;
 
 use super::openapi::Problems;
+use super::parameters::Parameters;
 use super::wire::{ModelInfo, ModelList};
 use crate::error::Result;
 use crate::transport::App;
 
 /// List models
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = OK, body = ModelList)))]
-pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
-    Json(app.service.models().into())
+pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<ModelList>> {
+    Parameters::from_query(uri.query())?.none()?;
+    Ok(Json(app.service.models().into()))
 }
 
 /// One model
@@ -20,6 +23,12 @@ pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = OK, body = ModelInfo), Problems),
 )]
-pub(super) async fn one(State(app): State<App>, Path(name): Path<String>) -> Result<Json<ModelInfo>> {
-    app.service.find(&name).map(|listed| Json(listed.into()))
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<ModelInfo>> {
+    let listed = app.service.find(&name)?;
+    Parameters::from_query(uri.query())?.none()?;
+    Ok(Json(listed.into()))
 }

@@ -2,8 +2,11 @@
 //! one list of names and texts, read with one grammar, so that the same names and values work everywhere.
 
 use serde::de::DeserializeOwned;
+use utoipa::openapi::path::Parameter;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, Number};
 
-use super::text::{Pairs, ReadError};
+use super::text::{Kind, Pairs, ReadError};
 use crate::error::{Error, Result, excerpt};
 
 /// Bytes of a parameter's name at most: more than any name has.
@@ -94,38 +97,85 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
-    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T> {
+    pub(super) fn read<T: DeserializeOwned + IntoParams>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Pairs(&self.0)).map_err(|error| {
             let name = error.path().to_string();
+            let found = self.pairs().find(|(known, _)| *known == name);
+            let found = found.map_or("", |(_, text)| text);
+            let shown = excerpt(found);
             match error.into_inner() {
                 ReadError::Unknown { name, message } => Error::parameter(name, message),
-                ReadError::Wrong(reason) => {
-                    let found = self.pairs().find(|(known, _)| *known == name);
-                    let found = excerpt(found.map_or("", |(_, value)| value));
-                    Error::parameter(name, format!("found `{found}`: {reason}"))
+                ReadError::Unfit(kind) => {
+                    let documented = T::into_params(|| None);
+                    let documented = documented.iter().find(|parameter| parameter.name == name);
+                    let expected = expected(kind, found, documented);
+                    Error::parameter(name, format!("found `{shown}`, expected {expected}"))
                 }
+                ReadError::Wrong(reason) => Error::parameter(name, format!("found `{shown}`: {reason}")),
             }
         })
+    }
+}
+
+/// What a parameter of this kind should be instead of `found`: within the bounds that the OpenAPI document has for it.
+fn expected(kind: Kind, found: &str, documented: Option<&Parameter>) -> String {
+    let schema = match documented.and_then(|parameter| parameter.schema.as_ref()) {
+        Some(RefOr::T(Schema::Object(object))) => Some(object),
+        _ => None,
+    };
+    let least = schema.and_then(|schema| schema.minimum.as_ref()).map(written);
+    let most = schema.and_then(|schema| schema.maximum.as_ref()).map(written);
+    let (what, most) = match kind {
+        Kind::Flag => return "true or false".to_owned(),
+        Kind::Words(words) => return format!("one of `{}`", words.join("`, `")),
+        Kind::Number => ("a number", most),
+        Kind::Whole(of_bits) => {
+            let found = found.trim();
+            let is_too_much = !found.is_empty() && found.bytes().all(|byte| byte.is_ascii_digit());
+            let of_bits = is_too_much.then(|| of_bits.to_string());
+            ("a whole number", most.or(of_bits))
+        }
+    };
+    match (least, most) {
+        (Some(least), Some(most)) => format!("{what}, {least} to {most}"),
+        (Some(least), None) => format!("{what}, at least {least}"),
+        (None, Some(most)) => format!("{what}, at most {most}"),
+        (None, None) => what.to_owned(),
+    }
+}
+
+fn written(number: &Number) -> String {
+    match number {
+        Number::Int(number) => number.to_string(),
+        Number::UInt(number) => number.to_string(),
+        Number::Float(number) => number.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use utoipa::ToSchema;
 
     use super::super::bounded::JsonParameters;
     use super::*;
 
-    #[derive(Debug, PartialEq, Deserialize)]
+    #[derive(Debug, PartialEq, Deserialize, IntoParams)]
     #[serde(deny_unknown_fields, default)]
     struct Asked {
+        #[param(minimum = 1)]
         top_k: usize,
+        #[param(minimum = 0, maximum = 1)]
         share: Option<f32>,
         flag: bool,
+        #[param(inline)]
         way: Way,
+        seed: u64,
+        offset: i64,
+        weight: f64,
     }
 
-    #[derive(Debug, PartialEq, Default, Deserialize)]
+    #[derive(Debug, PartialEq, Default, Deserialize, ToSchema)]
     #[serde(rename_all = "snake_case")]
     enum Way {
         #[default]
@@ -140,6 +190,9 @@ mod tests {
                 share: None,
                 flag: false,
                 way: Way::Straight,
+                seed: 0,
+                offset: 0,
+                weight: 0.0,
             }
         }
     }
@@ -164,27 +217,60 @@ mod tests {
             share: Some(0.25),
             flag: true,
             way: Way::Round,
+            ..Asked::default()
         };
         assert_eq!(asked, expected);
         assert_eq!(read(""), Ok(Asked::default()));
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
-        let wrong = |query: &str| read(query).expect_err(query).to_string();
+    fn what_is_wrong_is_named_with_what_would_be_right() {
+        for (query, expected) in [
+            (
+                "top_k=x",
+                "`top_k`: found `x`, expected a whole number, at least 1",
+            ),
+            (
+                "top_k=1.5",
+                "`top_k`: found `1.5`, expected a whole number, at least 1",
+            ),
+            ("top_k=", "`top_k`: found ``, expected a whole number, at least 1"),
+            (
+                "seed=-1",
+                "`seed`: found `-1`, expected a whole number, at least 0",
+            ),
+            (
+                "seed=18446744073709551616",
+                "expected a whole number, 0 to 18446744073709551615",
+            ),
+            ("offset=x", "`offset`: found `x`, expected a whole number"),
+            ("share=high", "`share`: found `high`, expected a number, 0 to 1"),
+            ("weight=high", "`weight`: found `high`, expected a number"),
+            ("flag=yes", "`flag`: found `yes`, expected true or false"),
+            (
+                "way=zigzag",
+                "`way`: found `zigzag`, expected one of `straight`, `round`",
+            ),
+            (
+                "topk=3",
+                "`topk`: unknown field `topk`, expected one of `top_k`, `share`",
+            ),
+            ("top_k=1&top_k=2", "`top_k`: given more than once"),
+        ] {
+            let wrong = read(query).expect_err(query).to_string();
+            assert!(wrong.contains(expected), "{query}: {wrong}");
+        }
+        let json: JsonParameters = serde_json::from_str(r#"{"top_k": true}"#).expect("JSON");
+        let wrong = json
+            .0
+            .and_then(|asked| asked.read::<Asked>())
+            .expect_err("no number");
         assert!(
-            wrong("top_k=x").contains("parameter `top_k`: found `x`: invalid digit"),
-            "{}",
-            wrong("top_k=x")
+            wrong
+                .to_string()
+                .contains("found `true`, expected a whole number"),
+            "{wrong}"
         );
-        assert!(wrong("topk=3").contains("parameter `topk`: unknown field `topk`, expected one of `top_k`"));
-        assert!(wrong("top_k=1&top_k=2").contains("more than once"));
-        let way = wrong("way=zigzag");
-        assert!(
-            way.contains("parameter `way`") && way.contains("`straight`"),
-            "{way}"
-        );
-        assert!(wrong("flag=yes").contains("parameter `flag`: found `yes`"));
     }
 
     proptest::proptest! {

@@ -25,6 +25,14 @@ const MOST_NUMBERS: usize = 1 << 20;
 
 /// What an empty body should have been.
 const IMAGES: &str = "an image, multipart/form-data with files, or JSON";
+const TENSORS: &str = "JSON with `inputs`";
+const LATENTS: &str = "JSON with `latents`, or an NPY array";
+
+/// What a body that is no such JSON should have been.
+const PARAMETERS_JSON: &str = "; expected {\"parameters\": {…}} or no body";
+const IMAGES_JSON: &str = "; expected {\"images\": [{\"b64\": \"…\"}], \"parameters\": {…}}";
+const TENSORS_JSON: &str = "; expected {\"inputs\": [{\"name\": \"…\", \"shape\": […], \"data\": […]}]}";
+const LATENTS_JSON: &str = "; expected {\"latents\": [[…]]}";
 
 /// The JSON spelling.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -115,24 +123,34 @@ pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, P
     Ok((Pictures::new(files, app.service.limits().images)?, parameters))
 }
 
+/// Refuses a body that says it is no JSON. A client that names no type, or curl's default, means JSON here.
+fn may_be_json(content_type: &str) -> Result<()> {
+    if matches!(Form::of(content_type), Ok(Form::Json | Form::Raw)) {
+        return Ok(());
+    }
+    Err(Error::UnsupportedMediaType(format!(
+        "content type `{}`; send application/json",
+        excerpt(content_type)
+    )))
+}
+
 /// Reads the body of a request without parameters, which has to be JSON; `what` says what to send.
 ///
 /// # Errors
 /// As [`pictures`].
 async fn json_body(app: &App, request: Request, what: &str) -> Result<Received> {
-    let found = content_type(request.headers());
-    if !matches!(Form::of(found), Ok(Form::Json | Form::Raw)) {
-        return Err(Error::UnsupportedMediaType(format!(
-            "content type `{}`; send application/json",
-            excerpt(found)
-        )));
-    }
+    may_be_json(content_type(request.headers()))?;
     app.read_some(request, what).await
 }
 
 /// What a JSON body says, read on the pool.
-async fn parsed<T: DeserializeOwned + Send + 'static>(app: &App, received: Received) -> Result<T> {
-    let read = move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, ""));
+async fn parsed<T: DeserializeOwned + Send + 'static>(
+    app: &App,
+    received: Received,
+    expected: &'static str,
+) -> Result<T> {
+    let read =
+        move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, expected));
     app.service.pool().run(read).await
 }
 
@@ -143,13 +161,13 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(app: &App, received: Recei
 pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, Taken)> {
     const BYTES_A_NUMBER: u64 = 32;
     Parameters::from_query(request.uri().query())?.none()?;
-    let received = json_body(app, request, "JSON with `inputs`").await?;
+    let received = json_body(app, request, TENSORS).await?;
     let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
     let taken = app
         .service
         .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
         .await?;
-    Ok((parsed(app, received).await?, taken))
+    Ok((parsed(app, received, TENSORS_JSON).await?, taken))
 }
 
 /// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.
@@ -159,25 +177,26 @@ pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, 
 pub(super) async fn latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>> {
     Parameters::from_query(request.uri().query())?.none()?;
     if content_type(request.headers()).ends_with("npy") {
-        let received = app.read_some(request, IMAGES).await?;
+        let received = app.read_some(request, LATENTS).await?;
         return app.service.pool().run(move |_| npy::rows(&received.bytes)).await;
     }
-    let received = json_body(app, request, IMAGES).await?;
-    let List(latents) = parsed::<LatentCall>(app, received).await?.latents;
+    let received = json_body(app, request, LATENTS).await?;
+    let List(latents) = parsed::<LatentCall>(app, received, LATENTS_JSON).await?.latents;
     Ok(latents.into_iter().map(|List(latent)| latent).collect())
 }
 
 /// Parameters of an operation that needs no body: from the query, and from a JSON object if there is one.
 ///
 /// # Errors
-/// As [`App::read`]; [`Error::InvalidBody`], [`Error::InvalidParameter`].
+/// As [`App::read`]; [`Error::InvalidBody`], [`Error::UnsupportedMediaType`], [`Error::InvalidParameter`].
 pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters> {
     let mut parameters = Parameters::from_query(request.uri().query())?;
     let received = app.read(request).await?;
     if !received.bytes.is_empty() {
+        may_be_json(&received.content_type)?;
         let read = move |_: &PoolThread| {
-            let call: Option<ParametersCall> = serde_json::from_slice(&received.bytes)
-                .map_err(|e| not_json(&e, "; expected {\"parameters\": {…}} or no body"))?;
+            let call: Option<ParametersCall> =
+                serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
             call.map_or_else(|| Ok(Parameters::default()), |call| call.parameters.0)
         };
         parameters.extend(app.service.pool().run(read).await?)?;
@@ -191,12 +210,8 @@ fn not_json(error: &serde_json::Error, expected: &str) -> Error {
 }
 
 fn from_json(received: &Received) -> Result<(Vec<Bytes>, Parameters)> {
-    let call: JsonCall<'_> = serde_json::from_slice(&received.bytes).map_err(|e| {
-        not_json(
-            &e,
-            "; expected {\"images\": [{\"b64\": \"…\"}], \"parameters\": {…}}",
-        )
-    })?;
+    let call: JsonCall<'_> =
+        serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
     let parameters = call.parameters.0?;
     let decode = |(index, image): (usize, &JsonImage<'_>)| {
         let text = image.b64.trim();

@@ -18,14 +18,30 @@ pub(super) enum ReadError {
         /// Which there are.
         message: String,
     },
-    /// A text is not what its parameter asks for.
+    /// A text is not of the kind that its parameter asks for.
+    Unfit(Kind),
+    /// A text is not what its parameter asks for, for a reason of its own.
     Wrong(String),
+}
+
+/// What a parameter's text stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A whole number, in so many bits that this is the most.
+    Whole(u64),
+    /// Any number.
+    Number,
+    /// `true` or `false`
+    Flag,
+    /// One of these words.
+    Words(&'static [&'static str]),
 }
 
 impl Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown { message, .. } => f.write_str(message),
+            Self::Unfit(kind) => write!(f, "expected {kind:?}"),
             Self::Wrong(reason) => f.write_str(reason),
         }
     }
@@ -80,8 +96,8 @@ impl<'de> Deserializer<'de> for Pairs<'de> {
 struct Text<'a>(&'a str);
 
 impl Text<'_> {
-    fn parsed<T: FromStr<Err: Display>>(&self) -> Result<T, ReadError> {
-        self.0.trim().parse().map_err(de::Error::custom)
+    fn parsed<T: FromStr>(&self, kind: Kind) -> Result<T, ReadError> {
+        self.0.trim().parse().map_err(|_| ReadError::Unfit(kind))
     }
 }
 
@@ -101,27 +117,27 @@ impl<'de> Deserializer<'de> for Text<'de> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_bool(self.parsed()?)
+        visitor.visit_bool(self.parsed(Kind::Flag)?)
     }
 
     fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_i64(self.parsed()?)
+        visitor.visit_i64(self.parsed(Kind::Whole(i64::MAX.unsigned_abs()))?)
     }
 
     fn deserialize_u32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_u32(self.parsed()?)
+        visitor.visit_u32(self.parsed(Kind::Whole(u32::MAX.into()))?)
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_u64(self.parsed()?)
+        visitor.visit_u64(self.parsed(Kind::Whole(u64::MAX))?)
     }
 
     fn deserialize_f32<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_f32(self.parsed()?)
+        visitor.visit_f32(self.parsed(Kind::Number)?)
     }
 
     fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        visitor.visit_f64(self.parsed()?)
+        visitor.visit_f64(self.parsed(Kind::Number)?)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
@@ -139,10 +155,14 @@ impl<'de> Deserializer<'de> for Text<'de> {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        words: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, ReadError> {
-        let text: StrDeserializer<'de, ReadError> = self.0.into_deserializer();
+        let word = self.0.trim();
+        if !words.contains(&word) {
+            return Err(ReadError::Unfit(Kind::Words(words)));
+        }
+        let text: StrDeserializer<'de, ReadError> = word.into_deserializer();
         visitor.visit_enum(text)
     }
 

@@ -48,7 +48,7 @@ impl Exported {
         if let Some(missing) = wanted.methods.iter().find(|method| !offered.contains(method)) {
             let (task, offered) = (wanted.task, offered.join(", "));
             return Err(Error::model(format!(
-                "the task {task:?} calls `{missing}`, but the module offers {offered}; export it with @torch.jit.export"
+                "the task {task} calls `{missing}`, but the module offers {offered}; export it with @torch.jit.export"
             )));
         }
         let Some(layer) = wanted.layer else { return Ok(()) };

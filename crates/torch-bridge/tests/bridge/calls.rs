@@ -78,8 +78,31 @@ fn a_wrong_call_is_an_error_that_says_what_is_wrong() {
             "{error}"
         );
     }
-    assert!(Module::load(&fixture("make_fixtures.py"), Device::Cpu).is_err());
-    assert!(Module::load(&fixture("absent.pt"), Device::Cpu).is_err());
+}
+
+#[test]
+fn a_file_that_is_no_torchscript_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |bytes: &[u8]| {
+        let file = folder.path().join("file.pt");
+        std::fs::write(&file, bytes).unwrap();
+        Module::load(&file, Device::Cpu).map(drop)
+    };
+    let whole = std::fs::read(fixture("captioner.pt")).unwrap();
+    load(&whole).unwrap();
+    let text = std::fs::read(fixture("make_fixtures.py")).unwrap();
+    for bytes in [&[][..], b"PK", &text, &whole[..whole.len() / 2]] {
+        let error = load(bytes).unwrap_err();
+        assert!(
+            matches!(error, BridgeError::NotTorchScript(_)),
+            "{} bytes: {error:?}",
+            bytes.len()
+        );
+    }
+    assert!(matches!(
+        Module::load(&fixture("absent.pt"), Device::Cpu),
+        Err(BridgeError::Torch(_))
+    ));
 }
 
 #[test]

@@ -63,6 +63,7 @@ struct ReadyInfo {
     instances: usize,
     threads_per_instance: usize,
     parameters: u64,
+    /// The methods for its task; `/explainers` says which of them this model has what they need for.
     explain_methods: Vec<Method>,
 }
 
