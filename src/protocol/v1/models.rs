@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::transport::App;
 
 /// List models
-#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = OK, body = ModelList)))]
+#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = OK, body = ModelList), Problems))]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<ModelList>> {
     Parameters::from_query(uri.query())?.none()?;
     Ok(Json(app.service.models().into()))
