@@ -104,6 +104,12 @@ def channel_cams(
     ]
 
 
+def ablation_cam(of: Explained, layer: str) -> list[Question]:
+    """Of a score that may be below zero, where pytorch-grad-cam's map is the opposite."""
+    ablated = partial(hooks.ablation_cam, of.scored, of.image, layer)
+    return [Question("ablation_cam", HOOKS, ablated, {"layer": layer}, MANY_PASSES)]
+
+
 def token_channel_cams(of: Explained, layer: str) -> list[Question]:
     """Of tokens. pytorch-grad-cam ablates channels that go below zero with −1e7; here they become zero."""
     here = {"layer": layer}

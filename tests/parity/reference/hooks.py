@@ -108,7 +108,8 @@ def telling_class(model: nn.Module, image: Tensor, layers: Sequence[str], reshap
 
 @torch.no_grad()
 def ablation_cam(scored: Scored, image: Tensor, layer: str, tokens: bool = False) -> np.ndarray:
-    """[h, w]: Ablation-CAM (Desai and Ramaswamy, 2020), eq. 3 and 4, where a channel is set to zero.
+    """[h, w]: Ablation-CAM (Desai and Ramaswamy, 2020), eq. 3 and 4, where a channel is set to zero. It divides by the score's
+    size: the score itself turns a map into its opposite where it is below zero.
 
     `tokens`: the layer gives [B, 1 + cells, D], and the channel of the class token is set to zero, too.
     """
@@ -123,7 +124,7 @@ def ablation_cam(scored: Scored, image: Tensor, layer: str, tokens: bool = False
         handle = module.register_forward_hook(_zeroing(channels, axis))
         without.append(scored(image.expand(len(channels), -1, -1, -1))[:, 0])
         handle.remove()
-    weights = (score - torch.cat(without)) / score
+    weights = (score - torch.cat(without)) / score.abs()
     activation = whole[-1][0].numpy()
     if tokens:
         cells = activation[1:].T

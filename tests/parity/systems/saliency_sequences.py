@@ -39,7 +39,7 @@ class CaptionerSaliency(CaptionerSystem):
         asked = [
             *questions.gradient_cams(of, self.layer),
             *questions.eigen_cam(of, self.layer),
-            # Not Ablation-CAM, which divides by the score: below zero that turns a map into its opposite.
+            # Not Ablation-CAM, which looks at a word's probability and not at its logarithm.
             *questions.channel_cams(of, self.layer, ("score_cam",)),
             *questions.input_gradients(of),
             *questions.summed_gradients(of, questions.MANY),
@@ -84,6 +84,7 @@ class VaeSaliency(VaeSystem):
             of = Explained(self._model, image, score)
             asked = [
                 *questions.gradient_cams(of, self.layer, ("grad_cam", "hires_cam", "layer_cam")),
+                *questions.ablation_cam(of, self.layer),
                 *questions.input_gradients(of),
                 *questions.guided(of, self.layer),
                 *questions.occlusions(of, (10, 8), (6, 7)),
