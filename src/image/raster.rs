@@ -26,6 +26,9 @@ const MOST_TIFF_PIECES: u64 = 4 * 32_768;
 /// Most bytes that a PNG's decoder may hold besides the picture: rows, profiles, texts.
 const PNG_METADATA_BYTES: u64 = 16 << 20;
 
+/// Texts of a PNG at most. Its decoder keeps each, and what one of no length takes it does not count.
+const MOST_PNG_TEXTS: usize = 4096;
+
 /// Decodes a PNG; of an animated one, the default image.
 pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     // IHDR is the first chunk: signature, length and type, then width and height.
@@ -36,6 +39,11 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
             CHANNELS as u64,
         )?;
     }
+    if png_texts(bytes).nth(MOST_PNG_TEXTS).is_some() {
+        return Err(Error::ImageTooLarge(format!(
+            "the PNG has more than {MOST_PNG_TEXTS} texts; save it without them"
+        )));
+    }
     let mut bounds = limits.for_image_crate();
     bounds.max_alloc = Some(limits.memory.most().min(PNG_METADATA_BYTES));
     let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal(Format::Png))?;
@@ -43,6 +51,20 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let xmp = decoder.xmp_metadata().ok().flatten();
     let orientation = Orientation::from_metadata(exif, xmp.as_deref());
     read(Format::Png, decoder, orientation, limits)
+}
+
+/// The chunks of a PNG that hold text.
+fn png_texts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    const SIGNATURE: usize = 8;
+    // Length, type, data, checksum.
+    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
+    let chunks = std::iter::from_fn(move || {
+        let length = u32::from_be_bytes(field(rest, 0)?) as usize;
+        let kind = rest.get(4..8)?;
+        rest = rest.get(length.checked_add(12)?..)?;
+        Some(kind)
+    });
+    chunks.filter(|kind| matches!(*kind, b"tEXt" | b"zTXt" | b"iTXt"))
 }
 
 /// Decodes a WebP; of an animated one, the first frame.
@@ -228,6 +250,19 @@ mod tests {
             (Some(0x2_0005), Some(0x2_0005))
         );
         assert_eq!(tiff_pieces(b"II*\0\xFF\xFF\xFF\xFF"), None);
+    }
+
+    #[test]
+    fn the_texts_of_a_png_are_counted() {
+        let chunk = |kind: &[u8]| [b"\0\0\0\x01", kind, b"a", b"\0\0\0\0"].concat();
+        let kinds: [&[u8]; 5] = [b"IHDR", b"tEXt", b"IDAT", b"zTXt", b"iTXt"];
+        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+        file.extend(kinds.into_iter().flat_map(chunk));
+        assert_eq!(png_texts(&file).count(), 3);
+        // One that claims more than there is, is none.
+        file.extend_from_slice(b"\xFF\xFF\xFF\xFFtEXt");
+        assert_eq!(png_texts(&file).count(), 3);
+        assert_eq!(png_texts(b"\x89PNG").count(), 0);
     }
 
     #[test]

@@ -209,6 +209,8 @@ ATTACKS = [
         (),
         _pictures_in_one(lambda: pictures.progressive_jpeg(4000, 4000, 20), 16, PREDICT),
     ),
+    Attack("what a picture says of itself", "1,400,000 texts in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_texts(1_400_000)), 4)),
+    Attack("what a picture says of itself", "a profile of 2 GB in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_profile(2000)), 4)),
     Attack(
         "quadratic work",
         "150,000 parameters in JSON",

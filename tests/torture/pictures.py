@@ -36,6 +36,21 @@ def interlaced_png(width: int, height: int) -> bytes:
     return _png(width, height, 2, 8, True, packed + packer.flush())
 
 
+def with_texts(count: int) -> bytes:
+    """A picture of 8 pixels' side with so many texts of one letter."""
+    picture = png(8, 8, 1)
+    head = len(SIGNATURE) + 25
+    return picture[:head] + _chunk(b"tEXt", b"a\0b") * count + picture[head:]
+
+
+def with_profile(megabytes: int) -> bytes:
+    """A picture of 8 pixels' side whose colour profile is so large, and compressed."""
+    picture, packer = png(8, 8, 1), zlib.compressobj(9)
+    packed = b"".join(packer.compress(bytes(1 << 20)) for _ in range(megabytes)) + packer.flush()
+    head = len(SIGNATURE) + 25
+    return picture[:head] + _chunk(b"iCCP", b"x\0\0" + packed) + picture[head:]
+
+
 def gif(width: int, height: int) -> bytes:
     """One pixel on a screen of this size."""
     screen = struct.pack("<HH", width, height) + bytes.fromhex("800000000000ffffff")
