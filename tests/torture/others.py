@@ -32,8 +32,8 @@ def interleaved(count: int) -> list[str]:
     return []
 
 
-def conforming(program: Path, seconds: int) -> list[str]:
-    """Schemathesis over the server's own document; what it found."""
+def conforming(program: Path, seconds: int, seed: int | None) -> list[str]:
+    """Schemathesis over the server's own document, with this seed or any; what it found."""
     python = REPOSITORY / ".cache/torture-venv"
     requirements = REPOSITORY / "tests/torture/requirements.txt"
     subprocess.run([str(REPOSITORY / "scripts/python-environment"), str(requirements), str(python)], check=True)
@@ -51,6 +51,7 @@ def conforming(program: Path, seconds: int) -> list[str]:
             f"--max-time={seconds}",
             "--workers=2",
             "--continue-on-failure",
+            *([] if seed is None else [f"--seed={seed}"]),
         ]
         done = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
         lives = server.lives()

@@ -139,7 +139,7 @@ def _further(program: Path, options: argparse.Namespace, prefix: list[str]) -> d
         "log": lambda: logged(program),
         "neighbours": lambda: tried(program),
         "soak": lambda: soaked(program, 60 if short else 600, options.load, prefix),
-        "schema": lambda: conforming(program, 30 if short else 300),
+        "schema": lambda: conforming(program, *((30, 1) if short else (300, None))),
         "orders": lambda: interleaved(1000 if short else 100_000),
         "fuzz": lambda: fuzzed(600),
     }
