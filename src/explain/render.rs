@@ -27,11 +27,14 @@ pub fn show(
         return shown(only);
     }
     let pictures = explanations.iter().map(shown).collect::<Result<Vec<_>>>()?;
-    let labelled = pictures.iter().zip(explanations).map(|(picture, explanation)| {
-        let label = explanation.target.to_string();
-        annotate(picture, &[title(picture, label)])
-    });
     let columns = (pictures.len() as f64).sqrt().ceil() as usize;
+    let labelled = pictures
+        .into_iter()
+        .zip(explanations)
+        .map(|(picture, explanation)| {
+            let title = title(&picture, explanation.target.to_string());
+            annotate(picture, &[title])
+        });
     grid(&labelled.collect::<Result<Vec<_>>>()?, columns)
 }
 

@@ -39,14 +39,14 @@ pub fn class_color(class_id: usize) -> [u8; 3] {
 ///
 /// # Errors
 /// Never for a whole picture.
-pub fn annotate(picture: &Picture, annotations: &[Annotation]) -> Result<Picture> {
+pub fn annotate(picture: Picture, annotations: &[Annotation]) -> Result<Picture> {
     let mut canvas = Canvas {
         width: picture.width(),
         height: picture.height(),
-        data: picture.data().to_vec(),
+        data: picture.into_data(),
     };
     // Lines and letters grow with the picture, so that they read at any zoom.
-    let line = (picture.width().max(picture.height()) / 300).clamp(2, 8);
+    let line = (canvas.width.max(canvas.height) / 300).clamp(2, 8);
     for annotation in annotations.iter().rev() {
         canvas.annotate(annotation, line);
     }
@@ -57,12 +57,13 @@ pub fn annotate(picture: &Picture, annotations: &[Annotation]) -> Result<Picture
 ///
 /// # Errors
 /// Never for a whole picture.
-pub fn tint(picture: &Picture, tint: impl Fn(usize) -> Option<([u8; 3], f32)>) -> Result<Picture> {
-    let mut data = picture.data().to_vec();
+pub fn tint(picture: Picture, tint: impl Fn(usize) -> Option<([u8; 3], f32)>) -> Result<Picture> {
+    let (width, height) = (picture.width(), picture.height());
+    let mut data = picture.into_data();
     for (index, pixel) in data.chunks_exact_mut(3).enumerate() {
         mix(pixel, tint(index));
     }
-    Picture::new(picture.width(), picture.height(), data)
+    Picture::new(width, height, data)
 }
 
 /// Lays `tint` over a pixel, if it has a colour: so much of it, 0 to 1.
@@ -209,7 +210,7 @@ mod tests {
             label: "cat 0.91".into(),
             color: [0, 200, 0],
         };
-        let drawn = annotate(&black, &[annotation]).expect("drawn");
+        let drawn = annotate(black, &[annotation]).expect("drawn");
         assert_eq!(pixel(&drawn, 20, 60), [0, 200, 0]);
         assert_eq!(pixel(&drawn, 70, 60), [0, 0, 0]);
         let plate = (26..40).flat_map(|y| (20..76).map(move |x| (x, y)));
@@ -236,7 +237,7 @@ mod tests {
     #[test]
     fn a_tint_covers_only_what_has_a_colour() {
         let white = Picture::new(2, 1, vec![255; 6]).expect("a picture");
-        let drawn = tint(&white, |index| (index == 1).then_some(([0, 0, 255], 0.5))).expect("tinted");
+        let drawn = tint(white, |index| (index == 1).then_some(([0, 0, 255], 0.5))).expect("tinted");
         assert_eq!(drawn.data(), [255, 255, 255, 128, 128, 255]);
     }
 }

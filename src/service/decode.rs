@@ -40,7 +40,9 @@ impl Pictures {
 pub enum Originals {
     /// They are not: a large JPEG may then not be decoded to its last pixel.
     Dropped,
-    /// They are.
+    /// They are, and themselves drawn on.
+    DrawnOn,
+    /// They are; what is drawn, is drawn on copies.
     Kept,
 }
 
@@ -125,9 +127,14 @@ impl Service {
                 let started = Instant::now();
                 let (original, input) = match originals {
                     Originals::Dropped => (None, image::model_input(&bytes, &limits, &fit)?),
-                    Originals::Kept => {
+                    Originals::DrawnOn | Originals::Kept => {
                         let (picture, input) = image::picture_and_model_input(&bytes, &limits, &fit)?;
-                        (Some(keep(picture, &answers)?), input)
+                        let pixels = u64::from(picture.width()) * u64::from(picture.height());
+                        let drawn = match originals {
+                            Originals::Kept => drawn_cost(pixels),
+                            _ => png_cost(pixels),
+                        };
+                        (Some(keep(picture, drawn, &answers)?), input)
                     }
                 };
                 metrics.decoded(started.elapsed());
@@ -141,16 +148,21 @@ impl Service {
     }
 }
 
-/// Bytes that a picture of so many pixels takes while something is drawn on it and it is compressed.
+/// Bytes that a picture of so many pixels takes while something is drawn on a copy, which is compressed.
 pub(super) fn drawn_cost(pixels: u64) -> u64 {
-    // A copy in RGB, and a PNG that is as large at worst.
-    pixels.saturating_mul(6)
+    // A copy in RGB.
+    pixels.saturating_mul(3).saturating_add(png_cost(pixels))
 }
 
-/// Keeps `picture` until it is drawn on. It is not waited for memory here: that would keep a thread from decoding.
-fn keep(picture: Picture, answers: &Arc<Memory>) -> Result<Kept> {
-    let pixels = u64::from(picture.width()) * u64::from(picture.height());
-    let bytes = picture.data().len() as u64 + drawn_cost(pixels);
+/// Bytes of the PNG of so many pixels at worst: as many as the pixels themselves have.
+fn png_cost(pixels: u64) -> u64 {
+    pixels.saturating_mul(3)
+}
+
+/// Keeps `picture` until it is drawn on, which takes `drawn` bytes more. It is not waited for memory here: that would keep
+/// a thread from decoding.
+fn keep(picture: Picture, drawn: u64, answers: &Arc<Memory>) -> Result<Kept> {
+    let bytes = picture.data().len() as u64 + drawn;
     if let Some(taken) = answers.take_now(bytes) {
         return Ok(Kept { picture, taken });
     }

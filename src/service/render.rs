@@ -93,42 +93,45 @@ fn pixels((width, height): (u32, u32)) -> u64 {
     u64::from(width) * u64::from(height)
 }
 
-/// The PNG of a segmentation.
+/// The PNG of a segmentation; an overlay is drawn on `picture`.
 ///
 /// # Errors
-/// None for the picture that was segmented.
+/// [`Error::Internal`] for an overlay without its picture.
 pub fn segments(
     thread: &PoolThread,
-    picture: &Picture,
+    picture: Option<Picture>,
     found: &segmentation::Prediction,
     view: MaskView,
 ) -> Result<Vec<u8>> {
     match view.render {
         MaskRender::Mask => {
             let palette: Vec<[u8; 3]> = (0..=255).map(class_color).collect();
-            encode_indexed_png(
-                thread,
-                picture.width(),
-                picture.height(),
-                &found.class_ids,
-                &palette,
-            )
+            let [height, width] = found.mask.size.map(|side| u32::try_from(side).unwrap_or(0));
+            encode_indexed_png(thread, width, height, &found.class_ids, &palette)
         }
         MaskRender::Overlay => {
             let color = |index: usize| match found.class_ids[index] {
                 0 | UNSEEN => None,
                 class_id => Some((class_color(class_id.into()), view.alpha.get())),
             };
-            encode_png(thread, &tint(picture, color)?)
+            encode_png(thread, &tint(drawn_on(picture)?, color)?)
         }
     }
 }
 
-/// The PNG of a picture with its objects.
+fn drawn_on(picture: Option<Picture>) -> Result<Picture> {
+    picture.ok_or_else(|| Error::Internal("a drawing without its picture".into()))
+}
+
+/// The PNG of `picture` with its objects.
 ///
 /// # Errors
-/// None for the picture that was looked at.
-pub fn objects(thread: &PoolThread, picture: &Picture, found: &detection::Prediction) -> Result<Vec<u8>> {
+/// [`Error::Internal`] without it.
+pub fn objects(
+    thread: &PoolThread,
+    picture: Option<Picture>,
+    found: &detection::Prediction,
+) -> Result<Vec<u8>> {
     let annotation = |object: &detection::Object| Annotation {
         bounds: Rect {
             x_min: object.bounds.x_min.into(),
@@ -141,7 +144,7 @@ pub fn objects(thread: &PoolThread, picture: &Picture, found: &detection::Predic
         color: class_color(object.class_id + 1),
     };
     let annotations: Vec<Annotation> = found.objects.iter().map(annotation).collect();
-    encode_png(thread, &annotate(picture, &annotations)?)
+    encode_png(thread, &annotate(drawn_on(picture)?, &annotations)?)
 }
 
 /// Frames in a grid that is about as wide as it is high, or in one row.

@@ -9,7 +9,7 @@ use flate2::write::{GzEncoder, ZlibEncoder};
 use lucarne::config::Settings;
 use lucarne::image::Picture;
 
-use crate::support::{Answer, path, photo, png, post, router, router_over, send};
+use crate::support::{Answer, model_variant, path, photo, png, post, router, router_over, send};
 
 const PREDICT: &str = "/v1/models/mobilenet_v2/predict?top_k=1";
 const EXPLAIN: &str = "/v1/models/mobilenet_v2/explain";
@@ -146,4 +146,34 @@ async fn a_page_runs_nothing_from_elsewhere_and_stands_in_no_frame() {
     assert!(header("content-security-policy").contains("default-src 'self'"));
     assert_eq!(header("x-frame-options"), "DENY");
     assert_eq!(header("x-content-type-options"), "nosniff");
+}
+
+#[tokio::test]
+async fn a_phone_s_photo_is_drawn_on_by_default() {
+    const SIZE: (u32, u32) = (4032, 3024);
+    let pixels = vec![127; SIZE.0 as usize * SIZE.1 as usize * 3];
+    let photo = png(&Picture::new(SIZE.0, SIZE.1, pixels).expect("a picture"));
+    let models = tempfile::tempdir().expect("a temporary folder");
+    for name in ["selfie", "nanodet", "mobilenet_v2"] {
+        model_variant(models.path(), name, name, |manifest| manifest);
+    }
+    // On its own: what others draw meanwhile takes memory of the same budget.
+    let router = router_over(models.path().to_owned(), Settings::default());
+    for uri in [
+        "/v1/models/selfie/predict",
+        "/v1/models/selfie/predict?render=overlay",
+        "/v1/models/nanodet/predict",
+        "/v1/models/mobilenet_v2/explain",
+    ] {
+        let request = Request::post(uri).header("accept", "image/png");
+        let request = request.body(Body::from(photo.clone())).expect("a request");
+        let answer = send(router.clone(), request).await;
+        assert_eq!(answer.status, StatusCode::OK, "{uri}");
+        let drawn = &answer.body[16..24];
+        assert_eq!(
+            drawn,
+            [SIZE.0.to_be_bytes(), SIZE.1.to_be_bytes()].concat(),
+            "{uri}"
+        );
+    }
 }

@@ -21,6 +21,7 @@ use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
+use crate::service::render::MaskRender;
 use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
@@ -122,16 +123,21 @@ pub async fn predicted(
     match &model.predict {
         Predict::Classification(engine) => {
             let options = query::classification(parameters)?;
-            asked.answer::<Classify>(engine, &options, None).await
+            asked
+                .answer::<Classify>(engine, &options, (Originals::Dropped, None))
+                .await
         }
         Predict::Segmentation(engine) => {
             let view = query::segmentation(parameters)?;
             let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
                 Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
-                _ => render::segments(thread, drawn_on(picture)?, found, view).map(Answer::png),
+                _ => render::segments(thread, picture, found, view).map(Answer::png),
             });
-            let pictures = (asked.pictures, originals(form));
-            let keep_classes = form != Form::Json;
+            let originals = match (form, view.render) {
+                (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
+                _ => Originals::Dropped,
+            };
+            let (pictures, keep_classes) = ((asked.pictures, originals), form != Form::Json);
             let done = service
                 .segment(model, engine, pictures, keep_classes, context)
                 .await?;
@@ -140,19 +146,29 @@ pub async fn predicted(
         Predict::Detection(engine) => {
             let options = query::detection(parameters)?;
             let drawn: Draw<detection::Prediction> = Box::new(|thread, _, picture, found| {
-                render::objects(thread, drawn_on(picture)?, found).map(Answer::png)
+                render::objects(thread, picture, found).map(Answer::png)
             });
-            asked.answer::<Detect>(engine, &options, Some(drawn)).await
+            let originals = match form {
+                Form::Png => Originals::DrawnOn,
+                _ => Originals::Dropped,
+            };
+            asked
+                .answer::<Detect>(engine, &options, (originals, Some(drawn)))
+                .await
         }
         Predict::Captioning(engine) => {
             let options = query::captioning(parameters)?;
-            asked.answer::<Caption>(engine, &options, None).await
+            asked
+                .answer::<Caption>(engine, &options, (Originals::Dropped, None))
+                .await
         }
         Predict::Vae(engine) => {
             parameters.none()?;
             let drawn: Draw<Reconstruction> =
                 Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
-            asked.answer::<Reconstruct>(engine, &(), Some(drawn)).await
+            asked
+                .answer::<Reconstruct>(engine, &(), (Originals::Dropped, Some(drawn)))
+                .await
         }
         Predict::Tensor(_) => Err(Error::UnsupportedForTask(
             "this model takes tensors, not images".into(),
@@ -160,13 +176,8 @@ pub async fn predicted(
     }
 }
 
-/// Draws one output on its picture.
-type Draw<O> = Box<dyn Fn(&PoolThread, Form, Option<&Picture>, &O) -> Result<Answer> + Send>;
-
-/// The picture that a drawing is made on.
-fn drawn_on(picture: Option<&Picture>) -> Result<&Picture> {
-    picture.ok_or_else(|| Error::Internal("a drawing without its picture".into()))
-}
+/// Draws one output, on its picture where that was kept.
+type Draw<O> = Box<dyn Fn(&PoolThread, Form, Option<Picture>, &O) -> Result<Answer> + Send>;
 
 /// A prediction whose pictures were read.
 struct Asked<'a> {
@@ -183,25 +194,16 @@ impl Asked<'_> {
         self,
         engine: &Engine<Op::Queue>,
         options: &Op::Options,
-        draw: Option<Draw<Op::Output>>,
+        (originals, draw): (Originals, Option<Draw<Op::Output>>),
     ) -> Result<Answer>
     where
         Op: Operation<Input = ModelInput, Output: Written>,
     {
-        let pictures = (self.pictures, originals(self.form));
+        let pictures = (self.pictures, originals);
         let done = self
             .service
             .predict::<Op>(self.model, engine, pictures, options, self.context);
         written(self.service, done.await?, self.form, draw, self.started).await
-    }
-}
-
-/// Only what is drawn on is kept.
-fn originals(form: Form) -> Originals {
-    if matches!(form, Form::Json | Form::Npy) {
-        Originals::Dropped
-    } else {
-        Originals::Kept
     }
 }
 
@@ -224,9 +226,9 @@ async fn written<O: Written>(
     let (pool, length) = (service.pool(), Length::of_pixels(pixels));
     let drawn = pool.run_in_turn(pool.turn(), length, move |thread| {
         let original = done.pictures.pop().and_then(|seen| seen.original);
+        let (picture, kept) = original.map(|kept| (kept.picture, kept.taken)).unzip();
         let output = done.outputs.first().ok_or_else(cannot)?;
-        let answer = draw(thread, form, original.as_ref().map(|kept| &kept.picture), output)?;
-        let kept = original.map(|kept| kept.taken);
+        let answer = draw(thread, form, picture, output)?;
         Ok(answer.holding(held.into_iter().chain(kept)))
     });
     drawn.await
