@@ -94,12 +94,7 @@ impl House {
     fn new(workers: usize, policy: Policy) -> Self {
         let cores = Cores::new(NonZeroUsize::MIN);
         let tally = Arc::new(Tally::default());
-        let queue = Arc::new(Queue::new(
-            "numbers",
-            policy,
-            workers,
-            std::sync::Arc::new(Silent),
-        ));
+        let queue = Arc::new(Queue::new("numbers", policy, workers, Arc::new(Silent)));
         let workers = (0..workers).map(|index| {
             let share = Share {
                 cores: Arc::clone(&cores),
@@ -109,7 +104,7 @@ impl House {
                 index,
                 queue: Arc::clone(&queue),
                 share,
-                observer: std::sync::Arc::new(Silent),
+                observer: Arc::new(Silent),
             };
             let mut runner = Doubler {
                 tally: Arc::clone(&tally),
@@ -213,11 +208,10 @@ pub fn unused_places_hold_nobody_up() {
     let closer = house.closer();
     quitter.join().expect("no panic");
     closer.join().expect("no panic");
-    if let Ok(asked) = client.join().expect("no panic") {
-        house.ends();
+    let asked = client.join().expect("no panic");
+    house.ends();
+    if let Ok(asked) = asked {
         expect_answers(asked, |number, found| found == Ok(2 * number));
-    } else {
-        house.ends();
     }
 }
 
@@ -251,7 +245,7 @@ pub fn a_lost_device_leaves_nobody_waiting() {
         house.client(&[2], &context),
     ];
     let asked = clients.map(|client| client.join().expect("no panic"));
-    house.closer().join().expect("no panic");
+    house.queue.close();
     house.ends();
     for asked in asked {
         match asked {

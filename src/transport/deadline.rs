@@ -8,33 +8,31 @@ use axum::http::HeaderMap;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 
-/// When the client stops waiting: `X-Request-Timeout-Ms`, else the server's own limit; never after `most`.
+/// The header in which a client says how many milliseconds it waits.
+pub const TIMEOUT_HEADER: &str = "X-Request-Timeout-Ms";
+
+/// When the client stops waiting: [`TIMEOUT_HEADER`], else the server's own limit; never after `most`.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] when the header is no positive number.
 pub fn deadline(headers: &HeaderMap, default: Option<Duration>, most: Duration) -> Result<Option<Instant>> {
-    const NAME: &str = "X-Request-Timeout-Ms";
     let now = Instant::now();
-    let Some(value) = headers.get(NAME) else {
+    let Some(value) = headers.get(TIMEOUT_HEADER) else {
         return Ok(Some(now + default.map_or(most, |timeout| timeout.min(most))));
     };
-    let text = value.to_str().unwrap_or_default().trim();
-    let ms = text.parse::<u32>().ok().filter(|&ms| ms > 0);
-    let ms = ms.ok_or_else(|| {
-        let is_too_large = text
-            .parse::<u32>()
-            .is_err_and(|e| *e.kind() == IntErrorKind::PosOverflow);
-        let expected = if is_too_large {
-            format!(
-                "which is too large: expected a whole number of milliseconds, 1 to {}",
-                u32::MAX
-            )
-        } else {
-            "expected a whole number of milliseconds, at least 1".to_owned()
-        };
-        Error::parameter(NAME, format!("found {value:?}, {expected}"))
-    })?;
-    Ok(Some(now + Duration::from_millis(ms.into()).min(most)))
+    let text = value.to_str().unwrap_or_default();
+    let expected = match text.trim().parse::<u32>() {
+        Ok(ms @ 1..) => return Ok(Some(now + Duration::from_millis(ms.into()).min(most))),
+        Err(error) if *error.kind() == IntErrorKind::PosOverflow => format!(
+            "which is too large: expected a whole number of milliseconds, 1 to {}",
+            u32::MAX
+        ),
+        _ => "expected a whole number of milliseconds, at least 1".to_owned(),
+    };
+    Err(Error::parameter(
+        TIMEOUT_HEADER,
+        format!("found {value:?}, {expected}"),
+    ))
 }
 
 /// Waits for `work` until the deadline of `context`. When it passes, or when the future is dropped, the request is

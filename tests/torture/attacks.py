@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pictures
-from harness import PHOTO, Server, at_once, closed_at_the_end, multipart
+from harness import PHOTO, Server, at_once, closed_at_the_end, multipart, post_head
 
 MB = 1 << 20
 JSON = "application/json"
@@ -29,7 +29,7 @@ class Attack:
 
 def _stalled(server: Server, path: str, count: int, sent: int, seconds: float, trickle: float = 0.0) -> Counter[str]:
     """Connections that announce 32 MiB, send so many bytes, and then nothing, or a byte now and then."""
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\nContent-Length: {32 * MB}\r\n\r\n"
+    head = post_head(path, 32 * MB, {"Content_Type": JSON})
     connections: list[socket.socket] = []
     answers: Counter[str] = Counter()
     with closed_at_the_end(connections):
@@ -64,10 +64,9 @@ def _unread(path: str, body: Callable[[], bytes], count: int, **headers: str) ->
     def run(server: Server) -> Counter[str]:
         connections: list[socket.socket] = []
         sent = body()
-        lines = "".join(f"{name.replace('_', '-')}: {text}\r\n" for name, text in headers.items())
+        head = post_head(path, len(sent), headers)
         with closed_at_the_end(connections):
             for _ in range(count):
-                head = f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: {len(sent)}\r\n\r\n"
                 connections.append(server.open(head, sent))
             time.sleep(20)
         return Counter({"unread": count})
@@ -98,7 +97,7 @@ def _left(path: str, count: int, body: bytes = PHOTO) -> Callable[[Server], Coun
     """Clients that ask and leave."""
 
     def run(server: Server) -> Counter[str]:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+        head = post_head(path, len(body))
         for _ in range(count):
             connection = server.open(head, body)
             time.sleep(0.3)

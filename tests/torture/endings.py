@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pictures
-from harness import PHOTO, Server
+from harness import PHOTO, Server, post_head
 
 DRAIN_S = 3
 WITHIN_S = DRAIN_S + 1.0
@@ -36,7 +36,7 @@ def _kept_alive(server: Server) -> contextlib.AbstractContextManager[None]:
 def _asked(path: str, body: Callable[[], bytes]) -> Callable[[Server], contextlib.AbstractContextManager[None]]:
     def ask(server: Server) -> contextlib.AbstractContextManager[None]:
         sent = body()
-        return _open(server, f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(sent)}\r\n\r\n", sent)
+        return _open(server, post_head(path, len(sent)), sent)
 
     return ask
 
@@ -46,7 +46,7 @@ STATES: dict[str, Callable[[Server], contextlib.AbstractContextManager[None]]] =
     "kept alive": _kept_alive,
     "connected, no byte": lambda server: _open(server, ""),
     "half a head": lambda server: _open(server, "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: "),
-    "half a body": lambda server: _open(server, f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"),
+    "half a body": lambda server: _open(server, post_head(PREDICT, 100)),
     "a long explanation": _asked(f"{EXPLAIN}?method=rise&n_masks=20000", lambda: PHOTO),
     "an unread answer": _asked(f"{EXPLAIN}?resolution=original", lambda: pictures.png(3000, 2500)),
 }

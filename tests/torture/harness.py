@@ -202,6 +202,12 @@ class Watch:
         return max(self.took, default=0.0)
 
 
+def post_head(path: str, length: int, headers: dict[str, str] | None = None) -> str:
+    """The head of a POST whose body has this length; `Content_Type` is a header."""
+    lines = "".join(f"{name.replace('_', '-')}: {text}\r\n" for name, text in (headers or {}).items())
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: {length}\r\n\r\n"
+
+
 def at_once(count: int, one: Callable[[int], str]) -> Counter[str]:
     """The answers to so many requests, each on a thread of its own."""
     answers: list[str] = []

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pictures
-from harness import ALL_MODELS, MODELS, PHOTO, Server, multipart
+from harness import ALL_MODELS, MODELS, PHOTO, Server, multipart, post_head
 from neighbours import edit_forward
 
 DEADLINE_S = 5.0
@@ -87,8 +87,7 @@ def _fails(server: Server, tally: Tally, _: random.Random) -> None:
 
 def _leaves(server: Server, tally: Tally, luck: random.Random) -> None:
     path = luck.choice([PREDICT, FAILING, f"{EXPLAIN}?method=rise&n_masks=2000", f"{EXPLAIN}?resolution=original"])
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(JPEG)}\r\n\r\n"
-    with contextlib.suppress(OSError), contextlib.closing(server.open(head, JPEG)):
+    with contextlib.suppress(OSError), contextlib.closing(server.open(post_head(path, len(JPEG)), JPEG)):
         time.sleep(luck.uniform(0, 0.4))
     tally.note("who leaves", "nothing", 0, {"nothing"})
 
@@ -96,7 +95,7 @@ def _leaves(server: Server, tally: Tally, luck: random.Random) -> None:
 def _stalls(server: Server, tally: Tally, luck: random.Random) -> None:
     head = luck.choice(
         [
-            f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n",
+            post_head(PREDICT, 4_000_000),
             f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n100000\r\n",
             "GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: ",
             "",
@@ -111,7 +110,7 @@ def _stalls(server: Server, tally: Tally, luck: random.Random) -> None:
 
 def _reads_nothing(server: Server, tally: Tally, luck: random.Random) -> None:
     body = pictures.png(2000, 1500)
-    head = f"POST {EXPLAIN}?resolution=original HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = post_head(f"{EXPLAIN}?resolution=original", len(body))
     with contextlib.suppress(OSError), contextlib.closing(server.open(head, body)):
         time.sleep(luck.uniform(0, 15))
     tally.note("who reads nothing", "nothing", 0, {"nothing"})
@@ -204,9 +203,8 @@ def _control(server: Server) -> float:
 
     def fill() -> None:
         while not ended.wait(0.5):
-            head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n"
             with contextlib.suppress(OSError):
-                connections.append(server.open(head, bytes(1 << 21)))
+                connections.append(server.open(post_head(PREDICT, 4_000_000), bytes(1 << 21)))
 
     thread = threading.Thread(target=fill, daemon=True)
     thread.start()
@@ -220,15 +218,15 @@ def _control(server: Server) -> float:
 
 def soaked(program: Path, seconds: float, load: float, prefix: list[str]) -> list[str]:
     """Runs all of it for so long; what went wrong."""
-    tally = Tally(load)
+    tally, settles = Tally(load), min(SETTLES_S, seconds / 2)
     with Server(program, ALL_MODELS, ["--log", "error"], prefix) as server:
         edit_forward(FAILS_ON_BRIGHT)(server.copy_model("selfie", "failing"))
         server.restart()
         server.until_ready()
         idle = server.weight()
         with _at_work(server, tally):
-            time.sleep(min(SETTLES_S, seconds / 2))
-            rise, most = _rise(server, seconds - min(SETTLES_S, seconds / 2))
+            time.sleep(settles)
+            rise, most = _rise(server, seconds - settles)
         time.sleep(10)
         left = server.weight() if server.lives() else idle
         control = _control(server) if server.lives() else 0.0
@@ -245,7 +243,7 @@ def soaked(program: Path, seconds: float, load: float, prefix: list[str]) -> lis
     for who in sorted({who for who, _ in tally.answers}):
         answers = ", ".join(f"{n} × {answer}" for (one, answer), n in sorted(tally.answers.items()) if one == who)
         print(f"| soak | {who} | {answers} | |", flush=True)
-    minutes = (seconds - min(SETTLES_S, seconds / 2)) / 60
+    minutes = (seconds - settles) / 60
     print(
         f"| soak | memory, {seconds:.0f} s | {rise / minutes:+.1f} MB a minute, {idle.mb:.0f} MB before, {most:.0f} at most, "
         f"{left.mb:.0f} after; control: {control / CONTROL_S * 60:+.0f} a minute | slowest answer {tally.slowest:.1f} s, "

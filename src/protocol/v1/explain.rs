@@ -220,7 +220,7 @@ pub(super) async fn layers(
     headers: HeaderMap,
 ) -> Result<Json<LayerList>> {
     let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
-    Parameters::from_query(uri.query())?.none()?;
+    Parameters::none_in(uri.query())?;
     let found = within(&context, app.service.describe(&model, &context)).await?;
     Ok(Json(LayerList::new(&model.name, found.layers)))
 }
@@ -240,7 +240,7 @@ pub(super) async fn explainers(
     headers: HeaderMap,
 ) -> Result<Json<ExplainerList>> {
     let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
-    Parameters::from_query(uri.query())?.none()?;
+    Parameters::none_in(uri.query())?;
     let manuals = within(&context, app.service.explainers(&model, &context)).await?;
     Ok(Json(ExplainerList {
         model: model.name.clone(),

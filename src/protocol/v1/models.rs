@@ -13,7 +13,7 @@ use crate::transport::App;
 /// List models
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = OK, body = ModelList), Problems))]
 pub(super) async fn list(State(app): State<App>, uri: Uri) -> Result<Json<ModelList>> {
-    Parameters::from_query(uri.query())?.none()?;
+    Parameters::none_in(uri.query())?;
     Ok(Json(app.service.models().into()))
 }
 
@@ -29,6 +29,6 @@ pub(super) async fn one(
     uri: Uri,
 ) -> Result<Json<ModelInfo>> {
     let listed = app.service.find(&name)?;
-    Parameters::from_query(uri.query())?.none()?;
+    Parameters::none_in(uri.query())?;
     Ok(Json(listed.into()))
 }

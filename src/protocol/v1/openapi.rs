@@ -12,6 +12,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, ToSchema};
 use super::problem::Problem;
 use super::wire::default_json;
 use crate::explain::{self, Kind};
+use crate::transport::TIMEOUT_HEADER;
 
 /// What holds for the whole document.
 #[derive(OpenApi)]
@@ -81,7 +82,7 @@ impl IntoParams for Deadline {
             .minimum(Some(1))
             .maximum(Some(u32::MAX));
         let header = ParameterBuilder::new()
-            .name("X-Request-Timeout-Ms")
+            .name(TIMEOUT_HEADER)
             .parameter_in(ParameterIn::Header)
             .description(Some("After this long, the answer is 504"))
             .required(Required::False)

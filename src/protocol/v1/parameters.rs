@@ -93,6 +93,14 @@ impl Parameters {
         }
     }
 
+    /// [`Parameters::none`] of a query string.
+    ///
+    /// # Errors
+    /// As [`Parameters::from_query`] and [`Parameters::none`].
+    pub(super) fn none_in(query: Option<&str>) -> Result<()> {
+        Self::from_query(query)?.none()
+    }
+
     /// The typed parameters of an operation.
     ///
     /// # Errors

@@ -160,7 +160,7 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
 /// As [`pictures`]; [`Error::AnswerTooLarge`] where there is never that much memory.
 pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, Taken)> {
     const BYTES_A_NUMBER: u64 = 32;
-    Parameters::from_query(request.uri().query())?.none()?;
+    Parameters::none_in(request.uri().query())?;
     let received = json_body(app, request, TENSORS).await?;
     let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
     let taken = app
@@ -175,7 +175,7 @@ pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, 
 /// # Errors
 /// As [`pictures`].
 pub(super) async fn latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>> {
-    Parameters::from_query(request.uri().query())?.none()?;
+    Parameters::none_in(request.uri().query())?;
     if content_type(request.headers()).ends_with("npy") {
         let received = app.read_some(request, LATENTS).await?;
         return app.service.pool().run(move |_| npy::rows(&received.bytes)).await;
