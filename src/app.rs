@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::catalog::{Catalog, Loader, State, Trials};
@@ -169,7 +168,7 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     let address = SocketAddr::new(settings.host, settings.port);
     let server = Server::with_trials(&settings)?;
     server.service().metrics().count_dropped_lines(log.dropped());
-    let listener = TcpListener::bind(address).await.map_err(|e| {
+    let listener = transport::listen(address).map_err(|e| {
         Error::InvalidSettings(format!(
             "cannot listen on {address}: {e}; give another --host or --port"
         ))

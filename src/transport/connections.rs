@@ -4,6 +4,7 @@
 //! longest first; so clients that connect and say nothing keep nobody out.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
@@ -29,6 +30,10 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// How long the server waits where it cannot accept at all.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// How many connections wait for [`Connections::accept`]. One for which there is no room is tried again by its client's
+/// kernel only after a second. The kernel's own limit is `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
 
 /// How much of a head is read.
 const HEAD_BYTES: usize = 64 << 10;
@@ -229,6 +234,21 @@ impl Connections {
     }
 }
 
+/// Listens on this address.
+///
+/// # Errors
+/// Those of the system: the address is in use, is not of this machine, or needs more rights.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // A restart need not wait for the last one's connections to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
 /// Says why, if the socket takes it at once.
 fn refuse(stream: &TcpStream) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -242,4 +262,26 @@ fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let left = limit.unwrap_or(u64::MAX).saturating_sub(OTHERS).max(16);
     usize::try_from(left).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_for_a_busy_server() {
+        const BURST: usize = 300;
+        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
+        let most = most.ok().and_then(|most| most.trim().parse::<usize>().ok());
+        assert!(
+            most.is_some_and(|most| most >= BURST),
+            "net.core.somaxconn is {most:?}; this test needs {BURST}"
+        );
+        let listener = listen(([127, 0, 0, 1], 0).into()).expect("an address");
+        let address = listener.local_addr().expect("bound");
+        let opened = (0..BURST)
+            .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5)))
+            .collect::<io::Result<Vec<_>>>();
+        assert_eq!(opened.expect("nobody accepts yet").len(), BURST);
+    }
 }

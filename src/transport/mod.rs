@@ -17,7 +17,7 @@ mod room;
 
 pub use app::App;
 pub use body::{Form, Received, content_type};
-pub use connections::Connections;
+pub use connections::{Connections, listen};
 pub use deadline::{TIMEOUT_HEADER, deadline, within};
 pub use encoding::ENCODINGS;
 pub use events::{Streamed, stream};
