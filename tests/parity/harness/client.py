@@ -39,6 +39,10 @@ class Client:
         models = json.loads(self._call("GET", "/v1/models"))["models"]
         return [f"{model['name']}: {model['error']}" for model in models if model["state"] == "failed"]
 
+    def layers(self, model: str) -> dict[str, Any]:
+        """The layers that have a map, and the default one."""
+        return json.loads(self._call("GET", f"/v1/models/{quote(model)}/layers"))
+
     def predict(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
         """The prediction of one picture: the one entry of `predictions`."""
         (prediction,) = self._json(f"/v1/models/{quote(model)}/predict", png, parameters)["predictions"]

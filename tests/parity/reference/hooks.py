@@ -35,7 +35,8 @@ def look(scored: Scored, image: Tensor, layer: str, reshape: Reshape | None = No
     kept: list[Tensor] = []
 
     def keep(_module: nn.Module, _inputs: tuple[Any, ...], output: Any) -> Any:
-        kept.extend(_tensors(output))
+        # A padding mask, say, has no gradient and no map.
+        kept.extend(tensor for tensor in _tensors(output) if tensor.requires_grad)
         return _clone(output)
 
     handle = scored.model.get_submodule(layer).register_forward_hook(keep)

@@ -1,0 +1,1 @@
+"""Models of other people's libraries, exported as these say, served as `lucarne inspect` says."""

@@ -1,0 +1,80 @@
+"""model.toml as `lucarne inspect` writes it, and as someone writes it who knows the model."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.model_folder import exact_input, to_toml
+from harness.pictures import Picture
+
+HEADING = "a model.toml to start from"
+INSPECT_WITHIN_S, CHECK_WITHIN_S = 300, 600
+
+
+class Failed(RuntimeError):
+    """The program said no, or died."""
+
+
+def inspected(binary: Path, file: Path) -> str:
+    """What `lucarne inspect` writes as model.toml."""
+    shown = _run([str(binary), "inspect", str(file)], INSPECT_WITHIN_S)
+    _, heading, manifest = shown.partition(HEADING)
+    if not heading:
+        raise Failed(f"inspect printed no model.toml: {shown[-300:]}")
+    return manifest.lstrip("\n: ")
+
+
+def check(binary: Path, folder: Path) -> None:
+    """`lucarne check` of the folder as it stands."""
+    _run([str(binary), "check", str(folder)], CHECK_WITHIN_S)
+
+
+def by_hand(size: tuple[int, int], task: dict[str, Any]) -> str:
+    """`task` with the pictures that it is fed: its own size, ImageNet's colours."""
+    if task["task"] == "tensor":
+        return to_toml({**task, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 3, *size]}]})
+    return to_toml({"task": task["task"], "batching": {"max_batch_size": 1}, **task, "input": exact_input(*size)})
+
+
+def unresized(manifest: str) -> str:
+    """The same with pictures taken as they are, so that both sides see the same pixels."""
+    without = re.sub(r"^(resize_to|interpolation)\s*=.*\n", "", manifest, flags=re.MULTILINE)
+    return re.sub(r"^resize\s*=.*$", 'resize = "none"', without, flags=re.MULTILINE)
+
+
+def image_of(picture: Picture, manifest: dict[str, Any]) -> Tensor:
+    """[1, C, H, W] as `[input]` says."""
+    said = manifest.get("input", exact_input(*picture.pixels.shape[:2]))
+    pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1).float()
+    match said.get("color", "rgb"):
+        case "bgr":
+            pixels = pixels.flip(0)
+        case "gray":
+            weights = torch.tensor([299.0, 587.0, 114.0])[:, None, None]
+            pixels = ((pixels * weights).sum(dim=0, keepdim=True) / 1000).round()
+    channels = len(pixels)
+    mean, std = said.get("mean", [0.0] * channels), said.get("std", [1.0] * channels)
+    scaled = pixels * said.get("scale", 1 / 255)
+    return ((scaled - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None])[None]
+
+
+def parsed(manifest: str) -> dict[str, Any]:
+    """The keys of a model.toml."""
+    return tomllib.loads(manifest)
+
+
+def _run(command: list[str], within_s: int) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=within_s, check=False)
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"{command[1]} took more than {within_s} s") from late
+    if done.returncode < 0:
+        raise Failed(f"{command[1]} DIED of signal {-done.returncode}: {done.stderr[-300:]}")
+    if done.returncode:
+        raise Failed(f"{command[1]}: exit status {done.returncode}: {(done.stdout + done.stderr).strip()[-700:]}")
+    return done.stdout

@@ -1,0 +1,138 @@
+"""Grad-CAM of layers whose cells may lie in any order of axes, and whether a layer is one to explain by default."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness.table import relative_difference
+from reference.hooks import LITTLE, look
+from reference.scores import Scored
+
+from .readings import Target, tensors_of
+from .stranger import Stranger
+
+# What an input is moved by to see how far PyTorch's own map moves, and how often.
+MOVED_BY, TRIALS = 2e-6, 6
+
+
+class NoMap(RuntimeError):
+    """The layer has no cells, or the score does not hang on them."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The map [h, w] of `target`, and how far a rounding of the input moves it."""
+
+    target: Target
+    values: np.ndarray
+    moves: float
+    telling: float
+    """The part of all evidence that is left when what speaks for the score and against it are summed."""
+
+    def tolerance(self, stranger: Stranger) -> float:
+        """Relative to the largest value."""
+        return max(stranger.map_tolerance, 2 * self.moves)
+
+
+def expected_map(
+    stranger: Stranger, model: nn.Module, image: Tensor, targets: Iterable[Target], layer: str
+) -> Expected:
+    """Of the first target that has a telling map there; else of the one that tells most."""
+    best: tuple[float, Target] | None = None
+    for target in targets:
+        telling = _telling(*_look(stranger, model, image, target, layer))
+        if best is None or telling > best[0]:
+            best = telling, target
+        if telling > LITTLE:
+            break
+    if best is None or best[0] <= 0:
+        raise NoMap(f"no target has a map at {layer}")
+    telling, target = best
+    values = _cam(*_look(stranger, model, image, target, layer))
+    generator = torch.Generator().manual_seed(0)
+    moves = 0.0
+    for _ in range(TRIALS):
+        noise = MOVED_BY * torch.randn(image.shape, generator=generator)
+        moves = max(moves, relative_difference(_cam(*_look(stranger, model, image + noise, target, layer)), values))
+    return Expected(target, values, moves, telling)
+
+
+def _look(stranger: Stranger, model: nn.Module, image: Tensor, target: Target, layer: str) -> tuple[Tensor, Tensor]:
+    """A and ∂S/∂A, [1, C, h, w] each."""
+    # A clone, for models that change their input.
+    scored = Scored(model, lambda net, x: target.score(net, x.to(_kind(model)).clone()))
+    try:
+        seen = look(scored, image, layer)
+    except ValueError as error:
+        raise NoMap(str(error)) from error
+    cells = as_cells(stranger, tuple(seen.activation.shape))
+    return cells(seen.activation).float(), cells(seen.gradient).float()
+
+
+def _kind(model: nn.Module) -> torch.dtype:
+    return next((p.dtype for p in model.parameters()), torch.float32)
+
+
+def _cam(activation: Tensor, gradient: Tensor) -> np.ndarray:
+    return (gradient.mean(dim=(2, 3), keepdim=True) * activation).sum(dim=1).relu()[0].numpy()
+
+
+def _telling(activation: Tensor, gradient: Tensor) -> float:
+    weighted = gradient.mean(dim=(2, 3), keepdim=True) * activation
+    evidence = weighted.abs().sum(dim=1).max()
+    return float(weighted.sum(dim=1).max() / evidence) if evidence > 0 else 0.0
+
+
+def as_cells(stranger: Stranger, shape: tuple[int, ...]) -> Callable[[Tensor], Tensor]:
+    """How an output of that shape becomes [B, C, h, w]."""
+    grids = stranger.grids()
+    match shape:
+        case (_, _, rows, columns) if (rows, columns) in grids:
+            return lambda tensor: tensor
+        case (_, rows, columns, _) if (rows, columns) in grids:
+            return lambda tensor: tensor.permute(0, 3, 1, 2)
+        case (_, _, tokens, _) | (_, tokens, _):
+            for rows, columns in grids:
+                if len(shape) == 3 and tokens == rows * columns + stranger.prefix:
+                    return lambda tensor: tensor[:, stranger.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
+    raise NoMap(f"an output of {list(shape)} has no cells of {sorted(grids)}")
+
+
+def fault_of_default(stranger: Stranger, model: nn.Module, image: Tensor, target: Target, layer: str) -> str | None:
+    """Why the layer is none to explain by default; nothing where it is one."""
+    try:
+        activation, gradient = _look(stranger, model, image, target, layer)
+    except NoMap as error:
+        return str(error)
+    except AttributeError:
+        return f"there is no {layer}"
+    grid = (activation.shape[2], activation.shape[3])
+    if stranger.default_strides and grid not in stranger.grids(stranger.default_strides):
+        return f"{layer} has {grid[0]} × {grid[1]} cells, expected {sorted(stranger.grids(stranger.default_strides))}"
+    if not gradient.abs().max() > 0:
+        return f"the cells of {layer} have no gradient"
+    with torch.no_grad():
+        outputs = tensors_of(model(image.to(_kind(model)).clone()))
+    if any(_is_same(activation, output) for output in outputs):
+        return f"{layer} is the output"
+    return None
+
+
+def _is_same(activation: Tensor, output: Any) -> bool:
+    """Whether the output is the activation, as it stands or at another size."""
+    output = output.float()
+    if output.numel() == activation.numel():
+        values, others = activation.flatten().sort().values, output.flatten().sort().values
+        return torch.allclose(values, others, atol=1e-5)
+    if output.dim() != 4 or output.shape[1] != activation.shape[1]:
+        return False
+    sizes = {"size": output.shape[2:], "mode": "bilinear"}
+    return any(
+        torch.allclose(functional.interpolate(activation, align_corners=corners, **sizes), output, atol=1e-5)
+        for corners in (True, False)
+    )

@@ -1,0 +1,150 @@
+"""One stranger's way through the program: export, inspect, check, serve, predict, explain."""
+
+import json
+from contextlib import contextmanager
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.client import Client, map_of
+from harness.pictures import random_picture
+from harness.server import Server
+from harness.table import relative_difference
+
+from . import manifests
+from .maps import Expected, NoMap, expected_map, fault_of_default
+from .readings import Asked, tensors_difference
+from .stranger import Exported, Stranger
+
+COLUMNS = ("export", "task", "inspect → check", "predictions", "default layer", "Grad-CAM", "one more layer")
+SERVED = "stranger"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a column says of a model, and why where it failed."""
+
+    text: str
+    passed: bool = True
+    note: str = ""
+
+
+@dataclass
+class Trial:
+    """The columns of one model, each filled as it becomes known."""
+
+    stranger: Stranger
+    binary: Path
+    folder: Path
+    """The model's folder: model.pt, model.toml, meta.json."""
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    def run(self) -> None:
+        """What fails stands in its column; what could not be tried then, too."""
+        with self._column("export"):
+            exported = self._export()
+        if not self.cells["export"].passed:
+            return
+        with torch.no_grad():
+            probe = exported.model(torch.zeros(1, 3, *self.stranger.size, dtype=_kind(exported)))
+        manifest = self._manifest() or manifests.by_hand(self.stranger.size, self.stranger.reading.by_hand(probe))
+        with self._column("predictions"):
+            self._serve(exported, manifest)
+
+    def _export(self) -> Exported:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "meta.json").write_text(json.dumps(self.stranger.facts(), indent=1), encoding="utf-8")
+        exported = self.stranger.make()
+        torch.jit.save(exported.module, self.folder / "model.pt")
+        self.cells["export"] = Cell("yes")
+        return exported
+
+    def _manifest(self) -> str | None:
+        """What `inspect` says, if the server takes it and it is the right task."""
+        with self._column("task"):
+            manifest = manifests.inspected(self.binary, self.folder / "model.pt")
+            (self.folder / "model.toml").write_text(manifest, encoding="utf-8")
+            task = manifests.parsed(manifest)["task"]
+            right = task in self.stranger.tasks
+            self.cells["task"] = Cell(task, right, f"{task}, expected {' or '.join(self.stranger.tasks)}")
+        if not (self.folder / "model.toml").is_file():
+            return None
+        with self._column("inspect → check"):
+            manifests.check(self.binary, self.folder)
+            self.cells["inspect → check"] = Cell("right")
+        right = all(self.cells[column].passed for column in ("task", "inspect → check"))
+        return manifest if right else None
+
+    def _serve(self, exported: Exported, manifest: str) -> None:
+        models = self.folder / "served"
+        served = models / SERVED
+        served.mkdir(parents=True, exist_ok=True)
+        (served / "model.toml").write_text(manifests.unresized(manifest), encoding="utf-8")
+        (served / "model.pt").unlink(missing_ok=True)
+        (served / "model.pt").hardlink_to(self.folder / "model.pt")
+        with Server(self.binary, models) as client:
+            self._ask(exported, client, manifests.parsed(manifest))
+
+    def _ask(self, exported: Exported, client: Client, manifest: dict[str, Any]) -> None:
+        picture = random_picture(*self.stranger.size, seed=0)
+        image = manifests.image_of(picture, manifest)
+        asked = Asked(client, SERVED, picture, manifest)
+        with torch.no_grad():
+            output = exported.model(image.to(_kind(exported)).clone())
+        with self._column("predictions"):
+            if manifest["task"] == "tensor":
+                difference = tensors_difference(asked, image, output)
+            else:
+                difference = self.stranger.reading.difference(asked, output)
+            self.cells["predictions"] = _compared(difference, self.stranger.prediction_tolerance)
+        self._explain(exported, asked, image, output)
+
+    def _explain(self, exported: Exported, asked: Asked, image: Tensor, output: Any) -> None:
+        targets = list(self.stranger.reading.targets(output, self.stranger.size))
+
+        def compare(layer: str, parameters: dict[str, Any]) -> Cell:
+            expected = expected_map(self.stranger, exported.model, image, targets, layer)
+            return self._compare(asked, expected, parameters)
+
+        default = ""
+        with self._column("default layer"):
+            default = asked.client.layers(SERVED)["default"] or ""
+            if not default:
+                raise NoMap("the server has no layer to explain")
+            fault = fault_of_default(self.stranger, exported.model, image, targets[0], default)
+            self.cells["default layer"] = Cell(default, fault is None, fault or "")
+        with self._column("Grad-CAM"):
+            if default:
+                self.cells["Grad-CAM"] = compare(default, {})
+        with self._column("one more layer"):
+            self.cells["one more layer"] = compare(self.stranger.layer, {"layer": self.stranger.layer})
+
+    def _compare(self, asked: Asked, expected: Expected, parameters: dict[str, Any]) -> Cell:
+        words = {"target": expected.target.words} if expected.target.words else {}
+        answer = asked.client.explain(SERVED, asked.picture.png, method="grad_cam", **words, **parameters)
+        found = map_of(answer)
+        if found.shape != expected.values.shape:
+            return Cell(f"{found.shape}", False, f"a map of {found.shape}, expected {expected.values.shape}")
+        difference = relative_difference(found, expected.values)
+        return _compared(difference, expected.tolerance(self.stranger))
+
+    @contextmanager
+    def _column(self, name: str) -> Iterator[None]:
+        """What goes wrong is written into the column, and goes no further."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  (a column that fails must not hide the others)
+            self.cells.setdefault(name, Cell("—", False, f"{type(error).__name__}: {error}"))
+
+
+def _compared(difference: float, tolerance: float) -> Cell:
+    passed = difference <= tolerance
+    return Cell(f"{difference:.1e}", passed, "" if passed else f"differs by {difference:.2e}, allowed {tolerance:.1e}")
+
+
+def _kind(exported: Exported) -> torch.dtype:
+    return next((p.dtype for p in exported.model.parameters()), torch.float32)
