@@ -17,8 +17,9 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-# No library may look for weights: the exports are the same on a machine without a network.
-os.environ.update({"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false"})
+# No library may look for weights: the exports are the same on a machine without a network. Nor may one install packages,
+# or print between the lines of the table.
+os.environ.update({"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "YOLO_AUTOINSTALL": "false", "YOLO_VERBOSE": "false"})
 
 from harness.table import aligned  # noqa: E402
 

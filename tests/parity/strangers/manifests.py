@@ -12,6 +12,8 @@ from torch import Tensor
 from harness.model_folder import exact_input, to_toml
 from harness.pictures import Picture
 
+from .stranger import Stranger
+
 HEADING = "a model.toml to start from"
 INSPECT_WITHIN_S, CHECK_WITHIN_S = 300, 600
 
@@ -34,11 +36,16 @@ def check(binary: Path, folder: Path) -> None:
     _run([str(binary), "check", str(folder)], CHECK_WITHIN_S)
 
 
-def by_hand(size: tuple[int, int], task: dict[str, Any]) -> str:
-    """`task` with the pictures that it is fed: its own size, ImageNet's colours."""
+def by_hand(stranger: Stranger, output: Any) -> str:
+    """The stranger's task, with the pictures that it is fed: its own size, ImageNet's colours."""
+    task = stranger.reading.by_hand(output)
     if task["task"] == "tensor":
-        return to_toml({**task, "inputs": [{"name": "x", "dtype": "f32", "shape": [-1, 3, *size]}]})
-    return to_toml({"task": task["task"], "batching": {"max_batch_size": 1}, **task, "input": exact_input(*size)})
+        shape = [-1, stranger.channels, *stranger.size]
+        return to_toml({**task, "inputs": [{"name": "x", "dtype": "f32", "shape": shape}]})
+    said = exact_input(*stranger.size)
+    if stranger.channels == 1:
+        said |= {"color": "gray", "mean": [0.5], "std": [0.25]}
+    return to_toml({**task, "batching": {"max_batch_size": 1}, "input": said})
 
 
 def unresized(manifest: str) -> str:

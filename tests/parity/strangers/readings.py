@@ -41,11 +41,6 @@ class Asked:
     picture: Picture
     manifest: Mapping[str, Any]
 
-    @property
-    def activation(self) -> str:
-        """Of `[output]`."""
-        return self.manifest.get("output", {}).get("activation", "softmax")
-
 
 @dataclass(frozen=True)
 class Target:
@@ -73,9 +68,8 @@ class Reading(ABC):
 
 @dataclass(frozen=True)
 class Scores(Reading):
-    """`pick` gives [B, K]: logits of a classifier, or numbers of their own (an embedding, a regression).
-
-    `activated`: they are probabilities already.
+    """`pick` gives [B, K]; `activation` is what makes the answer of them: `none` of an embedding, a regression, and of what
+    are probabilities already.
     """
 
     pick: Callable[[Any], Tensor] = lambda output: output
@@ -83,7 +77,7 @@ class Scores(Reading):
 
     def difference(self, asked: Asked, output: Any) -> float:
         """Over all classes."""
-        expected = ACTIVATIONS[asked.activation](self.pick(output)[0].float()).numpy()
+        expected = ACTIVATIONS[self.activation](self.pick(output)[0].float()).numpy()
         answer = asked.client.predict(asked.served, asked.picture.png, top_k=len(expected))
         if "classes" not in answer:
             raise UnknownForm(f"the answer has {', '.join(answer)}")

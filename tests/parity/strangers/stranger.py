@@ -35,6 +35,8 @@ class Stranger:
     reading: Reading
     layer: str
     """A layer to explain besides the default."""
+    channels: int = 3
+    """Of the input: 3 colours, or 1 of gray."""
     prefix: int = 0
     """Tokens before those that are cells: a class token, a distillation token, registers."""
     strides: tuple[int, ...] = IMAGE_STRIDES

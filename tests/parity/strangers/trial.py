@@ -50,8 +50,8 @@ class Trial:
         if not self.cells["export"].passed:
             return
         with torch.no_grad():
-            probe = exported.model(torch.zeros(1, 3, *self.stranger.size, dtype=_kind(exported)))
-        manifest = self._manifest() or manifests.by_hand(self.stranger.size, self.stranger.reading.by_hand(probe))
+            probe = exported.model(torch.zeros(1, self.stranger.channels, *self.stranger.size, dtype=_kind(exported)))
+        manifest = self._manifest() or manifests.by_hand(self.stranger, probe)
         with self._column("predictions"):
             self._serve(exported, manifest)
 

@@ -51,7 +51,8 @@ class Timm:
             make=self._make,
             size=self.size,
             tasks=self.tasks,
-            reading=Scores(activation="none"),
+            reading=Scores(activation="softmax" if self.tasks == CLASSIFIER else "none"),
+            channels=self._channels,
             layer=self.layer,
             prefix=self.prefix,
             strides=self.strides,
@@ -60,9 +61,14 @@ class Timm:
             map_tolerance=5e-2 if self.half else 1e-3,
         )
 
+    @property
+    def _channels(self) -> int:
+        return self.changed.get("in_chans", 3)
+
     def _make(self) -> Exported:
-        model = seeded(self._build, seed=0, example=(2, 3, *self.size), branch_end=self.branch_end)
-        example = torch.rand(1, 3, *self.size)
+        shape = (self._channels, *self.size)
+        model = seeded(self._build, seed=0, example=(2, *shape), branch_end=self.branch_end)
+        example = torch.rand(1, *shape)
         if self.half:
             model, example = model.half(), example.half()
         return Exported(model, CONVERSIONS[self.conversion](model, example))
@@ -77,6 +83,7 @@ TIMM = [
     Timm("resnet18", "layer3", branch_end="bn2", label="resnet18"),
     Timm("resnet18", "layer3", branch_end="bn2", label="resnet18_scripted", conversion="scripted"),
     Timm("resnet18", "layer3", branch_end="bn2", label="resnet18_half", half=True),
+    Timm("resnet18", "layer3", branch_end="bn2", label="resnet18_gray", changed={"in_chans": 1, "num_classes": 14}),
     Timm("resnet50", "layer3.5", branch_end="bn3"),
     Timm("efficientnet_b0", "blocks.4"),
     Timm("repvit_m0_9", "stages.2"),
