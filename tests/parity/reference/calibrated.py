@@ -24,7 +24,7 @@ def calibrate(model: nn.Module, spreads: Mapping[str, float], run: Callable[[], 
         try:
             with torch.no_grad():
                 run()
-                channels = torch.cat([output.transpose(0, 1).flatten(1) for output in outputs], dim=1)
+                channels = torch.cat([_by_channel(layer, output) for output in outputs], dim=1)
                 mean = channels.mean(dim=1, keepdim=True)
                 deviation = (channels - mean).std()
                 if deviation == 0:
@@ -34,3 +34,8 @@ def calibrate(model: nn.Module, spreads: Mapping[str, float], run: Callable[[], 
                 layer.bias.sub_(mean[:, 0]).mul_(gain)
         finally:
             handle.remove()
+
+
+def _by_channel(layer: nn.Module, output: Tensor) -> Tensor:
+    """[C, all values of it]: the channel is the last axis of a linear layer's output, the second of a convolution's."""
+    return output.flatten(0, -2).T if isinstance(layer, nn.Linear) else output.transpose(0, 1).flatten(1)

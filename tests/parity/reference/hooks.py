@@ -43,10 +43,10 @@ def look(scored: Scored, image: Tensor, layer: str, reshape: Reshape | None = No
     try:
         with torch.enable_grad():
             score = scored(image.detach().requires_grad_())[0, 0]
-            gradients = torch.autograd.grad(score, kept, allow_unused=True)
+            gradients = torch.autograd.grad(score, kept, allow_unused=True) if kept and score.requires_grad else ()
     finally:
         handle.remove()
-    for activation, gradient in reversed(list(zip(kept, gradients, strict=True))):
+    for activation, gradient in reversed(list(zip(kept, gradients, strict=bool(gradients)))):
         if gradient is not None and gradient.abs().max() > 0:
             reshaped = reshape or (lambda tensor: tensor)
             return Look(reshaped(activation.detach()), reshaped(gradient))
@@ -162,4 +162,6 @@ def _clone(output: Any) -> Any:
         return output.clone()
     if isinstance(output, Mapping):
         return type(output)((key, _clone(value)) for key, value in output.items())
-    return type(output)(_clone(value) for value in output)
+    if isinstance(output, Sequence) and not isinstance(output, str):
+        return type(output)(_clone(value) for value in output)
+    return output

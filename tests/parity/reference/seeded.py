@@ -6,7 +6,7 @@ running statistics of random images.
 
 Fifty layers of that are chaotic all the same: where every residual branch is as strong as what it is added to, each
 block doubles the rounding error of the last one, and two runs of PyTorch itself differ by 1e-4. `branch_end` names the
-last norm of a branch, which is then scaled down, as training does.
+last norm of a branch (or several do), which is then scaled down, as training does.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def seeded(
     seed: int,
     example: tuple[int, ...] = (4, 3, 224, 224),
     method: str = "forward",
-    branch_end: str | None = None,
+    branch_end: str | tuple[str, ...] | None = None,
 ) -> nn.Module:
     """`build()` in evaluation mode; statistics come from `method` of a random batch of shape `example`."""
     torch.manual_seed(seed)

@@ -6,7 +6,9 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from harness.model_folder import exact_input, to_toml
@@ -45,6 +47,8 @@ def by_hand(stranger: Stranger, output: Any) -> str:
     said = exact_input(*stranger.size)
     if stranger.channels == 1:
         said |= {"color": "gray", "mean": [0.5], "std": [0.25]}
+    if not stranger.normalised:
+        said |= {"mean": [0.0] * stranger.channels, "std": [1.0] * stranger.channels}
     return to_toml({**task, "batching": {"max_batch_size": 1}, "input": said})
 
 
@@ -57,13 +61,11 @@ def unresized(manifest: str) -> str:
 def image_of(picture: Picture, manifest: dict[str, Any]) -> Tensor:
     """[1, C, H, W] as `[input]` says."""
     said = manifest.get("input", exact_input(*picture.pixels.shape[:2]))
-    pixels = torch.from_numpy(picture.pixels).permute(2, 0, 1).float()
-    match said.get("color", "rgb"):
-        case "bgr":
-            pixels = pixels.flip(0)
-        case "gray":
-            weights = torch.tensor([299.0, 587.0, 114.0])[:, None, None]
-            pixels = ((pixels * weights).sum(dim=0, keepdim=True) / 1000).round()
+    color = said.get("color", "rgb")
+    shown = np.asarray(Image.fromarray(picture.pixels).convert("L"))[..., None] if color == "gray" else picture.pixels
+    pixels = torch.from_numpy(shown.copy()).permute(2, 0, 1).float()
+    if color == "bgr":
+        pixels = pixels.flip(0)
     channels = len(pixels)
     mean, std = said.get("mean", [0.0] * channels), said.get("std", [1.0] * channels)
     scaled = pixels * said.get("scale", 1 / 255)

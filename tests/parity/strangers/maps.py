@@ -98,8 +98,10 @@ def as_cells(stranger: Stranger, shape: tuple[int, ...]) -> Callable[[Tensor], T
             return lambda tensor: tensor.permute(0, 3, 1, 2)
         case (_, _, tokens, _) | (_, tokens, _):
             for rows, columns in grids:
-                if len(shape) == 3 and tokens == rows * columns + stranger.prefix:
-                    return lambda tensor: tensor[:, stranger.prefix :].transpose(1, 2).unflatten(2, (rows, columns))
+                before = tokens - rows * columns
+                # The prefix is put before the cells after they have been embedded.
+                if len(shape) == 3 and before in (0, stranger.prefix):
+                    return lambda tensor: tensor[:, before:].transpose(1, 2).unflatten(2, (rows, columns))
     raise NoMap(f"an output of {list(shape)} has no cells of {sorted(grids)}")
 
 
@@ -108,9 +110,11 @@ def fault_of_default(stranger: Stranger, model: nn.Module, image: Tensor, target
     try:
         activation, gradient = _look(stranger, model, image, target, layer)
     except NoMap as error:
-        return str(error)
+        return f"{layer}: {error}"
     except AttributeError:
         return f"there is no {layer}"
+    except RuntimeError as error:
+        return f"{layer}: {error}"
     grid = (activation.shape[2], activation.shape[3])
     if stranger.default_strides and grid not in stranger.grids(stranger.default_strides):
         return f"{layer} has {grid[0]} × {grid[1]} cells, expected {sorted(stranger.grids(stranger.default_strides))}"
@@ -120,7 +124,34 @@ def fault_of_default(stranger: Stranger, model: nn.Module, image: Tensor, target
         outputs = tensors_of(model(image.to(_kind(model)).clone()))
     if any(_is_same(activation, output) for output in outputs):
         return f"{layer} is the output"
+    part = _part_before(model, image, layer)
+    if part < stranger.earliest:
+        return f"{layer} is early: {part:.0%} of the network has run, expected {stranger.earliest:.0%}"
     return None
+
+
+@torch.no_grad()
+def _part_before(model: nn.Module, image: Tensor, layer: str) -> float:
+    """How many of the modules with weights have run, of all, when the layer has run for the last time."""
+    runs, at = 0, 0
+
+    def count(*_of: Any) -> None:
+        nonlocal runs
+        runs += 1
+
+    def note(*_of: Any) -> None:
+        nonlocal at
+        at = runs
+
+    leaves = [module for module in model.modules() if next(module.parameters(recurse=False), None) is not None]
+    handles = [leaf.register_forward_hook(count) for leaf in leaves]
+    handles.append(model.get_submodule(layer).register_forward_hook(note))
+    try:
+        model(image.to(_kind(model)).clone())
+    finally:
+        for handle in handles:
+            handle.remove()
+    return at / runs
 
 
 def _is_same(activation: Tensor, output: Any) -> bool:

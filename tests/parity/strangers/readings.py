@@ -21,6 +21,8 @@ from reference.scores import Score
 TIE = 1e-4
 CLASSES_TRIED, PIXELS_TRIED, OBJECTS_TRIED = 12, 12, 6
 IOU_THRESHOLD, OBJECTS = 0.45, 12
+# Those of a model.toml that says nothing of them.
+SCORE_THRESHOLD, OVERLAP = 0.25, 0.5
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "softmax": lambda logits: logits.softmax(-1),
     "sigmoid": torch.sigmoid,
@@ -58,8 +60,8 @@ class Reading(ABC):
         """Between the server's prediction and the output, as a part of the largest value."""
 
     @abstractmethod
-    def targets(self, output: Any, size: tuple[int, int]) -> Iterator[Target]:
-        """What may be explained of a picture of that height and width, the likeliest first."""
+    def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
+        """What may be explained, the likeliest first."""
 
     @abstractmethod
     def by_hand(self, output: Any) -> dict[str, Any]:
@@ -83,10 +85,12 @@ class Scores(Reading):
             raise UnknownForm(f"the answer has {', '.join(answer)}")
         found = np.full(len(expected), np.nan)
         for entry in answer["classes"]:
+            if entry["class_id"] >= len(expected):
+                raise UnknownForm(f"there is a class {entry['class_id']}, expected {len(expected)} numbers")
             found[entry["class_id"]] = entry["score"]
         return relative_difference(found, expected)
 
-    def targets(self, output: Any, size: tuple[int, int]) -> Iterator[Target]:
+    def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
         """Each class's logit."""
         for class_id in self.pick(output)[0].argsort(descending=True)[:CLASSES_TRIED].tolist():
             yield Target(str(class_id), lambda model, x, k=class_id: self.pick(model(x))[:, k].float())
@@ -114,14 +118,15 @@ class Mask(Reading):
             return float("inf")
         return float(((found != logits[0].argmax(dim=0).numpy()) & certain).mean())
 
-    def targets(self, output: Any, size: tuple[int, int]) -> Iterator[Target]:
+    def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
         """The best class's logit at the pixels in the middle of some cells of the logits."""
         logits = _two(self.pick(output))[0]
         rows, columns = logits.shape[1:]
+        height, width, _ = asked.picture.pixels.shape
         random = np.random.default_rng(0)
         for _ in range(PIXELS_TRIED):
             row, column = int(random.integers(rows)), int(random.integers(columns))
-            x, y = int((column + 0.5) * size[1] / columns), int((row + 0.5) * size[0] / rows)
+            x, y = int((column + 0.5) * width / columns), int((row + 0.5) * height / rows)
             class_id = int(logits[:, row, column].argmax())
 
             def score(model: Any, image: Tensor, at: tuple[int, int, int] = (class_id, row, column)) -> Tensor:
@@ -150,7 +155,8 @@ class Objects(Reading):
         """Of the scores; boxes are allowed what `harness.detections` allows them."""
         boxes, scores = self.pick(output)
         threshold = _between(scores, OBJECTS)
-        expected = self._expected(boxes, scores, threshold, asked.picture)
+        found = self._found(boxes, scores, threshold, IOU_THRESHOLD, asked.picture)
+        expected = Detections(_clipped(found.boxes, asked.picture), found.labels, found.scores)
         parameters = {"score_threshold": threshold, "iou_threshold": IOU_THRESHOLD, "max_detections": 300}
         answer = asked.client.predict(asked.served, asked.picture.png, **parameters)
         if "objects" not in answer:
@@ -161,28 +167,30 @@ class Objects(Reading):
             raise UnknownForm("; ".join(failed))
         return rows[-1].difference
 
-    def _expected(self, boxes: Tensor, scores: Tensor, threshold: float, picture: Picture) -> Detections:
+    def _found(self, boxes: Tensor, scores: Tensor, threshold: float, overlap: float, picture: Picture) -> Detections:
+        """Those of which something lies in the picture, not clipped to it."""
         rows, labels = (scores >= threshold).nonzero(as_tuple=True)
         boxes, sure = boxes[rows], scores[rows, labels]
         if not self.suppressed:
-            kept = batched_nms(boxes, sure, labels, IOU_THRESHOLD)
+            kept = batched_nms(boxes, sure, labels, overlap)
             boxes, sure, labels = boxes[kept], sure[kept], labels[kept]
-        height, width, _ = picture.pixels.shape
-        boxes = boxes.clamp(min=0).minimum(torch.tensor([width, height, width, height]))
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+        clipped = _clipped(boxes.numpy(), picture)
+        inside = torch.from_numpy((clipped[:, 2:] > clipped[:, :2]).all(axis=1))
         return Detections(boxes[inside].numpy(), labels[inside].numpy(), sure[inside].numpy())
 
-    def targets(self, output: Any, size: tuple[int, int]) -> Iterator[Target]:
-        """The objects with the highest scores."""
-        boxes, scores = self.pick(output)
-        for row in scores.amax(dim=1).argsort(descending=True)[:OBJECTS_TRIED].tolist():
-            box, class_id = boxes[row].clone(), int(scores[row].argmax())
+    def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
+        """The objects with the highest scores, by their index in the answer of predict."""
+        said = asked.manifest.get("output", {})
+        threshold, overlap = said.get("score_threshold", SCORE_THRESHOLD), said.get("iou_threshold", OVERLAP)
+        found = self._found(*self.pick(output), threshold, overlap, asked.picture)
+        for index, at in enumerate(np.argsort(-found.scores)[:OBJECTS_TRIED]):
+            box, class_id = torch.from_numpy(found.boxes[at]), int(found.labels[at])
 
             def score(model: Any, x: Tensor, box: Tensor = box, class_id: int = class_id) -> Tensor:
                 found, sure = self.pick(model(x))
                 return sure[box_iou(found.detach(), box[None])[:, 0].argmax(), class_id][None]
 
-            yield Target("box=" + ",".join(f"{corner:.3f}" for corner in box.tolist()), score)
+            yield Target(str(index), score)
 
     def by_hand(self, output: Any) -> dict[str, Any]:
         """A detector, where its format has a word."""
@@ -202,7 +210,7 @@ class Field(Reading):
         answer = asked.client.predict(asked.served, asked.picture.png)
         raise UnknownForm(f"the answer has {', '.join(answer)}")
 
-    def targets(self, output: Any, size: tuple[int, int]) -> Iterator[Target]:
+    def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
         """The mean over all."""
         yield Target("", lambda model, x: self.pick(model(x)).flatten(1).mean(dim=1))
 
@@ -244,6 +252,11 @@ def tensors_of(output: Any) -> list[Tensor]:
 def _two(logits: Tensor) -> Tensor:
     """One channel says how much the second of two classes is there."""
     return torch.cat([-logits, logits], dim=1) if logits.shape[1] == 1 else logits
+
+
+def _clipped(boxes: np.ndarray, picture: Picture) -> np.ndarray:
+    height, width, _ = picture.pixels.shape
+    return boxes.clip(0, [width, height, width, height]).astype(boxes.dtype)
 
 
 def _between(scores: Tensor, count: int) -> float:

@@ -37,12 +37,16 @@ class Stranger:
     """A layer to explain besides the default."""
     channels: int = 3
     """Of the input: 3 colours, or 1 of gray."""
+    normalised: bool = True
+    """Whether the library's documents have ImageNet's mean and deviation taken from the input."""
     prefix: int = 0
     """Tokens before those that are cells: a class token, a distillation token, registers."""
     strides: tuple[int, ...] = IMAGE_STRIDES
     """Pixels of a cell's side, over all layers that have cells."""
     default_strides: tuple[int, ...] = ()
     """Of the layer that is explained by default; any of `strides` where it is empty."""
+    earliest: float = 0.5
+    """The part of the network that has run at the least before the layer that is explained by default."""
     prediction_tolerance: float = 1e-4
     map_tolerance: float = 1e-3
 

@@ -104,7 +104,7 @@ class Trial:
         self._explain(exported, asked, image, output)
 
     def _explain(self, exported: Exported, asked: Asked, image: Tensor, output: Any) -> None:
-        targets = list(self.stranger.reading.targets(output, self.stranger.size))
+        targets = list(self.stranger.reading.targets(asked, output))
 
         def compare(layer: str, parameters: dict[str, Any]) -> Cell:
             expected = expected_map(self.stranger, exported.model, image, targets, layer)
@@ -115,6 +115,8 @@ class Trial:
             default = asked.client.layers(SERVED)["default"] or ""
             if not default:
                 raise NoMap("the server has no layer to explain")
+            if not targets:
+                raise NoMap("there is nothing to explain")
             fault = fault_of_default(self.stranger, exported.model, image, targets[0], default)
             self.cells["default layer"] = Cell(default, fault is None, fault or "")
         with self._column("Grad-CAM"):

@@ -13,6 +13,7 @@ from reference.seeded import seeded
 
 from ..readings import Mask
 from ..stranger import Exported, Stranger
+from .examples import pictures
 
 SIZE = (64, 96)
 LOGIT_SPREAD = 3.0
@@ -42,6 +43,7 @@ class Smp:
             reading=Mask(),
             layer=self.layer,
             strides=(1, 2, 4, 8, 16, 32),
+            earliest=0.3,
         )
 
     def _make(self, words: dict[str, Any]) -> Exported:
@@ -51,7 +53,7 @@ class Smp:
         ends = {"branch_end": "bn2"} if words["encoder_name"] == "resnet18" else {}
         model = seeded(build, seed=0, example=(2, 3, *self.size), **ends)
         example = torch.rand(1, 3, *self.size)
-        calibrate(model, {_last_convolution(model): LOGIT_SPREAD}, lambda: model(example))
+        calibrate(model, {_last_convolution(model): LOGIT_SPREAD}, lambda: model(pictures(self.size)))
         return Exported(model, torch.jit.trace(model, example))
 
 
@@ -66,12 +68,12 @@ SMP = [
     Smp("Unet", classes=1),
     Smp("UnetPlusPlus", "decoder.blocks.x_0_0"),
     Smp("FPN", "decoder.p5"),
-    Smp("DeepLabV3Plus", "decoder.aspp"),
+    Smp("DeepLabV3Plus", "encoder.layer2"),
     Smp("PSPNet", "encoder.layer2"),
     Smp("Segformer", "encoder.norm3", changed={"encoder_name": "mit_b0"}),
     Smp("UPerNet"),
     Smp("MAnet"),
-    Smp("Linknet", "encoder.model.blocks_2", changed={"encoder_name": "tu-mobilenetv3_small_100"}),
+    Smp("Linknet", "encoder.model.blocks.2", changed={"encoder_name": "tu-mobilenetv3_small_100"}),
 ]
 
 STRANGERS = [model.stranger() for model in SMP]

@@ -11,10 +11,12 @@ import torch
 import transformers
 from torch import Tensor, nn
 
+from reference.calibrated import calibrate
 from reference.seeded import seeded
 
 from ..readings import Field, Mask, Objects, Reading, Scores
 from ..stranger import IMAGE_STRIDES, Exported, Stranger
+from .examples import pictures
 from .of_timm import FEATURES
 from .of_ultralytics import DEPTH
 
@@ -47,6 +49,9 @@ class Transformer:
     strides: tuple[int, ...] = IMAGE_STRIDES
     default_strides: tuple[int, ...] = ()
     tasks: tuple[str, ...] = ("classification",)
+    earliest: float = 0.5
+    spread: tuple[str, ...] = ()
+    """Layers whose outputs are given a sensible spread: queries are all alike else."""
 
     def stranger(self) -> Stranger:
         """What the trials want to know."""
@@ -62,11 +67,13 @@ class Transformer:
             prefix=self.prefix,
             strides=self.strides,
             default_strides=self.default_strides,
+            earliest=self.earliest,
         )
 
     def _make(self) -> Exported:
         transformers.logging.set_verbosity_error()
         model = seeded(lambda: getattr(transformers, self.kind)(self.config()), seed=0, example=(2, 3, *self.size))
+        calibrate(model, dict.fromkeys(self.spread, 1.5), lambda: model(pictures(self.size)))
         return Exported(model, torch.jit.trace(model, torch.rand(1, 3, *self.size), strict=False))
 
 
@@ -108,11 +115,12 @@ def _universal(output: Mapping[str, Tensor]) -> Tensor:
 def _detr(kind: str, config: Callable[[], Any], softmax: bool, layer: str, **more: Any) -> Transformer:
     size = more.pop("size", (96, 128))
     reading = Objects(_queries(size, softmax), suppressed=True)
-    return Transformer(kind, config, reading, layer, size=size, tasks=("detection",), **more)
+    words = {"tasks": ("detection",), "spread": ("class_labels_classifier", "bbox_predictor.layers.2"), "earliest": 0.1}
+    return Transformer(kind, config, reading, layer, size=size, **words | more)
 
 
 LOGITS, EMBEDS, POOLED = Scores(_field("logits")), Scores(_field("image_embeds")), Scores(_field("pooler_output"))
-SEGMENTS = {"size": (64, 96), "tasks": ("segmentation",)}
+SEGMENTS = {"size": (64, 96), "tasks": ("segmentation",), "strides": (1, 2, 4, 8, 16, 32), "earliest": 0.3}
 PATCH = {"strides": (16,), "default_strides": (16,)}
 TRANSFORMERS = [
     Transformer("ViTForImageClassification", _config("ViT", **SMALL_VIT, num_labels=10), LOGITS,
@@ -135,7 +143,7 @@ TRANSFORMERS = [
                 "resnet.encoder.stages.2", size=(96, 128), default_strides=(32,)),
     Transformer("SegformerForSemanticSegmentation",
                 _config("Segformer", num_labels=7, hidden_sizes=[16, 32, 64, 96], depths=[1, 1, 1, 1], decoder_hidden_size=64),
-                Mask(_field("logits")), "segformer.encoder.layer_norm.2", **SEGMENTS),
+                Mask(_field("logits")), "segformer.stages.2", **SEGMENTS),
     Transformer("UperNetForSemanticSegmentation",
                 _config("UperNet", num_labels=7, hidden_size=32, auxiliary_in_channels=64,
                         backbone_config=_config("ConvNext", depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 64, 96], out_features=STAGES)),
@@ -152,10 +160,12 @@ TRANSFORMERS = [
           False, "model.backbone"),
     _detr("DeformableDetrForObjectDetection",
           _config("DeformableDetr", num_feature_levels=3,
-                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone"),
+                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone",
+          spread=("class_embed.1", "bbox_embed.1.layers.2")),
     _detr("YolosForObjectDetection",
           _config("Yolos", **SMALL_VIT | {"image_size": [64, 96]}, num_detection_tokens=10, num_labels=5), True,
-          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, **PATCH),
+          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, **PATCH,
+          spread=("class_labels_classifier.layers.2", "bbox_predictor.layers.2")),
     Transformer("DPTForDepthEstimation",
                 _config("DPT", **SMALL_VIT | {"image_size": 96, "num_hidden_layers": 4}, backbone_out_indices=[0, 1, 2, 3],
                         neck_hidden_sizes=[16, 32, 48, 64], fusion_hidden_size=32, is_hybrid=False),

@@ -22,12 +22,13 @@ from reference.scores import cells_of
 
 from ..readings import Field, Mask, Objects, Reading, Scores
 from ..stranger import Exported, Stranger
+from .examples import pictures
 
 SIZE = (96, 128)
 STRIDES = (1, 2, 4, 8, 16, 32)
 CLASSES = 80
 # Of the logits of a class over all cells; their mean is so low that few objects are found.
-SPREAD, MEAN = 1.5, -5.0
+SPREAD, MEAN, SIDE = 1.0, -4.0, 3.0
 
 
 def _cells(classes: int) -> Callable[[Any], tuple[Tensor, Tensor]]:
@@ -46,6 +47,14 @@ def _rows(output: Any) -> tuple[Tensor, Tensor]:
     rows = (output if isinstance(output, Tensor) else output[0])[0]
     scores = rows.new_zeros(len(rows), CLASSES).scatter(1, rows[:, 5:6].long(), rows[:, 4:5])
     return rows[:, :4], scores
+
+
+def _rows_of_queries(output: Tensor) -> tuple[Tensor, Tensor]:
+    """RT-DETR: `[1, N, 6]`, centre and size as parts of the picture, score, class."""
+    centre, half = output[0, :, :2], output[0, :, 2:4] / 2
+    sides = output.new_tensor([SIZE[1], SIZE[0]])
+    corners = torch.cat([(centre - half) * sides, (centre + half) * sides, output[0, :, 4:]], dim=1)
+    return _rows(corners[None])
 
 
 DETECTION = ("detection",)
@@ -73,8 +82,10 @@ class Ultralytics:
             size=SIZE,
             tasks=self.tasks,
             reading=self.reading,
-            layer=self.layer,
+            layer=f"model.{self.layer}" if self.nms else self.layer,
             strides=STRIDES,
+            earliest=0.3,
+            normalised=False,
         )
 
     def _make(self) -> Exported:
@@ -90,12 +101,15 @@ class Ultralytics:
     def _liven(self, network: nn.Module) -> None:
         last = len(network.model) - 1
         ends = [f"model.{last}.{path}" for path, _ in network.model[last].named_modules() if _is_class_end(path)]
-        example = torch.rand(2, 3, *SIZE, generator=torch.Generator().manual_seed(1))
-        with contextlib.suppress(RuntimeError):
-            calibrate(network, dict.fromkeys(ends, SPREAD), lambda: network(example))
-        for path in ends:
-            with torch.no_grad():
+        boxes = [path.replace("cv3", "cv2") for path in ends]
+        example = pictures(SIZE, normalised=False)
+        calibrate(network, dict.fromkeys([*ends, *boxes], SPREAD), lambda: network(example))
+        # Few objects; sides that are longer than nothing where a box is no distribution of them.
+        with torch.no_grad():
+            for path in ends:
                 network.get_submodule(path).bias.add_(MEAN)
+            for path in boxes:
+                network.get_submodule(path).bias.add_(SIDE)
 
 
 def _is_class_end(path: str) -> bool:
@@ -153,7 +167,7 @@ ULTRALYTICS = [
     Ultralytics("yolo11n-cls", Scores(activation="none"), "model.7", ("classification",)),
     Ultralytics("yolo26n-sem", Mask(), "model.8", ("segmentation",)),
     Ultralytics("yolo26n-depth", Field(), "model.8", DEPTH),
-    Ultralytics("yolov8-rtdetr", Objects(_rows, suppressed=True), "model.8"),
+    Ultralytics("yolov8-rtdetr", Objects(_rows_of_queries, suppressed=True), "model.8"),
 ]
 
 STRANGERS = [model.stranger() for model in ULTRALYTICS]
