@@ -44,12 +44,16 @@ def by_hand(stranger: Stranger, output: Any) -> str:
     if task["task"] == "tensor":
         shape = [-1, stranger.channels, *stranger.size]
         return to_toml({**task, "inputs": [{"name": "x", "dtype": "f32", "shape": shape}]})
+    return to_toml({**task, "batching": {"max_batch_size": 1}, "input": _input(stranger)})
+
+
+def _input(stranger: Stranger) -> dict[str, Any]:
     said = exact_input(*stranger.size)
     if stranger.channels == 1:
         said |= {"color": "gray", "mean": [0.5], "std": [0.25]}
     if not stranger.normalised:
         said |= {"mean": [0.0] * stranger.channels, "std": [1.0] * stranger.channels}
-    return to_toml({**task, "batching": {"max_batch_size": 1}, "input": said})
+    return said
 
 
 def unresized(manifest: str) -> str:
@@ -58,9 +62,9 @@ def unresized(manifest: str) -> str:
     return re.sub(r"^resize\s*=.*$", 'resize = "none"', without, flags=re.MULTILINE)
 
 
-def image_of(picture: Picture, manifest: dict[str, Any]) -> Tensor:
-    """[1, C, H, W] as `[input]` says."""
-    said = manifest.get("input", exact_input(*picture.pixels.shape[:2]))
+def image_of(stranger: Stranger, picture: Picture, manifest: dict[str, Any]) -> Tensor:
+    """[1, C, H, W] as `[input]` says; of a model of tensors, which has none, as the library's documents say."""
+    said = manifest.get("input") or _input(stranger)
     color = said.get("color", "rgb")
     shown = np.asarray(Image.fromarray(picture.pixels).convert("L"))[..., None] if color == "gray" else picture.pixels
     pixels = torch.from_numpy(shown.copy()).permute(2, 0, 1).float()

@@ -18,6 +18,8 @@ from .stranger import Stranger
 
 # What an input is moved by to see how far PyTorch's own map moves, and how often.
 MOVED_BY, TRIALS = 2e-6, 6
+# A map that moves by more is compared only where no target has one that moves less.
+STEADY = 5e-4
 
 
 class NoMap(RuntimeError):
@@ -31,8 +33,6 @@ class Expected:
     target: Target
     values: np.ndarray
     moves: float
-    telling: float
-    """The part of all evidence that is left when what speaks for the score and against it are summed."""
 
     def tolerance(self, stranger: Stranger) -> float:
         """Relative to the largest value."""
@@ -42,24 +42,33 @@ class Expected:
 def expected_map(
     stranger: Stranger, model: nn.Module, image: Tensor, targets: Iterable[Target], layer: str
 ) -> Expected:
-    """Of the first target that has a telling map there; else of the one that tells most."""
-    best: tuple[float, Target] | None = None
+    """Of the first target that has a telling and a steady map there; else of the steadiest."""
+    best: Expected | None = None
     for target in targets:
-        telling = _telling(*_look(stranger, model, image, target, layer))
-        if best is None or telling > best[0]:
-            best = telling, target
-        if telling > LITTLE:
-            break
-    if best is None or best[0] <= 0:
+        seen = _look(stranger, model, image, target, layer)
+        values = _cam(*seen)
+        if not values.max() > 0:
+            continue
+        found = Expected(target, values, _moves(stranger, model, image, target, layer, values))
+        if best is None or found.moves < best.moves:
+            best = found
+        if _telling(*seen) > LITTLE and found.moves <= STEADY:
+            return found
+    if best is None:
         raise NoMap(f"no target has a map at {layer}")
-    telling, target = best
-    values = _cam(*_look(stranger, model, image, target, layer))
+    return best
+
+
+def _moves(
+    stranger: Stranger, model: nn.Module, image: Tensor, target: Target, layer: str, values: np.ndarray
+) -> float:
+    """How far the map moves when the image does, as a part of its largest value."""
     generator = torch.Generator().manual_seed(0)
     moves = 0.0
     for _ in range(TRIALS):
         noise = MOVED_BY * torch.randn(image.shape, generator=generator)
         moves = max(moves, relative_difference(_cam(*_look(stranger, model, image + noise, target, layer)), values))
-    return Expected(target, values, moves, telling)
+    return moves
 
 
 def _look(stranger: Stranger, model: nn.Module, image: Tensor, target: Target, layer: str) -> tuple[Tensor, Tensor]:
@@ -83,6 +92,7 @@ def _cam(activation: Tensor, gradient: Tensor) -> np.ndarray:
 
 
 def _telling(activation: Tensor, gradient: Tensor) -> float:
+    """The part of all evidence that is left when what speaks for the score and against it are summed."""
     weighted = gradient.mean(dim=(2, 3), keepdim=True) * activation
     evidence = weighted.abs().sum(dim=1).max()
     return float(weighted.sum(dim=1).max() / evidence) if evidence > 0 else 0.0

@@ -91,7 +91,7 @@ class Trial:
 
     def _ask(self, exported: Exported, client: Client, manifest: dict[str, Any]) -> None:
         picture = random_picture(*self.stranger.size, seed=0)
-        image = manifests.image_of(picture, manifest)
+        image = manifests.image_of(self.stranger, picture, manifest)
         asked = Asked(client, SERVED, picture, manifest)
         with torch.no_grad():
             output = exported.model(image.to(_kind(exported)).clone())

@@ -6,18 +6,19 @@ from typing import Any
 
 import timm
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from harness.conversions import CONVERSIONS
 from reference.seeded import seeded
 
 from ..readings import Scores
 from ..stranger import IMAGE_STRIDES, Exported, Stranger
+from .examples import pictures
 
 CLASSIFIER = ("classification",)
 # How these are called is the server's to choose; a classifier's scores would be wrong words for them.
 FEATURES = ("embedding", "embeddings", "features", "vector", "vectors", "tensor")
-NO_PYRAMID = (16,)
+LOGIT_SPREAD = 2.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Timm:
     def _make(self) -> Exported:
         shape = (self._channels, *self.size)
         model = seeded(self._build, seed=0, example=(2, *shape), branch_end=self.branch_end)
+        if self._channels == 3 and self.tasks == CLASSIFIER:
+            _spread(model, pictures(self.size))
         example = torch.rand(1, *shape)
         if self.half:
             model, example = model.half(), example.half()
@@ -81,6 +84,18 @@ class Timm:
             if isinstance(module, nn.Linear) and not module.weight.any():
                 nn.init.normal_(module.weight, std=0.02)
         return model
+
+
+@torch.no_grad()
+def _spread(model: nn.Module, images: Tensor) -> None:
+    """Gives the logits of a head a sensible spread: a softmax that is all of one class, or the same of each, tells little."""
+    logits = model(images)
+    gain = LOGIT_SPREAD / logits.std()
+    for module in model.modules():
+        if isinstance(module, nn.Linear) and module.out_features == logits.shape[1] and module.out_features != module.in_features:
+            module.weight.mul_(gain)
+            if module.bias is not None:
+                module.bias.mul_(gain)
 
 
 SMALL_VIT = {"img_size": (64, 64), "depth": 4}
@@ -111,7 +126,7 @@ TIMM = [
     Timm("edgenext_xx_small", "stages.2"),
     Timm("fastvit_t8", "stages.2"),
     Timm("mobilevit_xxs", "stages.3", size=(128, 128)),
-    Timm("levit_128s", "stages.1", branch_end=("proj.bn", "ln2.bn"), size=(224, 224), strides=(16, 32, 64), default_strides=(64,)),
+    Timm("levit_128s", "stages.2.blocks.1", branch_end=("proj.bn", "ln2.bn"), size=(224, 224), strides=(16, 32, 64), default_strides=(64,)),
     Timm("xcit_nano_12_p16_224", "blocks.5", size=(64, 96), strides=(16,), default_strides=(16,)),
     Timm("vit_tiny_patch16_224", "blocks.1", size=(64, 96), prefix=1, strides=(16,), default_strides=(16,),
          changed={"img_size": (64, 96), "depth": 4}),

@@ -3,6 +3,7 @@
 The configurations are those of the published models but for their width and depth.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +57,7 @@ class Transformer:
     def stranger(self) -> Stranger:
         """What the trials want to know."""
         return Stranger(
-            name="hf_" + self.kind.removesuffix("Model").replace("For", "_").lower(),
+            name="hf_" + re.sub("For(?=[A-Z])", "_", self.kind.removesuffix("Model")).lower(),
             library="transformers",
             export=f"torch.jit.trace(transformers.{self.kind}(config).eval(), pixels, strict=False)",
             make=self._make,

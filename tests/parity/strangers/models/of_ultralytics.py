@@ -15,6 +15,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from ultralytics import RTDETR, YOLO
+from ultralytics.nn.modules.head import RTDETRDecoder
 
 from reference.calibrated import calibrate
 from reference.seeded import seeded
@@ -27,8 +28,8 @@ from .examples import pictures
 SIZE = (96, 128)
 STRIDES = (1, 2, 4, 8, 16, 32)
 CLASSES = 80
-# Of the logits of a class over all cells; their mean is so low that few objects are found.
-SPREAD, MEAN, SIDE = 1.0, -4.0, 3.0
+# Of the logits of a class over all cells; their mean is so low that few objects are found, of one class alone less low.
+SPREAD, MEAN, MEAN_OF_ONE, SIDE = 1.0, -4.0, -2.0, 3.0
 
 
 def _cells(classes: int) -> Callable[[Any], tuple[Tensor, Tensor]]:
@@ -100,16 +101,23 @@ class Ultralytics:
 
     def _liven(self, network: nn.Module) -> None:
         last = len(network.model) - 1
-        ends = [f"model.{last}.{path}" for path, _ in network.model[last].named_modules() if _is_class_end(path)]
-        boxes = [path.replace("cv3", "cv2") for path in ends]
+        head = network.model[last]
+        if isinstance(head, RTDETRDecoder):
+            level = head.num_decoder_layers - 1
+            ends, boxes = ["enc_score_head", f"dec_score_head.{level}"], [f"dec_bbox_head.{level}.layers.2"]
+        else:
+            ends = [path for path, _ in head.named_modules() if _is_class_end(path)]
+            boxes = [path.replace("cv3", "cv2") for path in ends]
+        ends, boxes = ([f"model.{last}.{path}" for path in paths] for paths in (ends, boxes))
         example = pictures(SIZE, normalised=False)
         calibrate(network, dict.fromkeys([*ends, *boxes], SPREAD), lambda: network(example))
         # Few objects; sides that are longer than nothing where a box is no distribution of them.
         with torch.no_grad():
             for path in ends:
-                network.get_submodule(path).bias.add_(MEAN)
+                bias = network.get_submodule(path).bias
+                bias.add_(MEAN_OF_ONE if len(bias) == 1 else MEAN)
             for path in boxes:
-                network.get_submodule(path).bias.add_(SIDE)
+                network.get_submodule(path).bias.add_(SIDE if "cv2" in path else 0.0)
 
 
 def _is_class_end(path: str) -> bool:
