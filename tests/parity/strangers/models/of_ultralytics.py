@@ -29,7 +29,7 @@ SIZE = (96, 128)
 STRIDES = (1, 2, 4, 8, 16, 32)
 CLASSES = 80
 # Of the logits of a class over all cells; their mean is so low that few objects are found, of one class alone less low.
-SPREAD, MEAN, MEAN_OF_ONE, SIDE = 1.0, -4.0, -2.0, 3.0
+SPREAD, MEAN, MEAN_OF_ONE, SIDE = 1.0, -4.0, 0.0, 3.0
 
 
 def _cells(classes: int) -> Callable[[Any], tuple[Tensor, Tensor]]:
