@@ -4,6 +4,7 @@ Untrained heads say the same everywhere; their last convolutions are given outpu
 """
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ class Ultralytics:
     layer: str
     tasks: tuple[str, ...] = DETECTION
     nms: bool = False
+    classes: int = CLASSES
 
     def stranger(self) -> Stranger:
         """What the trials want to know."""
@@ -92,6 +94,8 @@ class Ultralytics:
     def _make(self) -> Exported:
         torch.manual_seed(0)
         wrapper = (RTDETR if "rtdetr" in self.yaml else YOLO)(f"{self.yaml}.yaml")
+        if self.classes != CLASSES:
+            wrapper = _of_classes(wrapper, self.yaml, self.classes)
         network = seeded(lambda: wrapper.model, seed=0, example=(2, 3, *SIZE))
         self._liven(network)
         with _folder(), _traced() as seen:
@@ -118,6 +122,15 @@ class Ultralytics:
                 bias.add_(MEAN_OF_ONE if len(bias) == 1 else MEAN)
             for path in boxes:
                 network.get_submodule(path).bias.add_(SIDE if "cv2" in path else 0.0)
+
+
+def _of_classes(wrapper: YOLO, name: str, classes: int) -> YOLO:
+    """The same network for another number of classes, as training on a data set of so many makes it."""
+    with tempfile.TemporaryDirectory(prefix="lucarne-ultralytics-") as folder:
+        changed = Path(folder) / f"{name}.yaml"
+        changed.write_text(json.dumps(wrapper.model.yaml | {"nc": classes}), encoding="utf-8")  # JSON is YAML.
+        torch.manual_seed(0)
+        return YOLO(changed, task=wrapper.task)
 
 
 def _is_class_end(path: str) -> bool:
@@ -167,8 +180,8 @@ ULTRALYTICS = [
     Ultralytics("yolov10n", PLAIN, "model.10"),
     Ultralytics("yolo12n", PLAIN, "model.8"),
     Ultralytics("yolo11n", Objects(_rows, suppressed=True), "model.10", nms=True),
-    Ultralytics("yolo11n-pose", Objects(_cells(1)), "model.10", KEYPOINTS),
-    Ultralytics("yolo11n-pose", Objects(_rows, suppressed=True), "model.10", KEYPOINTS, nms=True),
+    Ultralytics("yolo11n-pose", Objects(_cells(1)), "model.10", KEYPOINTS, classes=1),
+    Ultralytics("yolo11n-pose", Objects(_rows, suppressed=True), "model.10", KEYPOINTS, nms=True, classes=1),
     Ultralytics("yolo11n-seg", Objects(_cells(CLASSES)), "model.10", INSTANCES),
     Ultralytics("yolo11n-seg", Objects(_rows, suppressed=True), "model.10", INSTANCES, nms=True),
     Ultralytics("yolo11n-obb", Objects(_cells(CLASSES)), "model.10", ROTATED),
