@@ -68,6 +68,17 @@ std::string dotted(const std::vector<std::string>& path);
 /// The method's own graph, before any optimisation; throws when the method is not TorchScript.
 torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method);
 
+/// Every node of a block, those of nested blocks too.
+void each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit);
+
+/// Turns the floating-point parameters and buffers into this kind, and leaves whole numbers, which are indices and
+/// counters.
+void floats_to(torch::jit::Module& module, c10::ScalarType kind);
+/// Turns whatever is in half precision into f32: weights, constants, and what the code converts to.
+void widen(torch::jit::Module& module);
+/// Has every method that writes to a tensor that it is given work on a copy of it.
+void copy_written_inputs(torch::jit::Module& module);
+
 /// What one run of a captured graph carries through its taps.
 struct RunState : torch::CustomClassHolder {
   /// [tap][execution][tensor]
@@ -136,13 +147,18 @@ bridge::Error bridge_value_length(const c10::IValue* value, size_t* out);
 bridge::Error bridge_value_items(const c10::IValue* value, c10::IValue** items, size_t capacity);
 
 // Modules.
-bridge::Error bridge_module_load(const char* path, const char* device, torch::jit::Module** out);
+/// `widened`: what is in half precision becomes f32.
+bridge::Error bridge_module_load(const char* path, const char* device, bool widened, torch::jit::Module** out);
 void bridge_module_free(torch::jit::Module* module);
 /// List of (name, List of (argument, type, has default), return type).
 bridge::Error bridge_module_methods(const torch::jit::Module* module, c10::IValue** out);
 /// Whether some method assigns to an attribute, so that two calls at once would race.
 bridge::Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out);
+/// Whether some method computes with quantised numbers.
+bridge::Error bridge_module_is_quantised(const torch::jit::Module* module, bool* out);
 bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes);
+/// List of (name, List of sizes), of every parameter.
+bridge::Error bridge_module_weights(const torch::jit::Module* module, c10::IValue** out);
 /// A frozen copy that keeps `methods`, a list of strings. `fuse`: the passes of torch.jit.optimize_for_inference too.
 /// `kind`: the c10::ScalarType that floating-point parameters and buffers become, -1 to leave them.
 bridge::Error bridge_module_prepare(

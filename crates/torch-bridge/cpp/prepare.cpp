@@ -27,23 +27,6 @@ void weights_to_channels_last(torch::jit::Module& module) {
   }
 }
 
-// torch::jit::Module::to converts integers too, which are indices and counters.
-void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
-  const auto convert = [kind](torch::jit::Module& owner, const std::string& name, const at::Tensor& value) {
-    if (value.defined() && value.is_floating_point()) {
-      owner.setattr(name, value.detach().to(kind));
-    }
-  };
-  for (torch::jit::Module each : module.modules()) {
-    for (const auto& parameter : each.named_parameters(/*recurse=*/false)) {
-      convert(each, parameter.name, parameter.value);
-    }
-    for (const auto& buffer : each.named_buffers(/*recurse=*/false)) {
-      convert(each, buffer.name, buffer.value);
-    }
-  }
-}
-
 using Known = std::unordered_map<const torch::jit::Value*, torch::jit::Value*>;
 
 // Copies what a block computes, without the call stacks that say from which layer's code each node was inlined: these
@@ -72,11 +55,30 @@ void copy_nodes(torch::jit::Block& from, torch::jit::Block& to, Known& known) {
   }
 }
 
+// Whether a type is a class, or holds one. The code of a class belongs to the module that it came with.
+bool has_class(const c10::TypePtr& type) {
+  const auto kind = type->kind();
+  const auto parts = type->containedTypes();
+  return kind == c10::TypeKind::ClassType || kind == c10::TypeKind::InterfaceType || kind == c10::TypeKind::EnumType ||
+      std::any_of(parts.begin(), parts.end(), has_class);
+}
+
+bool makes_objects(torch::jit::Graph& graph) {
+  bool found = false;
+  each_node(graph.block(), [&](torch::jit::Node* node) {
+    for (const torch::jit::Value* output : node->outputs()) {
+      found = found || has_class(output->type());
+    }
+  });
+  return found;
+}
+
 bool is_self_contained(const torch::jit::Module& module, const std::vector<std::string>& methods) {
   const auto calls = [&](const std::string& name) {
     auto graph = module.get_method(name).graph();
     const auto any = [&](c10::Symbol kind) { return !torch::jit::findAllNodes(*graph, kind, /*recurse=*/true).empty(); };
-    return !graph->inputs().at(0)->uses().empty() || any(c10::prim::CallMethod) || any(c10::prim::CallFunction);
+    return !graph->inputs().at(0)->uses().empty() || any(c10::prim::CallMethod) ||
+        any(c10::prim::CallFunction) || makes_objects(*graph);
   };
   return module.type()->numAttributes() == 0 && std::none_of(methods.begin(), methods.end(), calls);
 }

@@ -4,6 +4,7 @@
 // libtorch does this inside its profiling executor, which would also compile again whenever another shape comes, in
 // the midst of a request. Here the same steps are taken once, for a shape that the caller chooses.
 #include "cuts.h"
+#include "in_place.h"
 
 #include <c10/util/ScopeExit.h>
 #include <torch/csrc/jit/codegen/onednn/interface.h>
@@ -78,6 +79,7 @@ Error bridge_specialised_new(
     auto part = part_of(*straightened(*module, method), from, to);
     auto graph = profiled(part, Specialised::stack(self, schema, *inputs));
     fuse(graph);
+    forbid_overwriting(*graph);
     inline_fallbacks(*graph);
     torch::jit::ProfilingRecord::removeProfilingNodes(graph->block());
     torch::jit::EliminateDeadCode(graph);

@@ -105,11 +105,14 @@ unsafe extern "C" {
     pub(crate) fn bridge_module_load(
         path: *const c_char,
         device: *const c_char,
+        widened: bool,
         out: *mut *mut RawModule,
     ) -> ErrorText;
     pub(crate) fn bridge_module_free(module: *mut RawModule);
     pub(crate) fn bridge_module_methods(module: *const RawModule, out: *mut *mut RawValue) -> ErrorText;
     pub(crate) fn bridge_module_is_stateful(module: *const RawModule, out: *mut bool) -> ErrorText;
+    pub(crate) fn bridge_module_is_quantised(module: *const RawModule, out: *mut bool) -> ErrorText;
+    pub(crate) fn bridge_module_weights(module: *const RawModule, out: *mut *mut RawValue) -> ErrorText;
     pub(crate) fn bridge_module_parameters(
         module: *const RawModule,
         count: *mut u64,

@@ -29,6 +29,7 @@
 mod blocks;
 mod capture;
 mod cuda;
+mod describe;
 mod error;
 mod exit;
 mod ffi;
@@ -46,11 +47,12 @@ mod weights;
 
 pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::{CudaDevice, CudaDriver, allow_tf32, load_cuda, pinned, use_own_stream};
+pub use describe::{ArgumentInfo, Layer, MethodInfo};
 pub use error::{BridgeError, Result};
 pub use exit::exit_now;
 pub use grad::grad;
 pub use memory::{keep_large_blocks, release_heap, release_unused, share_blocks, share_heaps};
-pub use module::{ArgumentInfo, Layer, MethodInfo, Module, Preparation};
+pub use module::{Module, Preparation};
 pub use package::Package;
 pub use random::Generator;
 pub use specialised::{Cut, Specialised};

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tch::{Device, Kind};
 
 use crate::capture::{Capture, Tap};
+use crate::describe::{Layer, MethodInfo, weight};
 use crate::error::{BridgeError, Result};
 use crate::ffi::{self, OwnedValue, RawModule, c_text, check, produce};
 use crate::value::{Value, tuple_of};
@@ -58,39 +59,6 @@ impl Shared {
     }
 }
 
-/// A method of the top module.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MethodInfo {
-    /// `forward`, `encode`, …
-    pub name: String,
-    /// Without `self`.
-    pub arguments: Vec<ArgumentInfo>,
-    /// The TorchScript type that it returns, as it is annotated: `Tuple[Tensor, Tensor]`.
-    pub returns: String,
-}
-
-/// An argument of a method.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArgumentInfo {
-    /// The name in the program.
-    pub name: String,
-    /// The TorchScript type, as it is annotated: `List[Tensor]`.
-    pub kind: String,
-    /// Whether a call may leave it out.
-    pub has_default: bool,
-}
-
-/// A layer that a tap can be put on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// The attribute names from the top module, with dots between: `features.18.0`.
-    pub path: String,
-    /// The class in the program it was exported from: `Conv2d`.
-    pub kind: String,
-    /// In how many places its `forward` is called; a loop counts once.
-    pub calls: usize,
-}
-
 /// What [`Module::prepare_for_inference_with`] does beyond channels-last weights and freezing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preparation {
@@ -119,17 +87,31 @@ impl Default for Preparation {
 }
 
 impl Module {
-    /// Loads a TorchScript file in evaluation mode.
+    /// Loads a TorchScript file in evaluation mode. A method that writes to a tensor that it is given works on a copy of
+    /// it.
     ///
     /// # Errors
     /// [`BridgeError::NotTorchScript`]; [`BridgeError::Torch`] when the file cannot be opened, uses an operator that is not
     /// there, or the device is not there.
     pub fn load(path: &Path, device: Device) -> Result<Self> {
+        Self::load_with(path, device, false)
+    }
+
+    /// The same, with everything in f32 that was saved in half precision: weights, constants, and what the code converts
+    /// to.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn load_widened(path: &Path, device: Device) -> Result<Self> {
+        Self::load_with(path, device, true)
+    }
+
+    fn load_with(path: &Path, device: Device, widened: bool) -> Result<Self> {
         let file = c_text(&path.to_string_lossy())?;
         let device = c_text(&device_name(device))?;
         // SAFETY: both texts live through the call.
         Self::own(produce(|out| unsafe {
-            ffi::bridge_module_load(file.as_ptr(), device.as_ptr(), out)
+            ffi::bridge_module_load(file.as_ptr(), device.as_ptr(), widened, out)
         })?)
     }
 
@@ -159,6 +141,29 @@ impl Module {
     #[must_use]
     pub fn is_stateful(&self) -> bool {
         self.shared.turn.is_some()
+    }
+
+    /// Whether some method computes with quantised numbers, which have no gradients.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when libtorch cannot read its code.
+    pub fn is_quantised(&self) -> Result<bool> {
+        let mut quantised = false;
+        // SAFETY: the module and the flag live through the call, which only reads the module.
+        check(unsafe { ffi::bridge_module_is_quantised(self.shared.as_ptr(), &raw mut quantised) })?;
+        Ok(quantised)
+    }
+
+    /// The name and the shape of every parameter.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when libtorch cannot list them.
+    pub fn weights(&self) -> Result<Vec<(String, Vec<i64>)>> {
+        // SAFETY: the module lives through the call, which only reads it.
+        let weights =
+            OwnedValue::produce(|out| unsafe { ffi::bridge_module_weights(self.shared.as_ptr(), out) })?;
+        let weights = Value::from_ivalue(&weights)?.into_elements()?;
+        weights.into_iter().map(weight).collect()
     }
 
     /// A copy for predictions alone: convolution weights in channels-last, `torch.jit.freeze`, which folds constants
@@ -307,60 +312,5 @@ fn device_name(device: Device) -> String {
         Device::Cuda(index) => format!("cuda:{index}"),
         Device::Mps => "mps".to_owned(),
         Device::Vulkan => "vulkan".to_owned(),
-    }
-}
-
-/// What the bridge described is not shaped as it should be; a fault of this crate.
-pub(crate) fn malformed() -> BridgeError {
-    BridgeError::Torch("the bridge gave a description of another shape".to_owned())
-}
-
-impl Layer {
-    fn read(fields: Vec<Value>) -> Result<Self> {
-        match <[Value; 3]>::try_from(fields) {
-            Ok([Value::String(path), Value::String(kind), Value::Int(calls)]) => Ok(Self {
-                path,
-                kind,
-                calls: usize::try_from(calls).map_err(|_| malformed())?,
-            }),
-            _ => Err(malformed()),
-        }
-    }
-}
-
-impl MethodInfo {
-    fn read(fields: Vec<Value>) -> Result<Self> {
-        let Ok(
-            [
-                Value::String(name),
-                Value::List(arguments),
-                Value::String(returns),
-            ],
-        ) = <[Value; 3]>::try_from(fields)
-        else {
-            return Err(malformed());
-        };
-        let arguments = arguments
-            .into_iter()
-            .map(|argument| argument.into_elements().and_then(ArgumentInfo::read))
-            .collect::<Result<_>>()?;
-        Ok(Self {
-            name,
-            arguments,
-            returns,
-        })
-    }
-}
-
-impl ArgumentInfo {
-    fn read(fields: Vec<Value>) -> Result<Self> {
-        match <[Value; 3]>::try_from(fields) {
-            Ok([Value::String(name), Value::String(kind), Value::Bool(has_default)]) => Ok(Self {
-                name,
-                kind,
-                has_default,
-            }),
-            _ => Err(malformed()),
-        }
     }
 }

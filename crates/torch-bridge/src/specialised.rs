@@ -4,9 +4,10 @@
 use std::ops::Range;
 use std::ptr::NonNull;
 
+use crate::describe::malformed;
 use crate::error::{BridgeError, Result};
 use crate::ffi::{self, OwnedValue, RawSpecialised, c_text, produce};
-use crate::module::{Module, malformed};
+use crate::module::Module;
 use crate::value::{Value, tuple_of};
 
 /// A place between two steps of a method where a single tensor goes over, a batch.

@@ -4,6 +4,7 @@
 mod calls;
 mod cuda;
 mod fixtures;
+mod habits;
 mod layers;
 mod packages;
 mod specialised;

@@ -1,0 +1,173 @@
+// What the methods of a module do besides answering: what they write to, and in what numbers they compute.
+#include "bridge.h"
+
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/utils/subgraph_utils.h>
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
+
+namespace bridge {
+
+namespace {
+
+// Only serialisation calls these.
+bool is_of_serialisation(const torch::jit::Function& method) {
+  return method.name() == "__setstate__" || method.name() == "__getstate__";
+}
+
+// A loaded module is never trained: what a batch norm counts in training is not counted here.
+void leave_training_out(torch::jit::Graph& graph) {
+  each_node(graph.block(), [&](torch::jit::Node* node) {
+    if (node->kind() == c10::prim::GetAttr && node->s(c10::attr::name) == "training") {
+      torch::jit::WithInsertPoint before(node);
+      node->output()->replaceAllUsesWith(graph.insertConstant(false));
+    }
+  });
+}
+
+// Whether a value is an attribute, or a view of one.
+bool is_owned(const torch::jit::Value* value) {
+  const torch::jit::Node* node = value->node();
+  while (node->kind() != c10::prim::GetAttr) {
+    const c10::FunctionSchema* schema = node->maybeSchema();
+    const bool views = schema && !schema->returns().empty() && schema->returns()[0].alias_info() && !node->inputs().empty();
+    if (!views) {
+      return false;
+    }
+    node = node->input(0)->node();
+  }
+  return true;
+}
+
+// Whether a node writes to a tensor that the module owns.
+bool writes_to_owned_tensor(const torch::jit::Node* node) {
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  if (!schema) {
+    return false;
+  }
+  const size_t count = std::min(schema->arguments().size(), node->inputs().size());
+  for (size_t index = 0; index < count; ++index) {
+    const c10::AliasInfo* alias = schema->arguments()[index].alias_info();
+    if (alias && alias->isWrite() && is_owned(node->input(index))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// Whether a method changes a list, a dict or a tensor that is an attribute, without assigning to it. Lists and dicts are
+// told by alias analysis, which takes those of one type that have left the graph for one; so it may say yes where the answer
+// is no, and never the other way round.
+bool changes_attributes(const torch::jit::Module& module) {
+  for (torch::jit::Function* method : module.type()->methods()) {
+    auto* function = torch::jit::tryToGraphFunction(*method);
+    if (!function || is_of_serialisation(*method)) {
+      continue;
+    }
+    auto graph = function->graph()->copy();
+    torch::jit::Inline(*graph);
+    leave_training_out(*graph);
+    torch::jit::ConstantPropagation(graph);
+    const torch::jit::AliasDb aliases(graph);
+    bool found = false;
+    each_node(graph->block(), [&](torch::jit::Node* node) {
+      if (node->kind() == c10::prim::GetAttr) {
+        const auto kind = node->output()->type()->kind();
+        const bool holds = kind == c10::TypeKind::ListType || kind == c10::TypeKind::DictType;
+        found = found || (holds && aliases.hasWriters(node->output()));
+      } else {
+        found = found || writes_to_owned_tensor(node);
+      }
+    });
+    if (found) {
+      return true;
+    }
+  }
+  return false;
+}
+
+bool assigns_attributes(const torch::jit::Module& module) {
+  for (const torch::jit::Module& each : module.modules()) {
+    for (torch::jit::Function* method : each.type()->methods()) {
+      auto* function = torch::jit::tryToGraphFunction(*method);
+      if (function && !is_of_serialisation(*method) && !torch::jit::findAllNodes(*function->graph(), c10::prim::SetAttr, true).empty()) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// The methods of `module` itself that its own code calls: their callers may want to see what they write.
+std::unordered_set<std::string> called_by_itself(const torch::jit::Module& module) {
+  std::unordered_set<std::string> called;
+  for (torch::jit::Function* method : module.type()->methods()) {
+    if (auto* function = torch::jit::tryToGraphFunction(*method)) {
+      each_node(function->graph()->block(), [&](torch::jit::Node* node) {
+        if (node->kind() == c10::prim::CallMethod && node->input(0)->type() == module.type()) {
+          called.insert(node->s(c10::attr::name));
+        }
+      });
+    }
+  }
+  return called;
+}
+
+void copy_written_inputs(torch::jit::Graph& graph) {
+  auto inlined = graph.copy();
+  torch::jit::Inline(*inlined);
+  const torch::jit::AliasDb aliases(inlined);
+  for (size_t index = 1; index < graph.inputs().size(); ++index) {
+    torch::jit::Value* input = graph.inputs()[index];
+    if (input->type()->kind() == c10::TypeKind::TensorType && aliases.hasWriters(inlined->inputs()[index])) {
+      torch::jit::WithInsertPoint first(*graph.block()->nodes().begin());
+      torch::jit::Value* copy = graph.insert(c10::aten::clone, {input});
+      input->replaceAllUsesAfterNodeWith(copy->node(), copy);
+    }
+  }
+}
+
+}  // namespace
+
+void copy_written_inputs(torch::jit::Module& module) {
+  const auto called = called_by_itself(module);
+  for (torch::jit::Function* method : module.type()->methods()) {
+    auto* function = torch::jit::tryToGraphFunction(*method);
+    if (function && !is_of_serialisation(*method) && called.count(method->name()) == 0) {
+      copy_written_inputs(*function->graph());
+    }
+  }
+}
+
+}  // namespace bridge
+
+using namespace bridge;
+
+extern "C" {
+
+Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out) {
+  return guarded([&] { *out = assigns_attributes(*module) || changes_attributes(*module); });
+}
+
+Error bridge_module_is_quantised(const torch::jit::Module* module, bool* out) {
+  return guarded([&] {
+    bool found = false;
+    for (const torch::jit::Module& each : module->modules()) {
+      for (torch::jit::Function* method : each.type()->methods()) {
+        if (auto* function = torch::jit::tryToGraphFunction(*method)) {
+          each_node(function->graph()->block(), [&](torch::jit::Node* node) {
+            const bool is_of_them = std::string_view(node->kind().ns().toUnqualString()) == "quantized";
+            found = found || is_of_them || node->kind() == c10::aten::quantize_per_tensor;
+          });
+        }
+      }
+    }
+    *out = found;
+  });
+}
+
+}  // extern "C"

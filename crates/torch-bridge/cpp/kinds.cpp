@@ -1,0 +1,71 @@
+// In what numbers a module computes.
+#include "bridge.h"
+
+#include <torch/csrc/jit/ir/constants.h>
+
+namespace bridge {
+
+namespace {
+
+bool is_half(c10::ScalarType kind) { return kind == c10::ScalarType::Half || kind == c10::ScalarType::BFloat16; }
+
+// `convert` answers what a floating-point parameter, buffer or other tensor of the module becomes.
+void each_float(torch::jit::Module& module, const std::function<at::Tensor(const at::Tensor&)>& convert) {
+  for (torch::jit::Module each : module.modules()) {
+    for (const auto& attribute : each.named_attributes(/*recurse=*/false)) {
+      const bool is_tensor = attribute.value.isTensor() && attribute.value.toTensor().defined();
+      if (is_tensor && attribute.value.toTensor().is_floating_point()) {
+        each.setattr(attribute.name, convert(attribute.value.toTensor()));
+      }
+    }
+  }
+}
+
+void widen_constant(torch::jit::Node* node) {
+  const auto value = torch::jit::toIValue(node->output());
+  if (value && value->isTensor() && is_half(value->toTensor().scalar_type())) {
+    torch::jit::WithInsertPoint before(node);
+    node->output()->replaceAllUsesWith(node->owningGraph()->insertConstant(value->toTensor().to(at::kFloat)));
+  }
+}
+
+// What is told to become half becomes f32.
+void widen_arguments(torch::jit::Node* node) {
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  const size_t count = schema ? std::min(schema->arguments().size(), node->inputs().size()) : 0;
+  for (size_t index = 0; index < count; ++index) {
+    const auto value = schema->arguments()[index].name() == "dtype" ? torch::jit::toIValue(node->input(index)) : std::nullopt;
+    if (value && value->isInt() && is_half(value->toScalarType())) {
+      torch::jit::WithInsertPoint before(node);
+      const auto single = static_cast<int64_t>(c10::ScalarType::Float);
+      node->replaceInput(index, node->owningGraph()->insertConstant(single));
+    }
+  }
+}
+
+}  // namespace
+
+void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
+  each_float(module, [kind](const at::Tensor& value) { return value.detach().to(kind); });
+}
+
+void widen(torch::jit::Module& module) {
+  each_float(module, [](const at::Tensor& value) {
+    return is_half(value.scalar_type()) ? value.detach().to(at::kFloat).set_requires_grad(value.requires_grad()) : value;
+  });
+  for (const torch::jit::Module& each : module.modules()) {
+    for (torch::jit::Function* method : each.type()->methods()) {
+      if (auto* function = torch::jit::tryToGraphFunction(*method)) {
+        each_node(function->graph()->block(), [](torch::jit::Node* node) {
+          if (node->kind() == c10::prim::Constant) {
+            widen_constant(node);
+          } else {
+            widen_arguments(node);
+          }
+        });
+      }
+    }
+  }
+}
+
+}  // namespace bridge
