@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 use torch_bridge::{Given, Tap};
 
 use super::cam;
-use super::layers::{LayerMap, as_channels};
+use super::layers::LayerMap;
 use super::objective::{Objective, Resolved};
 use super::sample::{Attributions, Sample};
 use super::smooth::{self, Maps};
@@ -115,7 +115,7 @@ fn record(sample: &Sample<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recor
     let mut run = sample.run(&*capture, &permit, input)?;
     let executions = run.recorded.pop().unwrap_or_default();
     let last = executions.last().into_iter().flatten();
-    let mut maps = last.filter_map(|tensor| as_channels(tensor, sample.ask.grid).transpose());
+    let mut maps = last.filter_map(|tensor| sample.as_channels(layer, tensor).transpose());
     let missing = || Error::LayerNotFound(format!("layer `{}` gave no map for this image", layer.path));
     let activation = maps.next().ok_or_else(missing)??;
     drop(maps);

@@ -4,7 +4,7 @@ use tch::Tensor;
 use torch_bridge::Tap;
 
 use super::cam::{self, Weigh};
-use super::layers::{LayerMap, as_channels};
+use super::layers::LayerMap;
 use super::objective::{Objective, Resolved};
 use super::sample::{Attributions, Sample};
 use super::smooth::{self, Maps};
@@ -90,10 +90,11 @@ fn look<T>(
     let candidates: Vec<Vec<Tensor>> = run
         .recorded
         .into_iter()
-        .map(|executions| {
+        .zip(layers)
+        .map(|(executions, layer)| {
             let tensors = executions.into_iter().flatten();
             tensors
-                .filter(|tensor| as_channels(tensor, sample.ask.grid).is_ok_and(|c| c.is_some()))
+                .filter(|tensor| sample.as_channels(layer, tensor).is_ok_and(|c| c.is_some()))
                 .collect()
         })
         .collect();
@@ -114,6 +115,7 @@ fn look<T>(
             sample,
             &permit,
             &row.f_select(0, target)?,
+            layers,
             &candidates,
             target + 1 < targets,
         )
@@ -126,6 +128,7 @@ fn of_target(
     sample: &Sample<'_>,
     permit: &CorePermit<'_>,
     scalar: &Tensor,
+    layers: &[&LayerMap],
     candidates: &[Vec<Tensor>],
     keep: bool,
 ) -> Result<Vec<Look>> {
@@ -138,32 +141,38 @@ fn of_target(
     };
     candidates
         .iter()
-        .map(|tensors| {
+        .zip(layers)
+        .map(|(tensors, layer)| {
             let of_layer: Vec<Option<Tensor>> = gradients.by_ref().take(tensors.len()).collect();
-            choose(sample, tensors, of_layer)
+            choose(sample, layer, tensors, of_layer)
         })
         .collect()
 }
 
 /// Of all that a layer gave, the last tensor on which the target hangs: the last call of a layer that is called
 /// several times, the level of a pyramid that made the box.
-fn choose(sample: &Sample<'_>, tensors: &[Tensor], gradients: Vec<Option<Tensor>>) -> Result<Look> {
+fn choose(
+    sample: &Sample<'_>,
+    layer: &LayerMap,
+    tensors: &[Tensor],
+    gradients: Vec<Option<Tensor>>,
+) -> Result<Look> {
     let mut last = None;
     for (tensor, gradient) in tensors.iter().zip(gradients).rev() {
         if let Some(gradient) = gradient
             && f64::try_from(gradient.f_abs()?.f_max()?)? > 0.0
         {
-            return channels(sample, tensor, &gradient);
+            return channels(sample, layer, tensor, &gradient);
         }
         last = last.or(Some(tensor));
     }
     let tensor = last.ok_or_else(|| Error::Internal("a layer without a tensor".into()))?;
-    channels(sample, tensor, &tensor.f_zeros_like()?)
+    channels(sample, layer, tensor, &tensor.f_zeros_like()?)
 }
 
-fn channels(sample: &Sample<'_>, activation: &Tensor, gradient: &Tensor) -> Result<Look> {
+fn channels(sample: &Sample<'_>, layer: &LayerMap, activation: &Tensor, gradient: &Tensor) -> Result<Look> {
     let missing = || Error::Internal("a map that is none".into());
-    let as_map = |tensor: &Tensor| as_channels(tensor, sample.ask.grid)?.ok_or_else(missing);
+    let as_map = |tensor: &Tensor| sample.as_channels(layer, tensor)?.ok_or_else(missing);
     Ok(Look {
         activation: as_map(&activation.f_detach()?)?,
         gradient: as_map(gradient)?,

@@ -9,6 +9,7 @@ use super::map::{Normalize, Resolution};
 use super::method::Method;
 use super::options::{Channels, Options, Render, Smooth};
 use super::parameter::{Kind, Parameter};
+use crate::manifest::Layout;
 
 /// A parameter that is a whole number from 1 to `most`.
 const fn count(
@@ -158,9 +159,18 @@ pub(super) static TARGET: Parameter = text(
 
 pub(super) static GRID: Parameter = text(
     "grid",
-    "`[rows, columns]` of a layer that gives tokens `[B, N, D]`, where N (or N − 1) is no square: `14,14`.",
+    "`[rows, columns]` of a layer that gives tokens `[B, N, D]`, where the model does not show it: `14,14`. The last \
+     rows · columns tokens are the cells. Default: model.toml's, else found by itself.",
     None,
-    |options, text| given(&mut options.grid, text),
+    |options, text| given(&mut options.hints.grid, text),
+);
+
+pub(super) static LAYOUT: Parameter = choice(
+    "layout",
+    "The axes of a layer that gives four: `nchw` for `[B, C, h, w]`, `nhwc` for `[B, h, w, C]`. Default: model.toml's, \
+     else found by itself.",
+    ("The axes of a layer that gives four.", &["nchw", "nhwc"], false),
+    |options, index| options.hints.layout = Some([Layout::Nchw, Layout::Nhwc][index]),
 );
 
 pub(super) static SMOOTH: Parameter = choice(
@@ -372,6 +382,7 @@ pub(super) static ALL: [&Parameter; 24] = [
     &FUSE,
     &TARGET,
     &GRID,
+    &LAYOUT,
     &SMOOTH,
     &CHANNELS,
     &BASELINE,

@@ -1,9 +1,9 @@
 //! The layers of a model that a map can be asked for: those whose output has more than one cell, be it a map
-//! `[B, C, h, w]`, or tokens `[B, N, D]` that stand for the cells of a grid.
+//! `[B, C, h, w]` or `[B, h, w, C]`, or tokens `[B, N, D]` that stand for the cells of a grid.
 
 use tch::Tensor;
 
-use super::options::Sides;
+use super::cells::{self, Cells, Geometry, Hints};
 use crate::error::{Error, Result, excerpt};
 
 /// A layer with a map.
@@ -13,10 +13,10 @@ pub struct LayerMap {
     pub path: String,
     /// Its class.
     pub kind: String,
-    /// The shape of its output for one image: `[1, C, h, w]`, or `[1, N, D]` for tokens.
+    /// The shape of its output for one image.
     pub shape: Vec<i64>,
-    /// `[rows, columns]` that tokens are laid out in; those before the last rows · columns are no cells.
-    pub grid: Option<[i64; 2]>,
+    /// Where its cells are.
+    pub cells: Option<Cells>,
     /// How many times it runs in one pass; of several runs the last one that matters is looked at.
     pub calls: usize,
 }
@@ -25,7 +25,11 @@ impl LayerMap {
     /// How many channels its output has.
     #[must_use]
     pub fn channels(&self) -> i64 {
-        let axis = if self.grid.is_some() { 2 } else { 1 };
+        let axis = match self.cells {
+            Some(Cells::ChannelsFirst) | None => 1,
+            Some(Cells::ChannelsLast) => 3,
+            Some(Cells::Tokens { .. }) => 2,
+        };
         self.shape.get(axis).copied().unwrap_or(0)
     }
 }
@@ -39,16 +43,26 @@ pub struct Layers {
     pub without_map: Vec<LayerMap>,
     /// The one that is looked at when none is asked for.
     pub default: Option<String>,
+    /// Where the cells of their outputs are.
+    pub(super) geometry: Geometry,
+    /// What model.toml says about that.
+    pub(super) hints: Hints,
 }
 
 impl Layers {
-    /// The layers to look at: those that are asked for, else the default; tokens may be laid out in `grid`.
+    /// The layers to look at: those that are asked for, else the default; `hints` say where the cells of their outputs
+    /// are.
     ///
     /// # Errors
-    /// [`Error::LayerNotFound`], which names the nearest layers that have a map; [`Error::InvalidParameter`] for a grid that
-    /// fits none of them.
-    pub fn choose(&self, asked: &[String], grid: Option<Sides>) -> Result<Vec<&LayerMap>> {
-        let no_layer = || Error::LayerNotFound("no layer of this model has a spatial map".into());
+    /// [`Error::LayerNotFound`], which names the nearest layers that have a map; [`Error::InvalidParameter`] for hints that
+    /// fit none of them.
+    pub fn choose(&self, asked: &[String], hints: Hints) -> Result<Vec<&LayerMap>> {
+        let no_layer = || {
+            Error::LayerNotFound(
+                "no layer of this model has a spatial map that can be told from its shape; name one by layer=, with layout= or grid="
+                    .into(),
+            )
+        };
         let paths = if asked.is_empty() {
             std::slice::from_ref(self.default.as_ref().ok_or_else(no_layer)?)
         } else {
@@ -56,18 +70,45 @@ impl Layers {
         };
         let chosen: Vec<_> = paths
             .iter()
-            .map(|path| self.find(path, grid))
+            .map(|path| self.find(path, hints))
             .collect::<Result<_>>()?;
-        match grid {
-            Some(_) if !chosen.iter().any(|layer| layer.shape.len() == 3) => Err(Error::parameter(
-                "grid",
-                format!(
-                    "is for layers that give tokens; `{}` gives a map, which has a grid of its own: leave it out",
-                    paths.join("`, `")
-                ),
-            )),
-            _ => Ok(chosen),
+        let unused = |name: &str, axes: usize, what: &str| {
+            let is_used = chosen.iter().any(|layer| layer.shape.len() == axes);
+            let text = format!("{what}; `{}` gives none: leave it out", paths.join("`, `"));
+            if is_used {
+                Ok(())
+            } else {
+                Err(Error::parameter(name, text))
+            }
+        };
+        if hints.grid.is_some() {
+            unused("grid", 3, "is for layers that give tokens")?;
         }
+        if hints.layout.is_some() {
+            unused("layout", 4, "is for layers that give a map of four axes")?;
+        }
+        Ok(chosen)
+    }
+
+    /// An output of `layer`, as `[B, C, h, w]`; nothing when it has no map.
+    pub(super) fn as_channels(
+        &self,
+        layer: &LayerMap,
+        output: &Tensor,
+        hints: Hints,
+    ) -> Result<Option<Tensor>> {
+        let cells = self.cells(layer, &output.size(), hints);
+        cells.map(|cells| cells::as_channels(output, cells)).transpose()
+    }
+
+    fn cells(&self, layer: &LayerMap, shape: &[i64], hints: Hints) -> Option<Cells> {
+        self.geometry.cells(&layer.kind, shape, hints.or(self.hints))
+    }
+
+    /// The layer at this path.
+    pub(super) fn at(&self, path: &str) -> Option<&LayerMap> {
+        let mut all = self.with_map.iter().chain(&self.without_map);
+        all.find(|layer| layer.path == path)
     }
 
     /// The channels of the default layer; 0 where there is none.
@@ -78,31 +119,34 @@ impl Layers {
         chosen.map_or(0, |layer| usize::try_from(layer.channels()).unwrap_or(0))
     }
 
-    fn find(&self, path: &str, grid: Option<Sides>) -> Result<&LayerMap> {
-        let of_path = |layers: &'_ [LayerMap]| layers.iter().position(|layer| layer.path == path);
-        if let Some(index) = of_path(&self.with_map) {
-            let layer = &self.with_map[index];
-            return match cells(&layer.shape, grid) {
-                Some(_) => Ok(layer),
-                None => Err(misfit(layer)),
-            };
-        }
-        let nearest = self.nearest(path);
-        let Some(index) = of_path(&self.without_map) else {
-            let text = format!("there is no layer `{path}`; the nearest with a spatial map: {nearest}");
+    fn find(&self, path: &str, hints: Hints) -> Result<&LayerMap> {
+        let nearest = || self.nearest(path);
+        let Some(layer) = self.at(path) else {
+            let text = format!(
+                "there is no layer `{path}`; the nearest with a spatial map: {}",
+                nearest()
+            );
             return Err(Error::LayerNotFound(text));
         };
-        let layer = &self.without_map[index];
-        match (&layer.shape[..], grid) {
-            (shape, _) if cells(shape, grid).is_some() => Ok(layer),
-            ([_, _, _], Some(_)) => Err(misfit(layer)),
-            ([_, tokens, _], None) => Err(Error::LayerNotFound(format!(
-                "layer `{path}` gives {tokens} tokens, which are no square; give their grid=rows,columns"
-            ))),
-            _ => Err(Error::LayerNotFound(format!(
-                "layer `{path}` has no spatial map; the nearest that have one: {nearest}"
-            ))),
+        if self.cells(layer, &layer.shape, hints).is_some() {
+            return Ok(layer);
         }
+        let text = match layer.shape[..] {
+            [1, _, _] if hints.grid.is_some() => return Err(misfit("grid", layer)),
+            [1, _, _, _] if hints.layout.is_some() => return Err(misfit("layout", layer)),
+            [1, tokens, _] => format!(
+                "layer `{path}` gives {tokens} tokens, which lie in no grid that this model has; give their grid=rows,columns"
+            ),
+            _ if self.geometry.is_ambiguous(&layer.kind, &layer.shape) => format!(
+                "layer `{path}` gives {:?}, whose axes cannot be told; say layout=nchw or layout=nhwc",
+                layer.shape
+            ),
+            _ => format!(
+                "layer `{path}` has no spatial map; the nearest that have one: {}",
+                nearest()
+            ),
+        };
+        Err(Error::LayerNotFound(text))
     }
 
     fn nearest(&self, path: &str) -> String {
@@ -136,149 +180,97 @@ pub(super) fn paths(text: &str) -> std::result::Result<Vec<String>, String> {
     Ok(paths)
 }
 
-fn misfit(layer: &LayerMap) -> Error {
+fn misfit(parameter: &'static str, layer: &LayerMap) -> Error {
     let (path, shape) = (&layer.path, &layer.shape);
     Error::parameter(
-        "grid",
+        parameter,
         format!("does not fit layer `{path}`, whose output is {shape:?}"),
     )
-}
-
-/// Where the cells of an output are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cells {
-    /// `[B, C, h, w]`
-    Map,
-    /// `[B, N, D]`: rows · columns tokens, after some that are no cells.
-    Tokens { before: i64, rows: i64, columns: i64 },
-}
-
-/// The cells of an output of this shape: more than one, or nothing.
-fn cells(shape: &[i64], grid: Option<Sides>) -> Option<Cells> {
-    match (shape, grid) {
-        (&[_, _, height, width], _) if height * width > 1 => Some(Cells::Map),
-        (&[_, tokens, _], Some(Sides { height, width })) => {
-            let (rows, columns) = (i64::try_from(height).ok()?, i64::try_from(width).ok()?);
-            let before = tokens - rows.checked_mul(columns)?;
-            (before >= 0).then_some(Cells::Tokens {
-                before,
-                rows,
-                columns,
-            })
-        }
-        // A class token, where there is one, comes first.
-        (&[_, tokens, _], None) => [0, 1].into_iter().find_map(|before| {
-            let side = ((tokens - before) as f64).sqrt().round() as i64;
-            let rows = (side > 1 && side * side == tokens - before).then_some(side)?;
-            Some(Cells::Tokens {
-                before,
-                rows,
-                columns: rows,
-            })
-        }),
-        _ => None,
-    }
-}
-
-/// The `[rows, columns]` that the tokens of an output are laid out in.
-pub(super) fn token_grid(shape: &[i64]) -> Option<[i64; 2]> {
-    match cells(shape, None) {
-        Some(Cells::Tokens { rows, columns, .. }) => Some([rows, columns]),
-        _ => None,
-    }
-}
-
-/// Whether an output of this shape has a map.
-pub(super) fn has_map(shape: &[i64]) -> bool {
-    cells(shape, None).is_some()
-}
-
-/// An output as `[B, C, h, w]`; nothing when it has no map.
-pub(super) fn as_channels(output: &Tensor, grid: Option<Sides>) -> Result<Option<Tensor>> {
-    Ok(match cells(&output.size(), grid) {
-        None => None,
-        Some(Cells::Map) => Some(output.shallow_clone()),
-        Some(Cells::Tokens {
-            before,
-            rows,
-            columns,
-        }) => {
-            let (batch, _, channels) = output.size3()?;
-            let tokens = output.f_narrow(1, before, rows * columns)?.f_transpose(1, 2)?;
-            Some(tokens.f_reshape([batch, channels, rows, columns])?)
-        }
-    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn layer(path: &str, shape: &[i64]) -> LayerMap {
-        LayerMap {
-            path: path.into(),
-            kind: "Conv2d".into(),
-            shape: shape.to_vec(),
-            grid: token_grid(shape),
-            calls: 1,
-        }
-    }
+    use crate::explain::sides::Sides;
+    use crate::manifest::Layout;
 
     fn layers() -> Layers {
-        let map = |path: &str| layer(path, &[1, 8, 7, 7]);
+        let all: [(&str, &str, &[i64]); 6] = [
+            ("features.0", "Conv2d", &[1, 8, 7, 7]),
+            ("features.18", "Conv2d", &[1, 8, 7, 7]),
+            ("features.1.conv", "Conv2d", &[1, 8, 7, 7]),
+            ("classifier.1", "Linear", &[1, 10]),
+            ("mixer", "Mixer", &[1, 12, 8]),
+            ("last", "Stage", &[1, 7, 7, 8]),
+        ];
+        let geometry = Geometry::new([224, 224], all.iter().map(|(_, kind, shape)| (*kind, *shape)));
+        let layer = |(path, kind, shape): (&str, &str, &[i64])| LayerMap {
+            path: path.into(),
+            kind: kind.into(),
+            shape: shape.to_vec(),
+            cells: geometry.cells(kind, shape, Hints::default()),
+            calls: 1,
+        };
+        let (with_map, without_map) = all
+            .into_iter()
+            .map(layer)
+            .partition(|layer| layer.cells.is_some());
         Layers {
-            with_map: ["features.0", "features.18", "features.1.conv"].map(map).into(),
-            without_map: vec![layer("classifier.1", &[1, 10]), layer("mixer", &[1, 12, 8])],
+            with_map,
+            without_map,
             default: Some("features.18".into()),
+            geometry,
+            hints: Hints::default(),
         }
     }
 
     #[test]
     fn the_default_is_chosen_and_a_wrong_path_names_the_nearest() {
         let layers = layers();
-        let choose = |asked: &[&str], grid| {
+        let choose = |asked: &[&str], hints| {
             let asked: Vec<String> = asked.iter().map(ToString::to_string).collect();
-            let chosen = layers.choose(&asked, grid)?;
+            let chosen = layers.choose(&asked, hints)?;
             Ok::<_, Error>(chosen.into_iter().map(|l| l.path.clone()).collect::<Vec<_>>())
         };
-        assert_eq!(choose(&[], None), Ok(vec!["features.18".into()]));
+        let none = Hints::default();
+        assert_eq!(choose(&[], none), Ok(vec!["features.18".into()]));
         let two = ["features.0", "features.18"];
-        assert_eq!(choose(&two, None), Ok(two.map(String::from).to_vec()));
-        let refused = |path: &str, grid| choose(&[path], grid).expect_err(path).to_string();
-        let wrong = refused("feature.18", None);
+        assert_eq!(choose(&two, none), Ok(two.map(String::from).to_vec()));
+        let refused = |path: &str, hints| choose(&[path], hints).expect_err(path).to_string();
+        let wrong = refused("feature.18", none);
         assert!(
             wrong.contains("no layer `feature.18`") && wrong.contains("map: `features.18`"),
             "{wrong}"
         );
-        assert!(refused("classifier.1", None).contains("has no spatial map"));
-        assert!(refused("mixer", None).contains("12 tokens"));
-        let grid = |height, width| Some(Sides { height, width });
+        assert!(refused("classifier.1", none).contains("has no spatial map"));
+        assert!(refused("mixer", none).contains("12 tokens"));
+        let grid = |height, width| Hints {
+            grid: Some(Sides { height, width }),
+            ..none
+        };
         assert_eq!(choose(&["mixer"], grid(3, 4)), Ok(vec!["mixer".into()]));
         assert!(refused("mixer", grid(5, 4)).contains("does not fit layer `mixer`"));
         // It is refused where it would do nothing, and not where another layer needs it.
-        assert!(refused("features.0", grid(3, 3)).contains("`features.0` gives a map"));
+        assert!(refused("features.0", grid(3, 3)).contains("`features.0` gives none"));
         assert!(choose(&[], grid(3, 3)).is_err());
         assert_eq!(
             choose(&["features.0", "mixer"], grid(3, 4)).map(|chosen| chosen.len()),
             Ok(2)
         );
+        let layout = Hints {
+            layout: Some(Layout::Nhwc),
+            ..none
+        };
+        assert_eq!(choose(&["last"], layout), Ok(vec!["last".into()]));
+        assert!(refused("classifier.1", layout).contains("has no spatial map"));
     }
 
     #[test]
-    fn a_map_has_more_than_one_cell() {
-        assert!(has_map(&[1, 8, 1, 2]) && has_map(&[1, 197, 192]) && has_map(&[1, 49, 192]));
-        assert!(
-            !has_map(&[1, 8, 1, 1]) && !has_map(&[1, 1000]) && !has_map(&[1, 7, 7]) && !has_map(&[1, 2, 8])
-        );
-        assert_eq!(token_grid(&[1, 197, 192]), Some([14, 14]));
-    }
-
-    #[test]
-    fn tokens_become_the_cells_of_their_grid() {
-        // A class token (−1, −1), then four cells of two channels.
-        let tokens = Tensor::from_slice(&[-1f32, -1., 1., 10., 2., 20., 3., 30., 4., 40.]).view([1, 5, 2]);
-        let channels = as_channels(&tokens, None).expect("tokens").expect("a square");
-        let expected = Tensor::from_slice(&[1f32, 2., 3., 4., 10., 20., 30., 40.]).view([1, 2, 2, 2]);
-        assert_eq!(channels, expected);
+    fn channels_are_counted_where_they_are() {
+        let layers = layers();
+        let channels = |path| layers.at(path).map(LayerMap::channels);
+        assert_eq!(channels("features.0"), Some(8));
+        assert_eq!(channels("last"), Some(8));
+        assert_eq!(layers.default_channels(), 8);
     }
 }

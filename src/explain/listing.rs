@@ -4,43 +4,72 @@
 use tch::Tensor;
 use torch_bridge::{Given, Tap, Value};
 
-use super::layers::{LayerMap, Layers, has_map, token_grid};
+use super::cells::{Geometry, Hints};
+use super::default_layer::{self, Seen};
+use super::layers::{LayerMap, Layers};
 use super::method::Family;
 use super::pace::Pace;
+use super::sides::Sides;
 use super::table::{Row, of_task};
 use crate::error::Result;
 use crate::manifest::{Input, TaskKind};
-use crate::runtime::{self, Transparent};
+use crate::runtime::Transparent;
 use crate::tasks::{self, ModelSpec};
-
-/// What one layer gave a blank image, last execution first tensor.
-struct Seen {
-    layer: LayerMap,
-    output: Option<Tensor>,
-}
 
 /// The layers of a model, as a blank image goes through them.
 pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<Layers> {
-    if matches!(spec.manifest.input, Input::Tensors { .. }) {
+    let Input::Image(input) = &spec.manifest.input else {
         return Ok(Layers::default());
-    }
-    let (seen, output) = walk(exported, spec, pace)?;
+    };
+    let (walked, output) = walk(exported, spec, pace)?;
+    let (height, width) = input.fit.size;
+    let all = walked.iter().flat_map(|(layer, tensors, _)| {
+        let shapes = tensors.iter().map(Tensor::size);
+        shapes.map(|shape| (layer.kind.clone(), shape))
+    });
+    let all: Vec<(String, Vec<i64>)> = all.collect();
+    let geometry = Geometry::new(
+        [i64::from(height), i64::from(width)],
+        all.iter().map(|(kind, shape)| (kind.as_str(), &shape[..])),
+    );
+    let hints = hints(spec);
+    let seen: Vec<Seen> = walked
+        .into_iter()
+        .map(|(layer, tensors, calls)| seen(layer, tensors, calls, &geometry, hints))
+        .collect();
     let default = match &spec.manifest.explain.layer {
         Some(layer) => Some(layer.clone()),
-        None => by_default(&seen, &output, pace)?,
+        None => default_layer::find(&seen, &output, spec.manifest.task, pace)?,
     };
     let (with_map, without_map) = seen
         .into_iter()
         .map(|seen| seen.layer)
-        .partition(|layer| has_map(&layer.shape));
+        .partition(|layer| layer.cells.is_some());
     Ok(Layers {
         with_map,
         without_map,
         default,
+        geometry,
+        hints,
     })
 }
 
-fn walk(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<(Vec<Seen>, Value)> {
+/// What model.toml says about the axes of layers.
+fn hints(spec: &ModelSpec) -> Hints {
+    let explain = &spec.manifest.explain;
+    Hints {
+        layout: explain.layout,
+        grid: explain.grid.map(|[rows, columns]| Sides {
+            height: rows as usize,
+            width: columns as usize,
+        }),
+    }
+}
+
+/// A layer, what its last execution gave, and how many there were.
+type Walked = (torch_bridge::Layer, Vec<Tensor>, usize);
+
+fn walk(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<(Vec<Walked>, Value)> {
     let method = tasks::methods(spec.manifest.task)[0];
     let found = exported.layers(method)?;
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
@@ -51,66 +80,36 @@ fn walk(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result
     let permit = pace.permit()?;
     let run = capture.run(&permit, &[argument], given)?;
     drop(permit);
-    let seen = found
+    let walked = found
         .into_iter()
         .zip(run.recorded)
         .map(|(layer, mut executions)| {
             let calls = executions.len();
-            let last = executions.pop().unwrap_or_default();
-            // Of several tensors the first that has a map.
-            let first_map = last
-                .iter()
-                .position(|tensor| has_map(&tensor.size()))
-                .unwrap_or(0);
-            let output = last.into_iter().nth(first_map);
-            let shape = output.as_ref().map(Tensor::size).unwrap_or_default();
-            Seen {
-                layer: LayerMap {
-                    path: layer.path,
-                    kind: layer.kind,
-                    grid: token_grid(&shape),
-                    shape,
-                    calls,
-                },
-                output,
-            }
+            (layer, executions.pop().unwrap_or_default(), calls)
         });
-    Ok((seen.collect(), run.output))
+    Ok((walked.collect(), run.output))
 }
 
-/// The last layer with a map `[B, C, h, w]`. If it lies in the first half, the model goes on with tokens: then the last
-/// layer whose cells still matter for the output, since the last ones of a transformer only read the class token.
-fn by_default(seen: &[Seen], output: &Value, pace: &Pace<'_>) -> Result<Option<String>> {
-    let is_map = |seen: &&Seen| has_map(&seen.layer.shape) && seen.layer.grid.is_none();
-    let last_map = seen.iter().rposition(|seen| is_map(&seen));
-    if last_map.is_some_and(|index| 2 * index >= seen.len()) {
-        return Ok(last_map.map(|index| seen[index].layer.path.clone()));
+fn seen(
+    layer: torch_bridge::Layer,
+    tensors: Vec<Tensor>,
+    calls: usize,
+    geometry: &Geometry,
+    hints: Hints,
+) -> Seen {
+    let cells = |tensor: &Tensor| geometry.cells(&layer.kind, &tensor.size(), hints);
+    let first_map = tensors.iter().position(|tensor| cells(tensor).is_some());
+    let output = tensors.into_iter().nth(first_map.unwrap_or(0));
+    Seen {
+        layer: LayerMap {
+            cells: output.as_ref().and_then(cells),
+            shape: output.as_ref().map(Tensor::size).unwrap_or_default(),
+            path: layer.path,
+            kind: layer.kind,
+            calls,
+        },
+        output,
     }
-    for seen in seen.iter().rev() {
-        if let (Some([rows, columns]), Some(tokens)) = (seen.layer.grid, &seen.output)
-            && matters(tokens, rows * columns, output, pace)?
-        {
-            return Ok(Some(seen.layer.path.clone()));
-        }
-    }
-    Ok(last_map.map(|index| seen[index].layer.path.clone()))
-}
-
-/// Whether the output hangs on the last `cells` of `tokens [1, N, D]`.
-fn matters(tokens: &Tensor, cells: i64, output: &Value, pace: &Pace<'_>) -> Result<bool> {
-    let Some(output) = output.tensors().into_iter().find(|t| t.requires_grad()) else {
-        return Ok(false);
-    };
-    let permit = pace.permit()?;
-    let scalar = output.f_square()?.f_sum(tch::Kind::Float)?;
-    let Some(gradient) = runtime::gradients(&permit, &scalar, &[tokens], true)?
-        .pop()
-        .flatten()
-    else {
-        return Ok(false);
-    };
-    let of_cells = gradient.f_narrow(1, tokens.size()[1] - cells, cells)?;
-    Ok(f64::try_from(of_cells.f_abs()?.f_max()?)? > 0.0)
 }
 
 /// The methods that have what they need.

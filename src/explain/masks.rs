@@ -5,7 +5,8 @@ use std::ops::Range;
 use tch::Tensor;
 use torch_bridge::Generator;
 
-use super::options::{Options, Sides};
+use super::options::Options;
+use super::sides::Sides;
 use crate::error::{Error, Result};
 
 /// A window in pixels of the input; `bottom` and `right` lie outside of it.

@@ -7,8 +7,10 @@
 
 mod attention;
 mod cam;
+mod cells;
 mod channels;
 mod colormap;
+mod default_layer;
 mod explainer;
 mod explanation;
 mod gradients;
@@ -29,12 +31,14 @@ mod quadrature;
 mod read;
 pub mod render;
 mod sample;
+mod sides;
 mod smooth;
 mod table;
 mod target;
 pub mod visualize;
 mod work;
 
+pub use cells::{Cells, Hints};
 pub use colormap::Colormap;
 pub use explainer::{Explainer, Origin};
 pub use explanation::Explanation;
@@ -42,10 +46,11 @@ pub use layers::{LayerMap, Layers};
 pub use manual::{DefaultOf, Described, Manual, manual};
 pub use map::{Map, Normalize, Resolution};
 pub use method::{Family, Method};
-pub use options::{Channels, Options, Render, Sides, Smooth, View};
+pub use options::{Channels, Options, Render, Smooth, View};
 pub use parameter::{DefaultValue, Kind, Parameter};
 pub use read::{defaults, parameters, read};
 pub use sample::Completeness;
+pub use sides::Sides;
 pub use table::{Cost, Costed, ROWS, Row, of_task, row};
 pub use target::{ClassName, ResolvedTarget, Target};
 pub use work::{Describe, Description, Item, Work};

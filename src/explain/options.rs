@@ -1,11 +1,12 @@
 //! What is asked of an explanation, as types.
 
-use std::str::FromStr;
 use std::time::Duration;
 
+use super::cells::Hints;
 use super::colormap::Colormap;
 use super::map::{Normalize, Resolution};
 use super::method::Method;
+use super::sides::Sides;
 use super::target::Target;
 
 /// How CAMs are made less noisy, as pytorch-grad-cam does it.
@@ -62,34 +63,6 @@ pub enum Render {
     SideBySide,
 }
 
-/// Two sides, height and width: `32`, or `32,24`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sides {
-    /// Height.
-    pub height: usize,
-    /// Width.
-    pub width: usize,
-}
-
-impl FromStr for Sides {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let sides: Vec<usize> = text
-            .split(',')
-            .filter_map(|side| side.trim().parse().ok())
-            .collect();
-        match (sides[..].first(), sides[..].last(), text.split(',').count()) {
-            (Some(&height), Some(&width), 1 | 2)
-                if height > 0 && width > 0 && sides.len() == text.split(',').count() =>
-            {
-                Ok(Self { height, width })
-            }
-            _ => Err("expected one side, such as 32, or height,width, such as 32,24".into()),
-        }
-    }
-}
-
 /// How a map is shown; any method's may be.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct View {
@@ -119,8 +92,8 @@ pub struct Options {
     pub layers: Vec<String>,
     /// Of several layers, one map.
     pub fuse: bool,
-    /// `[rows, columns]` of a layer that gives tokens.
-    pub grid: Option<Sides>,
+    /// Where the cells of the layers are.
+    pub hints: Hints,
     /// How a CAM is made less noisy.
     pub smooth: Option<Smooth>,
     /// How the channels of an input attribution become a map, where it is not the method's own way.
@@ -149,19 +122,4 @@ pub struct Options {
     pub budget: Option<Duration>,
     /// How the map is shown.
     pub view: View,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sides_are_one_or_two() {
-        let sides = |height, width| Ok(Sides { height, width });
-        assert_eq!("32".parse(), sides(32, 32));
-        assert_eq!("32, 24".parse(), sides(32, 24));
-        for wrong in ["", "0", "1,2,3", "a", "1,b", "-1"] {
-            assert!(wrong.parse::<Sides>().is_err(), "{wrong}");
-        }
-    }
 }

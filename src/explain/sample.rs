@@ -129,7 +129,12 @@ impl Sample<'_> {
 
     /// The layers that were asked for.
     pub(super) fn asked_layers(&self) -> Result<Vec<&LayerMap>> {
-        self.layers.choose(&self.ask.layers, self.ask.grid)
+        self.layers.choose(&self.ask.layers, self.ask.hints)
+    }
+
+    /// An output of `layer` as `[B, C, h, w]`; nothing when it has no map.
+    pub(super) fn as_channels(&self, layer: &LayerMap, output: &Tensor) -> Result<Option<Tensor>> {
+        self.layers.as_channels(layer, output, self.ask.hints)
     }
 
     /// The module whose layers can be captured, under `permit`.

@@ -2,8 +2,8 @@
 //! parser and the dispatch are this table's.
 
 use super::known::{
-    BASELINE, BUDGET_MS, CELL, CHANNELS, FUSE, GRID, LAYER, N_MASKS, N_SAMPLES, N_STEPS, P, SEED, SIGMA,
-    SMOOTH, STRIDE, WINDOW,
+    BASELINE, BUDGET_MS, CELL, CHANNELS, FUSE, GRID, LAYER, LAYOUT, N_MASKS, N_SAMPLES, N_STEPS, P, SEED,
+    SIGMA, SMOOTH, STRIDE, WINDOW,
 };
 use super::masks::windows;
 use super::method::{Family, Method};
@@ -107,7 +107,7 @@ const GUIDED: &str = "fails sanity checks (Adebayo et al., arXiv 1810.03292): it
 const ATTENTION: &str = "attention says where the decoder looked, not what made it choose the word";
 
 /// Parameters of a class activation map.
-static OF_A_CAM: [&Parameter; 4] = [&LAYER, &GRID, &SMOOTH, &FUSE];
+static OF_A_CAM: [&Parameter; 5] = [&LAYER, &GRID, &LAYOUT, &SMOOTH, &FUSE];
 
 /// A class activation map that is weighed by gradients.
 const fn gradient_cam(method: Method, run: fn(&Sample<'_>) -> Result<Attributions>) -> Row {
@@ -156,7 +156,7 @@ pub static ROWS: [Row; 18] = [
         is_signed: false,
         is_guided: false,
         caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE, &BUDGET_MS],
+        parameters: &[&LAYER, &GRID, &LAYOUT, &SMOOTH, &FUSE, &BUDGET_MS],
         cost: |model| passes(2 + model.channels, 0),
         run: channels::score_cam,
     },
@@ -166,7 +166,7 @@ pub static ROWS: [Row; 18] = [
         is_signed: false,
         is_guided: false,
         caution: None,
-        parameters: &[&LAYER, &GRID, &SMOOTH, &FUSE, &BUDGET_MS],
+        parameters: &[&LAYER, &GRID, &LAYOUT, &SMOOTH, &FUSE, &BUDGET_MS],
         cost: |model| passes(3 + model.channels, 0),
         run: channels::ablation_cam,
     },
@@ -226,7 +226,7 @@ pub static ROWS: [Row; 18] = [
         is_signed: true,
         is_guided: true,
         caution: Some(GUIDED),
-        parameters: &[&LAYER, &GRID, &CHANNELS],
+        parameters: &[&LAYER, &GRID, &LAYOUT, &CHANNELS],
         cost: |_| passes(2, 2),
         run: input::guided_grad_cam,
     },

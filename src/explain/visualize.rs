@@ -8,7 +8,8 @@ use std::time::Duration;
 use tch::{Kind, Tensor};
 use torch_bridge::{Generator, Given, Tap};
 
-use super::layers::{Layers, as_channels};
+use super::cells::Hints;
+use super::layers::Layers;
 use super::pace::Pace;
 use super::sample::Captures;
 use super::target::{ResolvedTarget, Target, refused};
@@ -250,12 +251,12 @@ impl Visualizer<'_> {
             Aim::Channel(layer, channel) => {
                 let mut run = self.run(permit, &[Tap::record(layer)], picture)?;
                 let executions = run.recorded.pop().unwrap_or_default();
-                let mut maps = executions
-                    .iter()
-                    .flatten()
-                    .rev()
-                    .filter_map(|tensor| as_channels(tensor, None).transpose());
                 let missing = || Error::LayerNotFound(format!("layer `{layer}` did not run"));
+                let of_layer = self.layers.at(layer).ok_or_else(missing)?;
+                let mut maps = executions.iter().flatten().rev().filter_map(|tensor| {
+                    let map = self.layers.as_channels(of_layer, tensor, Hints::default());
+                    map.transpose()
+                });
                 let map = maps.next().ok_or_else(missing)??;
                 Ok(map.f_select(0, 0)?.f_select(0, *channel)?.f_mean(Kind::Float)?)
             }

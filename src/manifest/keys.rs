@@ -244,11 +244,25 @@ pub struct Instances {
     pub specialise: bool,
 }
 
+/// The axes of a layer's output of one image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// `[B, C, h, w]`
+    Nchw,
+    /// `[B, h, w, C]`
+    Nhwc,
+}
+
 /// `[explain]`
 #[derive(Debug, Clone)]
 pub struct Explain {
     /// Default CAM layer; found by itself when absent.
     pub layer: Option<String>,
+    /// The axes of layers that give four; found by themselves when absent.
+    pub layout: Option<Layout>,
+    /// Rows and columns of the cells that tokens stand for; found by themselves when absent.
+    pub grid: Option<[u32; 2]>,
     /// Explanations that may wait, at least 1.
     pub queue_capacity: usize,
 }

@@ -13,8 +13,8 @@ mod versions;
 pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
-    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Manifest, Output, Precision, TaskKind,
-    TensorSpec,
+    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Layout, Manifest, Output, Precision,
+    TaskKind, TensorSpec,
 };
 pub use sections::MOST_DETECTIONS;
 pub use versions::{Version, packages, versions};

@@ -210,8 +210,13 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
 }
 
 pub(super) fn explain(s: &mut Section<'_>) -> Explain {
+    let grid: Option<[u32; 2]> = s.optional("grid", "[rows, columns], for instance [14, 14]");
+    let fits = grid.is_none_or(|sides| sides.iter().all(|side| (1..=8192).contains(side)));
+    s.check(fits, "grid", || "each side must be from 1 to 8192".into());
     Explain {
         layer: s.optional("layer", "a layer path such as \"features.18\""),
+        layout: s.optional("layout", "\"nchw\" or \"nhwc\""),
+        grid,
         queue_capacity: s.count("queue_capacity", 64, MOST_WAITING),
     }
 }

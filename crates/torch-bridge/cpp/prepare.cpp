@@ -83,6 +83,32 @@ bool is_self_contained(const torch::jit::Module& module, const std::vector<std::
   return module.type()->numAttributes() == 0 && std::none_of(methods.begin(), methods.end(), calls);
 }
 
+// Whether a node writes to what other nodes read under another name: a view, or a value that is used once more.
+bool writes_elsewhere(const torch::jit::Node* node) {
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  const size_t count = schema ? std::min(schema->arguments().size(), node->inputs().size()) : 0;
+  for (size_t index = 0; index < count; ++index) {
+    const c10::AliasInfo* alias = schema->arguments()[index].alias_info();
+    if (alias && alias->isWrite()) {
+      const torch::jit::Value* written = node->input(index);
+      const c10::FunctionSchema* made_by = written->node()->maybeSchema();
+      const bool is_view = made_by && !made_by->is_mutable() && !made_by->returns().empty() &&
+          made_by->returns()[0].alias_info();
+      if (is_view || written->uses().size() > 1) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
+// Whether the layers may get oneDNN's own layouts: the pass that gives them drops what is written to a view.
+bool may_change_layouts(torch::jit::Graph& graph) {
+  bool may = true;
+  each_node(graph.block(), [&](const torch::jit::Node* node) { may = may && !writes_elsewhere(node); });
+  return may;
+}
+
 // `methods` in a module that has nothing else. A frozen module has the class and the code of every layer, though its
 // methods need none of them any more: for a network of fifty layers that is as much memory as its weights take.
 torch::jit::Module alone(const torch::jit::Module& frozen, const std::vector<std::string>& methods) {
@@ -137,7 +163,9 @@ extern "C" Error bridge_module_prepare(
       torch::jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
       if (fuse) {
         torch::jit::FuseFrozenConvAddRelu(graph);
-        torch::jit::ConvertFrozenOpsToMKLDNN(graph);
+        if (may_change_layouts(*graph)) {
+          torch::jit::ConvertFrozenOpsToMKLDNN(graph);
+        }
         torch::jit::FrozenLinearTranspose(graph);
       }
       // The passes leave the weights that they replaced.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::names::{Method, TaskKind};
-use crate::explain::{self, DefaultOf, DefaultValue};
+use crate::explain::{self, Cells, DefaultOf, DefaultValue};
 
 /// The layers of a model that a map can be asked for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,14 +28,40 @@ struct LayerMap {
     /// Its class.
     #[schema(example = "Conv2dNormActivation")]
     kind: String,
-    /// The shape of its output for one image: `[1, C, h, w]`, or `[1, N, D]` for tokens.
+    /// The shape of its output for one image: `[1, C, h, w]`, `[1, h, w, C]`, or `[1, N, D]` for tokens.
     #[schema(example = json!([1, 1280, 7, 7]))]
     shape: Vec<i64>,
+    /// Where its cells are.
+    #[schema(inline)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    layout: Option<Layout>,
     /// `[rows, columns]` that tokens are laid out in; those before the last rows · columns are no cells.
     #[serde(skip_serializing_if = "Option::is_none")]
     grid: Option<[i64; 2]>,
     /// How many times it runs in one pass; of several runs the last one that matters is looked at.
     calls: usize,
+}
+
+/// How the output of a layer is to be read.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Layout {
+    /// `[1, C, h, w]`
+    Nchw,
+    /// `[1, h, w, C]`
+    Nhwc,
+    /// `[1, N, D]`
+    Tokens,
+}
+
+impl Layout {
+    fn of(cells: Cells) -> Self {
+        match cells {
+            Cells::ChannelsFirst => Self::Nchw,
+            Cells::ChannelsLast => Self::Nhwc,
+            Cells::Tokens { .. } => Self::Tokens,
+        }
+    }
 }
 
 impl LayerList {
@@ -44,7 +70,11 @@ impl LayerList {
             path: layer.path,
             kind: layer.kind,
             shape: layer.shape,
-            grid: layer.grid,
+            layout: layer.cells.map(Layout::of),
+            grid: match layer.cells {
+                Some(Cells::Tokens { rows, columns, .. }) => Some([rows, columns]),
+                _ => None,
+            },
             calls: layer.calls,
         };
         Self {

@@ -1,0 +1,126 @@
+//! The layer that is looked at when none is asked for: the last one with a map on which the answer hangs, and which is not
+//! the answer itself.
+
+use tch::{Kind, Tensor};
+use torch_bridge::Value;
+
+use super::cells::{Cells, as_channels};
+use super::layers::LayerMap;
+use super::pace::Pace;
+use crate::error::Result;
+use crate::manifest::TaskKind;
+use crate::runtime;
+
+/// The part of a detector's rows, at their beginning and at their end, that must hang on the layer: a layer of one level
+/// of a pyramid says nothing about objects of the other levels.
+const PART_OF_ROWS: i64 = 64;
+
+/// What one layer gave a blank image.
+pub(super) struct Seen {
+    /// The layer.
+    pub(super) layer: LayerMap,
+    /// Its last execution's first tensor that has a map, else its first.
+    pub(super) output: Option<Tensor>,
+}
+
+/// A layer that could be looked at.
+struct Candidate<'a> {
+    seen: &'a Seen,
+    output: &'a Tensor,
+    cells: Cells,
+}
+
+/// The path of that layer among `seen`, in the order of execution, of a pass that answered `answer`.
+pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_>) -> Result<Option<String>> {
+    let answers = answer.tensors();
+    let mut candidates = Vec::new();
+    for seen in seen {
+        if let (Some(output), Some(cells)) = (&seen.output, seen.layer.cells)
+            && (task == TaskKind::Captioning || !is_answer(output, seen.layer.channels(), &answers, task)?)
+        {
+            candidates.push(Candidate { seen, output, cells });
+        }
+    }
+    let path = |candidate: &Candidate<'_>| candidate.seen.layer.path.clone();
+    let scalars = scalars(&answers, task)?;
+    if scalars.is_empty() {
+        // Without gradients the order is all there is.
+        return Ok(candidates.last().map(path));
+    }
+    let matters = matters(&candidates, &scalars, pace)?;
+    let last = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
+        let all = candidates.iter().zip(&matters).rev();
+        all.filter(|(candidate, matters)| **matters && wanted(candidate))
+            .map(|(candidate, _)| candidate)
+            .next()
+    };
+    let is_tokens = |candidate: &Candidate<'_>| matches!(candidate.cells, Cells::Tokens { .. });
+    let found = last(&|_| true);
+    let Some(tokens) = found.filter(|found| is_tokens(found)) else {
+        return Ok(found.map(path));
+    };
+    // Of a transformer's layers those that give what goes on from block to block, and not its queries or its hidden units.
+    let width = candidates.iter().rfind(|candidate| is_tokens(candidate));
+    let width = width.map_or(0, |last| last.seen.layer.channels());
+    let of_width = last(&|candidate| is_tokens(candidate) && candidate.seen.layer.channels() == width);
+    Ok(Some(path(of_width.unwrap_or(tokens))))
+}
+
+/// Whether a layer's output is one of the model's answers, or for a segmentation its logits on another grid.
+fn is_answer(output: &Tensor, channels: i64, answers: &[&Tensor], task: TaskKind) -> Result<bool> {
+    for answer in answers {
+        let size = answer.size();
+        if size == output.size() && answer.kind() == output.kind() && answer.f_equal(output)? {
+            return Ok(true);
+        }
+        if task == TaskKind::Segmentation && size.len() == 4 && size[1] == channels {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the answer comes to; each part must hang on the layer.
+fn scalars(answers: &[&Tensor], task: TaskKind) -> Result<Vec<Tensor>> {
+    let Some(answer) = answers.iter().find(|tensor| tensor.requires_grad()) else {
+        return Ok(Vec::new());
+    };
+    let sum = |part: &Tensor| -> Result<Tensor> { Ok(part.f_square()?.f_sum(Kind::Float)?) };
+    let size = answer.size();
+    let rows = size.iter().enumerate().max_by_key(|(_, side)| **side);
+    match (task, size.len(), rows) {
+        (TaskKind::Detection, 3, Some((axis, &count))) => {
+            let part = (count / PART_OF_ROWS).max(1);
+            let ends = [0, count - part];
+            let of_end = |&start| sum(&answer.f_narrow(axis as i64, start, part)?);
+            ends.iter().map(of_end).collect()
+        }
+        _ => Ok(vec![sum(answer)?]),
+    }
+}
+
+/// Whether each candidate's cells have a gradient to every scalar.
+fn matters(candidates: &[Candidate<'_>], scalars: &[Tensor], pace: &Pace<'_>) -> Result<Vec<bool>> {
+    let outputs: Vec<&Tensor> = candidates.iter().map(|candidate| candidate.output).collect();
+    let of_gradient: Vec<usize> = (0..outputs.len())
+        .filter(|&index| outputs[index].requires_grad())
+        .collect();
+    let with_gradient: Vec<&Tensor> = of_gradient.iter().map(|&index| outputs[index]).collect();
+    let mut matters = vec![false; outputs.len()];
+    of_gradient.iter().for_each(|&index| matters[index] = true);
+    for scalar in scalars {
+        let permit = pace.permit()?;
+        let gradients = runtime::gradients(&permit, scalar, &with_gradient, true)?;
+        for (&index, gradient) in of_gradient.iter().zip(gradients) {
+            let reaches = match gradient {
+                Some(gradient) => {
+                    let of_cells = as_channels(&gradient, candidates[index].cells)?;
+                    f64::try_from(of_cells.f_abs()?.f_max()?)? > 0.0
+                }
+                None => false,
+            };
+            matters[index] = matters[index] && reaches;
+        }
+    }
+    Ok(matters)
+}
