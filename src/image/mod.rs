@@ -15,11 +15,13 @@ mod encode;
 mod fit;
 mod jpeg;
 mod jpeg_header;
+mod jpeg_inside;
 mod limits;
 mod memory;
 mod orientation;
 mod picture;
 mod placement;
+mod png_chunks;
 mod pool;
 mod raster;
 mod resample;
@@ -27,6 +29,7 @@ mod samples;
 mod sniff;
 mod span;
 mod spec;
+mod tiff;
 mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -92,7 +95,7 @@ fn decode_wanted(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<De
         Format::WebP => raster::decode_webp(bytes, limits),
         Format::Gif => raster::decode_gif(bytes, limits),
         Format::Bmp => raster::decode_bmp(bytes, limits),
-        Format::Tiff => raster::decode_tiff(bytes, limits),
+        Format::Tiff => tiff::decode(bytes, limits),
     }))
     .unwrap_or_else(|_| {
         Err(Error::InvalidImage(format!(
