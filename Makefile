@@ -12,6 +12,7 @@ help:
 	@echo 'make test         run every test, and say which were slowest and how many ran'
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
+	@echo 'make pictures     compare how folders of picture files are read with Pillow (SUITES="DIR …")'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
 	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
@@ -44,6 +45,13 @@ lint: setup
 parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)" $(if $(PHOTOS),--photos $(PHOTOS))
+
+pictures: setup
+	@[ -n '$(SUITES)' ] || { echo 'make pictures SUITES="DIR …": say which folders of picture files'; exit 1; }
+	cargo build --release --example pixels
+	scripts/python-environment tests/parity/requirements.txt .cache/venv
+	.cache/venv/bin/python tests/parity/pictures.py $(SUITES) \
+		--program "$${CARGO_TARGET_DIR:-target}/release/examples/pixels"
 
 # FASHION_MNIST=DIR, the folder of its four files, adds the experiment that needs scenes of clothes.
 saliency: build
@@ -81,4 +89,4 @@ image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity saliency bench compare torture fuzz aoti image clean-cache
+.PHONY: help serve setup build test lint parity pictures saliency bench compare torture fuzz aoti image clean-cache

@@ -255,6 +255,34 @@ mod tests {
     }
 
     #[test]
+    fn application_segments_give_way_to_a_transform() {
+        let quantisation = b"\xFF\xDB\0\x04qq";
+        let bytes = jpeg(&[
+            START,
+            b"\xFF\xE0\0\x04ab",
+            quantisation,
+            b"\xFF\xEE\0\x04cd",
+            SOF,
+            SCAN,
+        ]);
+        let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x01";
+        let expected = jpeg(&[START, adobe, quantisation, SOF, SCAN, END]);
+        assert_eq!(
+            Header::read(&bytes).expect("a header").with_transform(1),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_scan_of_fewer_components_than_the_frame_is_not_the_only_one() {
+        let of_three = [&SOF[..9], b"\x03", &SOF[10..]].concat();
+        for (frame, keeps) in [(SOF, false), (&of_three[..], true)] {
+            let file = jpeg(&[START, frame, SCAN, END]);
+            assert_eq!(Header::read(&file).expect("a header").keeps_coefficients(), keeps);
+        }
+    }
+
+    #[test]
     fn an_end_counts_only_behind_the_first_scan() {
         let thumbnail = b"\xFF\xE1\0\x06\xFF\xD9\xFF\xD9";
         let cut = jpeg(&[START, thumbnail, SOF, SCAN]);

@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 /// Scans at most, as in a file whose components come one by one.
 const MOST_SCANS: u32 = 4;
 
+/// Rows of the highest block of luma whose chroma is shared.
+const BLOCK: u32 = 16;
+
 /// A strip or tile.
 pub(super) struct JpegInside<'a> {
     /// A JPEG without a picture, for the segments that the other lacks; or nothing.
@@ -20,6 +23,8 @@ pub(super) struct JpegInside<'a> {
     pub(super) is_ycc: bool,
     /// Width, and how many rows are wanted.
     pub(super) size: (u32, u32),
+    /// Rows that it may have, but for those that fill up its last blocks.
+    pub(super) most_rows: u32,
 }
 
 impl JpegInside<'_> {
@@ -74,10 +79,9 @@ impl JpegInside<'_> {
             let text = "a TIFF of JPEGs in several scans is not read; convert it to PNG";
             return Err(Error::UnsupportedMediaType(text.into()));
         }
-        // Three samples can be made of grey as well.
-        let fits =
-            usize::from(frame.components) == self.components || (frame.components, self.components) == (1, 3);
-        if !fits || frame.width != self.size.0 || frame.height < self.size.1 {
+        let rows = self.size.1..=self.most_rows.next_multiple_of(BLOCK);
+        let fits = usize::from(frame.components) == self.components;
+        if !fits || frame.width != self.size.0 || !rows.contains(&frame.height) {
             return Err(invalid(format!(
                 "within the TIFF it has {} components and {}×{} pixels, not {} and {}×{}",
                 frame.components, frame.width, frame.height, self.components, self.size.0, self.size.1

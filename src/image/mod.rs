@@ -9,10 +9,13 @@
 //! `ImageTooLarge`, and this room names nothing of the others but the error type.
 
 mod annotate;
+mod bmp;
+mod bmp_runs;
 mod convolution;
 mod decoded;
 mod encode;
 mod fit;
+mod gif;
 mod jpeg;
 mod jpeg_header;
 mod jpeg_inside;
@@ -93,13 +96,13 @@ fn decode_wanted(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<De
         Format::Jpeg => jpeg::decode(bytes, limits, wanted),
         Format::Png => raster::decode_png(bytes, limits),
         Format::WebP => raster::decode_webp(bytes, limits),
-        Format::Gif => raster::decode_gif(bytes, limits),
-        Format::Bmp => raster::decode_bmp(bytes, limits),
+        Format::Gif => gif::decode(bytes, limits),
+        Format::Bmp => bmp::decode(bytes, limits),
         Format::Tiff => tiff::decode(bytes, limits),
     }))
     .unwrap_or_else(|_| {
-        Err(Error::InvalidImage(format!(
-            "the {format} is corrupt: its decoder gave up"
+        Err(Error::UnsupportedMediaType(format!(
+            "the decoder for {format} failed on this file, whether or not the file is good; save it again, or as another format"
         )))
     })
 }

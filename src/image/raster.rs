@@ -1,11 +1,11 @@
-//! PNG, WebP, GIF and BMP through the `image` crate, with its limits set and its errors sorted.
+//! PNG and WebP through the `image` crate, with its limits set and its errors sorted.
 //!
 //! The decoders there check no more than they are told (`Limits` default to no bound on a side), and text chunks can
 //! be bombs: each decoder gets the limits before it allocates, and the size in its header is checked by ours first.
 
 use std::io::Cursor;
 
-use image::codecs::{bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
+use image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use image::error::ImageError;
 use image::{ColorType, ImageDecoder};
 
@@ -66,25 +66,6 @@ pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
         0
     };
     read_with(own, Format::WebP, decoder, orientation, limits)
-}
-
-/// Decodes the first frame of a GIF.
-pub(super) fn decode_gif(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Gif))?;
-    read(Format::Gif, decoder, Orientation::Upright, limits)
-}
-
-/// Decodes a BMP.
-pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    // The decoder takes a gigantic size for a corrupt one. Headers shorter than 40 bytes have sides of 16 bits, which
-    // cannot be gigantic. Signed: rows run upwards where the height is positive, downwards where it is negative.
-    let long_header = field(bytes, 14).is_some_and(|size| u32::from_le_bytes(size) >= 40);
-    if let (true, Some(width), Some(height)) = (long_header, field(bytes, 18), field(bytes, 22)) {
-        let side = |bytes| i32::from_le_bytes(bytes).unsigned_abs();
-        limits.check(side(width), side(height), CHANNELS as u64)?;
-    }
-    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Bmp))?;
-    read(Format::Bmp, decoder, Orientation::Upright, limits)
 }
 
 fn read(

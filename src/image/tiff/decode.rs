@@ -167,3 +167,159 @@ impl Work {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A TIFF of 2×2 pixels of 8 bits grey in a strip, with these tags beside or instead.
+    fn tiff(tags: &[(u16, u32)], data: &[u8]) -> Vec<u8> {
+        let mut all: std::collections::BTreeMap<u16, u32> = [
+            (tag::WIDTH, 2),
+            (tag::HEIGHT, 2),
+            (tag::BITS, 8),
+            (tag::PHOTOMETRIC, 1),
+            (tag::STRIP_OFFSETS, 8),
+            (tag::STRIP_LENGTHS, data.len() as u32),
+        ]
+        .into();
+        all.extend(tags.iter().copied());
+        let mut file = b"II*\0".to_vec();
+        file.extend((8 + data.len() as u32).to_le_bytes());
+        file.extend(data);
+        file.extend((all.len() as u16).to_le_bytes());
+        for (tag, value) in all {
+            file.extend(tag.to_le_bytes());
+            // One LONG.
+            file.extend([4, 0, 1, 0, 0, 0]);
+            file.extend(value.to_le_bytes());
+        }
+        file.extend([0; 4]);
+        file
+    }
+
+    fn refusal(tags: &[(u16, u32)], data: &[u8]) -> Error {
+        match decode(&tiff(tags, data), &Limits::default()) {
+            Err(error) => error,
+            Ok(decoded) => panic!("{tags:?} gave {:?}", decoded.stored),
+        }
+    }
+
+    #[test]
+    fn what_is_not_read_is_named() {
+        let kinds: [(&[(u16, u32)], &str); 9] = [
+            (&[(tag::BITS, 12)], "12 bits"),
+            (
+                &[(tag::BITS, 32), (tag::SAMPLE_FORMAT, 3)],
+                "floating-point samples (32 bits)",
+            ),
+            (&[(tag::BITS, 16), (tag::SAMPLE_FORMAT, 2)], "with a sign"),
+            (&[(tag::BITS, 16), (tag::PHOTOMETRIC, 0)], "whose white is 0"),
+            (&[(tag::COMPRESSION, 34925)], "LZMA compression"),
+            (&[(tag::PHOTOMETRIC, 8), (tag::SAMPLES, 3)], "L*a*b*"),
+            (&[(tag::PHOTOMETRIC, 32803)], "camera's raw samples"),
+            (&[(tag::COMPRESSION, 6)], "old-style JPEG"),
+            (&[(tag::COMPRESSION, 8), (tag::PREDICTOR, 3)], "predictor 3"),
+        ];
+        for (tags, named) in kinds {
+            match refusal(tags, &[0; 64]) {
+                Error::UnsupportedMediaType(text) => {
+                    assert!(text.contains(named) && text.contains("PNG"), "{text}")
+                }
+                other => panic!("{named}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_broken_is_told_so() {
+        let kinds: [(&[(u16, u32)], &[u8], &str); 6] = [
+            (
+                &[(tag::STRIP_OFFSETS, u32::MAX)],
+                &[0; 4],
+                "strip or tile 0 is truncated",
+            ),
+            (&[(tag::WIDTH, 0)], &[0; 4], "tag 256"),
+            (
+                &[(tag::ROWS_PER_STRIP, 1)],
+                &[0; 4],
+                "it has 1 strips or tiles, not 2",
+            ),
+            (&[(tag::COMPRESSION, 5)], &[0xFF; 9], "truncated or corrupt"),
+            (&[(tag::PHOTOMETRIC, 3)], &[0; 4], "its palette has 0 numbers"),
+            (&[(tag::COMPRESSION, 7)], &[0; 4], "the JPEG cannot be decoded"),
+        ];
+        for (tags, data, named) in kinds {
+            match refusal(tags, data) {
+                Error::InvalidImage(text) => assert!(text.contains(named), "{text}"),
+                other => panic!("{named}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_announced_is_allocated_before_it_is_bounded() {
+        let tiles = |width, height| {
+            vec![
+                (tag::TILE_WIDTH, width),
+                (tag::TILE_HEIGHT, height),
+                (tag::TILE_OFFSETS, 8),
+                (tag::TILE_LENGTHS, 4),
+            ]
+        };
+        let large = [
+            vec![(tag::WIDTH, 60_000), (tag::HEIGHT, 60_000)],
+            vec![(tag::WIDTH, u32::MAX), (tag::HEIGHT, 1)],
+            tiles(u32::MAX, u32::MAX),
+            tiles(100_000, 100_000),
+            [tiles(1, 120_000_000), vec![(tag::WIDTH, 20_000)]].concat(),
+            // 8000×8000 pixels of sixteen samples each: four of them in memory would be too much.
+            vec![(tag::WIDTH, 8000), (tag::HEIGHT, 8000), (tag::SAMPLES, 16)],
+        ];
+        for tags in large {
+            let refused = refusal(&tags, &[0; 4]);
+            assert!(
+                matches!(refused, Error::ImageTooLarge(_)),
+                "{tags:?}: {refused:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn memory_is_counted_with_what_lies_beside_the_picture() {
+        // 2×2 pixels of RGB, and a strip of 4 bytes.
+        for (most, fits) in [(16, true), (15, false)] {
+            let limits = Limits {
+                memory: crate::image::Memory::new(most),
+                ..Limits::default()
+            };
+            let decoded = decode(&tiff(&[], &[1, 2, 3, 4]), &limits);
+            assert_eq!(decoded.is_ok(), fits, "{most}");
+            assert_eq!(
+                decoded.ok().map(|decoded| decoded.taken.bytes()),
+                fits.then_some(most)
+            );
+        }
+    }
+
+    #[test]
+    fn strips_that_overlap_are_not_read_again_and_again() {
+        let mut file = tiff(
+            &[(tag::COMPRESSION, 8), (tag::ROWS_PER_STRIP, 1), (tag::HEIGHT, 3)],
+            &[0; 400],
+        );
+        // Three strips that are the whole file each; the lists take the place of the data.
+        for (tag, value, at) in [(tag::STRIP_OFFSETS, 0_u32, 20), (tag::STRIP_LENGTHS, 500, 40)] {
+            let entry = (8 + 400..file.len())
+                .find(|at| file[*at..].starts_with(&[tag.to_le_bytes(), [4, 0]].concat()))
+                .expect("the entry");
+            file[entry + 4..entry + 8].copy_from_slice(&3_u32.to_le_bytes());
+            file[entry + 8..entry + 12].copy_from_slice(&(at as u32).to_le_bytes());
+            for index in 0..3 {
+                file[at + 4 * index..][..4].copy_from_slice(&value.to_le_bytes());
+            }
+        }
+        let refused = decode(&file, &Limits::default()).err();
+        assert!(matches!(refused, Some(Error::InvalidImage(text)) if text.contains("overlap")));
+    }
+}

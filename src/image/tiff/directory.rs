@@ -228,7 +228,9 @@ mod tests {
         let big = b"MM\0*\0\0\0\x08\0\x01\x01\x11\0\x04\0\0\0\x02\0\0\0\x16\0\0\0\x05\0\0\0\x09";
         let wide = b"II+\0\x08\0\0\0\x10\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\
             \x11\x01\x04\0\x02\0\0\0\0\0\0\0\x05\0\0\0\x09\0\0\0";
-        for file in [&little[..], big, wide] {
+        let big_and_wide = b"MM\0+\0\x08\0\0\0\0\0\0\0\0\0\x10\0\0\0\0\0\0\0\x01\
+            \x01\x11\0\x04\0\0\0\0\0\0\0\x02\0\0\0\x05\0\0\0\x09";
+        for file in [&little[..], big, wide, big_and_wide] {
             let directory = Directory::first(file).expect("a directory");
             assert_eq!(directory.numbers(273, 2), Ok(vec![5, 9]));
             assert_eq!(directory.number(273), Some(5));

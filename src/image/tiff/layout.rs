@@ -12,6 +12,9 @@ use crate::image::picture::CHANNELS;
 /// Samples a pixel at most: more are measurements, not a picture.
 const MOST_SAMPLES: u64 = 16;
 
+/// Numbers of bits at most: some writers give more of them than there are samples.
+const MOST_NUMBERS: u64 = 64;
+
 /// How the data of a strip or tile is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
@@ -22,8 +25,6 @@ pub(super) enum Compression {
     Zstd,
     Fax(Coding),
     Jpeg,
-    /// One JPEG for the whole picture, at a place of its own (TIFF 6.0, section 22).
-    OldJpeg,
 }
 
 /// What the samples mean.
@@ -55,7 +56,7 @@ pub(super) struct Layout {
     pub(super) alpha: Alpha,
     /// 1, 2, 4, 8 or 16.
     pub(super) bits: u32,
-    /// Samples a pixel, those that mean nothing among them.
+    /// Samples a pixel, those that mean nothing among them where they cannot be told apart.
     pub(super) samples: usize,
     /// Whether each sample has strips or tiles of its own.
     pub(super) is_planar: bool,
@@ -82,19 +83,26 @@ impl Layout {
         let (width, height) = (side(directory, tag::WIDTH)?, side(directory, tag::HEIGHT)?);
         limits.check(width, height, CHANNELS as u64)?;
         let compression = compression(directory)?;
-        let photometric = photometric(directory, compression)?;
-        let samples = samples(directory, photometric, compression)?;
-        let bits = bits(directory)?;
-        let is_old_jpeg = compression == Compression::OldJpeg;
-        let is_tiled = directory.has(tag::TILE_OFFSETS) && !is_old_jpeg;
+        let photometric = photometric(directory)?;
+        let samples = samples(directory, photometric)?;
+        let bits = bits(directory, samples)?;
+        let alpha = alpha(directory, photometric, samples)?;
+        let is_planar = directory.number(tag::PLANAR) == Some(2) && samples > 1;
+        // Planes that mean nothing are left alone.
+        let samples = if is_planar {
+            photometric.colors() + usize::from(alpha != Alpha::None)
+        } else {
+            samples
+        };
+        let is_tiled = directory.has(tag::TILE_OFFSETS);
         let layout = Self {
             width,
             height,
             photometric,
-            alpha: alpha(directory, photometric, samples)?,
+            alpha,
             bits,
             samples,
-            is_planar: directory.number(tag::PLANAR) == Some(2) && samples > 1,
+            is_planar,
             compression,
             is_predicted: is_predicted(directory, compression)?,
             is_reversed: directory.number(tag::FILL_ORDER) == Some(2),
@@ -106,10 +114,7 @@ impl Layout {
                     side(directory, tag::TILE_HEIGHT)?,
                 )
             } else {
-                let rows = directory
-                    .number(tag::ROWS_PER_STRIP)
-                    .filter(|_| !is_old_jpeg)
-                    .unwrap_or(u64::MAX);
+                let rows = directory.number(tag::ROWS_PER_STRIP).unwrap_or(u64::MAX);
                 (width, rows.clamp(1, u64::from(height)) as u32)
             },
         };
@@ -158,7 +163,7 @@ impl Layout {
 
     /// Whether libjpeg unpacks it.
     pub(super) fn is_jpeg(&self) -> bool {
-        matches!(self.compression, Compression::Jpeg | Compression::OldJpeg)
+        self.compression == Compression::Jpeg
     }
 
     /// How many strips or tiles lie beside and below each other.
@@ -227,7 +232,6 @@ fn compression(directory: &Directory<'_>) -> Result<Compression> {
         }),
         4 => Compression::Fax(Coding::Group4),
         5 => Compression::Lzw,
-        6 => Compression::OldJpeg,
         7 => Compression::Jpeg,
         8 | 32946 => Compression::Deflate,
         32771 => Compression::Fax(Coding::Aligned(16)),
@@ -239,6 +243,7 @@ fn compression(directory: &Directory<'_>) -> Result<Compression> {
 
 fn compression_name(number: u64) -> String {
     let name = match number {
+        6 => "old-style JPEG",
         32809 => "ThunderScan",
         34676 | 34677 => "SGI LogLuv",
         34712 => "JPEG 2000",
@@ -251,24 +256,15 @@ fn compression_name(number: u64) -> String {
     name.to_owned()
 }
 
-fn photometric(directory: &Directory<'_>, compression: Compression) -> Result<Photometric> {
-    let stated = directory.number(tag::PHOTOMETRIC).unwrap_or(0);
-    // Old-style JPEGs are in YCbCr whatever the tag says.
-    let is_old = compression == Compression::OldJpeg;
-    Ok(match if is_old { 6 } else { stated } {
+fn photometric(directory: &Directory<'_>) -> Result<Photometric> {
+    Ok(match directory.number(tag::PHOTOMETRIC).unwrap_or(0) {
         0 => Photometric::WhiteIsZero,
         1 => Photometric::BlackIsZero,
         2 => Photometric::Rgb,
         3 => Photometric::Palette,
         5 => Photometric::Cmyk,
         // A grey picture, as some writers name the first of its three components.
-        6 if directory
-            .number(tag::SAMPLES)
-            .unwrap_or(if is_old { 3 } else { 1 })
-            == 1 =>
-        {
-            Photometric::BlackIsZero
-        }
+        6 if directory.number(tag::SAMPLES).unwrap_or(1) == 1 => Photometric::BlackIsZero,
         6 => Photometric::YCbCr,
         other => return Err(unread(format!("of {}", photometric_name(other)))),
     })
@@ -285,9 +281,8 @@ fn photometric_name(number: u64) -> String {
     name.to_owned()
 }
 
-fn samples(directory: &Directory<'_>, photometric: Photometric, compression: Compression) -> Result<usize> {
-    let default = if compression == Compression::OldJpeg { 3 } else { 1 };
-    let samples = directory.number(tag::SAMPLES).unwrap_or(default);
+fn samples(directory: &Directory<'_>, photometric: Photometric) -> Result<usize> {
+    let samples = directory.number(tag::SAMPLES).unwrap_or(1);
     if samples > MOST_SAMPLES {
         return Err(unread(format!("of {samples} samples a pixel")));
     }
@@ -298,10 +293,11 @@ fn samples(directory: &Directory<'_>, photometric: Photometric, compression: Com
     Ok(samples)
 }
 
-fn bits(directory: &Directory<'_>) -> Result<u32> {
-    let all = directory.numbers(tag::BITS, MOST_SAMPLES)?;
+fn bits(directory: &Directory<'_>, samples: usize) -> Result<u32> {
+    let all = directory.numbers(tag::BITS, MOST_NUMBERS)?;
     let bits = all.first().copied().unwrap_or(1);
-    if all.iter().any(|other| *other != bits) {
+    // Of more numbers than samples, the rest mean nothing.
+    if all.iter().take(samples).any(|other| *other != bits) {
         return Err(unread("whose samples have different numbers of bits"));
     }
     let format = directory.number(tag::SAMPLE_FORMAT).unwrap_or(1);
@@ -312,7 +308,7 @@ fn bits(directory: &Directory<'_>) -> Result<u32> {
             "with a sign, or complex, of {bits} bits a sample"
         ))),
         (_, 3 | 6) => Err(unread(format!(
-            "of floating-point samples ({bits} bits), which have no agreed white"
+            "of floating-point samples ({bits} bits), which have no agreed white,"
         ))),
         _ => Err(unread(format!("of {bits} bits a sample"))),
     }
@@ -353,7 +349,7 @@ fn subsampling(
     compression: Compression,
 ) -> Result<(usize, usize)> {
     // A JPEG says by itself how its chroma is subsampled.
-    let is_jpeg = matches!(compression, Compression::Jpeg | Compression::OldJpeg);
+    let is_jpeg = compression == Compression::Jpeg;
     if photometric != Photometric::YCbCr || is_jpeg {
         return Ok((1, 1));
     }

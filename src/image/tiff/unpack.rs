@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::directory::Directory;
 use super::layout::{Compression, Layout, Photometric};
-use super::refusal::{invalid, unread};
+use super::refusal::invalid;
 use super::{fax, tag};
 use crate::error::Result;
 use crate::image::jpeg_inside::JpegInside;
@@ -31,10 +31,7 @@ impl<'a> Chunks<'a> {
         if tables.len() > MOST_TABLE_BYTES {
             return Err(invalid(format!("its JPEG tables have {} bytes", tables.len())));
         }
-        let data = match layout.compression {
-            Compression::OldJpeg => old_jpeg(directory)?,
-            _ => chunks(directory, layout)?,
-        };
+        let data = chunks(directory, layout)?;
         // Whoever unpacks reads all of it; where it lies in the file but once, that is no more than the file.
         let all: u64 = data.iter().map(|chunk| chunk.len() as u64).sum();
         if layout.compression != Compression::None && all > 2 * directory.file_length() {
@@ -52,7 +49,7 @@ impl<'a> Chunks<'a> {
         unpacked: &mut Vec<u8>,
     ) -> Result<()> {
         let data = self.data.get(index).copied().unwrap_or_default();
-        if matches!(layout.compression, Compression::Jpeg | Compression::OldJpeg) {
+        if layout.is_jpeg() {
             *unpacked = self.jpeg(layout, data, rows)?;
             return Ok(());
         }
@@ -60,6 +57,11 @@ impl<'a> Chunks<'a> {
             Cow::Owned(data.iter().map(|byte| byte.reverse_bits()).collect())
         } else {
             Cow::Borrowed(data)
+        };
+        let rows = match layout.compression {
+            // Its decoder stops at the end alone.
+            Compression::Zstd if layout.is_tiled => layout.chunk.1,
+            _ => rows,
         };
         let length = layout.unpacked_bytes(rows).unwrap_or(0);
         unpacked.resize(length, 0);
@@ -72,7 +74,7 @@ impl<'a> Chunks<'a> {
                 .read_exact(unpacked)
                 .ok(),
             Compression::Fax(coding) => fax::decode(&data, coding, layout.chunk.0, unpacked),
-            Compression::Jpeg | Compression::OldJpeg => None,
+            Compression::Jpeg => None,
         }
         .ok_or_else(|| invalid(format!("strip or tile {index} is truncated or corrupt")))
     }
@@ -84,6 +86,7 @@ impl<'a> Chunks<'a> {
             components: layout.together(),
             is_ycc: layout.photometric == Photometric::YCbCr,
             size: (layout.chunk.0, rows),
+            most_rows: layout.chunk.1,
         }
         .decode()
     }
@@ -118,18 +121,6 @@ fn chunks<'a>(directory: &Directory<'a>, layout: &Layout) -> Result<Vec<&'a [u8]
             directory.data(*offset, stated.unwrap_or(u64::MAX))
         });
     Ok(data.collect())
-}
-
-/// Where the whole JPEG is one piece.
-fn old_jpeg<'a>(directory: &Directory<'a>) -> Result<Vec<&'a [u8]>> {
-    let whole = directory.number(tag::OLD_JPEG_AT).map(|at| {
-        let length = directory.number(tag::OLD_JPEG_LENGTH).unwrap_or(u64::MAX);
-        directory.data(at, length)
-    });
-    match whole {
-        Some(data) if data.starts_with(&[0xFF, 0xD8]) => Ok(vec![data]),
-        _ => Err(unread("with old-style JPEG compression, in parts,")),
-    }
 }
 
 /// A byte that says how many follow as they are (0 to 127), or how often the next one comes (129 to 255); TIFF 6.0,

@@ -16,10 +16,12 @@ MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"
 
 @dataclass(frozen=True)
 class Opened:
-    """A file that Pillow reads. `pixels`: [H, W, 3] bytes; None where its samples are of another kind than `MODES`."""
+    """A file that Pillow reads. `pixels`: [H, W, 3] bytes; None where its samples are of another kind than `MODES`. `fault`:
+    why they are not what the file says."""
 
     kind: str
     pixels: np.ndarray | None
+    fault: str = ""
 
 
 def opened(path: Path) -> Opened | None:
@@ -39,11 +41,33 @@ def _opened(path: Path) -> Opened | None:
             return None
         compression = picture.info.get("compression", "") if picture.format == "TIFF" else ""
         kind = " ".join(word for word in (picture.format, str(compression), picture.mode) if word)
+        fault = _fault(picture, compression)
         picture.load()
         if picture.mode not in MODES:
             return Opened(kind, None)
+        _mend_transparency(picture, path)
         clear = picture.info.get("transparency")
-        return Opened(kind, _rgb(ImageOps.exif_transpose(picture), clear))
+        return Opened(kind, _rgb(ImageOps.exif_transpose(picture), clear), fault)
+
+
+def _fault(picture: Image.Image, compression: str) -> str:
+    """What Pillow does wrong with a TIFF whose samples have planes of their own; tifffile reads both kinds."""
+    bits, planes = 258, 284
+    if picture.format != "TIFF" or picture.tag_v2.get(planes) != 2:
+        return ""
+    if picture.mode in ("LA", "La") and compression != "raw":
+        return "Pillow leaves the alpha of grey out where it is a plane of its own"
+    if max(picture.tag_v2[bits]) == 16 and compression == "raw":
+        return "Pillow takes planes of 16 bits for 8 bits where nothing is packed"
+    return ""
+
+
+def _mend_transparency(picture: Image.Image, path: Path) -> None:
+    """Pillow widens the grey of a PNG of 2 or 4 bits to 8, but not the level that is transparent."""
+    clear = picture.info.get("transparency")
+    if picture.format == "PNG" and picture.mode == "L" and isinstance(clear, int):
+        depth = path.read_bytes()[24]
+        picture.info["transparency"] = clear * 255 // (2**depth - 1)
 
 
 def _rgb(picture: Image.Image, clear: int | tuple[int, ...] | bytes | None) -> np.ndarray:
