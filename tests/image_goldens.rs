@@ -1,7 +1,7 @@
 //! Holds decoding and fitting against Pillow and torchvision; `tests/golden/pixels/README.md` says how the values were
 //! made and what is equal to what.
 //!
-//! Decoding must be equal, bit for bit, but for one bitmap whose 5-bit samples are widened with another rounding.
+//! Decoding must be equal, bit for bit, but for what `kinds.json` allows a difference, where other roundings are as good.
 //! Model inputs may differ by 1 of 255: Pillow and the resizer here round their weights differently (`--nocapture` prints
 //! how often).
 

@@ -50,16 +50,14 @@ fn beside(layout: &Layout, limits: &Limits) -> Result<u64> {
     let ((across, down), (width, height)) = (layout.grid(), layout.chunk);
     let side = |count: u32, length: u32| u64::from(count) * u64::from(length);
     let covered = side(across, width).saturating_mul(side(down, height));
-    let unpacked = layout
+    // libjpeg gives grey as RGB, a plane at a time.
+    let is_grey_jpeg = layout.is_jpeg() && layout.together() == 1;
+    let held = layout.planes() + if is_grey_jpeg { CHANNELS } else { 0 };
+    let bytes = layout
         .unpacked_bytes(height)
-        .and_then(|bytes| bytes.checked_mul(layout.planes()));
-    match unpacked {
-        // libjpeg gives grey as RGB.
-        Some(bytes) if covered <= limits.max_pixels.saturating_mul(2) => Ok(if layout.is_jpeg() {
-            (bytes as u64).saturating_mul(CHANNELS as u64)
-        } else {
-            bytes as u64
-        }),
+        .and_then(|bytes| bytes.checked_mul(held));
+    match bytes {
+        Some(bytes) if covered <= limits.max_pixels.saturating_mul(2) => Ok(bytes as u64),
         _ => Err(Error::ImageTooLarge(format!(
             "the tiles of the TIFF, {width}×{height}, reach far beyond its {}×{} pixels",
             layout.width, layout.height
@@ -172,6 +170,8 @@ impl Work {
 mod tests {
     use super::*;
 
+    type Tags = &'static [(u16, u32)];
+
     /// A TIFF of 2×2 pixels of 8 bits grey in a strip, with these tags beside or instead.
     fn tiff(tags: &[(u16, u32)], data: &[u8]) -> Vec<u8> {
         let mut all: std::collections::BTreeMap<u16, u32> = [
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_named() {
-        let kinds: [(&[(u16, u32)], &str); 9] = [
+        let kinds: [(Tags, &str); 10] = [
             (&[(tag::BITS, 12)], "12 bits"),
             (
                 &[(tag::BITS, 32), (tag::SAMPLE_FORMAT, 3)],
@@ -218,13 +218,14 @@ mod tests {
             (&[(tag::COMPRESSION, 34925)], "LZMA compression"),
             (&[(tag::PHOTOMETRIC, 8), (tag::SAMPLES, 3)], "L*a*b*"),
             (&[(tag::PHOTOMETRIC, 32803)], "camera's raw samples"),
+            (&[(tag::PHOTOMETRIC, 6), (tag::SAMPLES, 4)], "further samples"),
             (&[(tag::COMPRESSION, 6)], "old-style JPEG"),
             (&[(tag::COMPRESSION, 8), (tag::PREDICTOR, 3)], "predictor 3"),
         ];
         for (tags, named) in kinds {
             match refusal(tags, &[0; 64]) {
                 Error::UnsupportedMediaType(text) => {
-                    assert!(text.contains(named) && text.contains("PNG"), "{text}")
+                    assert!(text.contains(named) && text.contains("PNG"), "{text}");
                 }
                 other => panic!("{named}: {other:?}"),
             }
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_broken_is_told_so() {
-        let kinds: [(&[(u16, u32)], &[u8], &str); 6] = [
+        let kinds: [(Tags, &[u8], &str); 6] = [
             (
                 &[(tag::STRIP_OFFSETS, u32::MAX)],
                 &[0; 4],

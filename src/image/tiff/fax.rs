@@ -90,7 +90,7 @@ impl Bits<'_> {
 type Changes = Vec<u32>;
 
 /// Writes the lines of a strip into `rows`, each of `width` bits on whole bytes, black being 1; None where the data is
-/// corrupt or ends too soon. Lines behind an end mark of the strip stay white.
+/// corrupt or ends too soon. Lines behind Group 4's end mark stay white.
 pub(super) fn decode(data: &[u8], coding: Coding, width: u32, rows: &mut [u8]) -> Option<()> {
     let mut bits = Bits { data, at: 0 };
     let (mut above, mut line) = (Changes::new(), Changes::new());
@@ -137,6 +137,10 @@ fn below(bits: &mut Bits<'_>, above: &[u32], width: u32, line: &mut Changes) -> 
     // `a0` of T.6 lies before the first pixel at first.
     let (mut at, mut is_black, mut near) = (-1_i64, false, 0);
     while at < i64::from(width) {
+        if bits.peek(7)? == 0 {
+            // No mode begins so. The table takes it for an end mark without looking at the rest.
+            return (line.is_empty() && bits.peek(12)? == 1).then_some(false);
+        }
         let first = next_change(above, at, is_black, &mut near);
         let change = |index: usize| i64::from(above.get(index).copied().unwrap_or(width));
         match mode::decode(bits)? {
@@ -157,7 +161,6 @@ fn below(bits: &mut Bits<'_>, above: &[u32], width: u32, line: &mut Changes) -> 
                 line.extend([middle, end]);
                 at = i64::from(end);
             }
-            Mode::EOF if line.is_empty() => return Some(false),
             Mode::EOF | Mode::Extension => return None,
         }
     }

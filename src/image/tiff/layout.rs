@@ -155,6 +155,9 @@ impl Layout {
         {
             return Err(unread("in YCbCr with each component on a plane of its own"));
         }
+        if self.photometric == Photometric::YCbCr && self.samples != colors {
+            return Err(unread("in YCbCr with further samples"));
+        }
         if self.photometric == Photometric::Palette && self.alpha == Alpha::Premultiplied {
             return Err(unread("with a palette and premultiplied alpha"));
         }
