@@ -17,6 +17,9 @@ const FILE_HEADER: usize = 14;
 /// Where masks are, behind the shortest header that has some or within a longer one.
 const MASKS: usize = FILE_HEADER + 40;
 
+/// The masks of a byte for each colour.
+const WHOLE_BYTES: [u32; 4] = [0x00FF_0000, 0xFF00, 0xFF, 0];
+
 /// How the pixels are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Packing {
@@ -160,6 +163,12 @@ impl Header {
 
     fn paint_masked(&self, row: &[u8], into: &mut [u8]) {
         let (pixels, _) = into.as_chunks_mut::<CHANNELS>();
+        if (self.bits, self.masks) == (24, WHOLE_BYTES) {
+            for ([blue, green, red], pixel) in row.as_chunks().0.iter().zip(pixels) {
+                *pixel = [*red, *green, *blue];
+            }
+            return;
+        }
         for (stored, pixel) in row.chunks_exact(self.bits as usize / 8).zip(pixels) {
             let value = stored
                 .iter()
@@ -226,7 +235,7 @@ fn with_defaults(masks: [u32; 4], bits: u32, has_masks: bool) -> [u32; 4] {
     match (masks, bits) {
         ([0, 0, 0, 0], 16) => [0x7C00, 0x03E0, 0x001F, 0],
         ([0, 0, 0, 0], 32) if has_masks => [0x00FF_0000, 0xFF00, 0xFF, 0xFF00_0000],
-        ([0, 0, 0, 0], _) => [0x00FF_0000, 0xFF00, 0xFF, 0],
+        ([0, 0, 0, 0], _) => WHOLE_BYTES,
         _ => masks,
     }
 }

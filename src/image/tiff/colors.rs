@@ -118,6 +118,10 @@ impl Colors {
 
     /// Writes a row of pixels, of `of_pixel` samples each.
     pub(super) fn paint(&self, samples: &[u8], of_pixel: usize, rgb: &mut [u8]) {
+        if matches!(self.meaning, Meaning::Rgb) && of_pixel == CHANNELS {
+            rgb.copy_from_slice(&samples[..rgb.len()]);
+            return;
+        }
         let (rgb, _) = rgb.as_chunks_mut::<CHANNELS>();
         for (pixel, rgb) in samples.chunks_exact(of_pixel).zip(rgb) {
             *rgb = self.pixel(pixel);

@@ -175,10 +175,14 @@ impl<'a> Directory<'a> {
         if (entry.kind, entry.count) != (RATIONAL, N as u64) {
             return None;
         }
-        let at = self.values_at(entry)?;
+        let values = File {
+            bytes: self.values(entry)?,
+            ..self.file
+        };
         let mut fractions = [0.0; N];
-        for (fraction, at) in fractions.iter_mut().zip((at..).step_by(8)) {
-            *fraction = self.file.number(at, 4)? as f32 / self.file.number(at + 4, 4)? as f32;
+        for (index, fraction) in fractions.iter_mut().enumerate() {
+            let at = 8 * index as u64;
+            *fraction = values.number(at, 4)? as f32 / values.number(at + 4, 4)? as f32;
         }
         Some(fractions)
     }
@@ -237,6 +241,18 @@ mod tests {
             assert!(matches!(directory.numbers(273, 1), Err(Error::ImageTooLarge(_))));
             assert_eq!(directory.numbers(279, 1), Ok(vec![]));
         }
+    }
+
+    #[test]
+    fn fractions_are_two_numbers_each() {
+        // Tag 529 of type RATIONAL with 1/2 and 3/4.
+        let file = b"MM\0*\0\0\0\x08\0\x01\x02\x11\0\x05\0\0\0\x02\0\0\0\x16\
+            \0\0\0\x01\0\0\0\x02\0\0\0\x03\0\0\0\x04";
+        let directory = Directory::first(file).expect("a directory");
+        assert_eq!(directory.fractions(529), Some([0.5, 0.75]));
+        assert_eq!(directory.fractions::<3>(529), None);
+        let cut = Directory::first(&file[..file.len() - 1]).expect("a directory");
+        assert_eq!(cut.fractions::<2>(529), None);
     }
 
     #[test]

@@ -108,6 +108,13 @@ fn chunks<'a>(directory: &Directory<'a>, layout: &Layout) -> Result<Vec<&'a [u8]
             offsets.len()
         )));
     }
+    // One piece may end with the file.
+    if layout.compression != Compression::None && count > 1 && (lengths.len() as u64) < count {
+        return Err(invalid(format!(
+            "it says the lengths of {} strips or tiles, not of {count}",
+            lengths.len()
+        )));
+    }
     let data = offsets
         .iter()
         .take(count as usize)
