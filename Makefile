@@ -12,7 +12,8 @@ help:
 	@echo 'make test         run every test, and say which were slowest and how many ran'
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
-	@echo 'make strangers    the part of it with models of timm, smp, transformers, ultralytics (STRANGERS=, flags of strangers)'
+	@echo 'make strangers    compare it with models of timm, smp, transformers, ultralytics (STRANGERS=, flags of strangers)'
+	@echo 'make pictures     compare how folders of picture files are read with Pillow (SUITES="DIR …")'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
 	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
@@ -45,12 +46,18 @@ lint: setup
 parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)" $(if $(PHOTOS),--photos $(PHOTOS))
-	@$(MAKE) --no-print-directory strangers
 
 strangers: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	scripts/python-environment tests/parity/strangers/requirements.txt .cache/strangers-venv .cache/venv
 	PYTHONPATH=tests/parity .cache/strangers-venv/bin/python -m strangers --binary "$(PROGRAM)" $(STRANGERS)
+
+pictures: setup
+	@[ -n '$(SUITES)' ] || { echo 'make pictures SUITES="DIR …": say which folders of picture files'; exit 1; }
+	cargo build --release --example pixels
+	scripts/python-environment tests/parity/requirements.txt .cache/venv
+	.cache/venv/bin/python tests/parity/pictures.py $(SUITES) \
+		--program "$${CARGO_TARGET_DIR:-target}/release/examples/pixels"
 
 # FASHION_MNIST=DIR, the folder of its four files, adds the experiment that needs scenes of clothes.
 saliency: build
@@ -88,4 +95,4 @@ image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers saliency bench compare torture fuzz aoti image clean-cache
+.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti image clean-cache

@@ -52,8 +52,12 @@ def images() -> dict[str, bytes]:
     save("moves.gif", scene("P"), "GIF", save_all=True, append_images=[scene("L")])
     save("rgb.bmp", scene("RGB"), "BMP")
     save("palette.bmp", scene("P"), "BMP")
-    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+    for compression in ("raw", "tiff_lzw", "tiff_adobe_deflate", "packbits", "jpeg", "zstd"):
         save(f"{compression}.tiff", scene("RGB"), "TIFF", compression=compression)
+    for compression in ("tiff_ccitt", "group3", "group4"):
+        save(f"{compression}.tiff", scene("1"), "TIFF", compression=compression)
+    save("two_dimensional.tiff", scene("1"), "TIFF", compression="group3", tiffinfo={292: 1})
+    save("palette.tiff", scene("P"), "TIFF")
     save("cmyk.tiff", scene("CMYK"), "TIFF")
     save("deep.tiff", scene("L").convert("I;16"), "TIFF")
     return found

@@ -1,7 +1,7 @@
 //! Holds decoding and fitting against Pillow and torchvision; `tests/golden/pixels/README.md` says how the values were
 //! made and what is equal to what.
 //!
-//! Decoding must be equal, bit for bit, but for one bitmap whose 5-bit samples are widened with another rounding.
+//! Decoding must be equal, bit for bit, but for what `kinds.json` allows a difference, where other roundings are as good.
 //! Model inputs may differ by 1 of 255: Pillow and the resizer here round their weights differently (`--nocapture` prints
 //! how often).
 
@@ -49,12 +49,26 @@ struct Decoded {
     max_difference: Option<u8>,
 }
 
+/// All pictures, each with the folder that it is in.
+fn decoded() -> Vec<Decoded> {
+    let mut all = Vec::new();
+    for folder in ["decode", "kinds"] {
+        let in_folder = |entry: Decoded| Decoded {
+            file: format!("{folder}/{}", entry.file),
+            golden: entry.golden.map(|golden| format!("{folder}/{golden}")),
+            ..entry
+        };
+        all.extend(entries(&format!("{folder}.json")).into_iter().map(in_folder));
+    }
+    all
+}
+
 #[test]
 fn decoding_equals_pillow() {
-    let entries: Vec<Decoded> = entries("decode.json");
-    assert!(entries.len() > 60, "only {} pictures", entries.len());
+    let entries = decoded();
+    assert!(entries.len() > 110, "only {} pictures", entries.len());
     for entry in entries {
-        let picture = picture(&format!("decode/{}", entry.file));
+        let picture = picture(&entry.file);
         assert_eq!(
             (picture.width(), picture.height()),
             (entry.width, entry.height),
@@ -68,7 +82,7 @@ fn decoding_equals_pillow() {
                 .collect();
             assert_eq!(found, expected, "{}: the pixels are not Pillow's", entry.file);
         } else {
-            let golden = self::picture(&format!("decode/{}", entry.golden.expect("a golden picture")));
+            let golden = self::picture(&entry.golden.expect("a golden picture"));
             let difference = largest_difference(picture.data(), golden.data());
             let allowed = entry.max_difference.expect("a tolerance");
             assert!(difference <= allowed, "{} differs by {difference}", entry.file);
@@ -132,8 +146,8 @@ fn model_inputs_are_within_one_of_torchvision() {
 #[test]
 fn a_model_input_is_that_of_the_upright_picture() {
     let limits = Limits::default();
-    for entry in entries::<Decoded>("decode.json") {
-        let bytes = bytes(&format!("decode/{}", entry.file));
+    for entry in decoded() {
+        let bytes = bytes(&entry.file);
         for interpolation in [
             Interpolation::Nearest,
             Interpolation::Bilinear,
@@ -306,8 +320,8 @@ fn damaged_files_get_an_answer() {
         state ^= state << 17;
         (state >> 11) as usize % below
     };
-    for entry in entries::<Decoded>("decode.json") {
-        let whole = bytes(&format!("decode/{}", entry.file));
+    for entry in decoded() {
+        let whole = bytes(&entry.file);
         for kind in (0..3).cycle().take(30) {
             let mut damaged = whole.clone();
             match kind {

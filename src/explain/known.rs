@@ -1,113 +1,15 @@
 //! Every parameter of an explanation, once.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use super::colormap::Colormap;
+use super::kinds::{choice, count, flag, given, number, parsed, text};
 use super::layers::paths;
 use super::map::{Normalize, Resolution};
 use super::method::Method;
 use super::options::{Channels, Options, Render, Smooth};
 use super::parameter::{Kind, Parameter};
 use crate::manifest::Layout;
-
-/// A parameter that is a whole number from 1 to `most`.
-const fn count(
-    name: &'static str,
-    description: &'static str,
-    most: u64,
-    default: u64,
-    set: fn(&mut Options, u64),
-) -> Parameter {
-    Parameter {
-        name,
-        description,
-        example: None,
-        kind: Kind::Integer {
-            least: 1,
-            most,
-            default: Some(default),
-            is_wide: false,
-            set,
-        },
-    }
-}
-
-/// A parameter that is a number within bounds.
-const fn number(
-    name: &'static str,
-    description: &'static str,
-    (least, most): (f64, f64),
-    default: Option<f64>,
-    set: fn(&mut Options, f64),
-) -> Parameter {
-    Parameter {
-        name,
-        description,
-        example: None,
-        kind: Kind::Number {
-            least,
-            is_open: false,
-            most,
-            default,
-            set,
-        },
-    }
-}
-
-const fn flag(name: &'static str, description: &'static str, set: fn(&mut Options, bool)) -> Parameter {
-    Parameter {
-        name,
-        description,
-        example: None,
-        kind: Kind::Boolean { set },
-    }
-}
-
-const fn choice(
-    name: &'static str,
-    description: &'static str,
-    (about, words, has_default): (&'static str, &'static [&'static str], bool),
-    set: fn(&mut Options, usize),
-) -> Parameter {
-    Parameter {
-        name,
-        description,
-        example: None,
-        kind: Kind::Choice {
-            about,
-            words,
-            has_default,
-            set,
-        },
-    }
-}
-
-const fn text(
-    name: &'static str,
-    description: &'static str,
-    example: Option<&'static str>,
-    set: fn(&mut Options, &str) -> Result<(), String>,
-) -> Parameter {
-    Parameter {
-        name,
-        description,
-        example,
-        kind: Kind::Text { set },
-    }
-}
-
-/// Sets `place` to what `text` says.
-fn parsed<T: FromStr>(place: &mut T, text: &str) -> Result<(), T::Err> {
-    *place = text.parse()?;
-    Ok(())
-}
-
-/// [`parsed`] where nothing is a value, too.
-fn given<T: FromStr>(place: &mut Option<T>, text: &str) -> Result<(), T::Err> {
-    *place = Some(text.parse()?);
-    Ok(())
-}
 
 const METHOD_NAMES: [&str; Method::NAMES.len()] = {
     let mut names = [""; Method::NAMES.len()];
@@ -376,7 +278,7 @@ pub(super) static OF_ANY_METHOD: [&Parameter; 8] = [
 ];
 
 /// All of them, in the order of the documents.
-pub(super) static ALL: [&Parameter; 24] = [
+pub(super) static ALL: [&Parameter; 25] = [
     &METHOD,
     &LAYER,
     &FUSE,

@@ -15,6 +15,7 @@ mod explainer;
 mod explanation;
 mod gradients;
 mod input;
+mod kinds;
 mod known;
 mod layers;
 mod listing;

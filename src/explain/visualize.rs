@@ -189,7 +189,7 @@ impl Visualizer<'_> {
 
     fn channel(&self, layer: Option<&String>, channel: i64) -> Result<Aim> {
         let asked: Vec<String> = layer.into_iter().cloned().collect();
-        let layer = self.layers.choose(&asked, None)?[0];
+        let layer = self.layers.choose(&asked, Hints::default())?[0];
         let channels = layer.channels();
         if (0..channels).contains(&channel) {
             return Ok(Aim::Channel(layer.path.clone(), channel));

@@ -11,6 +11,7 @@ use super::decoded::Decoded;
 use super::jpeg_header::{Header, invalid};
 use super::limits::Limits;
 use super::picture::{CHANNELS, Picture};
+use super::samples::cmyk_to_rgb;
 use super::span::Part;
 use super::wanted::Wanted;
 use crate::error::Result;
@@ -51,7 +52,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Resul
     let part = around(wanted.part(jpeg.size(), orientation, original), &jpeg);
     let stored = match header.frame.components {
         1 | 3 => decompress(jpeg, &part, Samples::Rgb)?,
-        4 => cmyk_to_rgb(&decompress(jpeg, &part, Samples::Cmyk)?),
+        4 => inverted_to_rgb(&decompress(jpeg, &part, Samples::Cmyk)?),
         other => return Err(invalid(format!("it has {other} components, not 1, 3 or 4"))),
     };
     Ok(Decoded {
@@ -72,11 +73,11 @@ fn max_scans(header: &Header<'_>) -> u32 {
     (PIXELS_OF_ALL_SCANS / pixels).clamp(20, 64)
 }
 
-/// What decoding holds at once, a pixel: the output, and 16-bit coefficients where a file is progressive (chroma
+/// What decoding holds at once, a pixel: the output, and 16-bit coefficients where a file has several scans (chroma
 /// counted as if it were not subsampled).
 fn bytes_per_pixel(header: &Header<'_>, turned: bool) -> u64 {
     let components = u64::from(header.frame.components);
-    let coefficients = if header.frame.progressive {
+    let coefficients = if header.keeps_coefficients() {
         2 * components
     } else {
         0
@@ -131,23 +132,18 @@ fn decompress(jpeg: Jpeg<'_>, part: &Part, samples: Samples) -> Result<Vec<u8>> 
     }
 }
 
-fn is_harmless(fault: &Fault) -> bool {
+/// Whether the pixels are all there nevertheless.
+pub(super) fn is_harmless(fault: &Fault) -> bool {
     HARMLESS.iter().any(|harmless| fault.0.contains(harmless))
 }
 
-/// Pillow's way from a JPEG's inverted («Adobe») CMYK to RGB: each ink takes its share of the light that black
-/// leaves, `K * (1 - ink)` (`cmyk2rgb` in Pillow's Convert.c; every CMYK JPEG counts as inverted).
-fn cmyk_to_rgb(inverted: &[u8]) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(inverted.len() / 4 * CHANNELS);
-    for pixel in inverted.chunks_exact(4) {
-        let light = u32::from(pixel[3]);
-        rgb.extend(pixel[..3].iter().map(|kept| {
-            let product = (255 - u32::from(*kept)) * light + 128;
-            let absorbed = ((product >> 8) + product) >> 8;
-            (light - absorbed) as u8
-        }));
-    }
-    rgb
+/// Every CMYK JPEG counts as inverted («Adobe»), as in Pillow: its samples are what the inks let through.
+fn inverted_to_rgb(inverted: &[u8]) -> Vec<u8> {
+    let (pixels, _) = inverted.as_chunks::<4>();
+    pixels
+        .iter()
+        .flat_map(|&[c, m, y, k]| cmyk_to_rgb([c, m, y], k))
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,14 +153,6 @@ mod tests {
 
     use super::super::spec::{Color, Decoding, Fit, Interpolation, ResizeMode};
     use super::*;
-
-    #[test]
-    fn inks_are_mixed_as_pillow_mixes_them() {
-        // Image.merge("CMYK", …).convert("RGB") of the inverted samples, Pillow 13.
-        let inverted = [255, 255, 255, 255, 0, 128, 255, 255, 10, 20, 30, 200, 1, 2, 3, 0];
-        let rgb = cmyk_to_rgb(&inverted);
-        assert_eq!(rgb, [255, 255, 255, 0, 128, 255, 8, 16, 24, 0, 0, 0]);
-    }
 
     /// All JPEGs of the golden tests.
     fn files() -> Vec<PathBuf> {

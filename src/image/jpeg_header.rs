@@ -112,6 +112,39 @@ impl<'a> Header<'a> {
             .any(|pair| pair == [0xFF, 0xD9])
     }
 
+    /// Whether libjpeg keeps the coefficients of the whole picture: what a pixel takes comes in several scans.
+    pub(super) fn keeps_coefficients(&self) -> bool {
+        // Marker and length of the scan's header, then how many components it has.
+        let of_scan = self.bytes.get(self.scan + 4);
+        self.frame.progressive || of_scan.is_none_or(|count| *count < self.frame.components)
+    }
+
+    /// The same file, where nothing but `transform` says what its components mean (Adobe's codes: 0 as they are, 1 YCbCr,
+    /// 2 YCCK).
+    pub(super) fn with_transform(&self, transform: u8) -> Vec<u8> {
+        let mut file = vec![0xFF, 0xD8, 0xFF, APP14, 0, 14];
+        file.extend(ADOBE);
+        // Its version, and flags of which there are none.
+        file.extend([0, 100, 0, 0, 0, 0, transform]);
+        for segment in &self.segments {
+            if !matches!(segment.marker, 0xE0..=0xEF) {
+                self.copy(segment, &mut file);
+            }
+        }
+        file.extend(&self.bytes[self.scan..]);
+        if !self.is_ended() {
+            file.extend([0xFF, 0xD9]);
+        }
+        file
+    }
+
+    fn copy(&self, segment: &Segment, into: &mut Vec<u8>) {
+        let length = (segment.data.len() + 2) as u16;
+        into.extend([0xFF, segment.marker]);
+        into.extend(length.to_be_bytes());
+        into.extend(&self.bytes[segment.data.clone()]);
+    }
+
     /// The same file without what libjpeg merely warns about: stray bytes between segments, a broken colour profile
     /// (none is applied), a JFIF version other than 1, an Adobe transform code that is not defined. The choices are
     /// libjpeg's own.
@@ -122,11 +155,8 @@ impl<'a> Header<'a> {
             if segment.marker == APP2 && self.bytes[segment.data.clone()].starts_with(ICC) {
                 continue;
             }
-            let length = (segment.data.len() + 2) as u16;
-            tidy.extend([0xFF, segment.marker]);
-            tidy.extend(length.to_be_bytes());
-            let data = tidy.len();
-            tidy.extend(&self.bytes[segment.data.clone()]);
+            self.copy(segment, &mut tidy);
+            let data = tidy.len() - segment.data.len();
             self.mend(segment.marker, &mut tidy[data..]);
         }
         tidy.extend(&self.bytes[self.scan..]);
@@ -222,6 +252,34 @@ mod tests {
             }
         );
         assert_eq!(header.tidied(), jpeg(&[START, SOF, SCAN, END]));
+    }
+
+    #[test]
+    fn application_segments_give_way_to_a_transform() {
+        let quantisation = b"\xFF\xDB\0\x04qq";
+        let bytes = jpeg(&[
+            START,
+            b"\xFF\xE0\0\x04ab",
+            quantisation,
+            b"\xFF\xEE\0\x04cd",
+            SOF,
+            SCAN,
+        ]);
+        let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\x01";
+        let expected = jpeg(&[START, adobe, quantisation, SOF, SCAN, END]);
+        assert_eq!(
+            Header::read(&bytes).expect("a header").with_transform(1),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_scan_of_fewer_components_than_the_frame_is_not_the_only_one() {
+        let of_three = [&SOF[..9], b"\x03", &SOF[10..]].concat();
+        for (frame, keeps) in [(SOF, false), (&of_three[..], true)] {
+            let file = jpeg(&[START, frame, SCAN, END]);
+            assert_eq!(Header::read(&file).expect("a header").keeps_coefficients(), keeps);
+        }
     }
 
     #[test]

@@ -35,9 +35,23 @@ impl Limits {
     /// # Errors
     /// As [`Limits::check`].
     pub(super) fn admit(&self, width: u32, height: u32, bytes_per_pixel: u64) -> Result<Taken> {
-        self.check(width, height, bytes_per_pixel)?;
-        let pixels = u64::from(width) * u64::from(height);
-        Ok(self.memory.wait_for(pixels.saturating_mul(bytes_per_pixel)))
+        self.admit_beside(width, height, bytes_per_pixel, 0)
+    }
+
+    /// [`Limits::admit`], where so many bytes are held besides.
+    ///
+    /// # Errors
+    /// As [`Limits::check`].
+    pub(super) fn admit_beside(
+        &self,
+        width: u32,
+        height: u32,
+        bytes_per_pixel: u64,
+        beside: u64,
+    ) -> Result<Taken> {
+        self.check_beside(width, height, bytes_per_pixel, beside)?;
+        let bytes = cost(width, height, bytes_per_pixel, beside);
+        Ok(self.memory.wait_for(bytes))
     }
 
     /// Refuses a header's claim of `width`×`height` pixels that cost `bytes_per_pixel` each.
@@ -45,8 +59,12 @@ impl Limits {
     /// # Errors
     /// [`Error::ImageTooLarge`] naming the bound that is passed.
     pub(super) fn check(&self, width: u32, height: u32, bytes_per_pixel: u64) -> Result<()> {
+        self.check_beside(width, height, bytes_per_pixel, 0)
+    }
+
+    fn check_beside(&self, width: u32, height: u32, bytes_per_pixel: u64, beside: u64) -> Result<()> {
         let pixels = u64::from(width) * u64::from(height);
-        let bytes = pixels.saturating_mul(bytes_per_pixel);
+        let bytes = cost(width, height, bytes_per_pixel, beside);
         let refusal = if width.max(height) > self.max_side {
             format!("the longest side may be at most {} px", self.max_side)
         } else if pixels > self.max_pixels {
@@ -72,6 +90,11 @@ impl Limits {
         limits.max_alloc = Some(self.memory.most());
         limits
     }
+}
+
+fn cost(width: u32, height: u32, bytes_per_pixel: u64, beside: u64) -> u64 {
+    let pixels = u64::from(width) * u64::from(height);
+    pixels.saturating_mul(bytes_per_pixel).saturating_add(beside)
 }
 
 #[cfg(test)]

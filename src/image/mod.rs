@@ -9,17 +9,22 @@
 //! `ImageTooLarge`, and this room names nothing of the others but the error type.
 
 mod annotate;
+mod bmp;
+mod bmp_runs;
 mod convolution;
 mod decoded;
 mod encode;
 mod fit;
+mod gif;
 mod jpeg;
 mod jpeg_header;
+mod jpeg_inside;
 mod limits;
 mod memory;
 mod orientation;
 mod picture;
 mod placement;
+mod png_chunks;
 mod pool;
 mod raster;
 mod resample;
@@ -27,6 +32,7 @@ mod samples;
 mod sniff;
 mod span;
 mod spec;
+mod tiff;
 mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -90,13 +96,13 @@ fn decode_wanted(bytes: &[u8], limits: &Limits, wanted: Wanted<'_>) -> Result<De
         Format::Jpeg => jpeg::decode(bytes, limits, wanted),
         Format::Png => raster::decode_png(bytes, limits),
         Format::WebP => raster::decode_webp(bytes, limits),
-        Format::Gif => raster::decode_gif(bytes, limits),
-        Format::Bmp => raster::decode_bmp(bytes, limits),
-        Format::Tiff => raster::decode_tiff(bytes, limits),
+        Format::Gif => gif::decode(bytes, limits),
+        Format::Bmp => bmp::decode(bytes, limits),
+        Format::Tiff => tiff::decode(bytes, limits),
     }))
     .unwrap_or_else(|_| {
-        Err(Error::InvalidImage(format!(
-            "the {format} is corrupt: its decoder gave up"
+        Err(Error::UnsupportedMediaType(format!(
+            "the decoder for {format} failed on this file, whether or not the file is good; save it again, or as another format"
         )))
     })
 }

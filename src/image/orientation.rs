@@ -42,7 +42,12 @@ impl Orientation {
 
     /// What the metadata of a file says: its EXIF block, or its XMP packet where EXIF says nothing.
     pub(super) fn from_metadata(exif: Option<Vec<u8>>, xmp: Option<&[u8]>) -> Self {
-        exif.and_then(value_in_exif)
+        Self::from_value(exif.and_then(value_in_exif), xmp)
+    }
+
+    /// What EXIF's value says, or the XMP packet where there is none.
+    pub(super) fn from_value(value: Option<u32>, xmp: Option<&[u8]>) -> Self {
+        value
             .or_else(|| xmp.and_then(value_in_xmp))
             .map_or(Self::Upright, Self::from_exif_value)
     }

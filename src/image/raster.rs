@@ -1,13 +1,11 @@
-//! PNG, WebP, GIF, BMP and TIFF through the `image` crate, with its limits set and its errors sorted.
+//! PNG and WebP through the `image` crate, with its limits set and its errors sorted.
 //!
 //! The decoders there check no more than they are told (`Limits` default to no bound on a side), and text chunks can
 //! be bombs: each decoder gets the limits before it allocates, and the size in its header is checked by ours first.
 
 use std::io::Cursor;
 
-use image::codecs::{
-    bmp::BmpDecoder, gif::GifDecoder, png::PngDecoder, tiff::TiffDecoder, webp::WebPDecoder,
-};
+use image::codecs::{png::PngDecoder, webp::WebPDecoder};
 use image::error::ImageError;
 use image::{ColorType, ImageDecoder};
 
@@ -15,13 +13,11 @@ use super::decoded::Decoded;
 use super::limits::Limits;
 use super::orientation::Orientation;
 use super::picture::{CHANNELS, Picture};
+use super::png_chunks;
 use super::samples;
 use super::sniff::Format;
 use super::span::Part;
 use crate::error::{Error, Result};
-
-/// Strips or tiles of a TIFF at most: one a row of the highest picture, in each of four planes.
-const MOST_TIFF_PIECES: u64 = 4 * 32_768;
 
 /// Most bytes that a PNG's decoder may hold besides the picture: rows, profiles, texts.
 const PNG_METADATA_BYTES: u64 = 16 << 20;
@@ -39,7 +35,7 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
             CHANNELS as u64,
         )?;
     }
-    if png_texts(bytes).nth(MOST_PNG_TEXTS).is_some() {
+    if png_chunks::texts(bytes).nth(MOST_PNG_TEXTS).is_some() {
         return Err(Error::ImageTooLarge(format!(
             "the PNG has more than {MOST_PNG_TEXTS} texts; save it without them"
         )));
@@ -47,24 +43,9 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let mut bounds = limits.for_image_crate();
     bounds.max_alloc = Some(limits.memory.most().min(PNG_METADATA_BYTES));
     let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal(Format::Png))?;
-    let exif = decoder.exif_metadata().ok().flatten();
     let xmp = decoder.xmp_metadata().ok().flatten();
-    let orientation = Orientation::from_metadata(exif, xmp.as_deref());
+    let orientation = Orientation::from_metadata(png_chunks::exif(bytes), xmp.as_deref());
     read(Format::Png, decoder, orientation, limits)
-}
-
-/// The chunks of a PNG that hold text.
-fn png_texts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const SIGNATURE: usize = 8;
-    // Length, type, data, checksum.
-    let mut rest = bytes.get(SIGNATURE..).unwrap_or_default();
-    let chunks = std::iter::from_fn(move || {
-        let length = u32::from_be_bytes(field(rest, 0)?) as usize;
-        let kind = rest.get(4..8)?;
-        rest = rest.get(length.checked_add(12)?..)?;
-        Some(kind)
-    });
-    chunks.filter(|kind| matches!(*kind, b"tEXt" | b"zTXt" | b"iTXt"))
 }
 
 /// Decodes a WebP; of an animated one, the first frame.
@@ -85,39 +66,6 @@ pub(super) fn decode_webp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
         0
     };
     read_with(own, Format::WebP, decoder, orientation, limits)
-}
-
-/// Decodes the first frame of a GIF.
-pub(super) fn decode_gif(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    let decoder = GifDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Gif))?;
-    read(Format::Gif, decoder, Orientation::Upright, limits)
-}
-
-/// Decodes a BMP.
-pub(super) fn decode_bmp(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    // The decoder takes a gigantic size for a corrupt one. Headers shorter than 40 bytes have sides of 16 bits, which
-    // cannot be gigantic. Signed: rows run upwards where the height is positive, downwards where it is negative.
-    let long_header = field(bytes, 14).is_some_and(|size| u32::from_le_bytes(size) >= 40);
-    if let (true, Some(width), Some(height)) = (long_header, field(bytes, 18), field(bytes, 22)) {
-        let side = |bytes| i32::from_le_bytes(bytes).unsigned_abs();
-        limits.check(side(width), side(height), CHANNELS as u64)?;
-    }
-    let decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Bmp))?;
-    read(Format::Bmp, decoder, Orientation::Upright, limits)
-}
-
-/// Decodes the first page of a TIFF.
-pub(super) fn decode_tiff(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    if tiff_pieces(bytes).is_some_and(|pieces| pieces > MOST_TIFF_PIECES) {
-        let text = format!("the TIFF has more than {MOST_TIFF_PIECES} strips or tiles");
-        return Err(Error::ImageTooLarge(text));
-    }
-    let mut decoder = TiffDecoder::new(Cursor::new(bytes)).map_err(refusal(Format::Tiff))?;
-    // The tag is in the directory that the decoder has read already.
-    let tag = decoder
-        .orientation()
-        .map_or(1, |orientation| u32::from(orientation.to_exif()));
-    read(Format::Tiff, decoder, Orientation::from_exif_value(tag), limits)
 }
 
 fn read(
@@ -159,39 +107,6 @@ fn read_with(
         reducible: false,
         taken,
     })
-}
-
-/// The largest number of strips or tiles that the first directory of a TIFF names. Its decoder would read a list of them
-/// before anybody has seen the size.
-fn tiff_pieces(bytes: &[u8]) -> Option<u64> {
-    /// StripOffsets, StripByteCounts, TileOffsets, TileByteCounts (TIFF 6.0).
-    const LISTS: [u64; 4] = [273, 279, 324, 325];
-    let is_little = bytes.starts_with(b"II");
-    let number = |at: u64, length: usize| -> Option<u64> {
-        let at = usize::try_from(at).ok()?;
-        let digits = bytes.get(at..at.checked_add(length)?)?;
-        let from_largest = |value: u64, digit: &u8| (value << 8) | u64::from(*digit);
-        Some(if is_little {
-            digits.iter().rev().fold(0, from_largest)
-        } else {
-            digits.iter().fold(0, from_largest)
-        })
-    };
-    // A BigTIFF has wider numbers throughout.
-    let (first, counted, entry, wide) = match number(2, 2)? {
-        43 => (number(8, 8)?, 8, 20, 8),
-        _ => (number(4, 4)?, 2, 12, 4),
-    };
-    let entries = number(first, counted)?.min(4096);
-    let start = first.checked_add(counted as u64)?;
-    let pieces = (0..entries).filter_map(|index| {
-        let at = start.checked_add(index * entry)?;
-        if !LISTS.contains(&number(at, 2)?) {
-            return None;
-        }
-        number(at.checked_add(4)?, wide)
-    });
-    pieces.max()
 }
 
 /// The data of the first chunk of this kind in a RIFF file.
@@ -239,31 +154,6 @@ fn refusal(format: Format) -> impl Fn(ImageError) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_strips_of_a_tiff_are_counted_in_both_byte_orders() {
-        // One entry: StripOffsets, of type LONG, and so many of them.
-        let little = b"II*\0\x08\0\0\0\x01\0\x11\x01\x04\0\x05\0\x02\0\0\0\0\0\0\0\0\0";
-        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x11\0\x04\0\x02\0\x05\0\0\0\0\0\0\0\0";
-        assert_eq!(
-            (tiff_pieces(little), tiff_pieces(big)),
-            (Some(0x2_0005), Some(0x2_0005))
-        );
-        assert_eq!(tiff_pieces(b"II*\0\xFF\xFF\xFF\xFF"), None);
-    }
-
-    #[test]
-    fn the_texts_of_a_png_are_counted() {
-        let chunk = |kind: &[u8]| [b"\0\0\0\x01", kind, b"a", b"\0\0\0\0"].concat();
-        let kinds: [&[u8]; 5] = [b"IHDR", b"tEXt", b"IDAT", b"zTXt", b"iTXt"];
-        let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
-        file.extend(kinds.into_iter().flat_map(chunk));
-        assert_eq!(png_texts(&file).count(), 3);
-        // One that claims more than there is, is none.
-        file.extend_from_slice(b"\xFF\xFF\xFF\xFFtEXt");
-        assert_eq!(png_texts(&file).count(), 3);
-        assert_eq!(png_texts(b"\x89PNG").count(), 0);
-    }
 
     #[test]
     fn chunks_are_found_by_kind_behind_padding() {

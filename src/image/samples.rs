@@ -57,7 +57,8 @@ fn high_bytes(samples: Vec<u8>) -> Vec<u8> {
     in_place::<2, 1>(samples, |pair| [(u16::from_ne_bytes(pair) >> 8) as u8])
 }
 
-fn over_white(color: [u8; CHANNELS], alpha: u8) -> [u8; CHANNELS] {
+/// A colour of this opacity over white.
+pub(super) fn over_white(color: [u8; CHANNELS], alpha: u8) -> [u8; CHANNELS] {
     /// Pillow's extra bits of precision, and its division by 255.
     const BITS: u32 = 7;
     let alpha = u32::from(alpha);
@@ -65,6 +66,17 @@ fn over_white(color: [u8; CHANNELS], alpha: u8) -> [u8; CHANNELS] {
         let blended = (u32::from(sample) * alpha + 255 * (255 - alpha)) << BITS;
         let rounded = blended + (0x80 << BITS);
         ((((rounded >> 8) + rounded) >> 8) >> BITS) as u8
+    })
+}
+
+/// Pillow's way from CMYK to RGB: each ink takes its share of the light that black leaves, `light * (1 - ink)` (`cmyk2rgb`
+/// in Pillow's Convert.c). `kept` is what cyan, magenta and yellow let through, `light` what black does.
+pub(super) fn cmyk_to_rgb(kept: [u8; CHANNELS], light: u8) -> [u8; CHANNELS] {
+    let light = u32::from(light);
+    kept.map(|kept| {
+        let product = (255 - u32::from(kept)) * light + 128;
+        let absorbed = ((product >> 8) + product) >> 8;
+        (light - absorbed) as u8
     })
 }
 
@@ -86,6 +98,19 @@ mod tests {
                     "{sample} at {alpha}: {got}, not {exact}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn inks_are_mixed_as_pillow_mixes_them() {
+        // Image.merge("CMYK", …).convert("RGB") of the inverted samples, Pillow 13.
+        for (kept, light, rgb) in [
+            ([255; 3], 255, [255; 3]),
+            ([0, 128, 255], 255, [0, 128, 255]),
+            ([10, 20, 30], 200, [8, 16, 24]),
+            ([1, 2, 3], 0, [0; 3]),
+        ] {
+            assert_eq!(cmyk_to_rgb(kept, light), rgb);
         }
     }
 

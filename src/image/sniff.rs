@@ -53,6 +53,8 @@ fn readable(bytes: &[u8]) -> Option<Format> {
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Format::WebP),
         // Classic TIFF (42) and BigTIFF (43), either byte order.
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => Some(Format::Tiff),
+        // Its version in the other byte order, as some writers have it.
+        [b'I', b'I', 0, 42, ..] | [b'M', b'M', 42, 0, ..] => Some(Format::Tiff),
         [b'B', b'M', ..] if has_bitmap_header(bytes) => Some(Format::Bmp),
         _ => None,
     }

@@ -19,13 +19,13 @@ pub struct Server {
 impl Server {
     /// Serves MobileNetV2 under the name `m`, its model.toml changed by `edit`; returns when it is ready.
     pub async fn start(edit: impl FnOnce(String) -> String, flags: &[&str]) -> Self {
-        Self::start_saying(edit, flags, Stdio::inherit()).await
-    }
-
-    /// The same with this standard error, which is kept open.
-    pub async fn start_saying(edit: impl FnOnce(String) -> String, flags: &[&str], stderr: Stdio) -> Self {
         let models = tempfile::tempdir().expect("a temporary folder");
         model_variant(models.path(), "m", "mobilenet_v2", edit);
+        Self::start_on(models, flags, Stdio::inherit()).await
+    }
+
+    /// Serves the models in this folder, of which one is called `m`, with this standard output, which is kept open.
+    pub async fn start_on(models: tempfile::TempDir, flags: &[&str], stdout: Stdio) -> Self {
         let port_file = models.path().join("port");
         let child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
             .args([
@@ -46,7 +46,7 @@ impl Server {
             .arg(&port_file)
             .args(flags)
             .stdin(Stdio::null())
-            .stderr(stderr)
+            .stdout(stdout)
             .spawn()
             .expect("the program starts");
         let port = until_written(&port_file).await;

@@ -1,4 +1,5 @@
 """Writes linear.pt and pooled.pt: models so small that their explanations can be written down (tests/api/closed_forms.rs).
+And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs).
 
     python tests/golden/closed_forms/make_models.py
 
@@ -49,10 +50,22 @@ class Pooled(nn.Module):
         return self.linear(self.features(x).mean(dim=(2, 3)))
 
 
+class Printing(Pooled):
+    """It says a kilobyte at each call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = "input " * 170
+
+    def forward(self, x: Tensor) -> Tensor:
+        print(self.text)
+        return self.linear(self.features(x).mean(dim=(2, 3)))
+
+
 def main() -> None:
-    """Scripts both into this folder."""
+    """Scripts them into this folder."""
     folder = Path(__file__).resolve().parent
-    for name, module in (("linear", Linear()), ("pooled", Pooled())):
+    for name, module in (("linear", Linear()), ("pooled", Pooled()), ("printing", Printing())):
         torch.jit.script(module.eval()).save(folder / f"{name}.pt")
 
 
