@@ -7,7 +7,7 @@ use super::kinds::{choice, count, flag, given, number, parsed, text};
 use super::layers::paths;
 use super::map::{Normalize, Resolution};
 use super::method::Method;
-use super::options::{Channels, Options, Render, Smooth};
+use super::options::{Channels, Render, Smooth};
 use super::parameter::{Kind, Parameter};
 use crate::manifest::Layout;
 
