@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::detection::DetectionOutput;
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -16,7 +17,7 @@ pub enum TaskKind {
     Classification,
     /// `forward(x) → logits[B, K, h, w]`, or a dict with `out`, or one channel
     Segmentation,
-    /// `forward(x) → boxes and scores`, in one of the [`DetectionFormat`]s
+    /// `forward(x) → boxes and scores`, in one of the [`DetectionFormat`](super::DetectionFormat)s
     Detection,
     /// `start(x) → (memory, state)`, `step(token, memory, state) → (logits, state, attention)`
     Captioning,
@@ -38,18 +39,6 @@ impl fmt::Display for TaskKind {
             Self::Tensor => "tensor",
         })
     }
-}
-
-/// How a detector answers (B = batch, N = candidates, K = classes, boxes in pixels of the model's input).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DetectionFormat {
-    /// `forward(x) → (boxes[B, N, 4] as x0, y0, x1, y1, scores[B, N, K])`; the server suppresses overlaps.
-    Dense,
-    /// `forward(list of [C, H, W]) → (losses, list of {boxes, labels, scores})`, torchvision's scripted detectors.
-    Torchvision,
-    /// `forward(x) → [B, 4 + K, N]`: centre x, centre y, width, height, class scores; the server suppresses overlaps.
-    Yolo,
 }
 
 /// How logits become scores.
@@ -154,19 +143,6 @@ pub struct Output {
     pub detection: Option<DetectionOutput>,
     /// Keys that only a captioner has.
     pub captioning: Option<CaptioningOutput>,
-}
-
-/// `[output]` of a detector; a request may override the numbers.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DetectionOutput {
-    /// How it answers.
-    pub format: DetectionFormat,
-    /// Objects below it are left out, 0 to 1.
-    pub score_threshold: f32,
-    /// Of two boxes of a class that overlap more (intersection over union), the lesser goes, 0 to 1.
-    pub iou_threshold: f32,
-    /// Objects in an answer at most.
-    pub max_detections: usize,
 }
 
 /// `[output]` of a captioner, whose labels are its vocabulary.

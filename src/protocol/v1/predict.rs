@@ -25,7 +25,6 @@ use crate::service::render::MaskRender;
 use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
-use crate::tasks::detection::Detect;
 use crate::tasks::segmentation::Prediction as Segmented;
 use crate::tasks::vae::{Reconstruct, Reconstruction};
 use crate::tasks::{Operation, captioning, detection};
@@ -144,17 +143,24 @@ pub async fn predicted(
             written(service, done, form, Some(drawn), started).await
         }
         Predict::Detection(engine) => {
-            let options = query::detection(parameters)?;
-            let drawn: Draw<detection::Prediction> = Box::new(|thread, _, picture, found| {
-                render::objects(thread, picture, found).map(Answer::png)
+            let (options, alpha) = query::detection(parameters)?;
+            let keys = model.spec.manifest.output.detection.as_ref();
+            let skeleton = keys.and_then(|keys| keys.keypoints.as_ref());
+            let skeleton = skeleton.map_or(Vec::new(), |keypoints| keypoints.skeleton.clone());
+            let drawn: Draw<detection::Prediction> = Box::new(move |thread, _, picture, found| {
+                let view = render::ObjectView {
+                    skeleton: &skeleton,
+                    alpha,
+                };
+                render::objects(thread, picture, found, view).map(Answer::png)
             });
             let originals = match form {
                 Form::Png => Originals::DrawnOn,
                 _ => Originals::Dropped,
             };
-            asked
-                .answer::<Detect>(engine, &options, (originals, Some(drawn)))
-                .await
+            let pictures = (asked.pictures, originals);
+            let done = service.detect(model, engine, pictures, &options, context).await?;
+            written(service, done, form, Some(drawn), started).await
         }
         Predict::Captioning(engine) => {
             let options = query::captioning(parameters)?;
