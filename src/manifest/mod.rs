@@ -11,11 +11,12 @@ mod reader;
 mod sections;
 mod versions;
 
-pub use detection::{DetectionFormat, DetectionOutput, Keypoints, MOST_DETECTIONS};
+pub use detection::MOST_DETECTIONS;
 pub use file::{open, read_text};
 pub use keys::{
-    Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DeviceChoice, Dtype, Explain,
-    ImageInput, Input, Instances, Manifest, Output, Precision, TaskKind, TensorSpec,
+    Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
+    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Manifest, Output, Precision,
+    TaskKind, TensorSpec,
 };
 pub use versions::{Version, packages, versions};
 

@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use super::detection::DetectionFormat;
 use super::file::read_text;
-use super::keys::{ArtifactFormat, Input, Manifest, TaskKind};
+use super::keys::{ArtifactFormat, DetectionFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
 use crate::error::{Error, Result};

@@ -3,10 +3,10 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
-use super::detection::{self, DetectionFormat, DetectionOutput};
+use super::detection;
 use super::keys::{
-    Activation, Artifact, Batching, CaptioningOutput, DeviceChoice, Explain, ImageInput, Input, Instances,
-    Output, Precision, TaskKind, TensorSpec,
+    Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
+    Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
 };
 use super::reader::Section;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};

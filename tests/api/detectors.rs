@@ -194,8 +194,9 @@ async fn masks_keypoints_and_boxes_askew_are_drawn() {
 #[tokio::test]
 async fn one_object_of_each_contract_is_explained_by_its_score() {
     for name in expected().as_object().expect("models").keys() {
-        let predicted = post(&format!("/v1/models/{name}/predict"), "application/json", "96x60");
-        let predicted = predicted.await.json()["predictions"][0]["objects"][1].clone();
+        let uri = format!("/v1/models/{name}/predict");
+        let predicted = post(&uri, "application/json", "96x60").await;
+        let predicted = predicted.json()["predictions"][0]["objects"][1].clone();
         for method in ["hires_cam", "saliency", "d_rise&n_masks=8"] {
             let uri = format!("/v1/models/{name}/explain?target=1&method={method}");
             let answer = post(&uri, "application/json", "96x60").await;
@@ -236,7 +237,7 @@ async fn what_is_not_suppressed_has_no_iou_threshold() {
 }
 
 /// A file, the keys that claim another contract, and what the refusal says.
-const OTHERS: [(&str, &str, &str); 12] = [
+const OTHERS: [(&str, &str, &str); 13] = [
     ("yolo_pose", "format = \"yolo\"", "\"yolo_pose\""),
     ("yolo_obb", "format = \"yolo\"", "\"yolo_obb\""),
     ("yolo_seg", "format = \"yolo\"", "\"yolo_seg\""),
@@ -250,6 +251,11 @@ const OTHERS: [(&str, &str, &str); 12] = [
         "yolo_pose",
         "format = \"yolo_pose\"\nkeypoints = 4",
         "output.keypoints",
+    ),
+    (
+        "keypoint_rcnn",
+        "format = \"torchvision\"\nkeypoints = 17",
+        "5 keypoints an object, but output.keypoints has 17",
     ),
     (
         "detr_softmax",

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::parse::{argument, parse};
-use super::raw::{Raw, Said, keys};
+use super::raw::{More, Raw, Said, keys};
 use crate::error::Result;
 use crate::manifest::{Activation, DetectionFormat, DetectionOutput};
 use crate::runtime::Call;
@@ -34,13 +34,8 @@ fn examine(
     input: &Tensor,
 ) -> Result<(), Breach> {
     let output = net.call("forward", &[argument(input, keys.format)?])?;
-    let rows = rows(&output);
-    if let Some(hint) = rows.as_ref().and_then(|rows| other_layout(rows, keys.format)) {
-        return Err(format!(
-            "forward answered {:?}, {hint}",
-            rows.map_or(Vec::new(), |r| r.size())
-        )
-        .into());
+    if let Some((shape, hint)) = other_layout(&output, keys.format) {
+        return Err(format!("forward answered {shape:?}, {hint}").into());
     }
     let found = parse(output, spec, keys.format)?;
     let (answered, size) = (found.len(), input.size()[0]);
@@ -52,49 +47,62 @@ fn examine(
             spec.learn_masks();
         }
         classes(raw, spec, keys.format)?;
+        keypoints(raw, keys)?;
         values(raw, spec, keys.format)?;
     }
     Ok(())
 }
 
-/// The rows that YOLO's heads answer: a tensor of three dimensions, alone or first.
-fn rows(output: &Value) -> Option<Tensor> {
+/// The rows that YOLO's heads answer, a tensor of three dimensions, alone or first; and whether prototypes come second.
+fn rows(output: &Value) -> Option<(Vec<i64>, bool)> {
     match output {
-        Value::Tensor(rows) if rows.dim() == 3 => Some(rows.shallow_clone()),
-        Value::Tuple(elements) => rows(elements.first()?),
+        Value::Tensor(rows) if rows.dim() == 3 => Some((rows.size(), false)),
+        Value::Tuple(elements) => {
+            let (shape, _) = rows(elements.first()?)?;
+            let are_prototypes = matches!(elements.get(1), Some(Value::Tensor(second)) if second.dim() == 4);
+            Some((shape, are_prototypes))
+        }
         _ => None,
     }
 }
 
 /// Which layout this is instead, where the shape tells.
-fn other_layout(rows: &Tensor, format: DetectionFormat) -> Option<&'static str> {
-    let shape = rows.size();
+fn other_layout(output: &Value, format: DetectionFormat) -> Option<(Vec<i64>, &'static str)> {
+    let (shape, has_prototypes) = rows(output)?;
     let [_, first, last] = shape[..] else { return None };
-    match format {
-        DetectionFormat::Yolo | DetectionFormat::Yolov5 if last == 6 && first > last => Some(
+    let hint = match format {
+        DetectionFormat::Yolo | DetectionFormat::EndToEnd if has_prototypes => {
+            "and prototypes of masks; that is output.format = \"yolo_seg\""
+        }
+        DetectionFormat::Yolo | DetectionFormat::Yolov5 if last == 6 && first > last => {
             "which looks like objects after suppression, one a row: x_min, y_min, x_max, y_max, score, class; that is \
-             output.format = \"end_to_end\", or \"detr\" for RT-DETR",
-        ),
-        DetectionFormat::Yolov5 if last > first && first > 4 => Some(
+             output.format = \"end_to_end\", or \"detr\" for RT-DETR"
+        }
+        DetectionFormat::Yolov5 if last > first && first > 4 => {
             "which looks like candidates down the columns, without objectness; that is output.format = \"yolo\", or \
-             \"yolo_pose\", \"yolo_obb\" or \"yolo_seg\"",
-        ),
-        DetectionFormat::EndToEnd if last > 6 && first > last => Some(
+             \"yolo_pose\", \"yolo_obb\" or \"yolo_seg\""
+        }
+        DetectionFormat::EndToEnd if last > 6 && first > last => {
             "more than 6 values a row: with keypoints, an angle or parts of a mask that is output.format = \"yolo_pose\", \
-             \"yolo_obb\" or \"yolo_seg\"; with class scores it is \"yolov5\"",
-        ),
-        DetectionFormat::EndToEnd if last > first => Some(
-            "which looks like candidates before suppression, down the columns; that is output.format = \"yolo\"",
-        ),
-        _ => None,
-    }
+             \"yolo_obb\" or \"yolo_seg\"; with class scores it is \"yolov5\""
+        }
+        DetectionFormat::EndToEnd if last != 6 && last > first => {
+            "which looks like candidates before suppression, down the columns; that is output.format = \"yolo\""
+        }
+        _ => return None,
+    };
+    Some((shape, hint))
 }
 
 fn classes(raw: &Raw, spec: &ModelSpec, format: DetectionFormat) -> Result<(), Breach> {
     let Some(found) = raw.classes else { return Ok(()) };
     spec.labels.name_each_of(found).map_err(|problem| {
         let more = found as i64 - spec.labels.len() as i64;
+        let has_few_boxes = raw.boxes.size()[0] < found as i64;
         let hint = match (format, more) {
+            (DetectionFormat::Yolo, _) if has_few_boxes => {
+                "; with fewer boxes than classes this may be the layout of output.format = \"yolov5\", or \"detr\" for RT-DETR"
+            }
             (DetectionFormat::Yolo, 1) => {
                 "; one row more is the angle of output.format = \"yolo_obb\", or the objectness of a layout that is not \
                  served"
@@ -113,6 +121,20 @@ fn classes(raw: &Raw, spec: &ModelSpec, format: DetectionFormat) -> Result<(), B
         };
         Breach(format!("{problem}{hint}"))
     })
+}
+
+/// Whether there are as many keypoints as model.toml says.
+fn keypoints(raw: &Raw, keys: &DetectionOutput) -> Result<(), Breach> {
+    match (&raw.more, &keys.keypoints) {
+        (More::Keypoints(points, _), Some(known)) if points.size()[1] != known.count as i64 => {
+            let (found, known) = (points.size()[1], known.count);
+            Err(
+                format!("forward answered {found} keypoints an object, but output.keypoints has {known}")
+                    .into(),
+            )
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What values cannot be, where the contract says it.

@@ -95,57 +95,89 @@ pub(super) enum Detail {
 }
 
 impl Detail {
-    fn is_finite(&self) -> bool {
+    /// Whether it can be said of an object: numbers, and a rectangle with an area.
+    fn is_sound(&self) -> bool {
         match self {
             Self::Nothing => true,
             Self::Keypoints(points) => points
                 .iter()
                 .all(|([x, y], score)| x.is_finite() && y.is_finite() && score.is_none_or(f32::is_finite)),
-            Self::Oriented(rectangle) => rectangle.iter().all(|v| v.is_finite()),
+            Self::Oriented(rectangle) => {
+                let [_, _, width, height, _] = rectangle;
+                rectangle.iter().all(|v| v.is_finite()) && *width > 0.0 && *height > 0.0
+            }
         }
     }
 }
 
-/// The object in the original picture; nothing where the box lies outside of it, or something is not finite.
+/// The object in the original picture; nothing where the box lies outside of it or has no area, or something is not finite.
 pub(super) fn object(
     candidate: &Candidate,
     detail: &Detail,
     placement: &Placement,
     spec: &ModelSpec,
 ) -> Option<Object> {
-    if !detail.is_finite() {
+    if !detail.is_sound() {
         return None;
     }
-    let [x0, y0, x1, y1] = candidate.corners;
-    let ([x_min, y_min], [x_max, y_max]) = (inside(placement, [x0, y0]), inside(placement, [x1, y1]));
+    let oriented = match detail {
+        Detail::Oriented(rectangle) => Some(oriented(*rectangle, placement)),
+        _ => None,
+    };
+    let bounds = match &oriented {
+        Some(oriented) => oriented.bounds(placement),
+        None => {
+            let [x0, y0, x1, y1] = candidate.corners;
+            Bounds::between(inside(placement, [x0, y0]), inside(placement, [x1, y1]))
+        }
+    };
     let names = spec.manifest.output.detection.as_ref();
     let names = names.and_then(|keys| keys.keypoints.as_ref());
-    (x_max > x_min && y_max > y_min).then(|| Object {
+    (bounds.x_max > bounds.x_min && bounds.y_max > bounds.y_min).then(|| Object {
         class_id: candidate.class_id,
         label: spec.labels.name(candidate.class_id),
         score: candidate.score,
-        bounds: Bounds {
-            x_min,
-            y_min,
-            x_max,
-            y_max,
-        },
+        bounds,
         keypoints: match detail {
             Detail::Keypoints(points) => keypoints(points, names, placement),
             _ => Vec::new(),
         },
-        oriented: match detail {
-            Detail::Oriented(rectangle) => Some(oriented(*rectangle, placement)),
-            _ => None,
-        },
+        oriented,
         mask: None,
     })
 }
 
+impl Bounds {
+    fn between([x_min, y_min]: [f32; 2], [x_max, y_max]: [f32; 2]) -> Self {
+        Self {
+            x_min,
+            y_min,
+            x_max,
+            y_max,
+        }
+    }
+}
+
+impl Oriented {
+    /// The upright box around it.
+    fn bounds(&self, placement: &Placement) -> Bounds {
+        let end = |axis: usize, further: fn(f32, f32) -> f32| {
+            let along = self.corners.iter().map(|corner| corner[axis]);
+            along.reduce(further).unwrap_or_default()
+        };
+        let corner = |further| clipped(placement, (end(0, further).into(), end(1, further).into()));
+        Bounds::between(corner(f32::min), corner(f32::max))
+    }
+}
+
 /// A point of the input, in the original and clipped to it.
 fn inside(placement: &Placement, [x, y]: [f32; 2]) -> [f32; 2] {
+    clipped(placement, placement.to_original(x.into(), y.into()))
+}
+
+/// A point of the original, clipped to it.
+fn clipped(placement: &Placement, (x, y): (f64, f64)) -> [f32; 2] {
     let (width, height) = placement.original();
-    let (x, y) = placement.to_original(x.into(), y.into());
     [
         x.clamp(0.0, f64::from(width)) as f32,
         y.clamp(0.0, f64::from(height)) as f32,

@@ -161,6 +161,30 @@ fn what_is_not_finite_is_no_object() {
 }
 
 #[test]
+fn a_rectangle_without_an_area_is_no_object() {
+    let turned = spec("format = \"yolo_obb\"\niou_threshold = 1");
+    let columns = [
+        [8.0, 8.0, 8.0, 40.0],
+        [8.0, 8.0, 8.0, 8.0],
+        [6.0, -6.0, 6.0, 6.0],
+        [2.0, 2.0, 0.0, 2.0],
+        [0.9, 0.8, 0.7, 0.6],
+        [1.6, 1.6, 1.6, 1.6],
+    ];
+    let found = found(&turned, tensor(columns.as_flattened(), &[1, 6, 4]), 0.1);
+    assert_eq!(
+        found.len(),
+        1,
+        "of one the width, of one the height, and one lies outside"
+    );
+    let bounds = found[0].object.bounds;
+    assert!(
+        bounds.y_max - bounds.y_min > bounds.x_max - bounds.x_min,
+        "it stands"
+    );
+}
+
+#[test]
 fn keypoints_bear_their_names() {
     let columns = tensor(&[5., 5., 4., 4., 0.9, 3., 4., 0.5, 6., 7., 0.25], &[1, 11, 1]);
     let pose = spec("format = \"yolo_pose\"\nkeypoints = [\"nose\", \"tail\"]");

@@ -125,7 +125,7 @@ def candidates() -> tuple[Tensor, Tensor]:
     best = (random(bunches, seed=4) * CLASSES).long()[bunch]
     scores[best, torch.arange(CANDIDATES)] += 0.4 + 0.6 * random(CANDIDATES, seed=5)
     scores[(best[::4] + 1) % CLASSES, torch.arange(0, CANDIDATES, 4)] += 0.5
-    return boxes, scores.clamp(max=0.99)
+    return boxes, scores * 0.55
 
 
 def objects() -> Tensor:
