@@ -111,6 +111,7 @@ fn classes(raw: &Raw, spec: &ModelSpec, format: DetectionFormat) -> Result<(), B
             (DetectionFormat::Yolo, more) if more > 0 && more % 3 == 0 => {
                 "; rows beside the classes may be keypoints, three a keypoint: output.format = \"yolo_pose\""
             }
+            (DetectionFormat::YoloPose, _) => "; is the number of output.keypoints right?",
             (DetectionFormat::Detr, 1) => {
                 "; with no object as the last class it is output.activation = \"softmax\""
             }

@@ -188,6 +188,21 @@ def of_yolo(output: object, size: tuple[int, int], kind: str, classes: int = CLA
     return [entry(b, row[4], row[5], **m) for b, row, m in zip(boxes, found, more, strict=True)]
 
 
+def of_stretched(output: tuple[Tensor, Tensor], size: tuple[int, int]) -> list[dict]:
+    """Masks of a picture that was stretched, which no predictor does: resized at once, above 0, cropped."""
+    rows, protos = output
+    (found,) = non_max_suppression(rows.clone(), CONF, IOU, max_det=MOST, nc=CLASSES)
+    shape = (size[1], size[0])
+    boxes = found[:, :4] * torch.tensor([size[0] / WIDTH, size[1] / HEIGHT] * 2)
+    boxes = ops.clip_boxes(boxes, shape)
+    sums = (found[:, 6:] @ protos[0].flatten(1)).reshape(-1, *protos.shape[2:])
+    masks = F.interpolate(sums[None], shape, mode="bilinear")[0] > 0
+    masks = ops.crop_mask(masks.byte(), boxes)
+    kept = masks.amax((1, 2)) > 0
+    lines = zip(boxes[kept], found[kept], masks[kept], strict=True)
+    return [entry(box, row[4], row[5], mask=runs(mask)) for box, row, mask in lines]
+
+
 def of_detr(processor: object, output: dict[str, Tensor], size: tuple[int, int]) -> list[dict]:
     """What transformers makes of logits and boxes, of a picture that was stretched."""
     outputs = SimpleNamespace(logits=output["logits"], pred_boxes=output["pred_boxes"])
@@ -281,6 +296,12 @@ def models() -> dict[str, tuple[nn.Module, str, object]]:
             letterbox,
             "format = \"yolo_seg\"",
             yolo("segment"),
+        ),
+        "yolo_seg_stretched": (
+            WithPrototypes(Rows(torch.cat([plain, parts]), 4, last), protos),
+            stretch,
+            "format = \"yolo_seg\"",
+            of_stretched,
         ),
         "yolo_seg_ends": (
             WithPrototypes(Rows(ended[1], 4, 5, across=True), protos),
