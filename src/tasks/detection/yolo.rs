@@ -13,7 +13,7 @@ use crate::tasks::spec::ModelSpec;
 pub(super) fn plain(output: &Tensor) -> Result<Vec<Raw>> {
     let shape = output.size();
     if !matches!(shape[..], [_, rows, _] if rows > 4) {
-        return Err(broken("[B, 4 + K, N]", &format!("{:?}", shape)));
+        return Err(broken("[B, 4 + K, N]", &format!("{shape:?}")));
     }
     let rows = output.f_transpose(1, 2)?;
     let boxes = corners(&rows.f_narrow(2, 0, 4)?)?;
@@ -24,7 +24,7 @@ pub(super) fn plain(output: &Tensor) -> Result<Vec<Raw>> {
 pub(super) fn with_objectness(output: &Tensor) -> Result<Vec<Raw>> {
     let shape = output.size();
     if !matches!(shape[..], [_, _, columns] if columns > 5) {
-        return Err(broken("[B, N, 5 + K]", &format!("{:?}", shape)));
+        return Err(broken("[B, N, 5 + K]", &format!("{shape:?}")));
     }
     let boxes = corners(&output.f_narrow(2, 0, 4)?)?;
     let scores = output
@@ -65,7 +65,7 @@ fn extended(output: &Tensor, extra: i64, expected: &str, are_corners: bool) -> R
             };
             raws.into_iter().zip(output.f_unbind(0)?).map(with).collect()
         }
-        _ => Err(broken(expected, &format!("{:?}", shape))),
+        _ => Err(broken(expected, &format!("{shape:?}"))),
     }
 }
 
