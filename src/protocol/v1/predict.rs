@@ -23,6 +23,7 @@ use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
 use crate::service::render::MaskRender;
 use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
+use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
 use crate::tasks::segmentation::Prediction as Segmented;
@@ -144,22 +145,13 @@ pub async fn predicted(
         }
         Predict::Detection(engine) => {
             let (options, alpha) = query::detection(parameters)?;
-            let keys = model.spec.manifest.output.detection.as_ref();
-            let skeleton = keys.and_then(|keys| keys.keypoints.as_ref());
-            let skeleton = skeleton.map_or(Vec::new(), |keypoints| keypoints.skeleton.clone());
-            let drawn: Draw<detection::Prediction> = Box::new(move |thread, _, picture, found| {
-                let view = render::ObjectView {
-                    skeleton: &skeleton,
-                    alpha,
-                };
-                render::objects(thread, picture, found, view).map(Answer::png)
-            });
             let originals = match form {
                 Form::Png => Originals::DrawnOn,
                 _ => Originals::Dropped,
             };
             let pictures = (asked.pictures, originals);
             let done = service.detect(model, engine, pictures, &options, context).await?;
+            let drawn = drawn_objects(model, alpha);
             written(service, done, form, Some(drawn), started).await
         }
         Predict::Captioning(engine) => {
@@ -180,6 +172,18 @@ pub async fn predicted(
             "this model takes tensors, not images".into(),
         )),
     }
+}
+
+/// Draws the objects that `model` finds; so much of a mask is tint.
+fn drawn_objects(model: &Model, alpha: Fraction) -> Draw<detection::Prediction> {
+    let keys = model.spec.manifest.output.detection.as_ref();
+    let keypoints = keys.and_then(|keys| keys.keypoints.as_ref());
+    let skeleton = keypoints.map_or(Vec::new(), |keypoints| keypoints.skeleton.clone());
+    Box::new(move |thread, _, picture, found| {
+        let skeleton = &skeleton;
+        let view = render::ObjectView { skeleton, alpha };
+        render::objects(thread, picture, found, view).map(Answer::png)
+    })
 }
 
 /// Draws one output, on its picture where that was kept.
