@@ -39,6 +39,9 @@ pub enum Error {
         /// What was found and what would be right.
         message: String,
     },
+    /// There is no object in the picture that could be explained.
+    #[error("{0}")]
+    NothingDetected(String),
     /// No model of this name is served.
     #[error("{0}")]
     ModelNotFound(String),
@@ -129,6 +132,7 @@ impl Error {
             Self::BodyTooLarge(_) => "body_too_large",
             Self::InvalidBody(_) => "invalid_body",
             Self::InvalidParameter { .. } => "invalid_parameter",
+            Self::NothingDetected(_) => "nothing_detected",
             Self::ModelNotFound(_) => "model_not_found",
             Self::LayerNotFound(_) => "layer_not_found",
             Self::UnsupportedForTask(_) => "unsupported_for_task",

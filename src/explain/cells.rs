@@ -58,7 +58,7 @@ impl Hints {
 
 /// What a model's layers say about each other.
 #[derive(Debug, Clone, Default)]
-pub struct Geometry {
+pub(super) struct Geometry {
     /// Height and width of the picture.
     picture: [i64; 2],
     /// The grids of layers whose axes are certain.

@@ -47,8 +47,11 @@ fn title(picture: &Picture, label: String) -> Annotation {
             x_max: picture.width().into(),
             y_max: picture.height().into(),
         },
+        corners: None,
         label,
         color: [255; 3],
+        lines: Vec::new(),
+        points: Vec::new(),
     }
 }
 

@@ -1,12 +1,15 @@
 //! Drawing on pictures: boxes with labels, tints, and pictures side by side.
 
 use std::convert::Infallible;
+use std::ops::Range;
 
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13_BOLD, FONT_10X20};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
 use embedded_graphics::prelude::{Dimensions, DrawTarget, Drawable, OriginDimensions, Pixel, Point, Size};
-use embedded_graphics::primitives::{Primitive, PrimitiveStyle, Rectangle};
+use embedded_graphics::primitives::{
+    Circle, Line, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle,
+};
 use embedded_graphics::text::{Baseline, Text};
 
 use super::{Picture, Rect};
@@ -17,10 +20,16 @@ use crate::error::{Error, Result};
 pub struct Annotation {
     /// Where it is.
     pub bounds: Rect,
+    /// The corners of the outline, if that is not the box.
+    pub corners: Option<[[f32; 2]; 4]>,
     /// What stands at its upper left corner.
     pub label: String,
     /// Its colour; the label is black or white on it, whichever reads better.
     pub color: [u8; 3],
+    /// Lines in it.
+    pub lines: Vec<[[f32; 2]; 2]>,
+    /// Points in it.
+    pub points: Vec<[f32; 2]>,
 }
 
 /// The colour of a class: Pascal VOC's, in which 0 is black and neighbours differ clearly.
@@ -62,6 +71,27 @@ pub fn tint(picture: Picture, tint: impl Fn(usize) -> Option<([u8; 3], f32)>) ->
     let mut data = picture.into_data();
     for (index, pixel) in data.chunks_exact_mut(3).enumerate() {
         mix(pixel, tint(index));
+    }
+    Picture::new(width, height, data)
+}
+
+/// The picture with so much of a colour, 0 to 1, in the pixels of `runs`, which are counted down the columns.
+///
+/// # Errors
+/// Never for a whole picture.
+pub fn stain(
+    picture: Picture,
+    runs: impl Iterator<Item = Range<usize>>,
+    (color, alpha): ([u8; 3], f32),
+) -> Result<Picture> {
+    let (width, height) = (picture.width(), picture.height());
+    let (columns, rows) = (width as usize, height as usize);
+    let mut data = picture.into_data();
+    for at in runs.flatten() {
+        let start = (at % rows * columns + at / rows) * 3;
+        if let Some(pixel) = data.get_mut(start..start + 3) {
+            mix(pixel, Some((color, alpha)));
+        }
     }
     Picture::new(width, height, data)
 }
@@ -125,9 +155,16 @@ impl Canvas {
         let bounds = Rectangle::with_corners(corner(x_min, y_min), corner(x_max - 1.0, y_max - 1.0));
         let [r, g, b] = annotation.color;
         let color = Rgb888::new(r, g, b);
-        let Ok(()) = bounds
-            .into_styled(PrimitiveStyle::with_stroke(color, line))
-            .draw(self);
+        match annotation.corners {
+            None => {
+                let Ok(()) = bounds
+                    .into_styled(PrimitiveStyle::with_stroke(color, line))
+                    .draw(self);
+            }
+            Some([a, b, c, d]) => self.lines(&[[a, b], [b, c], [c, d], [d, a]], color, line),
+        }
+        self.lines(&annotation.lines, color, line);
+        self.points(&annotation.points, color, line);
         let bright = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b) > 128_000;
         let ink = if bright { Rgb888::BLACK } else { Rgb888::WHITE };
         let font = if self.width.max(self.height) >= 400 {
@@ -154,6 +191,38 @@ impl Canvas {
             .draw(self);
         let text = Text::with_baseline(&annotation.label, at + Point::new(3, 1), style, Baseline::Top);
         let Ok(_) = text.draw(self);
+    }
+}
+
+impl Canvas {
+    fn lines(&mut self, lines: &[[[f32; 2]; 2]], color: Rgb888, width: u32) {
+        for [from, to] in lines {
+            let Ok(()) = Line::new(self.near(*from), self.near(*to))
+                .into_styled(PrimitiveStyle::with_stroke(color, width))
+                .draw(self);
+        }
+    }
+
+    fn points(&mut self, points: &[[f32; 2]], color: Rgb888, line: u32) {
+        let style = PrimitiveStyleBuilder::new()
+            .fill_color(color)
+            .stroke_color(Rgb888::WHITE)
+            .stroke_width(1)
+            .build();
+        for point in points {
+            let Ok(()) = Circle::with_center(self.near(*point), 3 * line)
+                .into_styled(style)
+                .draw(self);
+        }
+    }
+
+    /// The pixel under a point; of one far outside a pixel not far outside, so that no line is endless.
+    fn near(&self, [x, y]: [f32; 2]) -> Point {
+        let within = |at: f32, length: u32| {
+            let length = length as f32;
+            at.clamp(-length, 2.0 * length).floor() as i32
+        };
+        Point::new(within(x, self.width), within(y, self.height))
     }
 }
 
@@ -207,8 +276,11 @@ mod tests {
                 x_max: 120.0,
                 y_max: 90.0,
             },
+            corners: None,
             label: "cat 0.91".into(),
             color: [0, 200, 0],
+            lines: Vec::new(),
+            points: Vec::new(),
         };
         let drawn = annotate(black, &[annotation]).expect("drawn");
         assert_eq!(pixel(&drawn, 20, 60), [0, 200, 0]);
@@ -216,6 +288,37 @@ mod tests {
         let plate = (26..40).flat_map(|y| (20..76).map(move |x| (x, y)));
         let ink = plate.filter(|&(x, y)| pixel(&drawn, x, y) != [0, 200, 0]).count();
         assert!(ink > 50, "letters stand on the plate: {ink} pixels");
+    }
+
+    #[test]
+    fn an_outline_askew_lines_and_points_are_drawn_where_they_lie() {
+        let black = Picture::new(200, 100, vec![0; 200 * 100 * 3]).expect("a picture");
+        let annotation = Annotation {
+            bounds: Rect {
+                x_min: 50.0,
+                y_min: 30.0,
+                x_max: 150.0,
+                y_max: 90.0,
+            },
+            corners: Some([[100.0, 30.0], [150.0, 60.0], [100.0, 90.0], [50.0, 60.0]]),
+            label: String::new(),
+            color: [0, 200, 0],
+            lines: vec![[[90.0, 50.0], [110.0, 50.0]], [[f32::MAX, 0.0], [-f32::MAX, 1e9]]],
+            points: vec![[100.0, 70.0]],
+        };
+        let drawn = annotate(black, &[annotation]).expect("drawn");
+        for (x, y) in [(125, 45), (100, 50), (100, 70)] {
+            assert_eq!(pixel(&drawn, x, y), [0, 200, 0], "{x}, {y}");
+        }
+        assert_eq!(pixel(&drawn, 149, 88), [0, 0, 0], "no upright box");
+    }
+
+    #[test]
+    fn a_stain_goes_down_the_columns() {
+        let white = Picture::new(3, 2, vec![255; 18]).expect("a picture");
+        let drawn = stain(white, std::iter::once(1..3), ([0, 0, 255], 1.0)).expect("stained");
+        let stained = |x, y| pixel(&drawn, x, y) == [0, 0, 255];
+        assert!(stained(0, 1) && stained(1, 0) && !stained(0, 0) && !stained(1, 1));
     }
 
     #[test]

@@ -40,16 +40,39 @@ impl fmt::Display for TaskKind {
     }
 }
 
-/// How a detector answers (B = batch, N = candidates, K = classes, boxes in pixels of the model's input).
+/// How a detector answers (B = batch, N = candidates, K = classes, P = keypoints; boxes in pixels of the model's input
+/// where nothing else is said).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DetectionFormat {
-    /// `forward(x) → (boxes[B, N, 4] as x0, y0, x1, y1, scores[B, N, K])`; the server suppresses overlaps.
+    /// `forward(x) → (boxes[B, N, 4] as x0, y0, x1, y1, scores[B, N, K])`
     Dense,
-    /// `forward(list of [C, H, W]) → (losses, list of {boxes, labels, scores})`, torchvision's scripted detectors.
+    /// `forward(list of [C, H, W]) → (losses, list of {boxes, labels, scores})`, torchvision's scripted detectors; with
+    /// `keypoints` and `keypoints_scores`, or `masks`, where they have them.
     Torchvision,
-    /// `forward(x) → [B, 4 + K, N]`: centre x, centre y, width, height, class scores; the server suppresses overlaps.
+    /// `forward(x) → [B, 4 + K, N]`: centre x, centre y, width, height, class scores.
     Yolo,
+    /// `forward(x) → [B, N, 5 + K]`: centre x, centre y, width, height, objectness, class scores.
+    Yolov5,
+    /// `forward(x) → [B, 4 + K + 3·P, N]`: as `yolo`, then x, y and visibility of each keypoint.
+    YoloPose,
+    /// `forward(x) → [B, 4 + K + 1, N]`: as `yolo`, then the angle in radians.
+    YoloObb,
+    /// `forward(x) → ([B, 4 + K + M, N], [B, M, h, w])`: as `yolo`, then what each of M prototypes gives to the mask.
+    YoloSeg,
+    /// `forward(x) → [B, N, 6]`: x0, y0, x1, y1, score, class of the objects themselves.
+    EndToEnd,
+    /// `forward(x) → {logits[B, N, K or K + 1], pred_boxes[B, N, 4]}`: centre x, centre y, width, height as parts of the
+    /// input.
+    Detr,
+}
+
+impl DetectionFormat {
+    /// Whether overlaps are left to the server to suppress.
+    #[must_use]
+    pub fn leaves_overlaps(self) -> bool {
+        !matches!(self, Self::Torchvision | Self::EndToEnd | Self::Detr)
+    }
 }
 
 /// How logits become scores.
@@ -167,6 +190,21 @@ pub struct DetectionOutput {
     pub iou_threshold: f32,
     /// Objects in an answer at most.
     pub max_detections: usize,
+    /// Whether a box is an object of every class that is sure enough, not of the best alone.
+    pub multi_label: bool,
+    /// What the keypoints of an object are, where they are named.
+    pub keypoints: Option<Keypoints>,
+}
+
+/// The keypoints of each object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keypoints {
+    /// How many, at least one.
+    pub count: usize,
+    /// The name of each; empty where they have none.
+    pub names: Vec<String>,
+    /// Which are joined by a line where they are drawn, by index.
+    pub skeleton: Vec<[usize; 2]>,
 }
 
 /// `[output]` of a captioner, whose labels are its vocabulary.

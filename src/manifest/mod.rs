@@ -3,6 +3,7 @@
 //! Reading never stops at the first mistake: every problem of the file is reported in one go, each with the
 //! key, what was found and what would be right. Unknown keys are mistakes.
 
+mod detection;
 mod file;
 mod keys;
 mod parse;
@@ -10,13 +11,13 @@ mod reader;
 mod sections;
 mod versions;
 
+pub use detection::MOST_DETECTIONS;
 pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
-    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Layout, Manifest, Output, Precision,
-    TaskKind, TensorSpec,
+    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
+    Precision, TaskKind, TensorSpec,
 };
-pub use sections::MOST_DETECTIONS;
 pub use versions::{Version, packages, versions};
 
 #[cfg(test)]

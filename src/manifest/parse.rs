@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::file::read_text;
-use super::keys::{ArtifactFormat, Input, Manifest, TaskKind};
+use super::keys::{ArtifactFormat, DetectionFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
 use crate::error::{Error, Result};
+use crate::image::ResizeMode;
 
 /// Bytes of the largest batch of pictures at most, as 32-bit floats.
 const MOST_INPUT_BYTES: u64 = 1 << 30;
@@ -64,6 +65,14 @@ impl Manifest {
                 format!(
                     "found {found}; of pictures of {height}×{width} a batch of more than {most} is too large"
                 )
+            });
+        }
+        let turned = output.detection.as_ref().map(|keys| keys.format) == Some(DetectionFormat::YoloObb);
+        if let (true, Some(Input::Image(input))) = (turned, &input) {
+            root.check(input.fit.mode != ResizeMode::Stretch, "input.resize", || {
+                "found \"stretch\", which makes a rectangle that stands askew into none; `yolo_obb` needs \"letterbox\", \
+                 \"shorter_side\" or \"none\""
+                    .into()
             });
         }
         if artifact.format == ArtifactFormat::Aoti {

@@ -3,15 +3,13 @@
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use super::detection;
 use super::keys::{
     Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
     Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
 };
 use super::reader::Section;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
-
-/// Objects in an answer at most, whatever is asked for.
-pub const MOST_DETECTIONS: usize = 1000;
 
 /// Inputs that may wait for a model at most.
 const MOST_WAITING: usize = 65_536;
@@ -139,27 +137,16 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     s.check(labels.as_ref().is_none_or(is_inside), "labels", || {
         "expected a file inside the model's folder, such as \"labels.txt\"".into()
     });
+    let activation = s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\"");
     Output {
         labels,
-        activation: s
-            .optional("activation", "\"softmax\", \"sigmoid\" or \"none\"")
-            .unwrap_or(if task == Some(TaskKind::Detection) {
-                Activation::None
-            } else {
-                Activation::Softmax
-            }),
-        detection: (task == Some(TaskKind::Detection)).then(|| detection_output(s)),
+        activation: activation.unwrap_or(if task == Some(TaskKind::Detection) {
+            Activation::None
+        } else {
+            Activation::Softmax
+        }),
+        detection: (task == Some(TaskKind::Detection)).then(|| detection::read(s, activation)),
         captioning: (task == Some(TaskKind::Captioning)).then(|| captioning_output(s)),
-    }
-}
-
-fn detection_output(s: &mut Section<'_>) -> DetectionOutput {
-    let formats = "\"dense\", \"torchvision\" or \"yolo\"";
-    DetectionOutput {
-        format: s.required("format", formats).unwrap_or(DetectionFormat::Dense),
-        score_threshold: s.fraction("score_threshold", 0.25),
-        iou_threshold: s.fraction("iou_threshold", 0.5),
-        max_detections: s.count("max_detections", 100, MOST_DETECTIONS),
     }
 }
 

@@ -197,3 +197,61 @@ fn a_package_has_one_method_and_its_own_precision() {
         assert!(problems[0].starts_with(key), "{problems:?}");
     }
 }
+
+#[test]
+fn a_detector_has_the_keys_of_its_format() {
+    let parse = |output: &str| {
+        let head = "task = \"detection\"\n[input]\nsize = [8, 8]\nresize = \"stretch\"\n[output]\n";
+        Manifest::parse(&format!("{head}{output}"))
+    };
+    let keys = |output: &str| parse(output).expect(output).output.detection.expect("its keys");
+    assert!(keys("format = \"dense\"").multi_label && !keys("format = \"yolo\"").multi_label);
+    assert!(keys("format = \"yolo\"\nmulti_label = true").multi_label);
+    assert!(keys("format = \"detr\"\nactivation = \"sigmoid\"").multi_label);
+    let pose = keys("format = \"yolo_pose\"\nkeypoints = [\"nose\", \"tail\"]\nskeleton = [[0, 1]]");
+    let expected = Keypoints {
+        count: 2,
+        names: vec!["nose".into(), "tail".into()],
+        skeleton: vec![[0, 1]],
+    };
+    assert_eq!(pose.keypoints, Some(expected));
+    for (output, problem) in [
+        (
+            "format = \"detr\"",
+            "output.activation: is missing, and `detr` cannot do without",
+        ),
+        ("format = \"yolo_obb\"", "input.resize: found \"stretch\""),
+        ("format = \"yolo_pose\"", "output.keypoints: is missing"),
+        (
+            "format = \"yolo_pose\"\nkeypoints = 0",
+            "output.keypoints: found 0",
+        ),
+        (
+            "format = \"yolo_pose\"\nkeypoints = 100000000",
+            "output.keypoints: found 100000000",
+        ),
+        (
+            "format = \"yolo_pose\"\nkeypoints = [\"a\", \"a\"]",
+            "output.keypoints: expected names",
+        ),
+        (
+            "format = \"yolo_pose\"\nkeypoints = 2\nskeleton = [[0, 2]]",
+            "output.skeleton: expected pairs",
+        ),
+        (
+            "format = \"torchvision\"\nskeleton = [[0, 1]]",
+            "output.skeleton: is for a model whose",
+        ),
+        (
+            "format = \"end_to_end\"\niou_threshold = 0.5",
+            "output.iou_threshold: unknown key",
+        ),
+        (
+            "format = \"yolo\"\nkeypoints = 17",
+            "output.keypoints: unknown key",
+        ),
+    ] {
+        let problems = parse(output).expect_err(output);
+        assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
+    }
+}

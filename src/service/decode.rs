@@ -186,6 +186,7 @@ pub(super) fn at(index: usize, error: Error) -> Error {
         Error::InvalidImage(text) => Error::InvalidImage(numbered(text)),
         Error::ImageTooLarge(text) => Error::ImageTooLarge(numbered(text)),
         Error::UnsupportedMediaType(text) => Error::UnsupportedMediaType(numbered(text)),
+        Error::NothingDetected(text) => Error::NothingDetected(numbered(text)),
         // What a target means hangs on what the model sees.
         Error::InvalidParameter { name, message } if name == "target" => {
             Error::parameter(name, numbered(message))

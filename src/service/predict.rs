@@ -10,6 +10,7 @@ use crate::catalog::Model;
 use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
 use crate::image::{Length, ModelInput, Placement, Taken};
+use crate::tasks::detection::{self, Allowance, Detect};
 use crate::tasks::segmentation::{self, Segment};
 use crate::tasks::tensor::{Compute, NamedTensor, arrange};
 use crate::tasks::{Operation, Request};
@@ -52,6 +53,16 @@ impl Seen {
     pub fn size(&self) -> (u32, u32) {
         self.placement.original()
     }
+
+    fn pixels(&self) -> u64 {
+        u64::from(self.size().0) * u64::from(self.size().1)
+    }
+}
+
+/// Bytes that a request holds already, for the pictures that it keeps.
+fn own(seen: &[Seen]) -> u64 {
+    let kept = seen.iter().filter_map(|seen| seen.original.as_ref());
+    kept.map(|kept| kept.taken.bytes()).sum()
 }
 
 impl Service {
@@ -92,10 +103,7 @@ impl Service {
         /// A class id a pixel, and its runs.
         const BYTES_A_PIXEL: u64 = 2;
         let looked = self.look(model, engine, pictures).await?;
-        let pixels = |seen: &Seen| u64::from(seen.size().0) * u64::from(seen.size().1);
-        let largest = looked.seen.iter().map(pixels).max().unwrap_or(0);
-        let kept = looked.seen.iter().filter_map(|seen| seen.original.as_ref());
-        let own = kept.map(|kept| kept.taken.bytes()).sum();
+        let largest = looked.seen.iter().map(Seen::pixels).max().unwrap_or(0);
         // Before the logits are there: they wait for their turn, and are memory, too. One image is finished after the other,
         // and of each only the runs are kept where nobody wants the classes.
         let bytes_a_pixel = if keep_classes {
@@ -103,7 +111,9 @@ impl Service {
         } else {
             BYTES_A_PIXEL
         };
-        let held = self.hold(largest.saturating_mul(bytes_a_pixel), own).await?;
+        let held = self
+            .hold(largest.saturating_mul(bytes_a_pixel), own(&looked.seen))
+            .await?;
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
@@ -126,6 +136,59 @@ impl Service {
             outputs: outputs.await?,
             spent: done.spent,
             held: Some(held),
+        })
+    }
+
+    /// [`Service::predict`] of a detector. What masks of objects are work at the size of the originals is done on the pool,
+    /// with no core held for it.
+    ///
+    /// # Errors
+    /// As [`Service::predict`]; [`Error::InvalidParameter`](crate::error::Error::InvalidParameter) for options that the model
+    /// does not have; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
+    pub async fn detect(
+        &self,
+        model: &Arc<Model>,
+        engine: &Engine<<Detect as Operation>::Queue>,
+        pictures: (Pictures, Originals),
+        options: &detection::Options,
+        context: &Context,
+    ) -> Result<Predicted<detection::Prediction>> {
+        /// Bytes of the text of masks beside half a byte a pixel, which is more than a smooth outline takes.
+        const LEAST: u64 = 4 << 20;
+        options.check(&model.spec)?;
+        let looked = self.look(model, engine, pictures).await?;
+        let total = looked.seen.iter().map(Seen::pixels).sum::<u64>();
+        let text = LEAST + total / 2;
+        let held = if model.spec.has_masks() {
+            // Twice: the answer is a text of its own.
+            Some(self.hold(2 * text, own(&looked.seen)).await?)
+        } else {
+            None
+        };
+        let inputs = (looked.places, looked.inputs);
+        let done = compute::<Detect>(model, engine, inputs, options, (looked.took, context)).await?;
+        let (length, context) = (Length::of_pixels(total), context.clone());
+        let outputs = if held.is_some() {
+            let finished = self
+                .pool()
+                .run_in_turn(self.pool().turn(), length, move |thread| {
+                    let mut allowance = Allowance::of_bytes(text);
+                    let finish = |one: detection::Detected| one.finish(thread, &mut allowance, &context);
+                    done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
+                });
+            finished.await?
+        } else {
+            done.outputs
+                .into_iter()
+                .map(detection::Detected::without_masks)
+                .collect()
+        };
+        Ok(Predicted {
+            model: done.model,
+            pictures: looked.seen,
+            outputs,
+            spent: done.spent,
+            held,
         })
     }
 

@@ -8,7 +8,8 @@ use crate::explain::Resolution;
 use crate::explain::View;
 use crate::explain::render::{cost, show};
 use crate::image::{
-    Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid, tint,
+    Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid,
+    stain, tint,
 };
 use crate::tasks::bounds::Fraction;
 use crate::tasks::segmentation::{self, UNSEEN};
@@ -123,6 +124,15 @@ fn drawn_on(picture: Option<Picture>) -> Result<Picture> {
     picture.ok_or_else(|| Error::Internal("a drawing without its picture".into()))
 }
 
+/// How objects are shown.
+#[derive(Debug, Clone, Copy)]
+pub struct ObjectView<'a> {
+    /// Which keypoints are joined, by index.
+    pub skeleton: &'a [[usize; 2]],
+    /// How much of a mask is tint.
+    pub alpha: Fraction,
+}
+
 /// The PNG of `picture` with its objects.
 ///
 /// # Errors
@@ -131,20 +141,50 @@ pub fn objects(
     thread: &PoolThread,
     picture: Option<Picture>,
     found: &detection::Prediction,
+    view: ObjectView<'_>,
 ) -> Result<Vec<u8>> {
-    let annotation = |object: &detection::Object| Annotation {
+    let mut picture = drawn_on(picture)?;
+    for object in found.objects.iter().rev() {
+        if let Some(mask) = &object.mask {
+            picture = stain(picture, mask.rle.ones(), (object_color(object), view.alpha.get()))?;
+        }
+    }
+    let annotations: Vec<Annotation> = found
+        .objects
+        .iter()
+        .map(|object| annotation(object, view))
+        .collect();
+    encode_png(thread, &annotate(picture, &annotations)?)
+}
+
+/// Class 0 would be black, which is hard to see.
+fn object_color(object: &detection::Object) -> [u8; 3] {
+    class_color(object.class_id.saturating_add(1))
+}
+
+fn annotation(object: &detection::Object, view: ObjectView<'_>) -> Annotation {
+    /// Keypoints that the model is less sure of are not drawn.
+    const SURE: f32 = 0.5;
+    let point = |keypoint: &detection::Keypoint| {
+        let is_sure = keypoint.score.is_none_or(|score| score >= SURE);
+        is_sure.then_some([keypoint.x, keypoint.y])
+    };
+    let points: Vec<Option<[f32; 2]>> = object.keypoints.iter().map(point).collect();
+    let at = |index: usize| points.get(index).copied().flatten();
+    let line = |&[from, to]: &[usize; 2]| Some([at(from)?, at(to)?]);
+    Annotation {
         bounds: Rect {
             x_min: object.bounds.x_min.into(),
             y_min: object.bounds.y_min.into(),
             x_max: object.bounds.x_max.into(),
             y_max: object.bounds.y_max.into(),
         },
+        corners: object.oriented.map(|oriented| oriented.corners),
         label: format!("{} {:.2}", object.label, object.score),
-        // Class 0 would be black, which is hard to see.
-        color: class_color(object.class_id + 1),
-    };
-    let annotations: Vec<Annotation> = found.objects.iter().map(annotation).collect();
-    encode_png(thread, &annotate(drawn_on(picture)?, &annotations)?)
+        color: object_color(object),
+        lines: view.skeleton.iter().filter_map(line).collect(),
+        points: points.iter().copied().flatten().collect(),
+    }
 }
 
 /// Frames in a grid that is about as wide as it is high, or in one row.

@@ -3,19 +3,18 @@
 //! device; only the chosen classes come back.
 
 mod finish;
-mod rle;
 
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::rle::Rle;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::{ModelInput, Placement};
 use crate::manifest::Activation;
 use crate::runtime::Call;
 use crate::runtime::staging::floats;
-pub use rle::Rle;
 
 /// The class id of a pixel that the model did not see.
 pub const UNSEEN: u8 = 255;

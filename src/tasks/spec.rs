@@ -21,6 +21,8 @@ pub struct ModelSpec {
     normalise: Option<Normalise>,
     /// The sizes of a VAE's latent without the batch.
     latent_shape: OnceLock<Vec<i64>>,
+    /// Set where a detector's objects have masks.
+    has_masks: OnceLock<()>,
 }
 
 impl ModelSpec {
@@ -36,7 +38,19 @@ impl ModelSpec {
             labels,
             normalise,
             latent_shape: OnceLock::new(),
+            has_masks: OnceLock::new(),
         }
+    }
+
+    /// Remembers that a detector's objects have masks, which the module shows when its contract is checked.
+    pub(super) fn learn_masks(&self) {
+        self.has_masks.get_or_init(|| ());
+    }
+
+    /// Whether a detector's objects have masks.
+    #[must_use]
+    pub fn has_masks(&self) -> bool {
+        self.has_masks.get().is_some()
     }
 
     /// Remembers the sizes of the latent, which the module shows when its contract is checked.
@@ -76,6 +90,27 @@ impl ModelSpec {
         let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
         let model_input = vec![0; height as usize * width as usize * channels];
         self.stage(&vec![model_input.as_slice(); size], device)
+    }
+
+    /// A picture of noise, always the same, as [`ModelSpec::batch`] would make it.
+    ///
+    /// # Errors
+    /// As [`ModelSpec::batch`].
+    pub fn noise(&self, device: Device) -> Result<Tensor> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
+        // Knuth's linear congruential generator; its high bits are the random ones.
+        let mut state = 0u64;
+        let byte = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        };
+        let noise: Vec<u8> = (0..height as usize * width as usize * channels)
+            .map(byte)
+            .collect();
+        self.stage(&[&noise], device)
     }
 
     fn stage(&self, model_inputs: &[&[u8]], device: Device) -> Result<Tensor> {

@@ -39,9 +39,10 @@ fn status(error: &Error) -> StatusCode {
         Error::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
         Error::ImageTooLarge(_) | Error::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Error::InvalidImage(_) | Error::UnsupportedForTask(_) | Error::AnswerTooLarge(_) => {
-            StatusCode::UNPROCESSABLE_ENTITY
-        }
+        Error::InvalidImage(_)
+        | Error::UnsupportedForTask(_)
+        | Error::AnswerTooLarge(_)
+        | Error::NothingDetected(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::NotReady(_) | Error::OutOfMemory(_) | Error::DeviceLost(_) => StatusCode::SERVICE_UNAVAILABLE,
         // Nobody reads the answer to a client that left.

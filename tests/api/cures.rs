@@ -164,12 +164,8 @@ async fn an_image_whose_target_is_not_there_is_named_by_its_place() {
         .await
     };
     let refused = explain(&[("a.jpg", &astronaut), ("b.png", &black)]).await;
-    assert_eq!(refused.code(), "invalid_parameter");
-    assert!(
-        refused.detail().contains("`target`: image 1: "),
-        "{}",
-        refused.detail()
-    );
+    assert_eq!(refused.code(), "nothing_detected");
+    assert!(refused.detail().contains("image 1: "), "{}", refused.detail());
     let alone = explain(&[("b.png", &black)]).await;
     assert!(!alone.detail().contains("image 0"), "{}", alone.detail());
 }

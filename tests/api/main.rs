@@ -7,6 +7,7 @@ mod support;
 mod bounds;
 mod closed_forms;
 mod cures;
+mod detectors;
 mod errors;
 mod explain;
 mod instances;

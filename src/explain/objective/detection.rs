@@ -7,11 +7,11 @@ use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::scores::{Objective, Resolved, Untouched};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
 use crate::runtime::Call;
 use crate::tasks::ModelSpec;
-use crate::tasks::detection::{self, Bounds, ClassScores, Found, Raw};
+use crate::tasks::detection::{self, Bounds, ClassScores, Found, Limits, Raw};
 
 struct OfBoxes {
     spec: Arc<ModelSpec>,
@@ -58,7 +58,7 @@ impl Objective for OfBoxes {
 impl OfBoxes {
     fn each(&self, output: &Value, of: impl Fn(&Raw, &Wanted) -> Result<Tensor>) -> Result<Tensor> {
         let format = detection::keys(&self.spec)?.format;
-        let images = detection::parse(output.shallow_clone(), format)?;
+        let images = detection::parse(output.shallow_clone(), &self.spec, format)?;
         let row = |raw: &Raw| -> Result<Tensor> {
             let values = self
                 .wanted
@@ -137,11 +137,11 @@ fn overlaps(boxes: &Tensor, corners: &[f32; 4]) -> Result<Tensor> {
 
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
     let keys = detection::keys(untouched.spec)?;
-    let images = detection::parse(output.shallow_clone(), keys.format)?;
+    let images = detection::parse(output.shallow_clone(), untouched.spec, keys.format)?;
     let raw = images
         .first()
         .ok_or_else(|| refused("the model answered for no image"))?;
-    let found = raw.objects(untouched.spec, keys, untouched.placement)?;
+    let found = raw.objects(untouched.spec, keys, Limits::from(keys), untouched.placement)?;
     let chosen = choose(untouched, target, &found)?;
     let per_class = match raw.class_scores(untouched.spec)? {
         ClassScores::PerClass(per_class) => Some(per_class),
@@ -188,9 +188,11 @@ fn choose(untouched: &Untouched<'_>, target: &Target, found: &[Found]) -> Result
     let labels: Vec<&str> = found.iter().map(|f| f.object.label.as_str()).collect();
     let seen = format!("the model found {}: {}", labels.len(), labels.join(", "));
     if found.is_empty() {
-        return Err(refused(
-            "the model finds no object in this image, so there is none to explain",
-        ));
+        let threshold = detection::keys(untouched.spec)?.score_threshold;
+        return Err(Error::NothingDetected(format!(
+            "the model finds no object in this image whose score is {threshold} or more, so there is none to explain; lower \
+             output.score_threshold of its model.toml"
+        )));
     }
     match target {
         Target::Top => Ok(vec![0]),

@@ -43,7 +43,7 @@ impl IntoResponses for Problems {
             ("415", "`unsupported_media_type`"),
             (
                 "422",
-                "`answer_too_large`, `invalid_image`, `unsupported_for_task`",
+                "`answer_too_large`, `invalid_image`, `nothing_detected`, `unsupported_for_task`",
             ),
             ("429", "`queue_full`, with `Retry-After`"),
             ("500", "`inference_failed`, `internal_error`"),

@@ -23,9 +23,9 @@ use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
 use crate::service::render::MaskRender;
 use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
+use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
-use crate::tasks::detection::Detect;
 use crate::tasks::segmentation::Prediction as Segmented;
 use crate::tasks::vae::{Reconstruct, Reconstruction};
 use crate::tasks::{Operation, captioning, detection};
@@ -144,17 +144,15 @@ pub async fn predicted(
             written(service, done, form, Some(drawn), started).await
         }
         Predict::Detection(engine) => {
-            let options = query::detection(parameters)?;
-            let drawn: Draw<detection::Prediction> = Box::new(|thread, _, picture, found| {
-                render::objects(thread, picture, found).map(Answer::png)
-            });
+            let (options, alpha) = query::detection(parameters)?;
             let originals = match form {
                 Form::Png => Originals::DrawnOn,
                 _ => Originals::Dropped,
             };
-            asked
-                .answer::<Detect>(engine, &options, (originals, Some(drawn)))
-                .await
+            let pictures = (asked.pictures, originals);
+            let done = service.detect(model, engine, pictures, &options, context).await?;
+            let drawn = drawn_objects(model, alpha);
+            written(service, done, form, Some(drawn), started).await
         }
         Predict::Captioning(engine) => {
             let options = query::captioning(parameters)?;
@@ -174,6 +172,18 @@ pub async fn predicted(
             "this model takes tensors, not images".into(),
         )),
     }
+}
+
+/// Draws the objects that `model` finds; so much of a mask is tint.
+fn drawn_objects(model: &Model, alpha: Fraction) -> Draw<detection::Prediction> {
+    let keys = model.spec.manifest.output.detection.as_ref();
+    let keypoints = keys.and_then(|keys| keys.keypoints.as_ref());
+    let skeleton = keypoints.map_or(Vec::new(), |keypoints| keypoints.skeleton.clone());
+    Box::new(move |thread, _, picture, found| {
+        let skeleton = &skeleton;
+        let view = render::ObjectView { skeleton, alpha };
+        render::objects(thread, picture, found, view).map(Answer::png)
+    })
 }
 
 /// Draws one output, on its picture where that was kept.

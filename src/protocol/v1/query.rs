@@ -64,19 +64,34 @@ impl Default for Segmentation {
 }
 
 /// Parameters of a detection; what is not given is as model.toml says.
-#[derive(Debug, Default, Deserialize, IntoParams)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Detection {
     /// Objects with a lower score are left out.
     #[param(required = false, minimum = 0, maximum = 1)]
     score_threshold: Option<f32>,
-    /// Of two boxes of a class that overlap more (intersection over union), the lesser goes.
+    /// Of two boxes of a class that overlap more (intersection over union), the lesser goes; for formats whose overlaps the
+    /// server suppresses.
     #[param(required = false, minimum = 0, maximum = 1)]
     iou_threshold: Option<f32>,
     /// Objects in the answer at most, best first.
     #[param(required = false, minimum = 1, maximum = 1000)]
     max_detections: Option<usize>,
+    /// How much of a drawn mask is tint, 0 to 1.
+    #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
+    alpha: f32,
+}
+
+impl Default for Detection {
+    fn default() -> Self {
+        Self {
+            score_threshold: None,
+            iou_threshold: None,
+            max_detections: None,
+            alpha: Fraction::HALF.get(),
+        }
+    }
 }
 
 /// Parameters of a captioning.
@@ -252,7 +267,8 @@ pub(super) fn segmentation(parameters: &Parameters) -> Result<MaskView> {
     })
 }
 
-pub(super) fn detection(parameters: &Parameters) -> Result<detection::Options> {
+/// Of a detection, and how much of a drawn mask is tint.
+pub(super) fn detection(parameters: &Parameters) -> Result<(detection::Options, Fraction)> {
     let asked: Detection = parameters.read()?;
     let fraction = |name, value: Option<f32>| value.map(|found| Fraction::new(name, found)).transpose();
     let count = asked.max_detections.map(|found| {
@@ -261,11 +277,12 @@ pub(super) fn detection(parameters: &Parameters) -> Result<detection::Options> {
             within("max_detections", found, 1, MOST_DETECTIONS)?,
         )
     });
-    Ok(detection::Options {
+    let options = detection::Options {
         score_threshold: fraction("score_threshold", asked.score_threshold)?,
         iou_threshold: fraction("iou_threshold", asked.iou_threshold)?,
         max_detections: count.transpose()?,
-    })
+    };
+    Ok((options, Fraction::new("alpha", asked.alpha)?))
 }
 
 pub(super) fn captioning(parameters: &Parameters) -> Result<captioning::Options> {

@@ -8,6 +8,8 @@ pub(crate) struct Candidate {
     pub(crate) corners: [f32; 4],
     pub(crate) class_id: usize,
     pub(crate) score: f32,
+    /// Which of the model's boxes it is.
+    pub(crate) row: usize,
 }
 
 /// Intersection over union; 0 where neither box has an area.
@@ -46,6 +48,13 @@ pub(super) fn suppress(mut candidates: Vec<Candidate>, iou_threshold: f32, most:
     kept
 }
 
+/// The best of them, best first.
+pub(super) fn best(mut candidates: Vec<Candidate>, most: usize) -> Vec<Candidate> {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+    candidates.truncate(most);
+    candidates
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +64,7 @@ mod tests {
             corners: [x, 0.0, x + 10.0, 10.0],
             class_id,
             score,
+            row: 0,
         }
     }
 

@@ -1,12 +1,12 @@
 //! From the logits of a model's input to the class of each pixel of the original: resized as `grid_sample` resizes
 //! (bilinear, half-pixel centres, repeated edges), then the best.
 
-use super::rle::encode_all;
 use super::{ClassArea, ClassMask, Mask, Prediction, Segmented, UNSEEN};
 use crate::engine::Context;
 use crate::error::Result;
 use crate::image::PoolThread;
 use crate::tasks::Labels;
+use crate::tasks::rle::{ValueMask, encode_all};
 
 /// Rows between two looks at whether the answer is still wanted.
 const BAND: usize = 64;
@@ -24,7 +24,7 @@ impl Segmented {
         let total = class_ids.len() as f64;
         let found = encode_all(&class_ids, size[0], size[1], context)?;
         let found: Vec<_> = found.into_iter().filter(|mask| mask.value != UNSEEN).collect();
-        let area = |mask: &super::rle::ValueMask| ClassArea {
+        let area = |mask: &ValueMask| ClassArea {
             class_id: usize::from(mask.value),
             label: labels.name(usize::from(mask.value)),
             pixels: mask.pixels,

@@ -35,7 +35,7 @@ class Detections:
 
 def detection_rows(label: str, found: Detections, expected: Detections) -> Iterator[Row]:
     """Detections without a counterpart on the other side; corners; scores."""
-    pairs = _pairs(found, expected)
+    pairs = matched(found, expected)
     unmatched = len(found.labels) + len(expected.labels) - 2 * len(pairs)
     yield Row(label, f"detections without counterpart, of {len(expected.labels)}", float(unmatched), 0.0)
     if not pairs:
@@ -48,7 +48,7 @@ def detection_rows(label: str, found: Detections, expected: Detections) -> Itera
     yield Row(label, "scores", float(scores), SCORE_TOLERANCE)
 
 
-def _pairs(found: Detections, expected: Detections) -> list[tuple[int, int]]:
+def matched(found: Detections, expected: Detections) -> list[tuple[int, int]]:
     """For each expected detection the nearest one found that has its label and is still free."""
     free = set(range(len(found.labels)))
     pairs = []

@@ -59,7 +59,8 @@ class CellDetectorSystem(System):
         heads = [f"{self._detector.prefix}heads.{level}" for level in range(len(STRIDES))]
         spreads = {f"{head}.score": self.score_spread for head in heads} | {f"{head}.box": 0.5 for head in heads}
         calibrate(self._model, spreads, lambda: self._model(example))
-        output = {"format": self._detector.output_format}
+        # The reference takes every class of a box that is sure enough.
+        output = {"format": self._detector.output_format, "multi_label": True}
         for conversion, convert in CONVERSIONS.items():
             folder = ModelFolder("detection", {"input": exact_input(SIDE, SIDE), "output": output})
             folder.write(models, conversion, convert(self._model, example))

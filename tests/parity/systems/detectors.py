@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision.models import detection
 
 from harness.client import Client
-from harness.detections import Detections, detection_rows
+from harness.detections import BOX_TOLERANCE_PX, Detections, detection_rows, matched
 from harness.model_folder import ModelFolder, exact_input
 from harness.pictures import Picture, random_picture
 from harness.system import System
@@ -24,6 +25,8 @@ NO_MEAN, NO_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 # The model's own thresholds have been applied; the server shall drop nothing more.
 KEEP_ALL = {"score_threshold": 0.0, "max_detections": 1000}
 SCORE_SPREAD, BOX_SPREAD = 2.0, 0.25
+# Values of a mask that rounding may carry over the threshold.
+NEAR_HALF = 1e-4
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ RCNN_HEADS = {
     "roi_heads.box_predictor.cls_score": SCORE_SPREAD,
     "roi_heads.box_predictor.bbox_pred": BOX_SPREAD,
 }
+KEYPOINT_HEADS = RCNN_HEADS | {"roi_heads.keypoint_predictor.kps_score_lowres": SCORE_SPREAD}
+MASK_HEADS = RCNN_HEADS | {"roi_heads.mask_predictor.mask_fcn_logits": SCORE_SPREAD}
 RETINANET_HEADS = {"head.classification_head.cls_logits": 1.0, "head.regression_head.bbox_reg": BOX_SPREAD}
 # FCOS reads distances to the four sides, in strides, instead of changes of an anchor.
 FCOS_HEADS = RETINANET_HEADS | {"head.regression_head.bbox_reg": 1.0, "head.regression_head.bbox_ctrness": 1.0}
@@ -63,7 +68,8 @@ DETECTORS = [
     Detector("SSDLite320", detection.ssdlite320_mobilenet_v3_large, SSDLITE_HEADS),
     Detector("RetinaNet", detection.retinanet_resnet50_fpn, RETINANET_HEADS, SMALL),
     Detector("Faster R-CNN", detection.fasterrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
-    Detector("Mask R-CNN", detection.maskrcnn_resnet50_fpn, RCNN_HEADS, SMALL),
+    Detector("Mask R-CNN", detection.maskrcnn_resnet50_fpn, MASK_HEADS, SMALL),
+    Detector("Keypoint R-CNN", detection.keypointrcnn_resnet50_fpn, KEYPOINT_HEADS, SMALL),
     Detector("FCOS", detection.fcos_resnet50_fpn, FCOS_HEADS, SMALL, FCOS_SHIFTS),
 ]
 
@@ -97,7 +103,49 @@ class DetectorSystem(System):
             (output,) = self._model([image_of(self._picture)])
         expected = with_area(output)
         objects = client.predict(self.name, self._picture.png, **KEEP_ALL)["objects"]
-        yield from detection_rows(self._detector.label, Detections.of_objects(objects), expected)
+        found = Detections.of_objects(objects)
+        yield from detection_rows(self._detector.label, found, expected)
+        pairs = matched(found, expected)
+        kept = kept_of(output)
+        if "masks" in output:
+            masks = (output["masks"][kept, 0] > 0.5).numpy()
+            differing = sum(int((mask_of(objects[i]["mask"]) != masks[j]).sum()) for i, j in pairs)
+            near = int(((output["masks"][kept] - 0.5).abs() < NEAR_HALF).sum())
+            note = f"of {masks.sum()}; {near} within {NEAR_HALF:g} of a half"
+            yield Row(self._detector.label, "pixels of masks", float(differing), float(near), note)
+        if "keypoints" in output:
+            points = output["keypoints"][kept].numpy()
+            sure = output["keypoints_scores"][kept].numpy()
+            of = lambda i, key: np.array([point[key] for point in objects[i]["keypoints"]])
+            places = [np.abs(of(i, key) - points[j, :, axis]).max() for i, j in pairs for axis, key in enumerate("xy")]
+            scores = [np.abs(of(i, "score") - sure[j]).max() for i, j in pairs]
+            yield Row(self._detector.label, "keypoints, px", float(max(places)), BOX_TOLERANCE_PX)
+            yield Row(self._detector.label, "scores of keypoints", float(max(scores)), 1e-3)
+
+
+def kept_of(output: Mapping[str, Tensor]) -> Tensor:
+    """[N], which boxes have an area."""
+    boxes = output["boxes"]
+    return (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+
+
+def mask_of(mask: Mapping[str, object]) -> np.ndarray:
+    """[H, W] from COCO's compressed run lengths (pycocotools, maskApi.c: rleFrString)."""
+    height, width = mask["size"]
+    runs: list[int] = []
+    run, shift = 0, 0
+    for character in mask["counts"].encode():
+        bits = character - 48
+        run |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            run |= -1 << shift
+        runs.append(run + (runs[-2] if len(runs) > 2 else 0))
+        run, shift = 0, 0
+    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return flat.reshape(width, height).T
 
 
 def with_area(output: Mapping[str, Tensor]) -> Detections:
@@ -106,8 +154,7 @@ def with_area(output: Mapping[str, Tensor]) -> Detections:
     torchvision clips every box to the image, and some of its detectors keep one of which nothing is left; to the
     server that is no object.
     """
-    boxes = output["boxes"]
-    kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    kept = kept_of(output)
     return Detections(*(output[key][kept].numpy() for key in ("boxes", "labels", "scores")))
 
 

@@ -3,9 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::detections::Bounds;
 use super::latents::PngFrame;
 use super::names::{Method, TaskKind};
-use super::predictions::{Bounds, ImageSize};
+use super::predictions::ImageSize;
 use crate::engine::context;
 use crate::explain::{self, visualize};
 use crate::protocol::v1::timing::TimingMs;

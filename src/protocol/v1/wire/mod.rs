@@ -1,11 +1,13 @@
 //! What stands in JSON: one type for each of the core's, with its schema.
 
+mod detections;
 mod explanations;
 mod latents;
 mod methods;
 mod models;
 mod names;
 mod predictions;
+mod rle;
 mod tensors;
 
 pub(super) use explanations::{

@@ -3,8 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::detections::Detection;
 use super::latents::PngFrame;
 use super::names::TaskKind;
+use super::rle::Rle;
 use super::tensors::AnsweredTensor;
 use crate::error::Result;
 use crate::image::{Placement, PoolThread};
@@ -143,16 +145,6 @@ struct ClassMask {
     rle: Rle,
 }
 
-/// A mask that `pycocotools.mask.decode` reads.
-#[derive(Debug, Serialize, ToSchema)]
-struct Rle {
-    /// `[height, width]`
-    size: [usize; 2],
-    /// Run lengths, zeros first, down the columns; compressed.
-    #[schema(example = "52203")]
-    counts: String,
-}
-
 impl From<segmentation::Prediction> for Prediction {
     fn from(found: segmentation::Prediction) -> Self {
         let area = |area: segmentation::ClassArea| ClassArea {
@@ -163,10 +155,7 @@ impl From<segmentation::Prediction> for Prediction {
         };
         let mask = |mask: segmentation::ClassMask| ClassMask {
             class_id: mask.class_id,
-            rle: Rle {
-                size: mask.rle.size,
-                counts: mask.rle.counts,
-            },
+            rle: mask.rle.into(),
         };
         Self::Segmentation(Segmentation {
             classes: found.classes.into_iter().map(area).collect(),
@@ -178,63 +167,9 @@ impl From<segmentation::Prediction> for Prediction {
     }
 }
 
-/// The objects of one image.
-#[derive(Debug, Serialize, ToSchema)]
-pub(in crate::protocol::v1) struct Detection {
-    /// Best first.
-    objects: Vec<DetectedObject>,
-}
-
-/// One object.
-#[derive(Debug, Serialize, ToSchema)]
-struct DetectedObject {
-    /// The index of the class.
-    class_id: usize,
-    /// Its label; the index as text where the model has no labels.
-    #[schema(example = "person")]
-    label: String,
-    /// How sure the model is.
-    score: f32,
-    /// Where it is.
-    #[serde(rename = "box")]
-    bounds: Bounds,
-}
-
-/// A box in pixels of the original picture, clipped to it.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(super) struct Bounds {
-    /// Left edge.
-    x_min: f32,
-    /// Upper edge.
-    y_min: f32,
-    /// Right edge.
-    x_max: f32,
-    /// Lower edge.
-    y_max: f32,
-}
-
-impl From<detection::Bounds> for Bounds {
-    fn from(bounds: detection::Bounds) -> Self {
-        Self {
-            x_min: bounds.x_min,
-            y_min: bounds.y_min,
-            x_max: bounds.x_max,
-            y_max: bounds.y_max,
-        }
-    }
-}
-
 impl From<detection::Prediction> for Prediction {
     fn from(found: detection::Prediction) -> Self {
-        let object = |object: detection::Object| DetectedObject {
-            class_id: object.class_id,
-            label: object.label,
-            score: object.score,
-            bounds: object.bounds.into(),
-        };
-        Self::Detection(Detection {
-            objects: found.objects.into_iter().map(object).collect(),
-        })
+        Self::Detection(found.into())
     }
 }
 

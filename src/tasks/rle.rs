@@ -1,6 +1,8 @@
 //! Masks as COCO writes them: run lengths in column order, each the difference to the run two before it, five bits
 //! a character (pycocotools, `maskApi.c`: `rleEncode` and `rleToString`).
 
+use std::ops::Range;
+
 use crate::engine::Context;
 use crate::error::Result;
 
@@ -15,28 +17,95 @@ pub struct Rle {
 
 /// The pixels of one value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ValueMask {
-    pub(super) value: u8,
-    pub(super) pixels: usize,
-    pub(super) rle: Rle,
+pub(in crate::tasks) struct ValueMask {
+    pub(in crate::tasks) value: u8,
+    pub(in crate::tasks) pixels: usize,
+    pub(in crate::tasks) rle: Rle,
 }
 
 /// Pixels between two looks at whether the answer is still wanted.
-const LOOK: usize = 1 << 18;
+pub(in crate::tasks) const LOOK: usize = 1 << 18;
+
+/// One mask, built down its columns.
+#[derive(Debug, Clone)]
+pub(in crate::tasks) struct Runs {
+    size: [usize; 2],
+    runs: Vec<i64>,
+    /// Where the last run of ones ended.
+    closed: usize,
+    pixels: usize,
+}
+
+impl Runs {
+    /// An empty mask of `[height, width]`.
+    pub(in crate::tasks) fn new(size: [usize; 2]) -> Self {
+        Self {
+            size,
+            runs: Vec::new(),
+            closed: 0,
+            pixels: 0,
+        }
+    }
+
+    /// Adds the pixels from `start` to before `end`, counted down the columns; behind those that are there.
+    pub(in crate::tasks) fn add(&mut self, start: usize, end: usize) {
+        debug_assert!(self.closed <= start && start < end);
+        let length = (end - start) as i64;
+        match self.runs.last_mut() {
+            Some(last) if self.closed == start => *last += length,
+            _ => self.runs.extend([(start - self.closed) as i64, length]),
+        }
+        self.closed = end;
+        self.pixels += end - start;
+    }
+
+    /// How many runs there are.
+    pub(in crate::tasks) fn len(&self) -> usize {
+        self.runs.len()
+    }
+
+    /// How many pixels, and which.
+    pub(in crate::tasks) fn finish(mut self) -> (usize, Rle) {
+        let total = self.size[0] * self.size[1];
+        if self.closed < total {
+            self.runs.push((total - self.closed) as i64);
+        }
+        let counts = compress(&self.runs);
+        (
+            self.pixels,
+            Rle {
+                size: self.size,
+                counts,
+            },
+        )
+    }
+}
+
+impl Rle {
+    /// The pixels of the mask, counted down the columns, from a first to before a last.
+    pub fn ones(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut end = 0;
+        let bounds = decompress(&self.counts).into_iter().map(move |run| {
+            let start = end;
+            end += usize::try_from(run).unwrap_or(0);
+            start..end
+        });
+        bounds.skip(1).step_by(2)
+    }
+}
 
 /// A mask for each value in a row-major picture `[height, width]`, by value; one walk down the columns for all.
 ///
 /// # Errors
 /// Those of [`Context::check`], which is looked at every now and then.
-pub(super) fn encode_all(
+pub(in crate::tasks) fn encode_all(
     values: &[u8],
     height: usize,
     width: usize,
     context: &Context,
 ) -> Result<Vec<ValueMask>> {
     debug_assert_eq!(values.len(), height * width);
-    // For each value its runs so far, and where the last of them ended.
-    let mut open: Vec<Option<(Vec<i64>, usize)>> = vec![None; 256];
+    let mut open: Vec<Option<Runs>> = vec![None; 256];
     let mut columns = (0..width)
         .flat_map(|x| (0..height).map(move |y| values[y * width + x]))
         .enumerate()
@@ -51,23 +120,15 @@ pub(super) fn encode_all(
             looked = end;
             context.check()?;
         }
-        let (runs, closed) = open[usize::from(value)].get_or_insert_with(|| (Vec::new(), 0));
-        runs.extend([(start - *closed) as i64, (end - start) as i64]);
-        *closed = end;
+        let runs = open[usize::from(value)].get_or_insert_with(|| Runs::new([height, width]));
+        runs.add(start, end);
     }
-    let finish = |(value, open): (usize, Option<(Vec<i64>, usize)>)| {
-        let (mut runs, closed) = open?;
-        let pixels: i64 = runs.iter().skip(1).step_by(2).sum();
-        if closed < values.len() {
-            runs.push((values.len() - closed) as i64);
-        }
+    let finish = |(value, open): (usize, Option<Runs>)| {
+        let (pixels, rle) = open?.finish();
         Some(ValueMask {
             value: u8::try_from(value).unwrap_or(u8::MAX),
-            pixels: usize::try_from(pixels).unwrap_or(0),
-            rle: Rle {
-                size: [height, width],
-                counts: compress(&runs),
-            },
+            pixels,
+            rle,
         })
     };
     Ok(open.into_iter().enumerate().filter_map(finish).collect())
@@ -90,6 +151,27 @@ fn compress(runs: &[i64]) -> String {
         }
     }
     text
+}
+
+/// Run lengths from their text, as pycocotools' `rleFrString` reads them.
+fn decompress(text: &str) -> Vec<i64> {
+    let (mut runs, mut run, mut shift) = (Vec::new(), 0i64, 0u32);
+    for byte in text.bytes() {
+        let bits = i64::from(byte.saturating_sub(48));
+        run |= (bits & 0x1f) << shift;
+        shift = (shift + 5).min(60);
+        if bits & 0x20 == 0 {
+            if bits & 0x10 != 0 {
+                run |= -1 << shift;
+            }
+            if runs.len() > 2 {
+                run += runs[runs.len() - 2];
+            }
+            runs.push(run);
+            (run, shift) = (0, 0);
+        }
+    }
+    runs
 }
 
 #[cfg(test)]
@@ -117,7 +199,7 @@ mod tests {
     #[test]
     fn masks_are_those_of_pycocotools() {
         // masks.json holds random masks, and what pycocotools 2.0 made of each; see tests/golden/README.md.
-        let text = include_str!("../../../tests/golden/rle/masks.json");
+        let text = include_str!("../../tests/golden/rle/masks.json");
         let masks: Vec<(usize, usize, String, String)> = serde_json::from_str(text).expect("goldens");
         assert_eq!(masks.len(), 1000);
         for (height, width, bits, counts) in masks {
@@ -130,30 +212,6 @@ mod tests {
         }
     }
 
-    /// Run lengths from their text, as pycocotools' `rleFrString` reads them.
-    fn decompress(text: &str) -> Vec<i64> {
-        let (mut runs, mut bytes) = (Vec::new(), text.bytes().peekable());
-        while bytes.peek().is_some() {
-            let (mut run, mut shift) = (0i64, 0);
-            loop {
-                let bits = i64::from(bytes.next().expect("a run does not break off") - 48);
-                run |= (bits & 0x1f) << shift;
-                shift += 5;
-                if bits & 0x20 == 0 {
-                    if bits & 0x10 != 0 {
-                        run |= -1 << shift;
-                    }
-                    break;
-                }
-            }
-            if runs.len() > 2 {
-                run += runs[runs.len() - 2];
-            }
-            runs.push(run);
-        }
-        runs
-    }
-
     proptest::proptest! {
         #[test]
         fn masks_say_of_each_pixel_which_value_it_has(
@@ -163,9 +221,9 @@ mod tests {
         ) {
             let mut found = vec![None; values.len()];
             for mask in encode_all(&values, height, width, &Context::default()).expect("masks") {
-                let runs = decompress(&mask.rle.counts).into_iter().enumerate();
-                let inside = runs.flat_map(|(index, run)| (0..run).map(move |_| index % 2 == 1));
-                for (at, _) in inside.enumerate().filter(|(_, inside)| *inside) {
+                let count: usize = mask.rle.ones().map(|run| run.len()).sum();
+                proptest::prop_assert_eq!(count, mask.pixels);
+                for at in mask.rle.ones().flatten() {
                     let pixel = (at % height) * width + at / height;
                     proptest::prop_assert_eq!(found[pixel].replace(mask.value), None, "one value a pixel");
                 }
