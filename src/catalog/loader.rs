@@ -277,6 +277,7 @@ fn open(
 ) -> Result<Opened> {
     let manifest = &spec.manifest;
     let blank = |size| spec.blank(size, device);
+    let selection = spec.selection();
     let wanted = Requirements {
         task: manifest.task,
         methods: tasks::methods(manifest.task),
@@ -287,6 +288,7 @@ fn open(
         specialise: manifest.instances.specialise,
         instances: manifest.instances.count,
         max_batch: manifest.batching.max_batch_size,
+        selection: selection.as_ref(),
         example: tasks::takes_one_batch(spec).then_some(&blank),
     };
     formats.open(artifact, &wanted)

@@ -177,8 +177,11 @@ impl Geometry {
             if let Some(known) = self.grids.iter().find(|[rows, columns]| rows * columns == count) {
                 return Some(as_cells(*known));
             }
+            if before > 1 {
+                // Any number is some grid's if enough of it is left out.
+                continue;
+            }
             let mut fitting = (1..=count)
-                .take_while(|rows| rows * rows <= count * 64)
                 .filter(|rows| count % rows == 0)
                 .map(|rows| [rows, count / rows])
                 .filter(|grid| count > 1 && self.is_grid(*grid) && self.has_aspect(*grid));

@@ -83,10 +83,11 @@ impl Explainer {
         if let Some(opened) = self.opened.get() {
             return Ok(opened);
         }
-        let exported = self
-            .origin
-            .formats
-            .expose(&self.origin.artifact, self.origin.device)?;
+        let exported = self.origin.formats.expose(
+            &self.origin.artifact,
+            self.origin.device,
+            self.spec.selection().as_ref(),
+        )?;
         let layers = listing::layers(&*exported, &self.spec, &self.pace(context, None))?;
         let methods = listing::abilities(&*exported, &self.spec, &layers)?;
         Ok(self.opened.get_or_init(|| Opened {
@@ -99,6 +100,9 @@ impl Explainer {
     fn explain(&self, item: &Item, context: &Context) -> Result<Vec<Explanation>> {
         let opened = self.opened(context)?;
         let row = row(item.options.method);
+        if row.family != Family::Outputs && !opened.exported.has_gradients() {
+            return Err(without_gradients(row));
+        }
         let sample = Sample {
             exported: &*opened.exported,
             frozen: &*self.origin.program,
@@ -168,6 +172,14 @@ impl Runner<Work> for Explainer {
         }
         lost
     }
+}
+
+fn without_gradients(row: &Row) -> Error {
+    Error::UnsupportedForTask(format!(
+        "{} looks at layers or gradients, and this model computes with quantised numbers, which have none; `rise` and \
+         `occlusion` look at its answers alone, as does `d_rise` for detectors",
+        row.method.name()
+    ))
 }
 
 fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation>> {

@@ -52,7 +52,7 @@ pub(super) static FUSE: Parameter = flag(
 pub(super) static TARGET: Parameter = text(
     "target",
     "What is explained. Default: the model's own best answer.\n\
-     Classification: a class id or a label. Segmentation: a class (over its own mask), `CLASS@pixel=x,y`, `all`.\n\
+     Classification: a class id or a label; `id:2` or `label:2` where a number could be both. Segmentation: a class (over its own mask), `CLASS@pixel=x,y`, `all`.\n\
      Detection: an object's index, a label, `box=x0,y0,x1,y1`, `all`. Captioning: `words`, `word=3`, `caption`.\n\
      VAE: `mu[3]`, `sum_mu`, `reconstruction`.",
     Some("Egyptian cat"),

@@ -21,6 +21,9 @@ pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'
     let Input::Image(input) = &spec.manifest.input else {
         return Ok(Layers::default());
     };
+    if !exported.has_gradients() {
+        return Ok(Layers::default());
+    }
     let (walked, output) = walk(exported, spec, pace)?;
     let (height, width) = input.fit.size;
     let all = walked.iter().flat_map(|(layer, tensors, _)| {
@@ -121,6 +124,11 @@ pub(super) fn abilities(
     let task = spec.manifest.task;
     if task == TaskKind::Tensor {
         return Ok(Vec::new());
+    }
+    if !exported.has_gradients() {
+        return Ok(of_task(task)
+            .filter(|row| row.family == Family::Outputs)
+            .collect());
     }
     let capture = exported.capture(tasks::methods(task)[0], &[Tap::GuidedRelu])?;
     let has_relu = capture.places().first().is_some_and(|places| *places > 0);

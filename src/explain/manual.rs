@@ -122,7 +122,7 @@ mod tests {
         let names = |method| -> Vec<&str> { of(method).parameters.into_iter().map(|p| p.name).collect() };
         assert_eq!(
             names(Method::GradCam),
-            ["target", "layer", "grid", "smooth", "fuse"]
+            ["target", "layer", "grid", "layout", "smooth", "fuse"]
         );
         assert_eq!(
             names(Method::Rise),

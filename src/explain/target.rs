@@ -42,14 +42,23 @@ pub enum Target {
 pub enum ClassName {
     /// The one that the model says.
     Top,
-    /// By id.
+    /// By a number: an id, unless it is the label of another class, too.
     Id(usize),
-    /// By label.
+    /// By id, whatever the labels are: `id:2`.
+    Exactly(usize),
+    /// By label: as it is, or `label:2`.
     Label(String),
 }
 
 impl From<&str> for ClassName {
     fn from(text: &str) -> Self {
+        let said = |kind: &str| text.trim().strip_prefix(kind).map(str::trim);
+        if let Some(id) = said("id:").and_then(|id| id.parse().ok()) {
+            return Self::Exactly(id);
+        }
+        if let Some(label) = said("label:").filter(|label| !label.is_empty()) {
+            return Self::Label(label.to_owned());
+        }
         match text.trim().parse() {
             Ok(id) => Self::Id(id),
             Err(_) if text.trim().is_empty() => Self::Top,
@@ -120,6 +129,7 @@ impl fmt::Display for ClassName {
         match self {
             Self::Top => f.write_str("top"),
             Self::Id(id) => write!(f, "{id}"),
+            Self::Exactly(id) => write!(f, "id:{id}"),
             Self::Label(label) => f.write_str(label),
         }
     }
@@ -133,8 +143,19 @@ impl ClassName {
     pub fn find(&self, labels: &Labels, classes: usize) -> Result<Option<usize>> {
         match self {
             Self::Top => Ok(None),
-            Self::Id(id) if *id < classes => Ok(Some(*id)),
-            Self::Id(id) => {
+            Self::Id(id)
+                if labels
+                    .find(&id.to_string())
+                    .is_some_and(|of_label| of_label != *id) =>
+            {
+                let of_label = labels.find(&id.to_string()).unwrap_or_default();
+                Err(refused(format!(
+                    "{id} is the id of class \"{}\", and the label of class {of_label}; say id:{id} or label:{id}",
+                    labels.name(*id)
+                )))
+            }
+            Self::Id(id) | Self::Exactly(id) if *id < classes => Ok(Some(*id)),
+            Self::Id(id) | Self::Exactly(id) => {
                 let last = classes.saturating_sub(1);
                 Err(refused(format!(
                     "found class {id}, but the model has classes 0 to {last}"
@@ -237,6 +258,23 @@ mod tests {
 
     fn parse(text: &str) -> std::result::Result<Target, String> {
         text.parse()
+    }
+
+    #[test]
+    fn a_number_that_is_the_label_of_another_class_is_refused() {
+        // In the order in which ImageFolder sorts folders.
+        let labels = Labels::new(["0", "1", "10", "11", "2"].map(String::from));
+        let find = |text: &str| ClassName::from(text).find(&labels, 5);
+        assert_eq!(find("1"), Ok(Some(1)), "both readings are one");
+        assert_eq!(find("3"), Ok(Some(3)), "no label");
+        let refused = find("2").expect_err("two readings").to_string();
+        assert!(
+            refused.contains("id:2 or label:2") && refused.contains("\"10\""),
+            "{refused}"
+        );
+        assert_eq!(find("id:2"), Ok(Some(2)));
+        assert_eq!(find("label:2"), Ok(Some(4)));
+        assert!(find("id:9").is_err() && find("label:9").is_err());
     }
 
     #[test]

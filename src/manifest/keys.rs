@@ -75,6 +75,25 @@ impl DetectionFormat {
     }
 }
 
+/// A part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum OutputKey {
+    /// The entry of a dict.
+    Name(String),
+    /// The element of a tuple, counted from 0.
+    Index(usize),
+}
+
+impl std::fmt::Display for OutputKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "\"{name}\""),
+            Self::Index(index) => write!(f, "{index}"),
+        }
+    }
+}
+
 /// How logits become scores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -171,6 +190,8 @@ pub struct ImageInput {
 pub struct Output {
     /// File of labels, one a line.
     pub labels: Option<String>,
+    /// Which part of what `forward` answers is the model's answer, where it is a dict or a tuple.
+    pub key: Option<OutputKey>,
     /// How logits become scores.
     pub activation: Activation,
     /// Keys that only a detector has.

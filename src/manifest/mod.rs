@@ -16,7 +16,7 @@ pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
-    Precision, TaskKind, TensorSpec,
+    OutputKey, Precision, TaskKind, TensorSpec,
 };
 pub use versions::{Version, packages, versions};
 

@@ -138,8 +138,17 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
         "expected a file inside the model's folder, such as \"labels.txt\"".into()
     });
     let activation = s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\"");
+    let selects = matches!(task, Some(TaskKind::Classification | TaskKind::Segmentation));
     Output {
         labels,
+        key: selects
+            .then(|| {
+                s.optional(
+                    "key",
+                    "the name of an entry such as \"logits\", or a place in a tuple such as 0",
+                )
+            })
+            .flatten(),
         activation: activation.unwrap_or(if task == Some(TaskKind::Detection) {
             Activation::None
         } else {

@@ -15,6 +15,7 @@ mod precision;
 pub mod process;
 mod program;
 mod requirements;
+mod selected;
 pub mod staging;
 mod torchscript;
 
@@ -22,3 +23,4 @@ pub use artifact::Artifact;
 pub use open::{Formats, Native};
 pub use program::{Call, Captured, Held, Program, Transparent, first_tensor, gradients};
 pub use requirements::{Opened, Requirements};
+pub use selected::Selection;

@@ -9,9 +9,10 @@ use super::aoti::Packages;
 use super::artifact::Artifact;
 use super::program::Transparent;
 use super::requirements::{Opened, Requirements};
+use super::selected::{Selected, Selection};
 use super::torchscript::Exported;
 use crate::error::Result;
-use crate::manifest::ArtifactFormat;
+use crate::manifest::{ArtifactFormat, Precision};
 
 /// Makes programs of artifacts.
 pub trait Formats: Send + Sync + std::fmt::Debug {
@@ -26,7 +27,12 @@ pub trait Formats: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// As [`Formats::open`].
-    fn expose(&self, artifact: &Artifact, device: Device) -> Result<Arc<dyn Transparent>>;
+    fn expose(
+        &self,
+        artifact: &Artifact,
+        device: Device,
+        selection: Option<&Selection>,
+    ) -> Result<Arc<dyn Transparent>>;
 }
 
 /// The formats of this server.
@@ -36,23 +42,34 @@ pub struct Native;
 impl Formats for Native {
     fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened> {
         // Packages stand beside the TorchScript file that they were compiled from, which is what is explained.
-        let exported = Exported::load(artifact, wanted.device)?;
+        let exported = Exported::load(artifact, wanted.device, wanted.precision)?;
         exported.check(wanted)?;
-        match artifact.format() {
-            ArtifactFormat::Torchscript => exported.open(wanted),
+        let opened = match artifact.format() {
+            ArtifactFormat::Torchscript => exported.open(wanted)?,
             ArtifactFormat::Aoti => {
                 // One runner more than instances: explanations run it too.
                 let runners = NonZeroUsize::MIN.saturating_add(wanted.instances);
                 let packages = Packages::load(&artifact.packages(), runners, wanted.device)?;
-                Ok(Opened {
+                Opened {
                     program: Arc::new(packages),
                     parameters: exported.parameters()?,
-                })
+                }
             }
-        }
+        };
+        Ok(Opened {
+            program: Selected::program(opened.program, wanted.selection),
+            ..opened
+        })
     }
 
-    fn expose(&self, artifact: &Artifact, device: Device) -> Result<Arc<dyn Transparent>> {
-        Ok(Arc::new(Exported::load(artifact, device)?))
+    fn expose(
+        &self,
+        artifact: &Artifact,
+        device: Device,
+        selection: Option<&Selection>,
+    ) -> Result<Arc<dyn Transparent>> {
+        // Gradients of half-precision numbers underflow.
+        let exported = Exported::load(artifact, device, Precision::F32)?;
+        Ok(Selected::transparent(Arc::new(exported), selection))
     }
 }

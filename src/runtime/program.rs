@@ -55,6 +55,9 @@ pub trait Transparent: Program {
     /// [`Error::InferenceFailed`] with libtorch's words.
     fn layers(&self, method: &str) -> Result<Vec<Layer>>;
 
+    /// Whether it has gradients: a model that computes with quantised numbers has none, and its layers give no floats.
+    fn has_gradients(&self) -> bool;
+
     /// A copy of `method` with `taps` in it; the model itself stays as it is.
     ///
     /// # Errors

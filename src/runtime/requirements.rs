@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::program::Program;
+use super::selected::Selection;
 use crate::engine::Share;
 use crate::error::Result;
 use crate::manifest::{Precision, TaskKind};
@@ -29,6 +30,8 @@ pub struct Requirements<'a> {
     pub instances: usize,
     /// The largest batch.
     pub max_batch: usize,
+    /// Which part of its answer is the model's.
+    pub selection: Option<&'a Selection>,
     /// Makes a batch of some size, where all that is called is `forward` of one batch of pictures.
     pub example: Option<&'a dyn Fn(usize) -> Result<Tensor>>,
 }

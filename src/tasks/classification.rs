@@ -50,7 +50,7 @@ impl Operation for Classify {
 
 impl Batched for Classify {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
-        let logits = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        let logits = both(&net.forward(pictures::<Self>(net, spec, batch)?)?, &spec.labels)?;
         let options: Vec<Options> = batch.iter().map(|asked| asked.input.options).collect();
         finish(&logits, spec, &options)
     }
@@ -62,12 +62,17 @@ pub(super) struct Logits;
 impl Contract for Logits {
     fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
         let logits = net.forward(spec.blank(size, net.device())?)?;
-        Ok(check(&logits, size, &spec.labels)?)
+        Ok(check(
+            &logits,
+            size,
+            &spec.labels,
+            spec.manifest.output.activation,
+        )?)
     }
 }
 
 /// Whether `logits` are `[size, K]`, with one label for each of K where there are labels.
-fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(), String> {
+fn check(logits: &Tensor, size: usize, labels: &Labels, activation: Activation) -> Result<(), String> {
     let shape = logits.size();
     let [batch, classes] = shape[..] else {
         return Err(format!("forward answered {shape:?}, expected logits [{size}, K]"));
@@ -77,7 +82,26 @@ fn check(logits: &Tensor, size: usize, labels: &Labels) -> Result<(), String> {
             "forward answered {shape:?}, expected {size} rows: is the batch its first dimension?"
         ));
     }
+    if classes == 1 && activation == Activation::Softmax {
+        return Err(format!(
+            "forward answered {shape:?}: the softmax of one logit is always 1; say output.activation = \"sigmoid\", for two classes"
+        ));
+    }
+    if classes == 1 && labels.len() == 2 && activation == Activation::Sigmoid {
+        return Ok(());
+    }
     labels.name_each_of(usize::try_from(classes).unwrap_or(0))
+}
+
+/// One logit with two labels is that of the second: the first has its opposite, so that a sigmoid gives 1 minus the score.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] with libtorch's words.
+pub(crate) fn both(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
+    if logits.size().last() != Some(&1) || labels.len() != 2 {
+        return Ok(logits.shallow_clone());
+    }
+    Ok(Tensor::f_cat(&[logits.f_neg()?, logits.shallow_clone()], -1)?)
 }
 
 /// Scores of logits `[B, K]`.
@@ -186,9 +210,27 @@ mod tests {
     }
 
     #[test]
+    fn one_logit_is_that_of_the_second_of_two_classes() {
+        let labels = Labels::new(["bad", "good"].map(String::from));
+        let one = Tensor::from_slice(&[0.3f32, -2.0]).view([2, 1]);
+        assert_eq!(check(&one, 2, &labels, Activation::Sigmoid), Ok(()));
+        let softmax = check(&one, 2, &labels, Activation::Softmax).expect_err("always 1");
+        assert!(softmax.contains("sigmoid"), "{softmax}");
+        let both = both(&one, &labels).expect("two columns");
+        let scores = scores(&both, Activation::Sigmoid).expect("scores");
+        let sums: Vec<f32> = scores
+            .sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
+            .try_into()
+            .expect("rows");
+        assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-6), "{sums:?}");
+        assert!(scores.double_value(&[0, 1]) > 0.5 && scores.double_value(&[1, 1]) < 0.5);
+    }
+
+    #[test]
     fn what_is_no_logits_or_has_other_labels_is_refused() {
         let labels = Labels::new(["a", "b"].map(String::from));
         let (none, rows) = (Labels::default(), logits(&[[0.0; 3]; 2]));
+        let check = |rows: &Tensor, size, labels: &Labels| check(rows, size, labels, Activation::Softmax);
         assert_eq!(check(&rows, 2, &none), Ok(()));
         assert!(
             check(&rows, 1, &none)

@@ -19,6 +19,8 @@ impl Labels {
         const MOST_BYTES: u64 = 64 << 20;
         let text = manifest::read_text(file, MOST_BYTES)
             .map_err(|e| Error::model(format!("{}: output.labels: cannot be read: {e}", file.display())))?;
+        // Editors of Windows begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(Self::new(
             text.trim_end().lines().map(|line| line.trim().to_owned()),
         ))
@@ -95,6 +97,14 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_label() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "\u{feff}ant\r\nbee\r\n").expect("it is written");
+        let labels = Labels::read(file.path()).expect("two labels");
+        assert_eq!(labels.names(), ["ant", "bee"]);
+    }
 
     #[test]
     fn labels_are_found_by_name_and_named_by_index() {

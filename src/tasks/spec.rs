@@ -8,6 +8,7 @@ use super::labels::Labels;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::manifest::{Input, Manifest};
+use crate::runtime::Selection;
 use crate::runtime::staging::Normalise;
 
 /// The manifest and the labels of a model, and how its pictures are normalised.
@@ -51,6 +52,12 @@ impl ModelSpec {
     #[must_use]
     pub fn has_masks(&self) -> bool {
         self.has_masks.get().is_some()
+    }
+
+    /// Which part of what `forward` answers is the model's answer.
+    #[must_use]
+    pub fn selection(&self) -> Option<Selection> {
+        Selection::of(self.manifest.task, self.manifest.output.key.clone())
     }
 
     /// Remembers the sizes of the latent, which the module shows when its contract is checked.

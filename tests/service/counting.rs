@@ -8,7 +8,9 @@ use lucarne::engine::context::Cancellation;
 use lucarne::engine::cores::Cores;
 use lucarne::error::Result;
 use lucarne::explain::Cost;
-use lucarne::runtime::{Artifact, Captured, Formats, Native, Opened, Program, Requirements, Transparent};
+use lucarne::runtime::{
+    Artifact, Captured, Formats, Native, Opened, Program, Requirements, Selection, Transparent,
+};
 use tch::{Device, Tensor};
 use torch_bridge::{Given, Layer, Run, Tap, Value};
 
@@ -89,9 +91,14 @@ impl Formats for Counting {
         })
     }
 
-    fn expose(&self, artifact: &Artifact, device: Device) -> Result<Arc<dyn Transparent>> {
+    fn expose(
+        &self,
+        artifact: &Artifact,
+        device: Device,
+        selection: Option<&Selection>,
+    ) -> Result<Arc<dyn Transparent>> {
         Ok(Arc::new(Counted {
-            inner: Native.expose(artifact, device)?,
+            inner: Native.expose(artifact, device, selection)?,
             tally: Arc::clone(&self.0),
         }))
     }
@@ -123,6 +130,10 @@ impl<P: Program + ?Sized> Program for Counted<P> {
 impl Transparent for Counted<dyn Transparent> {
     fn layers(&self, method: &str) -> Result<Vec<Layer>> {
         self.inner.layers(method)
+    }
+
+    fn has_gradients(&self) -> bool {
+        self.inner.has_gradients()
     }
 
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {

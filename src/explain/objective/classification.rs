@@ -1,32 +1,40 @@
 //! A class: its logit, before softmax.
 
+use std::sync::Arc;
+
 use tch::Tensor;
 use torch_bridge::Value;
 
 use super::scores::{Objective, Resolved, Untouched, tensor};
 use crate::error::Result;
 use crate::explain::target::{ResolvedTarget, Target, refused};
-use crate::manifest::Activation;
 use crate::runtime::Call;
-use crate::tasks::classification::scores;
+use crate::tasks::ModelSpec;
+use crate::tasks::classification::{both, scores};
 
 struct OfClass {
     class_id: i64,
-    activation: Activation,
+    spec: Arc<ModelSpec>,
+}
+
+/// `[B, K]`
+fn logits(spec: &ModelSpec, output: &Value) -> Result<Tensor> {
+    both(&tensor(output)?, &spec.labels)
 }
 
 impl Objective for OfClass {
     fn scores(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
-        Ok(tensor(output)?.f_narrow(1, self.class_id, 1)?)
+        Ok(logits(&self.spec, output)?.f_narrow(1, self.class_id, 1)?)
     }
 
     fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
-        Ok(scores(&tensor(output)?, self.activation)?.f_narrow(1, self.class_id, 1)?)
+        let activation = self.spec.manifest.output.activation;
+        Ok(scores(&logits(&self.spec, output)?, activation)?.f_narrow(1, self.class_id, 1)?)
     }
 }
 
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let logits = tensor(output)?.f_select(0, 0)?;
+    let logits = logits(untouched.spec, output)?.f_select(0, 0)?;
     let classes = usize::try_from(logits.size1()?).unwrap_or(0);
     let asked = match target {
         Target::Top => None,
@@ -47,7 +55,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
     Ok(Resolved {
         objective: Box::new(OfClass {
             class_id: class_id as i64,
-            activation,
+            spec: Arc::clone(untouched.spec),
         }),
         targets: vec![target],
     })

@@ -15,6 +15,7 @@ use super::requirements::{Opened, Requirements};
 use crate::engine::CorePermit;
 use crate::engine::cores::Class;
 use crate::error::{Error, Result};
+use crate::manifest::Precision;
 use compiled::Compiled;
 
 /// Bytes of a weight that is worth pages of its own.
@@ -25,16 +26,23 @@ const LARGE: usize = 64 << 10;
 pub(super) struct Exported {
     module: Module,
     device: Device,
+    is_quantised: bool,
 }
 
 impl Exported {
-    /// Loads `artifact` onto `device`.
+    /// Loads `artifact` onto `device`, to compute in numbers of this `precision`: in f32 also what was exported in half.
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] with libtorch's words.
-    pub(super) fn load(artifact: &Artifact, device: Device) -> Result<Self> {
+    pub(super) fn load(artifact: &Artifact, device: Device, precision: Precision) -> Result<Self> {
+        let file = artifact.readable();
+        let module = match precision {
+            Precision::F32 => Module::load_widened(&file, device)?,
+            Precision::F16 | Precision::Bf16 => Module::load(&file, device)?,
+        };
         Ok(Self {
-            module: Module::load(&artifact.readable(), device)?,
+            is_quantised: module.is_quantised()?,
+            module,
             device,
         })
     }
@@ -164,6 +172,10 @@ impl Program for Exported {
 impl Transparent for Exported {
     fn layers(&self, method: &str) -> Result<Vec<Layer>> {
         Ok(self.module.layers(method)?)
+    }
+
+    fn has_gradients(&self) -> bool {
+        !self.is_quantised
     }
 
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {
