@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::engine::cores::Cores;
 use crate::error::{Error, Result};
 use crate::protocol::v1;
-use crate::runtime::process::release_free_memory;
+use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
 use crate::transport::{self, Connections};
@@ -109,28 +109,11 @@ pub fn trials(settings: &Settings) -> Trials {
     Trials {
         patience: Duration::from_secs(settings.load_timeout_s),
         memory: match settings.max_model_mb {
-            0 => machine_memory() / 4 * 3,
+            0 => process::machine_memory() / 4 * 3,
             mb => mb << 20,
         },
         cache: settings.cache_dir.clone().or_else(cache_dir),
     }
-}
-
-/// Bytes of memory that this process may take: the machine's, or its container's where that has less.
-fn machine_memory() -> u64 {
-    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let machine = read("/proc/meminfo");
-    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    let container = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let container = container
-        .iter()
-        .find_map(|file| read(file).trim().parse::<u64>().ok());
-    let total = total.map_or(u64::MAX, |kb| kb << 10);
-    container.map_or(total, |limit| limit.min(total))
 }
 
 /// Where a program of this user keeps what it can make again.
