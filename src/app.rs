@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::catalog::{Catalog, Loader, State, Trials};
 use crate::config::Settings;
-use crate::engine::cores::Cores;
+use crate::engine::cores::{Cores, cores_of_this_machine};
 use crate::error::{Error, Result};
 use crate::protocol::v1;
 use crate::runtime::process::{self, release_free_memory};
@@ -41,7 +41,7 @@ impl Server {
 
     fn scan(settings: &Settings, trials: Option<Trials>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let loader = loader(&metrics).with_trials(trials);
+        let loader = loader(settings, &metrics).with_trials(trials);
         Self::of(Catalog::scan(&settings.models, loader)?, settings, metrics)
     }
 
@@ -51,7 +51,7 @@ impl Server {
     /// [`Error::InvalidSettings`]
     pub fn of_model(dir: PathBuf, settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let catalog = Catalog::of([dir], loader(&metrics))?;
+        let catalog = Catalog::of([dir], loader(settings, &metrics))?;
         Self::of(catalog, settings, metrics)
     }
 
@@ -125,10 +125,11 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 /// A loader for this machine, whose models are counted in `metrics`.
-fn loader(metrics: &Arc<Metrics>) -> Loader {
+fn loader(settings: &Settings, metrics: &Arc<Metrics>) -> Loader {
     let metrics = Arc::clone(metrics);
     let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
-    Loader::new(Cores::of_this_machine(), observer)
+    let patience = Duration::from_secs(settings.max_pass_s);
+    Loader::new(Cores::giving_up_on(cores_of_this_machine(), patience), observer)
 }
 
 /// How a server ended.
