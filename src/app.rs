@@ -10,10 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::catalog::{Catalog, Loader, State, Trials};
 use crate::config::Settings;
-use crate::engine::cores::Cores;
+use crate::engine::cores::{Cores, cores_of_this_machine};
 use crate::error::{Error, Result};
 use crate::protocol::v1;
-use crate::runtime::process::release_free_memory;
+use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
 use crate::transport::{self, Connections};
@@ -41,7 +41,7 @@ impl Server {
 
     fn scan(settings: &Settings, trials: Option<Trials>) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let loader = loader(&metrics).with_trials(trials);
+        let loader = loader(settings, &metrics).with_trials(trials);
         Self::of(Catalog::scan(&settings.models, loader)?, settings, metrics)
     }
 
@@ -51,7 +51,7 @@ impl Server {
     /// [`Error::InvalidSettings`]
     pub fn of_model(dir: PathBuf, settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let catalog = Catalog::of([dir], loader(&metrics))?;
+        let catalog = Catalog::of([dir], loader(settings, &metrics))?;
         Self::of(catalog, settings, metrics)
     }
 
@@ -109,28 +109,11 @@ pub fn trials(settings: &Settings) -> Trials {
     Trials {
         patience: Duration::from_secs(settings.load_timeout_s),
         memory: match settings.max_model_mb {
-            0 => machine_memory() / 4 * 3,
+            0 => process::machine_memory() / 4 * 3,
             mb => mb << 20,
         },
         cache: settings.cache_dir.clone().or_else(cache_dir),
     }
-}
-
-/// Bytes of memory that this process may take: the machine's, or its container's where that has less.
-fn machine_memory() -> u64 {
-    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
-    let machine = read("/proc/meminfo");
-    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    let container = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let container = container
-        .iter()
-        .find_map(|file| read(file).trim().parse::<u64>().ok());
-    let total = total.map_or(u64::MAX, |kb| kb << 10);
-    container.map_or(total, |limit| limit.min(total))
 }
 
 /// Where a program of this user keeps what it can make again.
@@ -142,10 +125,11 @@ fn cache_dir() -> Option<PathBuf> {
 }
 
 /// A loader for this machine, whose models are counted in `metrics`.
-fn loader(metrics: &Arc<Metrics>) -> Loader {
+fn loader(settings: &Settings, metrics: &Arc<Metrics>) -> Loader {
     let metrics = Arc::clone(metrics);
     let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
-    Loader::new(Cores::of_this_machine(), observer)
+    let patience = Duration::from_secs(settings.max_pass_s);
+    Loader::new(Cores::giving_up_on(cores_of_this_machine(), patience), observer)
 }
 
 /// How a server ended.

@@ -4,6 +4,7 @@
 //! A trial that passed is remembered, where a folder for that can be written: under a digest of all that it depends on, which
 //! are the model's files, the program and the processor.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::manifest;
+use crate::runtime::process::machine_memory;
 
 /// What the process of a trial writes before its verdict, on a line of its own.
 pub const VERDICT: &str = "lucarne-trial: ";
@@ -42,8 +44,9 @@ impl Trials {
     /// # Errors
     /// [`Error::InvalidModel`] with what the trial found, or how it ended.
     pub fn run(&self, dir: &Path, version: Option<&str>) -> Result<()> {
+        let end = Instant::now() + self.patience;
         let remembered = self.cache.as_ref().and_then(|cache| {
-            let digest = digest(dir, version, self.memory).ok()?;
+            let digest = digest(dir, version, self.memory, end).ok()?;
             Some(cache.join("trials").join(digest))
         });
         if remembered.as_ref().is_some_and(|file| file.is_file()) {
@@ -54,7 +57,7 @@ impl Trials {
         let mut trial = self
             .start(dir, version)
             .map_err(|e| problem(format!("cannot be tried: {e}")))?;
-        let Some(status) = trial.wait(self.patience) else {
+        let Some(status) = trial.wait_until(end) else {
             let seconds = self.patience.as_secs();
             return Err(problem(format!(
                 "its trial took longer than {seconds} s (load_timeout_s): it computes for ever, or the machine is too slow"
@@ -109,9 +112,8 @@ struct Trial {
 
 impl Trial {
     /// How it ended, if it did in time.
-    fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+    fn wait_until(&mut self, end: Instant) -> Option<ExitStatus> {
         const LOOK: Duration = Duration::from_millis(10);
-        let end = Instant::now() + patience;
         while Instant::now() < end {
             if let Ok(Some(status)) = self.process.try_wait() {
                 return Some(status);
@@ -201,8 +203,9 @@ fn remember(file: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Of all that a trial's outcome depends on.
-fn digest(dir: &Path, version: Option<&str>, memory: u64) -> io::Result<String> {
+/// Of all that a trial's outcome depends on. There is none of a folder that takes until `end` to read, or holds a file that
+/// no memory holds.
+fn digest(dir: &Path, version: Option<&str>, memory: u64, end: Instant) -> io::Result<String> {
     let mut hasher = Sha256::new();
     let program = std::fs::metadata(PROGRAM)?;
     let mut say = |text: &str| {
@@ -227,9 +230,27 @@ fn digest(dir: &Path, version: Option<&str>, memory: u64) -> io::Result<String> 
                 .as_os_str()
                 .as_encoded_bytes(),
         );
-        io::copy(&mut manifest::open(&file)?, &mut hasher)?;
+        hash(&mut manifest::open(&file)?, &mut hasher, end)?;
     }
     Ok(format!("{:x}", hasher.finalize()))
+}
+
+fn hash(file: &mut File, hasher: &mut Sha256, end: Instant) -> io::Result<()> {
+    if file.metadata()?.len() > machine_memory() {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        if Instant::now() >= end {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(length) => hasher.update(&chunk[..length]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The files in `dir` and in so many levels of folders below it.
@@ -284,12 +305,26 @@ mod tests {
     fn a_digest_is_of_the_files_and_of_the_limits() {
         let dir = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(dir.path().join("model.toml"), "a").expect("writable");
-        let of = |memory| digest(dir.path(), None, memory).expect("a digest");
+        let later = Instant::now() + Duration::from_secs(60);
+        let of = |memory| digest(dir.path(), None, memory, later).expect("a digest");
         let first = of(1);
         assert_eq!(first, of(1));
         assert_ne!(first, of(2));
         std::fs::create_dir(dir.path().join("1")).expect("writable");
         std::fs::write(dir.path().join("1/model.pt"), "b").expect("writable");
         assert_ne!(first, of(1));
+    }
+
+    #[test]
+    fn a_folder_that_takes_too_long_to_read_has_no_digest() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(dir.path().join("model.toml"), "a").expect("writable");
+        let by = |end| digest(dir.path(), None, 1, end).map_err(|e| e.kind());
+        let later = Instant::now() + Duration::from_secs(60);
+        assert!(by(later).is_ok());
+        assert_eq!(by(Instant::now()), Err(io::ErrorKind::TimedOut));
+        let holes = File::create(dir.path().join("model.pt")).and_then(|file| file.set_len(8 << 40));
+        holes.expect("a file of holes");
+        assert_eq!(by(later), Err(io::ErrorKind::FileTooLarge));
     }
 }

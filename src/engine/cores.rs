@@ -5,6 +5,9 @@
 //! Permits are granted first come, first served within a class. Predictions go before explanations, so that an
 //! explanation delays a prediction by at most the one pass that is already running; an explanation that was
 //! overtaken [`PATIENCE`] times goes first, so that it ends at all under full load.
+//!
+//! A pass that does not end keeps its cores. Once it has held them for longer than [`Cores::giving_up_on`] says, nobody waits for
+//! them any more: who asks for more cores than are left gets those that are left.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -31,8 +34,14 @@ struct State {
     overtaken: usize,
     predict: VecDeque<(u64, usize)>,
     explain: VecDeque<(u64, usize)>,
-    /// Since when each permit is held.
-    held: BTreeMap<u64, Instant>,
+    held: BTreeMap<u64, Held>,
+}
+
+/// A permit that was granted.
+#[derive(Debug)]
+struct Held {
+    since: Instant,
+    count: usize,
 }
 
 impl State {
@@ -65,17 +74,17 @@ impl State {
         }
     }
 
-    /// Grants the permit to `ticket` if it is next and its cores are free.
-    fn grant(&mut self, class: Class, ticket: u64) -> bool {
+    /// Grants the permit to `ticket` if it is next and its cores are free, or as many of them as there can ever be: `most`.
+    /// Answers how many that are.
+    fn grant(&mut self, class: Class, ticket: u64, most: usize) -> Option<usize> {
         if self.next_class() != Some(class) {
-            return false;
+            return None;
         }
         let free = self.free;
-        let Some(&(head, count)) = self.queue(class).front() else {
-            return false;
-        };
-        if head != ticket || count > free {
-            return false;
+        let &(head, wanted) = self.queue(class).front()?;
+        let count = wanted.min(most);
+        if head != ticket || count == 0 || count > free {
+            return None;
         }
         self.queue(class).pop_front();
         self.free -= count;
@@ -83,24 +92,52 @@ impl State {
             Class::Predict if !self.explain.is_empty() => self.overtaken + 1,
             _ => 0,
         };
-        true
+        Some(count)
     }
+
+    /// How many cores are held for so long that nobody waits for them, and when there will be more of those.
+    fn given_up(&self, patience: Duration, now: Instant) -> (usize, Option<Instant>) {
+        let (mut count, mut next) = (0, None);
+        for held in self.held.values().filter(|held| held.count > 0) {
+            match held.since.checked_add(patience) {
+                Some(end) if end <= now => count += held.count,
+                Some(end) => next = Some(next.map_or(end, |next: Instant| next.min(end))),
+                None => {}
+            }
+        }
+        (count, next)
+    }
+}
+
+/// How many cores this process may use.
+#[must_use]
+pub fn cores_of_this_machine() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The cores of the machine, shared by all workers.
 #[derive(Debug)]
 pub struct Cores {
     count: usize,
+    /// How long a pass may take before nobody waits for its cores.
+    patience: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Cores {
-    /// So many cores.
+    /// So many cores; each pass is waited for, however long it takes.
     #[must_use]
     pub fn new(count: NonZeroUsize) -> Arc<Self> {
+        Self::giving_up_on(count, Duration::MAX)
+    }
+
+    /// So many cores; those of a pass that takes longer than `patience` are not waited for.
+    #[must_use]
+    pub fn giving_up_on(count: NonZeroUsize, patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             count: count.get(),
+            patience,
             state: Mutex::new(State::new(count.get())),
             changed: Condvar::new(),
         })
@@ -109,7 +146,7 @@ impl Cores {
     /// Every core that this process may use.
     #[must_use]
     pub fn of_this_machine() -> Arc<Self> {
-        Self::new(std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN))
+        Self::new(cores_of_this_machine())
     }
 
     /// How many cores there are to share.
@@ -127,7 +164,7 @@ impl Cores {
     /// How long the oldest permit has been held: how long a pass has taken that has not ended.
     #[must_use]
     pub fn longest(&self) -> Duration {
-        let oldest = self.lock().held.values().min().copied();
+        let oldest = self.lock().held.values().map(|held| held.since).min();
         oldest.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
@@ -138,25 +175,41 @@ impl Cores {
         state.predict.len() + state.explain.len()
     }
 
+    /// Waits for a change, or for so long.
+    fn wait<'a>(&self, state: MutexGuard<'a, State>, long: Option<Duration>) -> MutexGuard<'a, State> {
+        let Some(long) = long else {
+            return self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        };
+        let waited = self.changed.wait_timeout(state, long);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is consistent between statements that cannot panic, so a poisoned lock is still good.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for `count` cores (at most all of them), which are held until the permit is dropped. A permit of no core, for
-    /// a thread that only hands work to a GPU, is granted at once.
+    /// Waits for `count` cores, at most all of those whose passes end, which are held until the permit is dropped. A permit of
+    /// no core, for a thread that only hands work to a GPU, is granted at once.
     pub fn acquire(&self, class: Class, count: usize) -> CorePermit<'_> {
-        let count = count.min(self.count);
         let mut state = self.lock();
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        if count > 0 {
+        let count = if count == 0 {
+            0
+        } else {
             state.queue(class).push_back((ticket, count));
-            while !state.grant(class, ticket) {
-                state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            loop {
+                let now = Instant::now();
+                let (given_up, next) = state.given_up(self.patience, now);
+                if let Some(count) = state.grant(class, ticket, self.count.saturating_sub(given_up)) {
+                    break count;
+                }
+                state = self.wait(state, next.map(|next| next.saturating_duration_since(now)));
             }
-        }
-        state.held.insert(ticket, Instant::now());
+        };
+        let since = Instant::now();
+        state.held.insert(ticket, Held { since, count });
         drop(state);
         // Cores may be left over for the one behind.
         self.changed.notify_all();
@@ -222,7 +275,7 @@ mod tests {
         let mut order = Vec::new();
         while let Some(class) = s.next_class() {
             let ticket = s.queue(class)[0].0;
-            assert!(s.grant(class, ticket));
+            assert_eq!(s.grant(class, ticket, 1), Some(1));
             order.push(ticket);
             s.free += 1;
         }
@@ -233,10 +286,14 @@ mod tests {
     fn a_permit_waits_for_its_cores_and_nobody_slips_past() {
         let mut s = State::new(1);
         s.predict.extend([(0, 2), (1, 1)]);
-        assert!(!s.grant(Class::Predict, 0), "needs two cores, one is free");
-        assert!(!s.grant(Class::Predict, 1), "is not at the head");
+        assert_eq!(
+            s.grant(Class::Predict, 0, 2),
+            None,
+            "needs two cores, one is free"
+        );
+        assert_eq!(s.grant(Class::Predict, 1, 2), None, "is not at the head");
         s.free = 2;
-        assert!(s.grant(Class::Predict, 0));
+        assert_eq!(s.grant(Class::Predict, 0, 2), Some(2));
     }
 
     #[test]
@@ -285,5 +342,33 @@ mod tests {
         assert!(cores.longest() >= Duration::from_millis(5));
         drop(held);
         assert_eq!(cores.longest(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_pass_that_does_not_end_takes_only_its_own_cores() {
+        let patience = Duration::from_millis(200);
+        let cores = Cores::giving_up_on(NonZeroUsize::new(3).expect("3 is not zero"), patience);
+        let started = Instant::now();
+        let stuck = cores.acquire(Class::Predict, 1);
+        let left = cores.acquire(Class::Explain, 3);
+        assert_eq!(left.count(), 2, "what is left");
+        assert!(started.elapsed() >= patience, "it might have ended");
+        drop(left);
+        assert_eq!(cores.acquire(Class::Predict, 2).count(), 2, "there are as many");
+        drop(stuck);
+        assert_eq!(cores.acquire(Class::Predict, 3).count(), 3, "it ended after all");
+    }
+
+    #[test]
+    fn where_no_pass_ends_everybody_waits() {
+        let cores = Cores::giving_up_on(NonZeroUsize::MIN, Duration::from_millis(1));
+        let stuck = cores.acquire(Class::Predict, 1);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| cores.acquire(Class::Predict, 1).count());
+            std::thread::sleep(Duration::from_millis(20));
+            assert!(!waits.is_finished(), "there is no core for it");
+            drop(stuck);
+            assert_eq!(waits.join().ok(), Some(1));
+        });
     }
 }

@@ -6,7 +6,7 @@ use super::file::read_text;
 use super::keys::{ArtifactFormat, DetectionFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::image::ResizeMode;
 
 /// Bytes of the largest batch of pictures at most, as 32-bit floats.
@@ -14,6 +14,9 @@ const MOST_INPUT_BYTES: u64 = 1 << 30;
 
 /// Bytes of a model.toml at most.
 const MOST_BYTES: u64 = 1 << 20;
+
+/// Problems that are told of one file.
+const MOST_PROBLEMS: usize = 50;
 
 const TASKS: &str =
     "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \"tensor\"";
@@ -40,7 +43,7 @@ impl Manifest {
     /// # Errors
     /// One line for each problem.
     pub fn parse(text: &str) -> Result<Self, Vec<String>> {
-        let table: toml::Table = toml::from_str(text).map_err(|e| vec![format!("is not TOML: {e}")])?;
+        let table: toml::Table = toml::from_str(text).map_err(|e| vec![not_toml(text, &e)])?;
         let mut problems = Vec::new();
         let mut root = Section::root(table, &mut problems);
         let task = root.required("task", TASKS);
@@ -91,7 +94,27 @@ impl Manifest {
                 instances,
                 explain,
             }),
-            _ => Err(problems),
+            _ => Err(told(problems)),
         }
     }
+}
+
+/// What is not TOML and where, without the line itself, which may be of any length.
+fn not_toml(text: &str, error: &toml::de::Error) -> String {
+    let at = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.as_bytes().get(..at).unwrap_or_default();
+    let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    let why = excerpt(error.message());
+    format!("is not TOML: line {line}, column {column}: {why}")
+}
+
+/// As many as are told, and how many more there are.
+fn told(mut problems: Vec<String>) -> Vec<String> {
+    let more = problems.len().saturating_sub(MOST_PROBLEMS);
+    if more > 0 {
+        problems.truncate(MOST_PROBLEMS);
+        problems.push(format!("and {more} more problems"));
+    }
+    problems
 }

@@ -2,6 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::error::excerpt;
+
 /// A table that is being read. Each key is taken out; [`Section::finish`] reports those that remain.
 pub(super) struct Section<'a> {
     /// `""` for the root, else `"input."` and so on.
@@ -30,7 +32,7 @@ impl<'a> Section<'a> {
     pub(super) fn optional<T: DeserializeOwned>(&mut self, key: &str, expected: &str) -> Option<T> {
         self.known.push(key.to_owned());
         let value = self.table.remove(key)?;
-        let found = format!("{value} ({})", value.type_str());
+        let found = format!("{} ({})", excerpt(&value.to_string()), value.type_str());
         value
             .try_into()
             .map_err(|_| self.problem(key, &format!("found {found}, expected {expected}")))
@@ -107,7 +109,7 @@ impl<'a> Section<'a> {
                 Some((likeness, known)) if likeness > 0.8 => format!("did you mean `{known}`?"),
                 _ => format!("known here: {}", self.known.join(", ")),
             };
-            self.problem(key, &format!("unknown key; {hint}"));
+            self.problem(&excerpt(key), &format!("unknown key; {hint}"));
         }
     }
 }

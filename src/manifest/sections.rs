@@ -95,6 +95,7 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
     s.check(std.iter().all(|&v| v > 0.0), "std", || {
         "must be greater than 0 in every channel".into()
     });
+    check_numbers(s, scale, &mean, &std);
     s.check(
         size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))),
         "size",
@@ -117,6 +118,31 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
         mean,
         std,
     })
+}
+
+/// Checks that every pixel from 0 to 255 becomes a finite 32-bit float: `(scale · pixel − mean) / std`.
+fn check_numbers(s: &mut Section<'_>, scale: f64, mean: &[f64], std: &[f64]) {
+    // What is computed with is an f32.
+    let is_finite = |value: f64| (value as f32).is_finite();
+    let mut right = true;
+    for (key, values) in [("scale", &[scale][..]), ("mean", mean), ("std", std)] {
+        if let Some(found) = values.iter().find(|value| !is_finite(**value)) {
+            right = false;
+            s.check(false, key, || {
+                format!("found {found:e}, expected a finite 32-bit float")
+            });
+        }
+    }
+    let pixel = |pixel: f64, (mean, std): (&f64, &f64)| {
+        let (scaled, std) = ((scale * pixel) as f32, *std as f32);
+        ((scaled - *mean as f32) / std).is_finite()
+    };
+    let holds = mean.iter().zip(std).all(|of| pixel(0.0, of) && pixel(255.0, of));
+    // What is not greater than 0 is told of by itself.
+    right &= std.iter().all(|&std| std > 0.0);
+    s.check(!right || holds, "scale", || {
+        "with this scale, mean and std a pixel from 0 to 255 is no finite 32-bit float: (scale · pixel − mean) / std".into()
+    });
 }
 
 pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {

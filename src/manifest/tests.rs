@@ -255,3 +255,46 @@ fn a_detector_has_the_keys_of_its_format() {
         assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
     }
 }
+
+#[test]
+fn numbers_that_make_no_finite_pixel_are_refused() {
+    for (numbers, expected) in [
+        ("scale = nan", "input.scale: found NaN, expected a finite"),
+        ("scale = 1e308", "input.scale: found 1e308, expected a finite"),
+        ("scale = 3e38", "input.scale: with this scale, mean and std"),
+        ("mean = [inf, 0, 0]", "input.mean: found inf, expected a finite"),
+        ("std = [1.0, 1.0, inf]", "input.std: found inf, expected a finite"),
+        (
+            "std = [1.0, 1.0, 1e-300]",
+            "input.scale: with this scale, mean and std",
+        ),
+    ] {
+        let text = format!("task = \"classification\"\n[input]\nsize = [8, 8]\n{numbers}\n");
+        let problems = Manifest::parse(&text).expect_err(numbers);
+        assert!(
+            problems.len() == 1 && problems[0].starts_with(expected),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn what_is_said_of_a_file_is_bounded_however_much_is_wrong_with_it() {
+    let nested = format!("task = 1\nx = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    let problems = Manifest::parse(&nested).expect_err("too deep");
+    assert!(
+        problems[0].starts_with("is not TOML: line 2, column "),
+        "{problems:?}"
+    );
+    let many: String = (0..10_000).map(|key| format!("k{key} = 1\n")).collect();
+    let long = format!(
+        "task = \"{}\"\n{} = 1\n",
+        "a".repeat(100_000),
+        "b".repeat(100_000)
+    );
+    for text in [nested, many, long] {
+        let problems = Manifest::parse(&text).expect_err("it is wrong");
+        let said: usize = problems.iter().map(String::len).sum();
+        assert!(said < 32 << 10, "{said} bytes in {} problems", problems.len());
+    }
+}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::process::machine_memory;
 use crate::error::{Error, Result};
 use crate::manifest::{self, ArtifactFormat};
 
@@ -26,13 +27,29 @@ impl Artifact {
     /// Opens `path`, which must have the digest `sha256` (lower-case hex) where one is given.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] when it cannot be read or copied, or has another digest.
+    /// [`Error::InvalidModel`] when it cannot be read or copied, or has another digest; at once where it is larger than the
+    /// memory of the machine, or than what is free where it is copied to.
     pub fn open(path: &Path, format: ArtifactFormat, sha256: Option<&str>) -> Result<Self> {
         let problem = |text: String| Error::model(format!("{}: {text}", path.display()));
         let mut source = manifest::open(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
+        let unreadable = |e: io::Error| problem(format!("cannot be read: {e}"));
+        let bytes = source.metadata().map_err(unreadable)?.len();
+        if bytes > machine_memory() {
+            let most = machine_memory() >> 20;
+            return Err(problem(format!(
+                "has {} MiB, more than the memory of this machine or container, which is {most} MiB; is it the right file?",
+                bytes >> 20
+            )));
+        }
         let mut copy = private_file().map_err(|e| problem(format!("cannot be copied: {e}")))?;
-        let found =
-            copy_hashed(&mut source, &mut copy).map_err(|e| problem(format!("cannot be read: {e}")))?;
+        if let Some(free) = free_beside(&copy).filter(|free| bytes > *free) {
+            return Err(problem(format!(
+                "cannot be copied: it has {} MiB, and {} MiB are free for temporary files; make room, or set TMPDIR",
+                bytes >> 20,
+                free >> 20
+            )));
+        }
+        let found = copy_hashed(&mut source, bytes, &mut copy).map_err(unreadable)?;
         if let Some(expected) = sha256.filter(|expected| *expected != found) {
             return Err(problem(format!(
                 "artifact.sha256: the file has {found}, model.toml says {expected}; fetch the file again, or mend the key"
@@ -76,9 +93,16 @@ fn private_file() -> io::Result<File> {
     })
 }
 
-/// Copies `source` to its end, and answers the SHA-256 of what was copied.
-fn copy_hashed(source: &mut File, copy: &mut File) -> io::Result<String> {
+/// Bytes that are free in the file system of `file`, if it has a bound.
+fn free_beside(file: &File) -> Option<u64> {
+    let system = rustix::fs::fstatvfs(file).ok()?;
+    (system.f_blocks > 0).then(|| system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+/// Copies the first `bytes` of `source`, and answers the SHA-256 of what was copied.
+fn copy_hashed(source: &mut File, bytes: u64, copy: &mut File) -> io::Result<String> {
     let mut hasher = Sha256::new();
+    let mut source = source.take(bytes);
     let mut chunk = vec![0; 1 << 20];
     loop {
         let length = match source.read(&mut chunk) {
@@ -115,5 +139,15 @@ mod tests {
         std::fs::remove_file(&path).expect("it is there");
         assert_eq!(read(), "abc");
         assert!(open(None).is_err(), "it is gone");
+    }
+
+    #[test]
+    fn what_no_machine_can_hold_is_not_copied() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().join("model.pt");
+        let file = File::create(&path).expect("writable");
+        file.set_len(8 << 40).expect("a file of holes");
+        let refused = Artifact::open(&path, ArtifactFormat::Torchscript, None).expect_err("8 TiB");
+        assert!(refused.to_string().contains("has 8388608 MiB"), "{refused}");
     }
 }

@@ -50,3 +50,21 @@ pub fn configure_thread_on(device: Device, threads: usize) -> Result<()> {
 pub fn release_unused_memory() {
     torch_bridge::release_unused();
 }
+
+/// Bytes of memory that this process may take: the machine's, or its container's where that has less.
+#[must_use]
+pub fn machine_memory() -> u64 {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let machine = read("/proc/meminfo");
+    let total = machine.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let total = total.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let container = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
+    let container = container
+        .iter()
+        .find_map(|file| read(file).trim().parse::<u64>().ok());
+    let total = total.map_or(u64::MAX, |kb| kb << 10);
+    container.map_or(total, |limit| limit.min(total))
+}

@@ -13,7 +13,7 @@ impl Labels {
     /// Reads a file of one label a line; blank lines at the end do not count.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] when it cannot be read.
+    /// [`Error::InvalidModel`] when it cannot be read, or holds none.
     pub fn read(file: &Path) -> Result<Self> {
         /// More than a million labels have.
         const MOST_BYTES: u64 = 64 << 20;
@@ -21,6 +21,12 @@ impl Labels {
             .map_err(|e| Error::model(format!("{}: output.labels: cannot be read: {e}", file.display())))?;
         // Editors of Windows begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        if text.trim().is_empty() {
+            return Err(Error::model(format!(
+                "{}: output.labels: the file holds no label; write one a line, or leave the key out",
+                file.display()
+            )));
+        }
         Ok(Self::new(
             text.trim_end().lines().map(|line| line.trim().to_owned()),
         ))
@@ -115,5 +121,15 @@ mod tests {
         assert_eq!(labels.name(1), "Egyptian cat");
         assert_eq!(labels.name(7), "7");
         assert_eq!(labels.nearest("Egiptian cat", 1), ["Egyptian cat"]);
+    }
+
+    #[test]
+    fn a_file_without_a_label_is_no_file_of_labels() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("labels.txt");
+        for (text, right) in [("", false), (" \n\n", false), ("tabby\n", true)] {
+            std::fs::write(&file, text).expect("writable");
+            assert_eq!(Labels::read(&file).is_ok(), right, "{text:?}");
+        }
     }
 }

@@ -75,3 +75,22 @@ fn what_is_no_file_is_said_to_be_none() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert_eq!(said.matches("it is no regular file").count(), 2, "{said}");
 }
+
+#[test]
+fn a_file_without_an_end_holds_nobody_up() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    for (name, file) in [("artifact", "model.pt"), ("beside", "notes.bin")] {
+        model_variant(models.path(), name, "selfie", |text| text);
+        let file = models.path().join(name).join(file);
+        std::fs::remove_file(&file).unwrap_or_default();
+        let holes = std::fs::File::create(&file).and_then(|file| file.set_len(8 << 40));
+        holes.expect("a file of holes");
+    }
+    let output = check(models.path(), cache.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("has 8388608 MiB"), "{said}");
+    assert!(said.contains("beside: right"), "{said}");
+}

@@ -33,4 +33,5 @@ scenarios!(
     a_lost_device_leaves_nobody_waiting,
     who_leaves_takes_nothing_along,
     permits_hold_no_more_than_there_is,
+    a_pass_without_an_end_leaves_the_others_theirs,
 );
