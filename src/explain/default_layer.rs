@@ -47,7 +47,14 @@ pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_
         // Without gradients the order is all there is.
         return Ok(candidates.last().map(path));
     }
-    let matters = matters(&candidates, &scalars, pace)?;
+    let mut matters = matters(&candidates, &scalars, pace)?;
+    if !matters.contains(&true) {
+        // Nothing goes to both ends of a detector's rows: then to one of them.
+        for scalar in &scalars {
+            let of_one = self::matters(&candidates, std::slice::from_ref(scalar), pace)?;
+            matters.iter_mut().zip(of_one).for_each(|(all, one)| *all |= one);
+        }
+    }
     let last = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
         let all = candidates.iter().zip(&matters).rev();
         all.filter(|(candidate, matters)| **matters && wanted(candidate))
@@ -107,6 +114,9 @@ fn matters(candidates: &[Candidate<'_>], scalars: &[Tensor], pace: &Pace<'_>) ->
         .collect();
     let with_gradient: Vec<&Tensor> = of_gradient.iter().map(|&index| outputs[index]).collect();
     let mut matters = vec![false; outputs.len()];
+    if with_gradient.is_empty() {
+        return Ok(matters);
+    }
     of_gradient.iter().for_each(|&index| matters[index] = true);
     for scalar in scalars {
         let permit = pace.permit()?;
