@@ -47,24 +47,29 @@ pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_
         // Without gradients the order is all there is.
         return Ok(candidates.last().map(path));
     }
-    let mut matters = matters(&candidates, &scalars, pace)?;
-    if !matters.contains(&true) {
-        // Nothing goes to both ends of a detector's rows: then to one of them.
-        for scalar in &scalars {
-            let of_one = self::matters(&candidates, std::slice::from_ref(scalar), pace)?;
-            matters.iter_mut().zip(of_one).for_each(|(all, one)| *all |= one);
-        }
-    }
-    let last = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
-        let all = candidates.iter().zip(&matters).rev();
-        all.filter(|(candidate, matters)| **matters && wanted(candidate))
-            .map(|(candidate, _)| candidate)
-            .next()
+    let reached: Vec<Vec<bool>> = scalars
+        .iter()
+        .map(|scalar| reached(&candidates, scalar, pace))
+        .collect::<Result<_>>()?;
+    // What goes to both ends of a detector's rows; where nothing does, what goes to one of them.
+    let to_all: Vec<bool> = (0..candidates.len())
+        .map(|index| reached.iter().all(|of_scalar| of_scalar[index]))
+        .collect();
+    let matters = if to_all.contains(&true) {
+        to_all
+    } else {
+        let to_any = |index: usize| reached.iter().any(|of_scalar| of_scalar[index]);
+        (0..candidates.len()).map(to_any).collect()
     };
     if !matters.contains(&true) {
         // A blank picture that the model answers without looking; the order is all there is.
         return Ok(candidates.last().map(path));
     }
+    let last = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
+        let all = candidates.iter().zip(&matters);
+        let fitting = all.filter(|(candidate, matters)| **matters && wanted(candidate));
+        fitting.map(|(candidate, _)| candidate).next_back()
+    };
     let is_tokens = |candidate: &Candidate<'_>| matches!(candidate.cells, Cells::Tokens { .. });
     let found = last(&|_| true);
     let Some(tokens) = found.filter(|found| is_tokens(found)) else {
@@ -91,7 +96,7 @@ fn is_answer(output: &Tensor, channels: i64, answers: &[&Tensor], task: TaskKind
     Ok(false)
 }
 
-/// What the answer comes to; each part must hang on the layer.
+/// What the answer comes to; of a detector, at both ends of its rows.
 fn scalars(answers: &[&Tensor], task: TaskKind) -> Result<Vec<Tensor>> {
     let Some(answer) = answers.iter().find(|tensor| tensor.requires_grad()) else {
         return Ok(Vec::new());
@@ -110,31 +115,29 @@ fn scalars(answers: &[&Tensor], task: TaskKind) -> Result<Vec<Tensor>> {
     }
 }
 
-/// Whether each candidate's cells have a gradient to every scalar.
-fn matters(candidates: &[Candidate<'_>], scalars: &[Tensor], pace: &Pace<'_>) -> Result<Vec<bool>> {
-    let outputs: Vec<&Tensor> = candidates.iter().map(|candidate| candidate.output).collect();
-    let of_gradient: Vec<usize> = (0..outputs.len())
-        .filter(|&index| outputs[index].requires_grad())
+/// Whether each candidate's cells have a gradient to `scalar`.
+fn reached(candidates: &[Candidate<'_>], scalar: &Tensor, pace: &Pace<'_>) -> Result<Vec<bool>> {
+    let with_gradient: Vec<&Tensor> = candidates
+        .iter()
+        .map(|candidate| candidate.output)
+        .filter(|output| output.requires_grad())
         .collect();
-    let with_gradient: Vec<&Tensor> = of_gradient.iter().map(|&index| outputs[index]).collect();
-    let mut matters = vec![false; outputs.len()];
     if with_gradient.is_empty() {
-        return Ok(matters);
+        return Ok(vec![false; candidates.len()]);
     }
-    of_gradient.iter().for_each(|&index| matters[index] = true);
-    for scalar in scalars {
-        let permit = pace.permit()?;
-        let gradients = runtime::gradients(&permit, scalar, &with_gradient, true)?;
-        for (&index, gradient) in of_gradient.iter().zip(gradients) {
-            let reaches = match gradient {
-                Some(gradient) => {
-                    let of_cells = as_channels(&gradient, candidates[index].cells)?;
-                    f64::try_from(of_cells.f_abs()?.f_max()?)? > 0.0
-                }
-                None => false,
-            };
-            matters[index] = matters[index] && reaches;
-        }
-    }
-    Ok(matters)
+    let permit = pace.permit()?;
+    let mut gradients = runtime::gradients(&permit, scalar, &with_gradient, true)?.into_iter();
+    let reaches = |candidate: &Candidate<'_>| {
+        let gradient = candidate
+            .output
+            .requires_grad()
+            .then(|| gradients.next())
+            .flatten();
+        let Some(gradient) = gradient.flatten() else {
+            return Ok(false);
+        };
+        let of_cells = as_channels(&gradient, candidate.cells)?;
+        Ok(f64::try_from(of_cells.f_abs()?.f_max()?)? > 0.0)
+    };
+    candidates.iter().map(reaches).collect()
 }

@@ -17,8 +17,9 @@ use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
-use crate::runtime::{self, Transparent, first_tensor};
+use crate::runtime::{self, Transparent};
 use crate::tasks::bounds::within;
+use crate::tasks::classification::{of_each_class, scores};
 use crate::tasks::{self, Frame, ModelSpec};
 
 /// What is visualised.
@@ -219,12 +220,12 @@ impl Visualizer<'_> {
     fn logits(&self, picture: &Tensor) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
         let run = self.run(&self.pace.permit()?, &[], picture)?;
-        Ok(first_tensor(run.output)?.f_select(0, 0)?)
+        Ok(of_each_class(run.output.into_tensor()?, &self.spec.labels)?.f_select(0, 0)?)
     }
 
     fn class(&self, class_id: usize, picture: &Tensor) -> Result<ResolvedTarget> {
         let activation = self.spec.manifest.output.activation;
-        let scores = tasks::classification::scores(&self.logits(picture)?, activation)?;
+        let scores = scores(&self.logits(picture)?, activation)?;
         Ok(ResolvedTarget::Class {
             class_id,
             label: self.spec.labels.name(class_id),
@@ -244,9 +245,8 @@ impl Visualizer<'_> {
         match aim {
             Aim::Class(class_id) => {
                 let run = self.run(permit, &[], picture)?;
-                Ok(first_tensor(run.output)?
-                    .f_select(0, 0)?
-                    .f_select(0, *class_id as i64)?)
+                let logits = of_each_class(run.output.into_tensor()?, &self.spec.labels)?;
+                Ok(logits.f_select(0, 0)?.f_select(0, *class_id as i64)?)
             }
             Aim::Channel(layer, channel) => {
                 let mut run = self.run(permit, &[Tap::record(layer)], picture)?;

@@ -21,6 +21,6 @@ mod torchscript;
 
 pub use artifact::Artifact;
 pub use open::{Formats, Native};
-pub use program::{Call, Captured, Held, Program, Transparent, first_tensor, gradients};
+pub use program::{Call, Captured, Held, Program, Transparent, gradients};
 pub use requirements::{Opened, Requirements};
 pub use selected::Selection;

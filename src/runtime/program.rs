@@ -4,7 +4,7 @@ use tch::{Device, Tensor};
 use torch_bridge::{Given, Layer, Run, Tap, Value};
 
 use crate::engine::{CorePermit, Share};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A loaded model that can be called. Several threads may call it at once.
 ///
@@ -89,12 +89,12 @@ pub trait Call {
     /// Where the weights are.
     fn device(&self) -> Device;
 
-    /// `forward` of one batch that answers one tensor, or a tuple that begins with it.
+    /// `forward` of one batch that answers one tensor.
     ///
     /// # Errors
-    /// As [`Program::call`]; also when the answer is neither.
+    /// As [`Program::call`]; also when the answer is another value.
     fn forward(&self, batch: Tensor) -> Result<Tensor> {
-        first_tensor(self.call("forward", &[Value::Tensor(batch)])?)
+        Ok(self.call("forward", &[Value::Tensor(batch)])?.into_tensor()?)
     }
 }
 
@@ -120,23 +120,6 @@ impl Call for Held<'_> {
 
     fn device(&self) -> Device {
         self.program.device()
-    }
-}
-
-/// A tensor, or the first of a tuple: networks with auxiliary heads, such as torchvision's scripted GoogLeNet, answer
-/// `(logits, None, None)`.
-///
-/// # Errors
-/// [`Error::InferenceFailed`] when there is no tensor at that place.
-pub fn first_tensor(output: Value) -> Result<Tensor> {
-    match output {
-        Value::Tuple(parts) => match parts.into_iter().next() {
-            Some(Value::Tensor(first)) => Ok(first),
-            _ => Err(Error::InferenceFailed(
-                "the answer is a tuple that begins with no tensor".into(),
-            )),
-        },
-        other => Ok(other.into_tensor()?),
     }
 }
 

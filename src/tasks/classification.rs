@@ -50,7 +50,8 @@ impl Operation for Classify {
 
 impl Batched for Classify {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
-        let logits = both(&net.forward(pictures::<Self>(net, spec, batch)?)?, &spec.labels)?;
+        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        let logits = of_each_class(answer, &spec.labels)?;
         let options: Vec<Options> = batch.iter().map(|asked| asked.input.options).collect();
         finish(&logits, spec, &options)
     }
@@ -93,15 +94,16 @@ fn check(logits: &Tensor, size: usize, labels: &Labels, activation: Activation) 
     labels.name_each_of(usize::try_from(classes).unwrap_or(0))
 }
 
-/// One logit with two labels is that of the second: the first has its opposite, so that a sigmoid gives 1 minus the score.
+/// Logits `[B, K]`, one for each class. One with two labels is that of the second: the first has its opposite, so that a
+/// sigmoid gives 1 minus the score.
 ///
 /// # Errors
 /// [`Error::InferenceFailed`] with libtorch's words.
-pub(crate) fn both(logits: &Tensor, labels: &Labels) -> Result<Tensor> {
+pub(crate) fn of_each_class(logits: Tensor, labels: &Labels) -> Result<Tensor> {
     if logits.size().last() != Some(&1) || labels.len() != 2 {
-        return Ok(logits.shallow_clone());
+        return Ok(logits);
     }
-    Ok(Tensor::f_cat(&[logits.f_neg()?, logits.shallow_clone()], -1)?)
+    Ok(Tensor::f_cat(&[logits.f_neg()?, logits], -1)?)
 }
 
 /// Scores of logits `[B, K]`.
@@ -216,7 +218,7 @@ mod tests {
         assert_eq!(check(&one, 2, &labels, Activation::Sigmoid), Ok(()));
         let softmax = check(&one, 2, &labels, Activation::Softmax).expect_err("always 1");
         assert!(softmax.contains("sigmoid"), "{softmax}");
-        let both = both(&one, &labels).expect("two columns");
+        let both = of_each_class(one, &labels).expect("two columns");
         let scores = scores(&both, Activation::Sigmoid).expect("scores");
         let sums: Vec<f32> = scores
             .sum_dim_intlist([1i64].as_slice(), false, Kind::Float)

@@ -14,6 +14,7 @@ mod predictor;
 mod rle;
 pub mod segmentation;
 mod spec;
+mod tap;
 pub mod tensor;
 pub mod vae;
 

@@ -1,4 +1,4 @@
-//! Segmentation: logits `[B, K, h, w]`, torchvision's dict with `out`, or one channel, to a class for each pixel of
+//! Segmentation: logits `[B, K, h, w]`, or one channel, to a class for each pixel of
 //! the original picture. The logits are resized (bilinear, half-pixel centres) and the best class is chosen on the
 //! device; only the chosen classes come back.
 
@@ -10,7 +10,7 @@ use torch_bridge::Value;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::rle::Rle;
 use super::spec::ModelSpec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{ModelInput, Placement};
 use crate::manifest::Activation;
 use crate::runtime::Call;
@@ -102,7 +102,7 @@ impl Batched for Segment {
     }
 }
 
-/// `forward(x) → logits[B, K, h, w]`, or a dict that has them under `out`, or one channel
+/// `forward(x) → logits[B, K, h, w]`, or one channel
 pub(super) struct LogitMaps;
 
 impl Contract for LogitMaps {
@@ -130,15 +130,9 @@ impl Contract for LogitMaps {
     }
 }
 
-/// The logits in an answer: a tensor, or what stands under `out` in a dict.
-pub(crate) fn logits(mut output: Value) -> Result<Tensor> {
-    let found = output.kind();
-    match output.take("out").unwrap_or(output) {
-        Value::Tensor(logits) => Ok(logits.f_to_kind(Kind::Float)?),
-        _ => Err(Error::InferenceFailed(format!(
-            "forward answered {found}, expected logits [B, K, h, w], or a dict that has them under \"out\""
-        ))),
-    }
+/// The logits in an answer.
+pub(crate) fn logits(answer: Value) -> Result<Tensor> {
+    Ok(answer.into_tensor()?.f_to_kind(Kind::Float)?)
 }
 
 /// One channel is the second of two classes: the first wins where the logit is below 0, the probability below 0.5.

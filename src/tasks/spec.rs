@@ -93,9 +93,7 @@ impl ModelSpec {
     /// # Errors
     /// As [`ModelSpec::batch`].
     pub fn blank(&self, size: usize, device: Device) -> Result<Tensor> {
-        let (height, width) = self.manifest.image_input()?.fit.size;
-        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
-        let model_input = vec![0; height as usize * width as usize * channels];
+        let model_input = vec![0; self.input_bytes()?];
         self.stage(&vec![model_input.as_slice(); size], device)
     }
 
@@ -104,8 +102,6 @@ impl ModelSpec {
     /// # Errors
     /// As [`ModelSpec::batch`].
     pub fn noise(&self, device: Device) -> Result<Tensor> {
-        let (height, width) = self.manifest.image_input()?.fit.size;
-        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
         // Knuth's linear congruential generator; its high bits are the random ones.
         let mut state = 0u64;
         let byte = |_| {
@@ -114,10 +110,15 @@ impl ModelSpec {
                 .wrapping_add(1_442_695_040_888_963_407);
             state.to_be_bytes()[0]
         };
-        let noise: Vec<u8> = (0..height as usize * width as usize * channels)
-            .map(byte)
-            .collect();
+        let noise: Vec<u8> = (0..self.input_bytes()?).map(byte).collect();
         self.stage(&[&noise], device)
+    }
+
+    /// Bytes of one picture as the model sees it.
+    fn input_bytes(&self) -> Result<usize> {
+        let (height, width) = self.manifest.image_input()?.fit.size;
+        let channels = self.normalise.as_ref().map_or(0, Normalise::channels);
+        Ok(height as usize * width as usize * channels)
     }
 
     fn stage(&self, model_inputs: &[&[u8]], device: Device) -> Result<Tensor> {

@@ -18,6 +18,9 @@ const WIDTH: usize = 8;
 const CLASSES: usize = 3;
 const FEATURES: usize = 4;
 
+/// The output of the model that has one logit for two classes.
+const SINGLE: &str = "[output]\nactivation = \"sigmoid\"\nlabels = \"labels.txt\"\n";
+
 fn weight(row: usize, column: usize) -> f64 {
     ((7 * column + 13 * row) % 11) as f64 / 10.0 - 0.5
 }
@@ -39,15 +42,16 @@ fn cells() -> impl Iterator<Item = (usize, usize)> {
 fn router() -> Router {
     static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         let models = tempfile::tempdir().expect("a temporary folder");
-        for name in ["linear", "pooled"] {
+        for (name, output) in [("linear", ""), ("pooled", ""), ("single", SINGLE)] {
             let folder = models.path().join(name);
             std::fs::create_dir(&folder).expect("writable");
             let file = path("tests/golden/closed_forms").join(format!("{name}.pt"));
             std::fs::copy(file, folder.join("model.pt")).expect("a copy");
             let manifest = format!(
-                "task = \"classification\"\n[input]\nsize = [{HEIGHT}, {WIDTH}]\nresize = \"none\"\nscale = {}\n",
+                "task = \"classification\"\n[input]\nsize = [{HEIGHT}, {WIDTH}]\nresize = \"none\"\nscale = {}\n{output}",
                 1.0 / 255.0
             );
+            std::fs::write(folder.join("labels.txt"), "bad\ngood\n").expect("writable");
             std::fs::write(folder.join("model.toml"), manifest).expect("writable");
         }
         // Kept: explanations load the file when the first of them is asked for.
@@ -57,15 +61,20 @@ fn router() -> Router {
 }
 
 async fn explain(model: &str, query: &str) -> Value {
+    ask(&format!("/v1/models/{model}/explain?{query}")).await["explanations"][0].clone()
+}
+
+/// The answer about the picture.
+async fn ask(uri: &str) -> Value {
     let pixels = cells().flat_map(|(y, x)| (0..CHANNELS).map(move |c| byte(c, y, x)));
     let picture = Picture::new(WIDTH as u32, HEIGHT as u32, pixels.collect()).expect("a picture");
-    let request = Request::post(format!("/v1/models/{model}/explain?{query}"))
+    let request = Request::post(uri)
         .body(Body::from(png(&picture)))
         .expect("a request");
     let answer = send(router(), request).await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
-    assert_eq!(answer.status, StatusCode::OK, "{query}: {text}");
-    answer.json()["explanations"][0].clone()
+    assert_eq!(answer.status, StatusCode::OK, "{uri}: {text}");
+    answer.json()
 }
 
 /// The map's values against `expected`, to float rounding.
@@ -210,5 +219,41 @@ async fn ablation_cam_behind_global_pooling_weighs_what_each_channel_gives() {
         if class < 2 {
             assert_map(&found, &cells().map(map).collect::<Vec<_>>());
         }
+    }
+}
+
+#[tokio::test]
+async fn one_logit_is_that_of_the_second_of_two_classes() {
+    let predicted = ask("/v1/models/single/predict").await;
+    let classes = predicted["predictions"][0]["classes"]
+        .as_array()
+        .expect("classes");
+    let score = |label: &str| {
+        let class = classes.iter().find(|class| class["label"] == label);
+        class.and_then(|class| class["score"].as_f64()).expect("a score")
+    };
+    assert!((score("bad") + score("good") - 1.0).abs() < 1e-6);
+    let map = async |target: &str| {
+        let query = format!("method=saliency&channels=sum&target={target}");
+        let explanation = explain("single", &query).await;
+        assert_eq!(explanation["target"]["label"], target);
+        let data = explanation["map"]["data"].clone();
+        serde_json::from_value::<Vec<f64>>(data).expect("numbers")
+    };
+    let (bad, good) = (map("bad").await, map("good").await);
+    // Saliency has the sign of no gradient, and the two gradients are opposite.
+    assert!(
+        bad == good && good.iter().any(|value| *value > 0.0),
+        "{bad:?}, {good:?}"
+    );
+    for label in ["bad", "good"] {
+        let uri = format!("/v1/models/single/visualize?target={label}&n_steps=2");
+        let answer = send(
+            router(),
+            Request::post(&uri).body(Body::empty()).expect("a request"),
+        )
+        .await;
+        assert_eq!(answer.status, StatusCode::OK, "{uri}: {}", answer.detail());
+        assert_eq!(answer.json()["visualization"]["target"]["label"], label);
     }
 }

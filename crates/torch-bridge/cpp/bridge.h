@@ -71,6 +71,12 @@ torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, cons
 /// Every node of a block, those of nested blocks too.
 void each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit);
 
+/// The graph of every method of a module and of the modules in it.
+void each_graph(
+    const torch::jit::Module& module, const std::function<void(torch::jit::Function&, torch::jit::Graph&)>& visit);
+/// The inputs that a node writes to.
+std::vector<const torch::jit::Value*> written_by(const torch::jit::Node* node);
+
 /// Turns the floating-point parameters and buffers into this kind, and leaves whole numbers, which are indices and
 /// counters.
 void floats_to(torch::jit::Module& module, c10::ScalarType kind);

@@ -45,18 +45,8 @@ bool is_owned(const torch::jit::Value* value) {
 
 // Whether a node writes to a tensor that the module owns.
 bool writes_to_owned_tensor(const torch::jit::Node* node) {
-  const c10::FunctionSchema* schema = node->maybeSchema();
-  if (!schema) {
-    return false;
-  }
-  const size_t count = std::min(schema->arguments().size(), node->inputs().size());
-  for (size_t index = 0; index < count; ++index) {
-    const c10::AliasInfo* alias = schema->arguments()[index].alias_info();
-    if (alias && alias->isWrite() && is_owned(node->input(index))) {
-      return true;
-    }
-  }
-  return false;
+  const auto written = written_by(node);
+  return std::any_of(written.begin(), written.end(), is_owned);
 }
 
 // Whether a method changes a list, a dict or a tensor that is an attribute, without assigning to it. Lists and dicts are
@@ -91,15 +81,12 @@ bool changes_attributes(const torch::jit::Module& module) {
 }
 
 bool assigns_attributes(const torch::jit::Module& module) {
-  for (const torch::jit::Module& each : module.modules()) {
-    for (torch::jit::Function* method : each.type()->methods()) {
-      auto* function = torch::jit::tryToGraphFunction(*method);
-      if (function && !is_of_serialisation(*method) && !torch::jit::findAllNodes(*function->graph(), c10::prim::SetAttr, true).empty()) {
-        return true;
-      }
-    }
-  }
-  return false;
+  bool found = false;
+  each_graph(module, [&](const torch::jit::Function& method, torch::jit::Graph& graph) {
+    found = found ||
+        (!is_of_serialisation(method) && !torch::jit::findAllNodes(graph, c10::prim::SetAttr, /*recurse=*/true).empty());
+  });
+  return found;
 }
 
 // The methods of `module` itself that its own code calls: their callers may want to see what they write.
@@ -133,6 +120,30 @@ void copy_written_inputs(torch::jit::Graph& graph) {
 
 }  // namespace
 
+void each_graph(
+    const torch::jit::Module& module, const std::function<void(torch::jit::Function&, torch::jit::Graph&)>& visit) {
+  for (const torch::jit::Module& each : module.modules()) {
+    for (torch::jit::Function* method : each.type()->methods()) {
+      if (auto* function = torch::jit::tryToGraphFunction(*method)) {
+        visit(*method, *function->graph());
+      }
+    }
+  }
+}
+
+std::vector<const torch::jit::Value*> written_by(const torch::jit::Node* node) {
+  std::vector<const torch::jit::Value*> written;
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  const size_t count = schema ? std::min(schema->arguments().size(), node->inputs().size()) : 0;
+  for (size_t index = 0; index < count; ++index) {
+    const c10::AliasInfo* alias = schema->arguments()[index].alias_info();
+    if (alias && alias->isWrite()) {
+      written.push_back(node->input(index));
+    }
+  }
+  return written;
+}
+
 void copy_written_inputs(torch::jit::Module& module) {
   const auto called = called_by_itself(module);
   for (torch::jit::Function* method : module.type()->methods()) {
@@ -156,16 +167,12 @@ Error bridge_module_is_stateful(const torch::jit::Module* module, bool* out) {
 Error bridge_module_is_quantised(const torch::jit::Module* module, bool* out) {
   return guarded([&] {
     bool found = false;
-    for (const torch::jit::Module& each : module->modules()) {
-      for (torch::jit::Function* method : each.type()->methods()) {
-        if (auto* function = torch::jit::tryToGraphFunction(*method)) {
-          each_node(function->graph()->block(), [&](torch::jit::Node* node) {
-            const bool is_of_them = std::string_view(node->kind().ns().toUnqualString()) == "quantized";
-            found = found || is_of_them || node->kind() == c10::aten::quantize_per_tensor;
-          });
-        }
-      }
-    }
+    each_graph(*module, [&](const torch::jit::Function&, torch::jit::Graph& graph) {
+      each_node(graph.block(), [&](torch::jit::Node* node) {
+        const bool is_of_them = std::string_view(node->kind().ns().toUnqualString()) == "quantized";
+        found = found || is_of_them || node->kind() == c10::aten::quantize_per_tensor;
+      });
+    });
     *out = found;
   });
 }

@@ -53,19 +53,15 @@ void widen(torch::jit::Module& module) {
   each_float(module, [](const at::Tensor& value) {
     return is_half(value.scalar_type()) ? value.detach().to(at::kFloat).set_requires_grad(value.requires_grad()) : value;
   });
-  for (const torch::jit::Module& each : module.modules()) {
-    for (torch::jit::Function* method : each.type()->methods()) {
-      if (auto* function = torch::jit::tryToGraphFunction(*method)) {
-        each_node(function->graph()->block(), [](torch::jit::Node* node) {
-          if (node->kind() == c10::prim::Constant) {
-            widen_constant(node);
-          } else {
-            widen_arguments(node);
-          }
-        });
+  each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) {
+    each_node(graph.block(), [](torch::jit::Node* node) {
+      if (node->kind() == c10::prim::Constant) {
+        widen_constant(node);
+      } else {
+        widen_arguments(node);
       }
-    }
-  }
+    });
+  });
 }
 
 }  // namespace bridge

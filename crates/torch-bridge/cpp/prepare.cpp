@@ -85,21 +85,13 @@ bool is_self_contained(const torch::jit::Module& module, const std::vector<std::
 
 // Whether a node writes to what other nodes read under another name: a view, or a value that is used once more.
 bool writes_elsewhere(const torch::jit::Node* node) {
-  const c10::FunctionSchema* schema = node->maybeSchema();
-  const size_t count = schema ? std::min(schema->arguments().size(), node->inputs().size()) : 0;
-  for (size_t index = 0; index < count; ++index) {
-    const c10::AliasInfo* alias = schema->arguments()[index].alias_info();
-    if (alias && alias->isWrite()) {
-      const torch::jit::Value* written = node->input(index);
-      const c10::FunctionSchema* made_by = written->node()->maybeSchema();
-      const bool is_view = made_by && !made_by->is_mutable() && !made_by->returns().empty() &&
-          made_by->returns()[0].alias_info();
-      if (is_view || written->uses().size() > 1) {
-        return true;
-      }
-    }
-  }
-  return false;
+  const auto written = written_by(node);
+  return std::any_of(written.begin(), written.end(), [](const torch::jit::Value* value) {
+    const c10::FunctionSchema* made_by = value->node()->maybeSchema();
+    const bool is_view =
+        made_by && !made_by->is_mutable() && !made_by->returns().empty() && made_by->returns()[0].alias_info();
+    return is_view || value->uses().size() > 1;
+  });
 }
 
 // Whether the layers may get oneDNN's own layouts: the pass that gives them drops what is written to a view.

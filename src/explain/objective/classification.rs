@@ -5,21 +5,20 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_bridge::Value;
 
-use super::scores::{Objective, Resolved, Untouched, tensor};
+use super::scores::{Objective, Resolved, Untouched};
 use crate::error::Result;
 use crate::explain::target::{ResolvedTarget, Target, refused};
 use crate::runtime::Call;
 use crate::tasks::ModelSpec;
-use crate::tasks::classification::{both, scores};
+use crate::tasks::classification::{of_each_class, scores};
 
 struct OfClass {
     class_id: i64,
     spec: Arc<ModelSpec>,
 }
 
-/// `[B, K]`
 fn logits(spec: &ModelSpec, output: &Value) -> Result<Tensor> {
-    both(&tensor(output)?, &spec.labels)
+    of_each_class(output.shallow_clone().into_tensor()?, &spec.labels)
 }
 
 impl Objective for OfClass {

@@ -8,7 +8,7 @@ use torch_bridge::Value;
 use crate::error::{Error, Result};
 use crate::explain::target::ResolvedTarget;
 use crate::image::Placement;
-use crate::runtime::{Call, first_tensor};
+use crate::runtime::Call;
 use crate::tasks::ModelSpec;
 use crate::tasks::captioning::Attention;
 
@@ -56,9 +56,4 @@ pub(in crate::explain) struct Untouched<'a> {
     /// `[1, C, H, W]`
     pub(in crate::explain) input: &'a Tensor,
     pub(in crate::explain) placement: &'a Placement,
-}
-
-/// The tensor of an output.
-pub(in crate::explain) fn tensor(output: &Value) -> Result<Tensor> {
-    first_tensor(output.shallow_clone())
 }

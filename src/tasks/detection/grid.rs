@@ -8,6 +8,7 @@ use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::tasks::rle::{LOOK, Runs};
+use crate::tasks::tap::Tap;
 
 /// Pixels of the originals that are looked at for the masks of one request at most.
 const MOST_PIXELS: usize = 1 << 31;
@@ -71,30 +72,6 @@ pub(super) struct Grid<'a> {
     pub(super) columns: Range<usize>,
     /// How many times it is enlarged before it is laid down.
     pub(super) enlarged: usize,
-}
-
-/// A place between two cells.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    near: usize,
-    far: usize,
-    weight: f32,
-}
-
-impl Tap {
-    fn at(cell: f64, first: usize, last: usize) -> Self {
-        let cell = cell.clamp(first as f64, last as f64);
-        let near = cell as usize;
-        Self {
-            near,
-            far: last.min(near + 1),
-            weight: (cell - near as f64) as f32,
-        }
-    }
-
-    fn between(self, near: f32, far: f32) -> f32 {
-        near * (1.0 - self.weight) + far * self.weight
-    }
 }
 
 /// Where the pixels `window` of one axis of the original lie on `cells` over the input; nothing where it was not seen.

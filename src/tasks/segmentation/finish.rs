@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::image::PoolThread;
 use crate::tasks::Labels;
 use crate::tasks::rle::{ValueMask, encode_all};
+use crate::tasks::tap::Tap;
 
 /// Rows between two looks at whether the answer is still wanted.
 const BAND: usize = 64;
@@ -88,20 +89,6 @@ impl Segmented {
                 }
             }
         }
-    }
-}
-
-/// A place between two cells.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    near: usize,
-    far: usize,
-    weight: f32,
-}
-
-impl Tap {
-    fn between(self, near: f32, far: f32) -> f32 {
-        near * (1.0 - self.weight) + far * self.weight
     }
 }
 

@@ -1,5 +1,5 @@
 """Writes linear.pt and pooled.pt: models so small that their explanations can be written down (tests/api/closed_forms.rs).
-And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs).
+And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs); single.pt, the second with one class.
 
     python tests/golden/closed_forms/make_models.py
 
@@ -39,12 +39,12 @@ class Linear(nn.Module):
 class Pooled(nn.Module):
     """A network with global average pooling and one matrix, whose class activation map is known (arXiv 1512.04150)."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int = CLASSES) -> None:
         super().__init__()
         self.features = nn.Sequential(nn.Conv2d(CHANNELS, FEATURES, 1, bias=False), nn.ReLU())
         self.features[0].weight = nn.Parameter(formula(FEATURES, CHANNELS).reshape(FEATURES, CHANNELS, 1, 1))
-        self.linear = nn.Linear(FEATURES, CLASSES, bias=False)
-        self.linear.weight = formula(CLASSES, FEATURES)
+        self.linear = nn.Linear(FEATURES, classes, bias=False)
+        self.linear.weight = formula(classes, FEATURES)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.linear(self.features(x).mean(dim=(2, 3)))
@@ -65,7 +65,8 @@ class Printing(Pooled):
 def main() -> None:
     """Scripts them into this folder."""
     folder = Path(__file__).resolve().parent
-    for name, module in (("linear", Linear()), ("pooled", Pooled()), ("printing", Printing())):
+    models = {"linear": Linear(), "pooled": Pooled(), "printing": Printing(), "single": Pooled(classes=1)}
+    for name, module in models.items():
         torch.jit.script(module.eval()).save(folder / f"{name}.pt")
 
 
