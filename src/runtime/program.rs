@@ -30,7 +30,7 @@ pub trait Program: Send + Sync + std::fmt::Debug {
     /// Calls `method` on the cores of `permit`.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] with libtorch's words, [`Error::OutOfMemory`].
+    /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words, [`Error::OutOfMemory`](crate::error::Error::OutOfMemory).
     fn call(&self, permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value>;
 
     /// Where the weights are.
@@ -52,7 +52,7 @@ pub trait Transparent: Program {
     /// The layers that a tap can be put on when `method` runs, in the order in which they finish.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] with libtorch's words.
+    /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
     fn layers(&self, method: &str) -> Result<Vec<Layer>>;
 
     /// Whether it has gradients: a model that computes with quantised numbers has none, and its layers give no floats.
@@ -61,7 +61,7 @@ pub trait Transparent: Program {
     /// A copy of `method` with `taps` in it; the model itself stays as it is.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] when there is no such method or layer.
+    /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) when there is no such method or layer.
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>>;
 }
 
