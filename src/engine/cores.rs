@@ -286,7 +286,11 @@ mod tests {
     fn a_permit_waits_for_its_cores_and_nobody_slips_past() {
         let mut s = State::new(1);
         s.predict.extend([(0, 2), (1, 1)]);
-        assert_eq!(s.grant(Class::Predict, 0, 2), None, "needs two cores, one is free");
+        assert_eq!(
+            s.grant(Class::Predict, 0, 2),
+            None,
+            "needs two cores, one is free"
+        );
         assert_eq!(s.grant(Class::Predict, 1, 2), None, "is not at the head");
         s.free = 2;
         assert_eq!(s.grant(Class::Predict, 0, 2), Some(2));
