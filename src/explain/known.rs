@@ -97,10 +97,13 @@ pub(super) static CHANNELS: Parameter = choice(
     |options, index| options.channels = Some([Channels::Sum, Channels::MaxAbs, Channels::Keep][index]),
 );
 
+/// More than any normalised pixel is, and few enough that sums and squares of an f32 stay finite.
+const MOST_UNITS: f64 = 1e6;
+
 pub(super) static BASELINE: Parameter = number(
     "baseline",
     "What covers or replaces the picture, in the model's normalised units; 0 is the mean colour.",
-    (f64::NEG_INFINITY, f64::INFINITY),
+    (-MOST_UNITS, MOST_UNITS),
     Some(0.0),
     |options, value| options.baseline = value,
 );
@@ -125,7 +128,7 @@ pub(super) static SIGMA: Parameter = number(
     "sigma",
     "`smooth_grad`: the noise's standard deviation, in the model's normalised units. Default: 0.15 of the range of\n\
      the input.",
-    (0.0, f64::INFINITY),
+    (0.0, MOST_UNITS),
     None,
     |options, value| options.sigma = Some(value),
 );

@@ -150,12 +150,7 @@ impl Parameter {
                 set,
                 ..
             } => {
-                let fits = |value: &f64| {
-                    (*value as f32).is_finite()
-                        && *value >= *least
-                        && *value <= *most
-                        && !(*is_open && value == least)
-                };
+                let fits = |value: &f64| *value >= *least && *value <= *most && !(*is_open && value == least);
                 let value: Option<f64> = text.trim().parse().ok();
                 set(options, value.filter(fits).ok_or_else(|| wrong(&self.bounds()))?);
             }
@@ -181,12 +176,8 @@ impl Parameter {
         match self.kind {
             Kind::Number {
                 least, most, is_open, ..
-            } => match (least.is_finite(), most.is_finite()) {
-                (true, true) if is_open => format!("more than {least}, at most {most}"),
-                (true, true) => format!("{least} to {most}"),
-                (true, false) => format!("a finite number, {least} or more"),
-                _ => "a finite number".to_owned(),
-            },
+            } if is_open => format!("a number, more than {least}, at most {most}"),
+            Kind::Number { least, most, .. } => format!("a number from {least} to {most}"),
             _ => String::new(),
         }
     }

@@ -111,7 +111,12 @@ mod tests {
             (
                 &[("method", "smooth_grad"), ("sigma", "NaN")],
                 "sigma",
-                "0 or more",
+                "a number from 0 to 1000000",
+            ),
+            (
+                &[("method", "rise"), ("baseline", "1e308")],
+                "baseline",
+                "a number from -1000000 to 1000000",
             ),
             (&[("method", "rise"), ("smooth", "aug")], "smooth", "grad_cam_pp"),
             (&[("n_steps", "3")], "n_steps", "integrated_gradients"),

@@ -14,6 +14,9 @@ use crate::tasks::Frame;
 use crate::tasks::bounds::within;
 use crate::tasks::vae::{self, Encode, LatentPoint, Path};
 
+/// Pictures that a VAE makes of random latents, or on a way, for one request at most.
+const MOST_FRAMES: usize = 64;
+
 /// Pictures of latents, in their order.
 #[derive(Debug)]
 pub struct Decoded {
@@ -82,7 +85,7 @@ impl Service {
     /// [`Error::InvalidParameter`] when `draw` is out of bounds; as [`Service::decode_latents`].
     pub async fn sample(&self, model: &Arc<Model>, draw: Draw, context: &Context) -> Result<Decoded> {
         model.vae()?;
-        let n = within("n", draw.n, 1, self.limits().frames)?;
+        let n = within("n", draw.n, 1, MOST_FRAMES)?;
         let temperature = within("temperature", draw.temperature, 0.0, 10.0)?;
         let latents = vae::draw(n, model.spec.latent_size(), draw.seed, temperature);
         self.decode_latents(model, latents, context).await
@@ -101,7 +104,7 @@ impl Service {
         context: &Context,
     ) -> Result<Decoded> {
         let engine = model.vae()?;
-        let steps = within("steps", way.steps, 2, self.limits().frames)?;
+        let steps = within("steps", way.steps, 2, MOST_FRAMES)?;
         let asked = (pictures, Originals::Dropped);
         let found = asked.0.count();
         let images = counted(found, "image");

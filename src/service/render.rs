@@ -66,6 +66,12 @@ pub fn heat_cost(image: &ExplainedImage, view: View) -> u64 {
     cost(pixels, image.explanations.len() as u64, view).saturating_sub(drawn_cost(pixels))
 }
 
+/// Bytes that the maps of an image take as the view asks for them, in memory and written as an array.
+#[must_use]
+pub fn array_cost(image: &ExplainedImage, view: View) -> u64 {
+    numbers(image, view).saturating_mul(4 + 4)
+}
+
 /// Bytes that the maps of an image take as the view asks for them, in memory and written as JSON, with their overlays.
 #[must_use]
 pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
@@ -81,13 +87,19 @@ pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
     } else {
         0
     };
+    numbers(image, view)
+        .saturating_mul(NUMBER)
+        .saturating_add(overlays)
+}
+
+/// How many numbers the maps of an image have as the view asks for them.
+fn numbers(image: &ExplainedImage, view: View) -> u64 {
     let of_map = |explanation: &Explanation| match view.resolution {
         Resolution::Native => explanation.map.data.len() as u64,
         Resolution::Input => pixels(image.placement.input_size()),
-        Resolution::Original => original,
+        Resolution::Original => pixels(image.placement.original()),
     };
-    let numbers = image.explanations.iter().map(of_map).sum::<u64>();
-    numbers.saturating_mul(NUMBER).saturating_add(overlays)
+    image.explanations.iter().map(of_map).sum()
 }
 
 fn pixels((width, height): (u32, u32)) -> u64 {

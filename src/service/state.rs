@@ -34,8 +34,6 @@ pub struct Limits {
     pub(super) small_image: image::Limits,
     /// Images in one request.
     pub images: usize,
-    /// Pictures that a VAE makes for one request.
-    pub frames: usize,
     /// Saliency maps in one request.
     pub maps: usize,
     /// Passes through a model for one explanation request, forward and backward.
@@ -60,7 +58,6 @@ impl Limits {
                 ..image::Limits::default()
             },
             images: settings.max_images,
-            frames: settings.max_images.max(64),
             maps: settings.max_maps,
             passes: settings.max_passes,
         }

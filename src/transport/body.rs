@@ -89,7 +89,7 @@ impl Intake {
                 "the body took longer than {seconds} s (body_timeout_s)"
             )))
         };
-        let read = tokio::time::timeout(self.patience, self.read(body, &place));
+        let read = tokio::time::timeout(self.patience, self.read(body, &parts.headers, &place));
         let bytes = read.await.unwrap_or_else(late)?;
         place.arrived();
         let place = Arc::new(place);
@@ -101,7 +101,12 @@ impl Intake {
         })
     }
 
-    async fn read(&self, mut body: impl AsyncRead + Unpin, place: &Place) -> Result<Vec<u8>> {
+    async fn read(
+        &self,
+        mut body: impl AsyncRead + Unpin,
+        headers: &HeaderMap,
+        place: &Place,
+    ) -> Result<Vec<u8>> {
         let (mut bytes, started) = (Vec::new(), Instant::now());
         let mut piece = vec![0; PIECE];
         loop {
@@ -110,7 +115,7 @@ impl Intake {
                 .allows(bytes.len() as u64)
                 .saturating_sub(started.elapsed());
             let read = tokio::select! {
-                read = body.read(&mut piece) => read.map_err(|e| broke_off(&e))?,
+                read = body.read(&mut piece) => read.map_err(|e| encoding::broken(headers, &e))?,
                 () = place.evicted() => return Err(Error::DeadlineExceeded(
                     "the body hardly came on while others waited for its room; send it again".into(),
                 )),
@@ -141,10 +146,6 @@ impl Intake {
              at {kb} KiB a second (min_rate_kb)"
         ))
     }
-}
-
-fn broke_off(error: &std::io::Error) -> Error {
-    Error::InvalidBody(format!("the body broke off: {error}"))
 }
 
 /// What a request with these headers says that its body is.

@@ -1,11 +1,13 @@
 //! The connections of a server: how many there may be, how slow their clients may be, and how they end.
 //!
-//! A connection without a request gives way to a new one where there are too many, the one that has been without for the
-//! longest first; so clients that connect and say nothing keep nobody out.
+//! A connection without a request gives way to a new one where there are too many: one of the address that has the most
+//! connections, and of those the one that has been without for the longest. So clients that connect and say nothing keep
+//! nobody out, and a flood from few addresses costs others none of theirs.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -53,8 +55,9 @@ struct Shared {
 }
 
 /// One connection, as others see it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Open {
+    peer: IpAddr,
     activity: Arc<Activity>,
     evicted: Arc<Notify>,
 }
@@ -93,18 +96,28 @@ impl Shared {
         if open.len() < self.most {
             return true;
         }
-        let without_request = open
-            .iter()
-            .filter_map(|(id, one)| Some((one.activity.without_request_since()?, *id)));
-        let Some((_, oldest)) = without_request.min() else {
+        let Some(least_wanted) = least_wanted(&open) else {
             return false;
         };
         // From now on it does not count; its task ends in a moment.
-        if let Some(oldest) = open.remove(&oldest) {
-            oldest.evicted.notify_one();
+        if let Some(one) = open.remove(&least_wanted) {
+            one.evicted.notify_one();
         }
         true
     }
+}
+
+/// The connection that gives way first, if one has no request.
+fn least_wanted(open: &HashMap<u64, Open>) -> Option<u64> {
+    let mut of_peer = HashMap::<IpAddr, usize>::new();
+    for one in open.values() {
+        *of_peer.entry(one.peer).or_default() += 1;
+    }
+    let without_request = open.iter().filter_map(|(id, one)| {
+        let since = one.activity.without_request_since()?;
+        Some((Reverse(of_peer.get(&one.peer).copied()), since, *id))
+    });
+    without_request.min().map(|(_, _, id)| id)
 }
 
 impl Connections {
@@ -151,10 +164,11 @@ impl Connections {
         let shared = Arc::clone(&self.0);
         let (activity, evicted) = (Activity::new(), Arc::new(Notify::new()));
         let open = Open {
+            peer: peer.ip(),
             activity: Arc::clone(&activity),
             evicted: Arc::clone(&evicted),
         };
-        shared.open().insert(id, open);
+        shared.open().insert(id, open.clone());
         let listed = Listed {
             shared: Arc::clone(&shared),
             id,
@@ -184,9 +198,18 @@ impl Connections {
             let mut connection = std::pin::pin!(connection);
             loop {
                 tokio::select! {
+                    // What has arrived is read before anything else is decided.
+                    biased;
                     // The client's end, a fault, or nothing more to say: all the same to the server.
                     _ = connection.as_mut() => return,
-                    () = evicted.notified() => return,
+                    () = evicted.notified() => {
+                        if activity.without_request_since().is_some() {
+                            return;
+                        }
+                        // Its request came just then: it is answered, and is the last.
+                        shared.open().insert(id, open.clone());
+                        connection.as_mut().graceful_shutdown();
+                    }
                     _ = stage.changed() => match *stage.borrow_and_update() {
                         Stage::Serving => {}
                         Stage::Draining => connection.as_mut().graceful_shutdown(),
@@ -283,5 +306,30 @@ mod tests {
             .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5)))
             .collect::<io::Result<Vec<_>>>();
         assert_eq!(opened.expect("nobody accepts yet").len(), BURST);
+    }
+
+    #[test]
+    fn who_gives_way_has_no_request_and_the_most_connections() {
+        let [flood, proxy, other] = [1, 2, 3].map(|last| IpAddr::from([127, 0, 0, last]));
+        let mut open = HashMap::new();
+        for (id, peer) in [other, proxy, proxy, flood, flood, flood].into_iter().enumerate() {
+            let (activity, evicted) = (Activity::new(), Arc::new(Notify::new()));
+            open.insert(
+                id as u64,
+                Open {
+                    peer,
+                    activity,
+                    evicted,
+                },
+            );
+        }
+        let _request = open[&3].activity.begin();
+        let mut order = Vec::new();
+        while let Some(id) = least_wanted(&open) {
+            order.push(id);
+            open.remove(&id);
+        }
+        // One of the flood's has a request: it stays, and counts.
+        assert_eq!(order, [4, 1, 5, 0, 2]);
     }
 }

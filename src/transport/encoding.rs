@@ -16,6 +16,31 @@ pub const ENCODINGS: &str = "gzip, deflate, zstd";
 /// The largest window of zstd, as a power of 2: 8 MiB, which its levels up to 19 do not exceed.
 const ZSTD_WINDOW: u32 = 23;
 
+/// What is wrong with a body that could not be read to its end, whose request had these headers, and what mends it.
+pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let encoding = encoding.map_or("", |encoding| encoding.to_str().unwrap_or_default().trim());
+    let of_socket = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<axum::Error>());
+    let cure = match encoding.to_ascii_lowercase().as_str() {
+        _ if of_socket.is_some() => return Error::InvalidBody(format!("the body broke off: {error}")),
+        "" | "identity" => return Error::InvalidBody(format!("the body broke off: {error}")),
+        "deflate" => {
+            "it is not in zlib's format, which deflate stands for (RFC 9110, 8.4.1.2), or is damaged; compress it \
+                      with zlib's header and checksum, or send it as gzip"
+        }
+        "zstd" => {
+            "it is damaged, or made with a window of more than 8 MiB; compress it again with level 19 at most and without \
+                   --long"
+        }
+        _ => "it is damaged or cut off; compress it again",
+    };
+    Error::InvalidBody(format!(
+        "the body cannot be read as Content-Encoding: {encoding} ({error}): {cure}"
+    ))
+}
+
 /// The bytes of `body` before they were compressed. Whoever reads them bounds how many there may be.
 ///
 /// # Errors
@@ -49,4 +74,51 @@ pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRe
             )));
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    async fn read(encoding: &str, body: Vec<u8>) -> String {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            header::CONTENT_ENCODING,
+            encoding.parse().expect("a header value"),
+        );
+        let mut reader = decoded(&headers, Body::from(body)).expect("it is known");
+        let error = reader
+            .read_to_end(&mut Vec::new())
+            .await
+            .expect_err("it is broken");
+        broken(&headers, &error).to_string()
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_that_is_broken_is_refused_with_its_cure() {
+        let noise: Vec<u8> = (0..9999u32).map(|i| (i * i % 251) as u8).collect();
+        let zstd = zstd::encode_all(&noise[..], 3).expect("memory");
+        for (encoding, body, cure) in [
+            ("deflate", noise.clone(), "zlib's header and checksum"),
+            ("gzip", noise.clone(), "compress it again"),
+            ("zstd", noise, "damaged"),
+            ("zstd", zstd[..zstd.len() / 2].to_vec(), "damaged"),
+        ] {
+            let said = read(encoding, body).await;
+            assert!(said.contains(&format!("Content-Encoding: {encoding}")), "{said}");
+            assert!(said.contains(cure), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_window_of_zstd_that_is_too_large_is_refused_with_its_cure() {
+        use std::io::Write;
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).expect("memory");
+        encoder.window_log(ZSTD_WINDOW + 2).expect("a window");
+        encoder.write_all(&vec![7; 40 << 20]).expect("memory");
+        let said = read("zstd", encoder.finish().expect("memory")).await;
+        assert!(said.contains("without --long"), "{said}");
+    }
 }

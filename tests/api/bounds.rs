@@ -79,6 +79,15 @@ async fn an_answer_that_would_never_fit_is_refused_before_it_is_made() {
         );
         assert!(answer.detail().contains("max_answers_mb"), "{}", answer.detail());
     }
+    let request =
+        Request::post(format!("{EXPLAIN}?resolution=original")).header("accept", "application/x-npy");
+    let request = request.body(Body::from(png(&large))).expect("a request");
+    let array = send(router.clone(), request).await;
+    assert_eq!(
+        array.status,
+        StatusCode::OK,
+        "an array takes half of what JSON does"
+    );
     let request = Request::post(EXPLAIN)
         .body(Body::from(png(&large)))
         .expect("a request");

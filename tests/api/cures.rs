@@ -16,7 +16,7 @@ fn picture(model: &str) -> Vec<u8> {
 }
 
 /// A model, an operation of it, a query that it refuses, and what the refusal says.
-const REFUSED: [(&str, &str, &str, &str); 12] = [
+const REFUSED: [(&str, &str, &str, &str); 13] = [
     (
         "mobilenet_v2",
         "predict",
@@ -83,6 +83,7 @@ const REFUSED: [(&str, &str, &str, &str); 12] = [
         "jitter=65536000000",
         "`jitter`: found `65536000000`, expected a whole number, 0 to 64",
     ),
+    ("vae", "sample", "n=65", "found 65, expected 1 to 64"),
     (
         "vae",
         "sample",
@@ -105,7 +106,7 @@ async fn a_parameter_of_another_kind_is_answered_with_the_kind_and_the_bounds() 
     for found in ["1.0", "true"] {
         let body = format!(r#"{{"parameters": {{"n": {found}}}}}"#);
         let refused = post("/v1/models/vae/sample", &[], body).await;
-        let expected = format!("found `{found}`, expected a whole number, 1 to 1024");
+        let expected = format!("found `{found}`, expected a whole number, 1 to 64");
         assert!(refused.detail().contains(&expected), "{}", refused.detail());
     }
 }

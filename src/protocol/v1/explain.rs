@@ -143,7 +143,8 @@ fn cost(done: &Explained, form: Form) -> u64 {
     let view = done.options.view;
     let of_image = |image| match form {
         Form::Png => render::heat_cost(image, view),
-        Form::Json | Form::Npy | Form::Events => render::maps_cost(image, view),
+        Form::Npy => render::array_cost(image, view),
+        Form::Json | Form::Events => render::maps_cost(image, view),
     };
     done.images.iter().map(of_image).sum()
 }

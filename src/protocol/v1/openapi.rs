@@ -151,7 +151,7 @@ fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
         Kind::Number {
             least, is_open, most, ..
         } => {
-            let whole = |bound: f64| bound.is_finite().then_some(bound as u64);
+            let whole = |bound: f64| bound.is_finite().then_some(bound as i64);
             let (closed, open) = if *is_open {
                 (None, whole(*least))
             } else {

@@ -129,8 +129,8 @@ impl Default for Captioning {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Sample {
-    /// How many pictures; at most 64, or `max_images` where that is more.
-    #[param(required = false, minimum = 1, maximum = 1024, default = 16)]
+    /// How many pictures.
+    #[param(required = false, minimum = 1, maximum = 64, default = 16)]
     n: usize,
     /// The same seed gives the same pictures.
     #[param(required = false, default = 0)]
@@ -165,8 +165,8 @@ enum Path {
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Interpolate {
-    /// Pictures on the way, both ends among them; at most 64, or `max_images` where that is more.
-    #[param(required = false, minimum = 2, maximum = 1024, default = 8)]
+    /// Pictures on the way, both ends among them.
+    #[param(required = false, minimum = 2, maximum = 64, default = 8)]
     steps: usize,
     /// The way: along the line, or along the great circle.
     #[param(inline, required = false, default = "linear")]
