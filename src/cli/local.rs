@@ -87,6 +87,21 @@ impl Explain {
     }
 }
 
+/// The prediction of the model in `folder` for an image file, as JSON.
+///
+/// # Errors
+/// Those of loading the model and of predicting.
+pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
+    let question = Question {
+        model: folder.to_string_lossy().into_owned(),
+        image: image.to_owned(),
+        models: PathBuf::new(),
+        params: Vec::new(),
+    };
+    let answer = question.ask(Operation::Predict, Vec::new(), Form::Json)?;
+    Ok(String::from_utf8_lossy(&answer.bytes).into_owned())
+}
+
 /// What is asked.
 #[derive(Debug, Clone, Copy)]
 enum Operation {

@@ -45,11 +45,8 @@ enum Command {
         #[arg(long, env = "LUCARNE_MAX_MODEL_MB", default_value_t = 0)]
         max_model_mb: u64,
     },
-    /// Show the methods and layers of a TorchScript file, and a model.toml to start from
-    Inspect {
-        /// A TorchScript file
-        file: PathBuf,
-    },
+    /// Show the methods and layers of a TorchScript file, and a model.toml that passes `check`
+    Inspect(inspect::Inspect),
     /// Measure how a model shares the cores best, and write it into its model.toml
     Tune(tune::Tune),
     /// Predict one image without a server, and print the answer
@@ -85,7 +82,7 @@ pub fn run() -> ExitCode {
             };
             check_folder(&dir, &settings)
         }),
-        Command::Inspect { file } => quietly(|| inspect::inspect(&file)),
+        Command::Inspect(inspect) => quietly(|| inspect.run()),
         Command::Tune(tune) => quietly(|| tune.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
         Command::Explain(explain) => quietly(|| explain.run()),

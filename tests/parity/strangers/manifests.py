@@ -24,9 +24,11 @@ class Failed(RuntimeError):
     """The program said no, or died."""
 
 
-def inspected(binary: Path, file: Path) -> str:
+def inspected(binary: Path, file: Path, stranger: Stranger) -> str:
     """What `lucarne inspect` writes as model.toml."""
-    shown = _run([str(binary), "inspect", str(file)], INSPECT_WITHIN_S)
+    height, width = stranger.size
+    size = ["--size", f"{height}x{width}"] if stranger.fixed else []
+    shown = _run([str(binary), "inspect", *size, str(file)], INSPECT_WITHIN_S)
     _, heading, manifest = shown.partition(HEADING)
     if not heading:
         raise Failed(f"inspect printed no model.toml: {shown[-300:]}")
@@ -74,6 +76,15 @@ def image_of(stranger: Stranger, picture: Picture, manifest: dict[str, Any]) -> 
     mean, std = said.get("mean", [0.0] * channels), said.get("std", [1.0] * channels)
     scaled = pixels * said.get("scale", 1 / 255)
     return ((scaled - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None])[None]
+
+
+def size_of(manifest: str) -> tuple[int, int] | None:
+    """(height, width) of the pictures, where it takes pictures."""
+    said = parsed(manifest)
+    if "input" in said:
+        return tuple(said["input"]["size"])
+    shape = said["inputs"][0]["shape"]
+    return tuple(shape[2:]) if len(shape) == 4 else None
 
 
 def parsed(manifest: str) -> dict[str, Any]:

@@ -143,9 +143,11 @@ class Mask(Reading):
 
 @dataclass(frozen=True)
 class Objects(Reading):
-    """`pick` gives corners [N, 4] in pixels and scores [N, K] of the first image, in the units of the answer."""
+    """`pick` gives corners [N, 4] and scores [N, K] of the first image."""
 
     pick: Callable[[Any], tuple[Tensor, Tensor]]
+    relative: bool = False
+    """Whether corners are parts of the picture, not pixels."""
     suppressed: bool = False
     """Whether overlapping boxes of a class are gone already."""
     output_format: str | None = None
@@ -153,7 +155,7 @@ class Objects(Reading):
 
     def difference(self, asked: Asked, output: Any) -> float:
         """Of the scores; boxes are allowed what `harness.detections` allows them."""
-        boxes, scores = self.pick(output)
+        boxes, scores = self._picked(asked, output)
         threshold = _between(scores, OBJECTS)
         found = self._found(boxes, scores, threshold, IOU_THRESHOLD, asked.picture)
         expected = Detections(_clipped(found.boxes, asked.picture), found.labels, found.scores)
@@ -166,6 +168,12 @@ class Objects(Reading):
         if failed:
             raise UnknownForm("; ".join(failed))
         return rows[-1].difference
+
+    def _picked(self, asked: Asked, output: Any) -> tuple[Tensor, Tensor]:
+        """Corners in pixels, and scores."""
+        boxes, scores = self.pick(output)
+        height, width, _ = asked.picture.pixels.shape
+        return (boxes * boxes.new_tensor([width, height, width, height]) if self.relative else boxes), scores
 
     def _found(self, boxes: Tensor, scores: Tensor, threshold: float, overlap: float, picture: Picture) -> Detections:
         """Those of which something lies in the picture, not clipped to it."""
@@ -182,12 +190,12 @@ class Objects(Reading):
         """The objects with the highest scores, by their index in the answer of predict."""
         said = asked.manifest.get("output", {})
         threshold, overlap = said.get("score_threshold", SCORE_THRESHOLD), said.get("iou_threshold", OVERLAP)
-        found = self._found(*self.pick(output), threshold, overlap, asked.picture)
+        found = self._found(*self._picked(asked, output), threshold, overlap, asked.picture)
         for index, at in enumerate(np.argsort(-found.scores)[:OBJECTS_TRIED]):
             box, class_id = torch.from_numpy(found.boxes[at]), int(found.labels[at])
 
             def score(model: Any, x: Tensor, box: Tensor = box, class_id: int = class_id) -> Tensor:
-                found, sure = self.pick(model(x))
+                found, sure = self._picked(asked, model(x))
                 return sure[box_iou(found.detach(), box[None])[:, 0].argmax(), class_id][None]
 
             yield Target(str(index), score)

@@ -37,6 +37,8 @@ class Stranger:
     """A layer to explain besides the default."""
     channels: int = 3
     """Of the input: 3 colours, or 1 of gray."""
+    fixed: bool = False
+    """Whether tracing made the size of its pictures a constant, which others may pass unseen."""
     normalised: bool = True
     """Whether the library's documents have ImageNet's mean and deviation taken from the input."""
     prefix: int = 0

@@ -1,5 +1,6 @@
 """One stranger's way through the program: export, inspect, check, serve, predict, explain."""
 
+import dataclasses
 import json
 from contextlib import contextmanager
 from collections.abc import Iterator
@@ -52,6 +53,7 @@ class Trial:
         with torch.no_grad():
             probe = exported.model(torch.zeros(1, self.stranger.channels, *self.stranger.size, dtype=_kind(exported)))
         manifest = self._manifest() or manifests.by_hand(self.stranger, probe)
+        self.stranger = dataclasses.replace(self.stranger, size=manifests.size_of(manifest) or self.stranger.size)
         with self._column("predictions"):
             self._serve(exported, manifest)
 
@@ -66,7 +68,7 @@ class Trial:
     def _manifest(self) -> str | None:
         """What `inspect` says, if the server takes it and it is the right task."""
         with self._column("task"):
-            manifest = manifests.inspected(self.binary, self.folder / "model.pt")
+            manifest = manifests.inspected(self.binary, self.folder / "model.pt", self.stranger)
             (self.folder / "model.toml").write_text(manifest, encoding="utf-8")
             task = manifests.parsed(manifest)["task"]
             right = task in self.stranger.tasks

@@ -92,14 +92,12 @@ def _field(name: str) -> Callable[[Mapping[str, Tensor]], Tensor]:
     return lambda output: output[name]
 
 
-def _queries(size: tuple[int, int], softmax: bool) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]:
+def _queries(softmax: bool) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Tensor]]:
     """DETR's `logits` [1, Q, K (+ 1)] and `pred_boxes`, centre and size as parts of the picture."""
 
     def pick(output: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-        height, width = size
         centre, half = output["pred_boxes"][0].split(2, dim=1)
-        sides = centre.new_tensor([width, height])
-        boxes = torch.cat([(centre - half / 2) * sides, (centre + half / 2) * sides], dim=1)
+        boxes = torch.cat([centre - half / 2, centre + half / 2], dim=1)
         logits = output["logits"][0]
         # The last of a softmax is that there is no object.
         return boxes, logits.softmax(1)[:, :-1] if softmax else logits.sigmoid()
@@ -115,7 +113,7 @@ def _universal(output: Mapping[str, Tensor]) -> Tensor:
 
 def _detr(kind: str, config: Callable[[], Any], softmax: bool, layer: str, **more: Any) -> Transformer:
     size = more.pop("size", (96, 128))
-    reading = Objects(_queries(size, softmax), suppressed=True)
+    reading = Objects(_queries(softmax), relative=True, suppressed=True)
     words = {"tasks": ("detection",), "spread": ("class_labels_classifier", "bbox_predictor.layers.2"), "earliest": 0.1}
     return Transformer(kind, config, reading, layer, size=size, **words | more)
 

@@ -54,8 +54,7 @@ def _rows(output: Any) -> tuple[Tensor, Tensor]:
 def _rows_of_queries(output: Tensor) -> tuple[Tensor, Tensor]:
     """RT-DETR: `[1, N, 6]`, centre and size as parts of the picture, score, class."""
     centre, half = output[0, :, :2], output[0, :, 2:4] / 2
-    sides = output.new_tensor([SIZE[1], SIZE[0]])
-    corners = torch.cat([(centre - half) * sides, (centre + half) * sides, output[0, :, 4:]], dim=1)
+    corners = torch.cat([centre - half, centre + half, output[0, :, 4:]], dim=1)
     return _rows(corners[None])
 
 
@@ -188,7 +187,7 @@ ULTRALYTICS = [
     Ultralytics("yolo11n-cls", Scores(activation="none"), "model.7", ("classification",)),
     Ultralytics("yolo26n-sem", Mask(), "model.8", ("segmentation",)),
     Ultralytics("yolo26n-depth", Field(), "model.8", DEPTH),
-    Ultralytics("yolov8-rtdetr", Objects(_rows_of_queries, suppressed=True), "model.8"),
+    Ultralytics("yolov8-rtdetr", Objects(_rows_of_queries, relative=True, suppressed=True), "model.8"),
 ]
 
 STRANGERS = [model.stranger() for model in ULTRALYTICS]

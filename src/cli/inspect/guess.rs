@@ -1,0 +1,306 @@
+//! What a module's answer may mean: tasks and contracts, the likeliest first. Each is held against the contract afterwards,
+//! so a guess may be wrong, and the order decides only where two contracts fit.
+
+use tch::Tensor;
+use torch_bridge::Value;
+
+use super::entrance::Entrance;
+use super::facts::{Facts, Part};
+use super::guess_rows::{self, rows};
+use super::probe::{Fed, Run};
+use crate::error::Result;
+
+/// Entries of a dict that are named at most.
+const MOST_NAMED: usize = 8;
+
+/// A task with its `[output]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Guess {
+    /// As model.toml writes it.
+    pub task: &'static str,
+    /// Keys of `[output]` with their values, as TOML.
+    pub keys: Vec<(&'static str, String)>,
+    /// How pictures go in.
+    pub pictures: Pictures,
+    /// How many labels it needs, where that is known.
+    pub classes: Option<i64>,
+    /// What tells it, or what else it may be.
+    pub why: String,
+}
+
+/// How pictures become the model's input, which its file does not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pictures {
+    /// From 0 to 1, less ImageNet's mean, by its deviation.
+    ImageNet,
+    /// From 0 to 1.
+    Plain,
+    /// From 0 to 1, whole, within a frame.
+    Letterbox,
+}
+
+impl Guess {
+    pub(super) fn new(task: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            task,
+            keys: Vec::new(),
+            pictures: Pictures::ImageNet,
+            classes: None,
+            why: why.into(),
+        }
+    }
+
+    pub(super) fn key(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.keys.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn pictures(self, pictures: Pictures) -> Self {
+        Self { pictures, ..self }
+    }
+
+    /// Whether its outputs have labels.
+    pub(super) fn takes_labels(&self) -> bool {
+        matches!(
+            self.task,
+            "classification" | "segmentation" | "detection" | "captioning"
+        )
+    }
+
+    pub(super) fn classes(self, classes: i64) -> Self {
+        Self {
+            classes: Some(classes),
+            ..self
+        }
+    }
+}
+
+/// What `forward` of pictures may be.
+pub(super) fn of_pictures(run: &Run, entrance: &Entrance, inputs: [&Tensor; 2]) -> Result<Vec<Guess>> {
+    let parts = Part::all_of([&run.output, &run.other], Some(inputs))?;
+    Ok(match &run.output {
+        Value::Tensor(_) => of_part(parts.first(), run, entrance),
+        Value::Dict(_) => of_dict(&parts, run, entrance),
+        Value::Tuple(_) | Value::List(_) => of_tuple(&parts, run, entrance),
+        _ => Vec::new(),
+    })
+}
+
+fn of_part(part: Option<&Part>, run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    let facts = part.and_then(|part| part.facts.as_ref());
+    facts
+        .map(|facts| of_tensor(facts, run, entrance))
+        .unwrap_or_default()
+}
+
+/// One tensor.
+fn of_tensor(facts: &Facts, run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    match facts.shape[..] {
+        [_] => vec![Guess::new("regression", "forward answers one number a picture")],
+        [_, values] => of_vector(facts, values, entrance),
+        [_, _, _] => rows(facts, run),
+        [_, channels, _, _] => of_maps(facts, channels, run, entrance),
+        _ => Vec::new(),
+    }
+}
+
+fn of_vector(facts: &Facts, values: i64, entrance: &Entrance) -> Vec<Guess> {
+    let shown = format!("forward answers [B, {values}]");
+    let embedding = || {
+        Guess::new(
+            "embedding",
+            format!("{shown}, and no layer of it tells classes apart"),
+        )
+    };
+    let classification = |activation: &str, why: &str| {
+        let of_two = values == 1;
+        Guess::new("classification", format!("{shown}{why}"))
+            .key("activation", format!("\"{activation}\""))
+            .classes(if of_two { 2 } else { values })
+    };
+    if facts.is_whole {
+        return Vec::new();
+    }
+    if facts.is_unit && values > 1 && !facts.sums_to_one {
+        let unit = Guess::new("embedding", format!("{shown}, vectors of length 1"));
+        return vec![unit, classification("none", "")];
+    }
+    if values == 1 {
+        let sigmoid = if facts.are_probabilities() {
+            "none"
+        } else {
+            "sigmoid"
+        };
+        let binary = classification(sigmoid, ", one logit for two classes");
+        let regression = Guess::new(
+            "regression",
+            format!(
+                "{shown}, one number; of two classes that is task = \"classification\" with activation = \"{sigmoid}\""
+            ),
+        );
+        return vec![regression, binary];
+    }
+    let classes = match (facts.are_probabilities(), facts.sums_to_one) {
+        (true, true) => classification("none", ", probabilities already"),
+        (true, false) => classification("none", ", each from 0 to 1 already"),
+        (false, _) => classification(
+            "softmax",
+            ", logits; of classes that do not rule each other out it is \"sigmoid\"",
+        ),
+    };
+    // A norm or a projection without a bias at the end is no layer that tells classes apart.
+    let ends_in_classes = entrance
+        .last
+        .is_none_or(|last| last.mixes && last.has_bias && last.outputs == values);
+    let has_head = ends_in_classes
+        || entrance.heads.contains(&values) && entrance.last.is_none_or(|last| last.has_bias && last.mixes);
+    if has_head || values < 64 || facts.are_probabilities() {
+        vec![classes, embedding()]
+    } else {
+        vec![embedding(), classes]
+    }
+}
+
+/// `[B, C, h, w]`.
+fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    let Fed::Pictures {
+        size,
+        channels: given,
+        ..
+    } = run.input
+    else {
+        return Vec::new();
+    };
+    let shown = format!("forward answers [B, {channels}, h, w]");
+    let (rows, height) = (facts.shape[2], i64::from(size.0));
+    let is_larger = rows > height;
+    let image = |why: &str| Guess::new("image", format!("{shown}{why}")).pictures(Pictures::Plain);
+    let segmentation = |activation: &str, why: &str| {
+        Guess::new("segmentation", format!("{shown}{why}"))
+            .key("activation", format!("\"{activation}\""))
+            .classes(if channels == 1 { 2 } else { channels })
+    };
+    if facts.is_whole || rows < 2 {
+        return Vec::new();
+    }
+    if channels == 1 {
+        // A depth is never below 0, and goes beyond 1.
+        let is_named = entrance.kinds.iter().any(|kind| kind.contains("Depth"));
+        let is_depth = is_named || facts.range.0 >= 0.0 && facts.range.1 > 1.0;
+        let activation = if facts.are_probabilities() {
+            "none"
+        } else {
+            "sigmoid"
+        };
+        let mask = segmentation(
+            activation,
+            ", a mask; a map of numbers such as a depth is task = \"image\"",
+        );
+        let map = image(", a map of numbers; a mask is task = \"segmentation\"");
+        return if is_depth || facts.follows_input || is_larger {
+            vec![map, mask]
+        } else {
+            vec![mask, map]
+        };
+    }
+    let activation = if facts.are_probabilities() && facts.sums_to_one {
+        "none"
+    } else {
+        "softmax"
+    };
+    let masks = segmentation(
+        activation,
+        ", a mask of each class; of classes that overlap it is activation = \"sigmoid\"",
+    );
+    let is_picture = channels == 3 && (is_larger || facts.follows_input) && given > 0;
+    if is_picture {
+        vec![image(", a picture"), masks]
+    } else if channels == 3 {
+        vec![masks, image(", a picture")]
+    } else {
+        vec![masks]
+    }
+}
+
+/// A dict: entries that libraries name alike, or each that fits a contract.
+fn of_dict(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    /// Pooled features, as transformers names them.
+    const EMBEDDINGS: [&str; 3] = ["image_embeds", "pooler_output", "embedding"];
+    let entry = |name: &str| parts.iter().find(|part| part.name.as_deref() == Some(name));
+    if let (Some(logits), Some(_)) = (entry("logits"), entry("pred_boxes")) {
+        return logits
+            .facts
+            .as_ref()
+            .map(|logits| guess_rows::detr(logits, entrance))
+            .unwrap_or_default();
+    }
+    if let Some(known) = entry("logits").or_else(|| entry("out")) {
+        return of_part(Some(known), run, entrance);
+    }
+    if let Some(name) = EMBEDDINGS.into_iter().find(|name| entry(name).is_some()) {
+        let embedding = Guess::new(
+            "embedding",
+            format!("entry \"{name}\" is the vector of a picture"),
+        );
+        return vec![embedding.key("key", format!("\"{name}\""))];
+    }
+    let chosen = parts
+        .iter()
+        .filter_map(|part| Some((part, part.name.as_deref()?)));
+    let of_entry = |(part, name): (&Part, &str)| {
+        let others = parts
+            .iter()
+            .filter_map(|other| other.name.clone().filter(|other| other != name));
+        let others: Vec<String> = others.take(MOST_NAMED).collect();
+        let note = if others.is_empty() {
+            String::new()
+        } else {
+            format!("; there is {} too", others.join(", "))
+        };
+        let keyed = |guess: Guess| {
+            let why = format!("entry \"{name}\": {}{note}", guess.why);
+            Guess { why, ..guess }.key("key", format!("{name:?}"))
+        };
+        of_part(Some(part), run, entrance)
+            .into_iter()
+            .map(keyed)
+            .collect::<Vec<_>>()
+    };
+    chosen.flat_map(of_entry).collect()
+}
+
+/// A tuple: the contracts of detectors, or each element that fits a contract, heads before features.
+fn of_tuple(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    let facts: Vec<Option<&Facts>> = parts.iter().map(|part| part.facts.as_ref()).collect();
+    let dimensions: Vec<usize> = facts
+        .iter()
+        .map(|facts| facts.map_or(0, |facts| facts.shape.len()))
+        .collect();
+    match (&dimensions[..], &facts[..]) {
+        ([3, 4, ..], [Some(rows), ..]) => return vec![guess_rows::with_prototypes(rows)],
+        ([3, 3], [Some(one), Some(other)]) => return guess_rows::boxes_and_scores(one, other, entrance),
+        // Ultralytics answers its rows first, and then the maps that they were made of.
+        ([3, 0], _) if !parts[1].is_none => return of_part(parts.first(), run, entrance),
+        _ => {}
+    }
+    let is_alone = parts.iter().filter(|part| !part.is_none).count() == 1;
+    if is_alone {
+        return of_part(parts.iter().find(|part| !part.is_none), run, entrance);
+    }
+    let is_head = |index: &usize| {
+        let shape = facts[*index].map(|facts| facts.shape.as_slice());
+        matches!(shape, Some([_, values]) if entrance.heads.contains(values))
+    };
+    let (heads, others): (Vec<usize>, Vec<usize>) = (0..parts.len()).partition(is_head);
+    let of_element = |index: usize| {
+        let keyed = |guess: Guess| {
+            let why = format!("element {index} of {}: {}", parts.len(), guess.why);
+            Guess { why, ..guess }.key("key", index.to_string())
+        };
+        of_part(parts.get(index), run, entrance)
+            .into_iter()
+            .map(keyed)
+            .collect::<Vec<_>>()
+    };
+    heads.into_iter().chain(others).flat_map(of_element).collect()
+}

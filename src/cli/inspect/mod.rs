@@ -1,0 +1,226 @@
+//! `lucarne inspect`: what is in a TorchScript file, and a model.toml that passes `check` as it stands.
+//!
+//! The first layers say what goes in, noise shows what comes out, and each contract that its form fits is tried until one
+//! holds. What a file does not tell stands in comments: how pictures were prepared, and what else an answer may mean.
+
+mod attempt;
+mod describe;
+mod draft;
+mod entrance;
+mod facts;
+mod guess;
+mod guess_rows;
+mod methods;
+mod named;
+mod probe;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use torch_bridge::{MethodInfo, Module};
+
+use super::local;
+use super::output::print;
+use crate::error::{Error, Result};
+use attempt::Workbench;
+use describe::description;
+use entrance::Entrance;
+use guess::Guess;
+use probe::{Fed, Prober, Run};
+
+/// How long inputs are tried.
+const PROBING: Duration = Duration::from_secs(60);
+
+/// What stands before the model.toml.
+const HEADING: &str = "\na model.toml to start from\n";
+
+/// Problems of models that did not pass, which are told at most.
+const TOLD: usize = 5;
+
+/// `lucarne inspect`
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// A TorchScript file
+    file: PathBuf,
+    /// The size of pictures that it was trained on, such as 224x224; found by trying where it is left out
+    #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size)]
+    size: Option<(u32, u32)>,
+    /// An image file: what the model says of it comes last
+    #[arg(long)]
+    image: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let sides = text
+        .split_once(['x', 'X', '×'])
+        .map(|(height, width)| (height.parse(), width.parse()));
+    match sides {
+        Some((Ok(height @ 1..=8192), Ok(width @ 1..=8192))) => Ok((height, width)),
+        _ => Err("expected HEIGHTxWIDTH, such as 224x224, each from 1 to 8192".to_owned()),
+    }
+}
+
+impl Inspect {
+    /// Prints what the file offers.
+    pub(super) fn run(&self) -> Result<()> {
+        let module = open(&self.file)?;
+        print(&description(&self.file, &module)?)?;
+        let bench = Workbench::new(&self.file)?;
+        let manifest = self.manifest(&module, &bench)?;
+        print(&format!("{HEADING}\n{}", manifest.trim_end()))?;
+        match &self.image {
+            Some(image) => print(&format!(
+                "\n# what it says of {}\n{}",
+                image.display(),
+                commented(&local::predicted(bench.folder(), image)?)
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The first model.toml that passes.
+    fn manifest(&self, module: &Module, bench: &Workbench) -> Result<String> {
+        let prober = Prober {
+            module,
+            end: Instant::now() + PROBING,
+        };
+        let drafts = self.drafts(&prober)?;
+        let mut problems = Vec::new();
+        for draft in drafts {
+            let labels = draft.labels.map(|name| self.file.with_file_name(name));
+            let found = bench.problems(&draft.text, labels.as_deref())?;
+            if found.is_empty() {
+                return Ok(draft.text);
+            }
+            problems.extend(found);
+        }
+        problems.truncate(TOLD);
+        let shown = self.file.display();
+        problems.insert(0, format!("{shown}: no model.toml was found that passes"));
+        Err(Error::InvalidModel { problems })
+    }
+
+    /// What the module may be, the likeliest first.
+    fn drafts(&self, prober: &Prober<'_>) -> Result<Vec<Draft>> {
+        if let Some((run, guess)) = methods::of_methods(prober, self.size, &self.file)? {
+            return Ok(self.of_guesses(&run, &[guess]));
+        }
+        let Ok(forward) = prober.module.method("forward") else {
+            return Err(
+                self.unusable("it has no `forward`, nor `start` and `step`, nor `encode` and `decode`")
+            );
+        };
+        let entrance = Entrance::of(prober.module, "forward")?;
+        let required: Vec<_> = forward
+            .arguments
+            .iter()
+            .filter(|argument| !argument.has_default)
+            .collect();
+        let takes_list = forward
+            .arguments
+            .first()
+            .is_some_and(|first| first.kind == "List[Tensor]");
+        if takes_list && required.len() <= 1 {
+            let guess = Guess::new("detection", "forward takes a list of pictures")
+                .key("format", "\"torchvision\"")
+                .pictures(guess::Pictures::Letterbox);
+            let run = prober.list(&entrance, self.size)?;
+            let run =
+                run.ok_or_else(|| self.unusable("`forward` takes a list, and answers no list of pictures"))?;
+            return Ok(self.of_guesses(&run, &[guess]));
+        }
+        let pictures = if required.len() <= 1 {
+            prober.pictures("forward", &entrance, self.size, &probe::keeps_aspect)?
+        } else {
+            None
+        };
+        let run = match pictures {
+            Some(run) => Some(run),
+            None if self.size.is_some() => None,
+            None => prober.tensors(&entrance, required.len().max(1))?,
+        };
+        let run = run.ok_or_else(|| {
+            let what = if self.size.is_some() {
+                "picture of this size"
+            } else {
+                "input that was tried; --size says that of pictures"
+            };
+            self.unusable(&format!("`forward` runs with no {what}"))
+        })?;
+        let guesses = match &run.input {
+            Fed::Pictures { channels, size, .. } => {
+                let inputs = [
+                    probe::picture(*channels, *size, 1)?,
+                    probe::picture(*channels, *size, 2)?,
+                ];
+                guess::of_pictures(&run, &entrance, inputs.each_ref())?
+            }
+            _ => Vec::new(),
+        };
+        let mut drafts = self.of_guesses(&run, &guesses);
+        drafts.extend(self.of_tensors(&run, forward));
+        Ok(drafts)
+    }
+
+    /// Those whose labels are there come first.
+    fn of_guesses(&self, run: &Run, guesses: &[Guess]) -> Vec<Draft> {
+        let draft = |guess: &Guess| {
+            let labels = draft::labels_beside(&self.file, guess.classes).map(|(name, _)| name);
+            let labels = labels.filter(|_| guess.takes_labels());
+            Draft {
+                text: draft::of_pictures(&self.file, run, guess, labels),
+                labels,
+            }
+        };
+        let mut drafts: Vec<Draft> = guesses.iter().map(draft).collect();
+        drafts.sort_by_key(|draft| draft.labels.is_none());
+        drafts
+    }
+
+    fn of_tensors(&self, run: &Run, forward: &MethodInfo) -> Option<Draft> {
+        let (inputs, outputs) = named::named(run, forward)?;
+        let why = "no other task has such an answer";
+        Some(Draft {
+            text: draft::of_tensors(&self.file, why, &inputs, &outputs),
+            labels: None,
+        })
+    }
+
+    fn unusable(&self, why: &str) -> Error {
+        Error::model(format!("{}: {why}", self.file.display()))
+    }
+}
+
+/// A model.toml that may pass.
+struct Draft {
+    text: String,
+    /// The file of labels that it names.
+    labels: Option<&'static str>,
+}
+
+/// So that what was printed can be written into a model.toml as it is.
+fn commented(text: &str) -> String {
+    text.lines().map(|line| format!("# {line}\n")).collect()
+}
+
+fn open(file: &Path) -> Result<Module> {
+    let shown = file.display();
+    if file.is_dir() {
+        let inside = file.join("model.pt");
+        let example = if inside.is_file() {
+            format!(", {}", inside.display())
+        } else {
+            String::new()
+        };
+        let text = format!("{shown} is a folder; name the TorchScript file in it{example}");
+        return Err(Error::InvalidSettings(text));
+    }
+    if !file.is_file() {
+        return Err(Error::InvalidSettings(format!("there is no file {shown}")));
+    }
+    Module::load_widened(file, tch::Device::Cpu).map_err(|error| match Error::from(error) {
+        Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
+        other => other,
+    })
+}
