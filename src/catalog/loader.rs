@@ -202,6 +202,7 @@ impl Loader {
             TaskKind::Detection => Predict::Detection(self.engine(loading, opened)?),
             TaskKind::Captioning => Predict::Captioning(self.engine(loading, opened)?),
             TaskKind::Vae => Predict::Vae(self.engine(loading, opened)?),
+            TaskKind::Embedding => Predict::Embedding(self.engine(loading, opened)?),
             TaskKind::Tensor => Predict::Tensor(self.engine(loading, opened)?),
         })
     }

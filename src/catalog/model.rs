@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::explain;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
+use crate::tasks::embedding::Embed;
 use crate::tasks::segmentation::Segment;
 use crate::tasks::{ModelSpec, TicketOf, captioning, tensor, vae};
 
@@ -50,6 +51,8 @@ pub enum Predict {
     Captioning(Engine<TicketOf<captioning::Caption>>),
     /// Of a VAE.
     Vae(Engine<vae::Work>),
+    /// Of an embedding.
+    Embedding(Engine<TicketOf<Embed>>),
     /// Of a model of tensors.
     Tensor(Engine<TicketOf<tensor::Compute>>),
 }
@@ -88,6 +91,7 @@ impl Predict {
             Self::Detection(engine) => engine,
             Self::Captioning(engine) => engine,
             Self::Vae(engine) => engine,
+            Self::Embedding(engine) => engine,
             Self::Tensor(engine) => engine,
         }
     }
@@ -109,11 +113,26 @@ impl Model {
     pub fn vae(&self) -> Result<&Engine<vae::Work>> {
         match &self.predict {
             Predict::Vae(engine) => Ok(engine),
-            _ => Err(Error::UnsupportedForTask(format!(
-                "model `{}` is of the task {}; only a VAE does this",
-                self.name, self.spec.manifest.task
-            ))),
+            _ => Err(self.does_not("a VAE")),
         }
+    }
+
+    /// The engine of an embedding.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] when the model is none.
+    pub fn embedding(&self) -> Result<&Engine<TicketOf<Embed>>> {
+        match &self.predict {
+            Predict::Embedding(engine) => Ok(engine),
+            _ => Err(self.does_not("a model of the task embedding")),
+        }
+    }
+
+    fn does_not(&self, who_does: &str) -> Error {
+        Error::UnsupportedForTask(format!(
+            "model `{}` is of the task {}; only {who_does} does this",
+            self.name, self.spec.manifest.task
+        ))
     }
 
     /// What is wrong with a device that it computes on, if anything is.

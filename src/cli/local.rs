@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use bytes::Bytes;
 use clap::Args;
 
 use super::output::{print, runtime};
@@ -11,7 +12,7 @@ use crate::config::Settings;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::protocol::v1::{self, Answer, Form, Parameters};
-use crate::service::Pictures;
+use crate::service::{Asked, Pictures};
 
 /// What both commands need.
 #[derive(Debug, Args)]
@@ -52,11 +53,14 @@ pub(super) struct Explain {
     /// What is explained: a class id or a label, `box=x0,y0,x1,y1`, `word=3`, `mu[3]` …; see docs/explain.md
     #[arg(long, alias = "class")]
     target: Option<String>,
+    /// Of an embedding: the image file that the other is compared with
+    #[arg(long, value_name = "FILE")]
+    reference: Option<PathBuf>,
 }
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let answer = self.question.ask(Operation::Predict, Vec::new(), Form::Json)?;
+        let answer = self.question.ask(&Operation::Predict, Vec::new(), Form::Json)?;
         print(&String::from_utf8_lossy(&answer.bytes))
     }
 }
@@ -81,7 +85,9 @@ impl Explain {
         let params = named
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
-        let answer = self.question.ask(Operation::Explain, params.collect(), form)?;
+        let reference = self.reference.as_deref().map(file).transpose()?;
+        let operation = Operation::Explain { reference };
+        let answer = self.question.ask(&operation, params.collect(), form)?;
         std::fs::write(&self.output, &answer.bytes)
             .map_err(|e| Error::InvalidSettings(format!("--output {}: {e}", self.output.display())))
     }
@@ -103,10 +109,20 @@ pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
 }
 
 /// What is asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 enum Operation {
     Predict,
-    Explain,
+    Explain {
+        /// What an embedding is compared with.
+        reference: Option<Bytes>,
+    },
+}
+
+/// The bytes of an image file.
+fn file(path: &Path) -> Result<Bytes> {
+    let bytes =
+        std::fs::read(path).map_err(|e| Error::InvalidSettings(format!("{}: {e}", path.display())))?;
+    Ok(bytes.into())
 }
 
 impl Question {
@@ -121,7 +137,7 @@ impl Question {
         folder.canonicalize().unwrap_or(folder)
     }
 
-    fn ask(&self, operation: Operation, named: Vec<(String, String)>, form: Form) -> Result<Answer> {
+    fn ask(&self, operation: &Operation, named: Vec<(String, String)>, form: Form) -> Result<Answer> {
         let mut parameters = Parameters::default();
         for (name, value) in named {
             parameters.add(name, value)?;
@@ -132,9 +148,7 @@ impl Question {
             })?;
             parameters.add(name.to_owned(), value.to_owned())?;
         }
-        let image = std::fs::read(&self.image)
-            .map_err(|e| Error::InvalidSettings(format!("{}: {e}", self.image.display())))?;
-        let pictures = Pictures::new(vec![image.into()], 1)?;
+        let pictures = Pictures::new(vec![file(&self.image)?], 1)?;
         let folder = self.folder();
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let server = Server::of_model(folder, &Settings::default())?;
@@ -142,10 +156,16 @@ impl Question {
             server.load_or_fail().await?;
             let (service, context, started) = (server.service(), Context::default(), Instant::now());
             let model = service.model(&name.unwrap_or_default())?;
-            let asked = (pictures, &parameters, form);
             match operation {
-                Operation::Predict => v1::predicted(service, &model, asked, &context, started).await,
-                Operation::Explain => v1::explained(service, &model, asked, &context, started).await,
+                Operation::Predict => {
+                    let asked = (pictures, &parameters, form);
+                    v1::predicted(service, &model, asked, &context, started).await
+                }
+                Operation::Explain { reference } => {
+                    let reference = reference.clone();
+                    let asked = (Asked { pictures, reference }, &parameters, form);
+                    v1::explained(service, &model, asked, &context, started).await
+                }
             }
         })
     }

@@ -103,6 +103,10 @@ impl Explainer {
         if row.family != Family::Outputs && !opened.exported.has_gradients() {
             return Err(without_gradients(row));
         }
+        let reference = item
+            .reference
+            .as_ref()
+            .map(|reference| self.spec.batch(&[reference], self.origin.device));
         let sample = Sample {
             exported: &*opened.exported,
             frozen: &*self.origin.program,
@@ -111,6 +115,7 @@ impl Explainer {
             spec: &self.spec,
             input: self.spec.batch(&[&item.input], self.origin.device)?,
             placement: item.input.placement,
+            reference: reference.transpose()?,
             ask: &item.options,
             most_maps: item.most_maps,
             pace: self.pace(context, item.options.budget),

@@ -2,8 +2,8 @@
 
 use super::map::Map;
 use super::method::Method;
+use super::resolved::ResolvedTarget;
 use super::sample::Completeness;
-use super::target::ResolvedTarget;
 use crate::engine::context::Passes;
 
 /// A saliency map and what it is of.

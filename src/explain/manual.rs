@@ -100,6 +100,7 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::Detection => "an object's index, a label, box=x0,y0,x1,y1, all; the surest object",
         TaskKind::Captioning => "word=N, a word, words, caption; every word",
         TaskKind::Vae => "mu[K], sum_mu, reconstruction; sum_mu",
+        TaskKind::Embedding => "similarity (to the reference), a dimension's index; similarity",
         TaskKind::Tensor => "none",
     }
 }

@@ -98,6 +98,15 @@ impl Family {
             Self::LayerGradients | Self::Layer | Self::LayerAndInputGradients
         )
     }
+
+    /// Whether it takes gradients of what is explained.
+    #[must_use]
+    pub fn has_gradients(self) -> bool {
+        matches!(
+            self,
+            Self::LayerGradients | Self::InputGradients | Self::LayerAndInputGradients
+        )
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 mod captioning;
 mod classification;
 mod detection;
+mod embedding;
 mod scores;
 mod segmentation;
 mod vae;
@@ -16,6 +17,7 @@ use torch_bridge::Value;
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
+pub use embedding::{OfEmbedding, of_embedding};
 pub(super) use scores::{Objective, Resolved, Untouched};
 
 /// What `target` means for this image, whose output is `output`.
@@ -31,6 +33,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Detection => detection::resolve(untouched, target, output),
         TaskKind::Captioning => captioning::resolve(untouched, target, output),
         TaskKind::Vae => vae::resolve(untouched, target, output),
+        TaskKind::Embedding => embedding::resolve(untouched, target, output),
         TaskKind::Tensor => Err(Error::UnsupportedForTask(
             "models of tensors have no picture to lay a map on".into(),
         )),

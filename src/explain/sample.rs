@@ -11,7 +11,9 @@ use super::layers::{LayerMap, Layers};
 use super::objective::{self, Objective, Resolved, Untouched};
 use super::options::Options;
 use super::pace::Pace;
-use super::target::{ResolvedTarget, refused};
+use super::resolved::ResolvedTarget;
+use super::table::row;
+use super::target::refused;
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Result, counted};
@@ -66,6 +68,8 @@ pub(super) struct Sample<'a> {
     /// `[1, C, H, W]`
     pub(super) input: Tensor,
     pub(super) placement: Placement,
+    /// `[1, C, H, W]`: what an embedding is compared with.
+    pub(super) reference: Option<Tensor>,
     pub(super) ask: &'a Options,
     pub(super) most_maps: usize,
     pub(super) pace: Pace<'a>,
@@ -154,6 +158,8 @@ impl Sample<'_> {
             spec: self.spec,
             input: &self.input,
             placement: &self.placement,
+            reference: self.reference.as_ref(),
+            by_gradients: row(self.ask.method).family.has_gradients(),
         };
         let resolved = objective::resolve(&untouched, &self.ask.target, output)?;
         let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use crate::error::{Error, Result};
 use crate::tasks::Labels;
-use crate::tasks::detection::Bounds;
 
 /// A parsed `target=`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -17,7 +16,7 @@ pub enum Target {
     /// `all`: everything that the model found, a map each.
     All,
     /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
-    /// latent; for a captioner it is a word, by index or text.
+    /// latent, for an embedding a dimension; for a captioner it is a word, by index or text.
     Class(ClassName),
     /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
     Box([f64; 4]),
@@ -35,6 +34,8 @@ pub enum Target {
     SumMu,
     /// `reconstruction`: how well the input is reconstructed.
     Reconstruction,
+    /// `similarity`: how like a reference the picture is.
+    Similarity,
 }
 
 /// A class, or the model's own choice.
@@ -97,6 +98,7 @@ impl FromStr for Target {
             "caption" => Self::Caption,
             "sum_mu" => Self::SumMu,
             "reconstruction" => Self::Reconstruction,
+            "similarity" => Self::Similarity,
             _ => Self::Class(text.into()),
         })
     }
@@ -177,81 +179,6 @@ pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::parameter("target", message.into())
 }
 
-/// What was explained.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ResolvedTarget {
-    /// A class of the picture.
-    Class {
-        /// The class.
-        class_id: usize,
-        /// Its label.
-        label: String,
-        /// Its score after the model's activation.
-        score: f32,
-    },
-    /// A class over some pixels.
-    Region {
-        /// The class.
-        class_id: usize,
-        /// Its label.
-        label: String,
-        /// The pixel `[x, y]` of the original that was asked for; none: the class's own mask.
-        pixel: Option<[f64; 2]>,
-        /// Cells of the logits' grid whose logits are summed.
-        cells: usize,
-    },
-    /// A detected object.
-    Object {
-        /// Its index in the answer of a prediction.
-        object: usize,
-        /// The class.
-        class_id: usize,
-        /// Its label.
-        label: String,
-        /// Its score.
-        score: f32,
-        /// Where it is.
-        bounds: Bounds,
-    },
-    /// A word of the caption.
-    Word {
-        /// Its index.
-        word: usize,
-        /// Its text.
-        text: String,
-        /// Its log-probability, given the words before it.
-        log_prob: f32,
-    },
-    /// The whole caption.
-    Caption {
-        /// Its words.
-        text: String,
-        /// The log-probability of all tokens, the end among them.
-        log_prob: f32,
-    },
-    /// What a VAE makes of the picture.
-    Latent {
-        /// `mu[3]`, `sum_mu` or `reconstruction`.
-        latent: String,
-        /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
-        value: f32,
-    },
-}
-
-impl fmt::Display for ResolvedTarget {
-    /// A few words for a picture's label.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Class { label, score, .. } | Self::Object { label, score, .. } => {
-                write!(f, "{label} {score:.2}")
-            }
-            Self::Region { label, .. } => f.write_str(label),
-            Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
-            Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,6 +221,7 @@ mod tests {
             ("mu[7]", Target::Latent(7)),
             ("sum_mu", Target::SumMu),
             ("reconstruction", Target::Reconstruction),
+            ("similarity", Target::Similarity),
         ] {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }

@@ -1,5 +1,7 @@
 //! What an explainer is asked, each with the answer that it gets.
 
+use std::sync::Arc;
+
 use super::explanation::Explanation;
 use super::layers::Layers;
 use super::options::Options;
@@ -16,6 +18,8 @@ pub struct Item {
     pub input: ModelInput,
     /// What was asked for.
     pub options: Options,
+    /// What an embedding is compared with, before normalisation, too.
+    pub reference: Option<Arc<ModelInput>>,
     /// How many maps there may be, of all targets and layers.
     pub most_maps: usize,
 }

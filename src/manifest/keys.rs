@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::outputs::EmbeddingOutput;
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -22,6 +23,8 @@ pub enum TaskKind {
     Captioning,
     /// `encode(x) → (mu, logvar)`, `decode(z) → x`
     Vae,
+    /// `forward(x[B, C, H, W]) → vectors[B, D]`
+    Embedding,
     /// `forward` of named tensors
     Tensor,
 }
@@ -35,6 +38,7 @@ impl fmt::Display for TaskKind {
             Self::Detection => "detection",
             Self::Captioning => "captioning",
             Self::Vae => "vae",
+            Self::Embedding => "embedding",
             Self::Tensor => "tensor",
         })
     }
@@ -198,6 +202,8 @@ pub struct Output {
     pub detection: Option<DetectionOutput>,
     /// Keys that only a captioner has.
     pub captioning: Option<CaptioningOutput>,
+    /// Keys that only an embedding has.
+    pub embedding: Option<EmbeddingOutput>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

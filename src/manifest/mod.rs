@@ -6,6 +6,7 @@
 mod detection;
 mod file;
 mod keys;
+mod outputs;
 mod parse;
 mod reader;
 mod sections;
@@ -18,6 +19,7 @@ pub use keys::{
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
     OutputKey, Precision, TaskKind, TensorSpec,
 };
+pub use outputs::EmbeddingOutput;
 pub use versions::{Version, packages, versions};
 
 #[cfg(test)]

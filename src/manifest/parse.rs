@@ -18,8 +18,8 @@ const MOST_BYTES: u64 = 1 << 20;
 /// Problems that are told of one file.
 const MOST_PROBLEMS: usize = 50;
 
-const TASKS: &str =
-    "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \"tensor\"";
+const TASKS: &str = "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \
+                     \"embedding\", \"tensor\"";
 
 impl Manifest {
     /// Reads `dir/model.toml`.

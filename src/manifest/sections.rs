@@ -8,6 +8,7 @@ use super::keys::{
     Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
     Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
 };
+use super::outputs;
 use super::reader::Section;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
@@ -155,16 +156,20 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
 }
 
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
-    let labels: Option<String> = s.optional("labels", "a file name such as \"labels.txt\"");
-    let is_inside = |file: &String| {
-        let mut parts = Path::new(file).components();
-        parts.all(|part| matches!(part, Component::Normal(_)))
+    let is = |wanted: TaskKind| task == Some(wanted);
+    // The others have no classes: labels and an activation would be read by nobody.
+    let (labels, activation) = if is(TaskKind::Embedding) {
+        (None, None)
+    } else {
+        (
+            labels(s),
+            s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\""),
+        )
     };
-    s.check(labels.as_ref().is_none_or(is_inside), "labels", || {
-        "expected a file inside the model's folder, such as \"labels.txt\"".into()
-    });
-    let activation = s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\"");
-    let selects = matches!(task, Some(TaskKind::Classification | TaskKind::Segmentation));
+    let selects = matches!(
+        task,
+        Some(TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding)
+    );
     Output {
         labels,
         key: selects
@@ -175,14 +180,28 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
                 )
             })
             .flatten(),
-        activation: activation.unwrap_or(if task == Some(TaskKind::Detection) {
+        activation: activation.unwrap_or(if is(TaskKind::Detection) {
             Activation::None
         } else {
             Activation::Softmax
         }),
-        detection: (task == Some(TaskKind::Detection)).then(|| detection::read(s, activation)),
-        captioning: (task == Some(TaskKind::Captioning)).then(|| captioning_output(s)),
+        detection: is(TaskKind::Detection).then(|| detection::read(s, activation)),
+        captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
+        embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),
     }
+}
+
+/// The name of the file of labels.
+fn labels(s: &mut Section<'_>) -> Option<String> {
+    let labels: Option<String> = s.optional("labels", "a file name such as \"labels.txt\"");
+    let is_inside = |file: &String| {
+        let mut parts = Path::new(file).components();
+        parts.all(|part| matches!(part, Component::Normal(_)))
+    };
+    s.check(labels.as_ref().is_none_or(is_inside), "labels", || {
+        "expected a file inside the model's folder, such as \"labels.txt\"".into()
+    });
+    labels
 }
 
 fn captioning_output(s: &mut Section<'_>) -> CaptioningOutput {

@@ -30,10 +30,39 @@ fn a_short_manifest_gets_defaults() {
 
 #[test]
 fn a_task_is_called_as_it_is_written() {
-    use TaskKind::{Captioning, Classification, Detection, Segmentation, Tensor, Vae};
-    for task in [Classification, Segmentation, Detection, Captioning, Vae, Tensor] {
+    use TaskKind::{Captioning, Classification, Detection, Embedding, Segmentation, Tensor, Vae};
+    let all = [
+        Classification,
+        Segmentation,
+        Detection,
+        Captioning,
+        Vae,
+        Embedding,
+        Tensor,
+    ];
+    for task in all {
         let read = serde_json::from_value(task.to_string().into()).map_err(|e| e.to_string());
         assert_eq!(read, Ok(task));
+    }
+}
+
+#[test]
+fn keys_of_another_task_are_unknown() {
+    let with = |task: &str, output: &str| {
+        Manifest::parse(&format!(
+            "task = \"{task}\"\n[input]\nsize = [8, 8]\n[output]\n{output}"
+        ))
+    };
+    let embedding = with("embedding", "normalise = true\nkey = 1").expect("its own keys");
+    assert!(embedding.output.embedding.is_some_and(|keys| keys.normalise));
+    assert!(with("embedding", "").is_ok_and(|m| m.output.embedding.is_some_and(|keys| !keys.normalise)));
+    for (task, output) in [
+        ("embedding", "labels = \"labels.txt\""),
+        ("embedding", "activation = \"none\""),
+        ("classification", "normalise = true"),
+    ] {
+        let problems = with(task, output).expect_err("another task's");
+        assert!(problems[0].contains("unknown key"), "{task}: {problems:?}");
     }
 }
 

@@ -30,6 +30,8 @@ impl Selection {
             TaskKind::Classification => &["logits"],
             // torchvision's, transformers'.
             TaskKind::Segmentation => &["out", "logits"],
+            // transformers': of CLIP and its kin, and of backbones.
+            TaskKind::Embedding => &["image_embeds", "pooler_output"],
             _ if key.is_some() => &[],
             _ => return None,
         };

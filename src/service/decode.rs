@@ -180,7 +180,12 @@ fn keep(picture: Picture, drawn: u64, answers: &Arc<Memory>) -> Result<Kept> {
 
 /// Says which of several images an error is about.
 pub(super) fn at(index: usize, error: Error) -> Error {
-    let numbered = |text: String| format!("image {index}: {text}");
+    about(&format!("image {index}"), error)
+}
+
+/// Says which image an error is about.
+pub(super) fn about(image: &str, error: Error) -> Error {
+    let numbered = |text: String| format!("{image}: {text}");
     match error {
         Error::EmptyBody(text) => Error::EmptyBody(numbered(text)),
         Error::InvalidImage(text) => Error::InvalidImage(numbered(text)),

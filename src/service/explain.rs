@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::decode::{Kept, Originals, Pictures, at};
+use bytes::Bytes;
+
+use super::decode::{Kept, Originals, Pictures, about, at};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
@@ -10,10 +12,28 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, row,
+    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, of_embedding, row,
 };
-use crate::image::Placement;
+use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind};
+
+/// The pictures of one request for explanations.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is explained.
+    pub pictures: Pictures,
+    /// The file of the picture that their embeddings are compared with.
+    pub reference: Option<Bytes>,
+}
+
+impl From<Pictures> for Asked {
+    fn from(pictures: Pictures) -> Self {
+        Self {
+            pictures,
+            reference: None,
+        }
+    }
+}
 
 /// The maps of the pictures of one request, in their order.
 #[derive(Debug)]
@@ -48,23 +68,25 @@ impl Service {
     pub async fn explain(
         &self,
         model: &Arc<Model>,
-        (pictures, originals): (Pictures, Originals),
+        (Asked { pictures, reference }, originals): (Asked, Originals),
         options: Options,
         context: &Context,
     ) -> Result<Explained> {
         let fit = &model.spec.manifest.image_input()?.fit;
-        check(model, &options)?;
+        check(model, &options, reference.is_some())?;
         let most_maps = self.limits().maps / pictures.count();
         let several = pictures.count() > 1;
         self.check_size(model, &options, pictures.count())?;
         let places = model.explain.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
+        let reference = self.decode_reference(reference, fit).await?.map(Arc::new);
         let (mut seen, mut items) = (Vec::new(), Vec::new());
         for image in decoded.images {
             seen.push((image.original, image.input.placement));
             items.push(Item {
                 input: image.input,
                 options: options.clone(),
+                reference: reference.clone(),
                 most_maps,
             });
         }
@@ -86,6 +108,15 @@ impl Service {
             options,
             spent,
         })
+    }
+
+    /// The picture that embeddings are compared with, as the model sees it.
+    async fn decode_reference(&self, reference: Option<Bytes>, fit: &Fit) -> Result<Option<ModelInput>> {
+        let Some(file) = reference else { return Ok(None) };
+        let picture = Pictures::new(vec![file], 1)?;
+        let decoded = self.decode(picture, fit, Originals::Dropped).await;
+        let decoded = decoded.map_err(|e| about("the reference", e))?;
+        Ok(decoded.images.into_iter().next().map(|image| image.input))
     }
 
     /// Refuses what is known to be too much without a look at the pictures.
@@ -179,7 +210,7 @@ where
 }
 
 /// Refuses what is known to be wrong without a look at the picture.
-fn check(model: &Model, options: &Options) -> Result<()> {
+fn check(model: &Model, options: &Options, has_reference: bool) -> Result<()> {
     let task = model.spec.manifest.task;
     if !row(options.method).explains(task) {
         let method = options.method.name();
@@ -191,6 +222,14 @@ fn check(model: &Model, options: &Options) -> Result<()> {
         (task, labels.is_empty(), options.target.among(labels))
     {
         class.find(labels, labels.len())?;
+    }
+    if task == TaskKind::Embedding {
+        of_embedding(&options.target.among(labels), has_reference)?;
+    } else if has_reference {
+        return Err(Error::UnsupportedForTask(format!(
+            "a reference is what embeddings are compared with, and the model `{}` is of the task {task}; leave it out",
+            model.name
+        )));
     }
     Ok(())
 }

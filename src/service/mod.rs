@@ -3,6 +3,7 @@
 //! Every protocol reads its own spelling of a request, asks here, and writes its own spelling of the answer. What can be
 //! refused without a place in a queue is refused before one is taken.
 
+mod compare;
 mod decode;
 mod explain;
 mod latents;
@@ -11,8 +12,9 @@ pub mod render;
 mod spent;
 mod state;
 
+pub use compare::Compared;
 pub use decode::{Originals, Pictures};
-pub use explain::{Explained, ExplainedImage};
+pub use explain::{Asked, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
 pub use predict::{Predicted, Seen};
 pub use spent::Spent;

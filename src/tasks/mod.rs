@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod captioning;
 pub mod classification;
 pub mod detection;
+pub mod embedding;
 mod frame;
 mod labels;
 mod operation;

@@ -7,7 +7,7 @@ use torch_bridge::Value;
 
 use super::operation::{Batched, Breach, Contract, TicketOf};
 use super::spec::ModelSpec;
-use super::{captioning, classification, detection, segmentation, tensor, vae};
+use super::{captioning, classification, detection, embedding, segmentation, tensor, vae};
 use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Runner, Share, Station, compute};
 use crate::error::{Error, Result};
@@ -21,6 +21,7 @@ fn contract(kind: TaskKind) -> &'static dyn Contract {
         TaskKind::Detection => &detection::Boxes,
         TaskKind::Captioning => &captioning::Steps,
         TaskKind::Vae => &vae::Autoencoder,
+        TaskKind::Embedding => &embedding::Vectors,
         TaskKind::Tensor => &tensor::Named,
     }
 }

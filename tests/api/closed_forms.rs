@@ -12,43 +12,54 @@ use serde_json::Value;
 
 use crate::support::{path, png, router_over, send};
 
-const CHANNELS: usize = 3;
-const HEIGHT: usize = 6;
-const WIDTH: usize = 8;
-const CLASSES: usize = 3;
+pub const CHANNELS: usize = 3;
+pub const HEIGHT: usize = 6;
+pub const WIDTH: usize = 8;
+pub const CLASSES: usize = 3;
 const FEATURES: usize = 4;
 
 /// The output of the model that has one logit for two classes.
 const SINGLE: &str = "[output]\nactivation = \"sigmoid\"\nlabels = \"labels.txt\"\n";
 
-fn weight(row: usize, column: usize) -> f64 {
+pub fn weight(row: usize, column: usize) -> f64 {
     ((7 * column + 13 * row) % 11) as f64 / 10.0 - 0.5
 }
 
 /// A pixel's channel as a byte: some texture with a bright spot.
-fn byte(channel: usize, y: usize, x: usize) -> u8 {
+pub fn byte(channel: usize, y: usize, x: usize) -> u8 {
     ((37 * channel + 23 * y + 11 * x) % 200 + if (y, x) == (2, 3) { 55 } else { 0 }) as u8
 }
 
 /// What the model sees: bytes from 0 to 1.
-fn value(channel: usize, y: usize, x: usize) -> f64 {
+pub fn value(channel: usize, y: usize, x: usize) -> f64 {
     f64::from(byte(channel, y, x)) / 255.0
 }
 
-fn cells() -> impl Iterator<Item = (usize, usize)> {
+pub fn cells() -> impl Iterator<Item = (usize, usize)> {
     (0..HEIGHT).flat_map(|y| (0..WIDTH).map(move |x| (y, x)))
 }
 
-fn router() -> Router {
+pub fn router() -> Router {
     static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         let models = tempfile::tempdir().expect("a temporary folder");
-        for (name, output) in [("linear", ""), ("pooled", ""), ("single", SINGLE)] {
+        for (name, file, task, output) in [
+            ("linear", "linear", "classification", ""),
+            ("pooled", "pooled", "classification", ""),
+            ("single", "single", "classification", SINGLE),
+            ("vectors", "linear", "embedding", ""),
+            (
+                "directions",
+                "linear",
+                "embedding",
+                "[output]\nnormalise = true\n",
+            ),
+        ] {
             let folder = models.path().join(name);
             std::fs::create_dir(&folder).expect("writable");
-            let file = path("tests/golden/closed_forms").join(format!("{name}.pt"));
+            let file = path("tests/golden/closed_forms").join(format!("{file}.pt"));
             std::fs::copy(file, folder.join("model.pt")).expect("a copy");
             let manifest = format!(
-                "task = \"classification\"\n[input]\nsize = [{HEIGHT}, {WIDTH}]\nresize = \"none\"\nscale = {}\n{output}",
+                "task = \"{task}\"\n[input]\nsize = [{HEIGHT}, {WIDTH}]\nresize = \"none\"\nscale = {}\n{output}",
                 1.0 / 255.0
             );
             std::fs::write(folder.join("labels.txt"), "bad\ngood\n").expect("writable");
@@ -66,10 +77,8 @@ async fn explain(model: &str, query: &str) -> Value {
 
 /// The answer about the picture.
 async fn ask(uri: &str) -> Value {
-    let pixels = cells().flat_map(|(y, x)| (0..CHANNELS).map(move |c| byte(c, y, x)));
-    let picture = Picture::new(WIDTH as u32, HEIGHT as u32, pixels.collect()).expect("a picture");
     let request = Request::post(uri)
-        .body(Body::from(png(&picture)))
+        .body(Body::from(picture(byte)))
         .expect("a request");
     let answer = send(router(), request).await;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
@@ -77,8 +86,14 @@ async fn ask(uri: &str) -> Value {
     answer.json()
 }
 
+/// The PNG of the picture with these bytes.
+pub fn picture(byte: fn(usize, usize, usize) -> u8) -> Vec<u8> {
+    let pixels = cells().flat_map(|(y, x)| (0..CHANNELS).map(move |c| byte(c, y, x)));
+    png(&Picture::new(WIDTH as u32, HEIGHT as u32, pixels.collect()).expect("a picture"))
+}
+
 /// The map's values against `expected`, to float rounding.
-fn assert_map(explanation: &Value, expected: &[f64]) {
+pub fn assert_map(explanation: &Value, expected: &[f64]) {
     let found: Vec<f64> = serde_json::from_value(explanation["map"]["data"].clone()).expect("numbers");
     assert_eq!(found.len(), expected.len());
     let most = expected.iter().fold(0f64, |most, v| most.max(v.abs()));
@@ -96,7 +111,7 @@ fn part(class: usize, channel: usize, y: usize, x: usize) -> f64 {
     weight(class, (channel * HEIGHT + y) * WIDTH + x) * value(channel, y, x)
 }
 
-fn at_every_value(of: impl Fn(usize, usize, usize) -> f64) -> Vec<f64> {
+pub fn at_every_value(of: impl Fn(usize, usize, usize) -> f64) -> Vec<f64> {
     (0..CHANNELS)
         .flat_map(|c| cells().map(move |(y, x)| (c, y, x)))
         .map(|(c, y, x)| of(c, y, x))

@@ -8,6 +8,7 @@ mod bounds;
 mod closed_forms;
 mod cures;
 mod detectors;
+mod embeddings;
 mod errors;
 mod explain;
 mod instances;

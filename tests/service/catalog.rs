@@ -79,7 +79,7 @@ async fn the_artifact_that_was_verified_is_explained_whatever_becomes_of_the_fil
         let model = service.model(name).expect("it serves");
         let asked = Pictures::new(vec![picture().into()], 1).expect("one picture");
         let options = explain::defaults(explain::Method::Saliency);
-        let asked = (asked, Originals::Dropped);
+        let asked = (asked.into(), Originals::Dropped);
         let done = service.explain(&model, asked, options, &Context::default()).await;
         maps.push(done.expect("a map").images[0].explanations[0].map.clone());
         let predicted = labels(&server, &model, &picture()).await;

@@ -79,7 +79,7 @@ async fn explain(
     let model = service.model(name).expect("it serves");
     let pictures = Pictures::new(vec![file.into()], 1).expect("one picture");
     let done = service
-        .explain(&model, (pictures, Originals::Dropped), options, context)
+        .explain(&model, (pictures.into(), Originals::Dropped), options, context)
         .await?;
     Ok(done.images[0].explanations.len())
 }

@@ -7,7 +7,8 @@ use torch_bridge::Value;
 
 use super::scores::{Objective, Resolved, Untouched};
 use crate::error::Result;
-use crate::explain::target::{ResolvedTarget, Target, refused};
+use crate::explain::resolved::ResolvedTarget;
+use crate::explain::target::{Target, refused};
 use crate::runtime::Call;
 use crate::tasks::ModelSpec;
 use crate::tasks::classification::{of_each_class, scores};

@@ -6,7 +6,7 @@ use tch::Tensor;
 use torch_bridge::Value;
 
 use crate::error::{Error, Result};
-use crate::explain::target::ResolvedTarget;
+use crate::explain::resolved::ResolvedTarget;
 use crate::image::Placement;
 use crate::runtime::Call;
 use crate::tasks::ModelSpec;
@@ -56,4 +56,8 @@ pub(in crate::explain) struct Untouched<'a> {
     /// `[1, C, H, W]`
     pub(in crate::explain) input: &'a Tensor,
     pub(in crate::explain) placement: &'a Placement,
+    /// `[1, C, H, W]`: what an embedding is compared with.
+    pub(in crate::explain) reference: Option<&'a Tensor>,
+    /// Whether gradients of the scores are taken.
+    pub(in crate::explain) by_gradients: bool,
 }

@@ -6,7 +6,8 @@ use torch_bridge::Value;
 
 use super::scores::{Objective, Resolved, Untouched};
 use crate::error::{Error, Result};
-use crate::explain::target::{ClassName, ResolvedTarget, Target, refused};
+use crate::explain::resolved::ResolvedTarget;
+use crate::explain::target::{ClassName, Target, refused};
 use crate::runtime::Call;
 use crate::tasks::vae::decode;
 

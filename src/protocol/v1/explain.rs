@@ -15,7 +15,7 @@ use super::answer::{Answer, with_progress};
 use super::npy::npy;
 use super::openapi::{Binary, Deadline, ExplainParameters, Problems};
 use super::parameters::Parameters;
-use super::request::{self, JsonCall, MultipartCall};
+use super::request::{self, ExplainCall, ExplainParts};
 use super::timing::TimingMs;
 use super::wire::{ExplainerList, Explanation, Explanations, ImageExplanation, LayerList, Manual};
 use crate::catalog::Model;
@@ -23,14 +23,16 @@ use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain::{self, Options};
 use crate::image::{Length, PoolThread};
-use crate::service::{Explained, Originals, Pictures, Service, render};
+use crate::manifest::TaskKind;
+use crate::service::{Asked, Explained, Originals, Service, render};
 use crate::transport::{App, within};
 
 /// Explain
 ///
 /// Where did the model look? Answers raw saliency maps as JSON (with overlays if `overlay=true`), the overlay as
 /// `image/png` (several maps in a grid), the raw map as `application/x-npy`, or progress and then the JSON as
-/// `text/event-stream`, as `Accept` asks. Bodies as for predict.
+/// `text/event-stream`, as `Accept` asks. Bodies as for predict; for the task `embedding` also a `reference`, the picture that
+/// the others are compared with.
 #[utoipa::path(
     post, path = "/v1/models/{name}/explain", tag = "models",
     params(
@@ -40,7 +42,7 @@ use crate::transport::{App, within};
     ),
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),
-        (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
+        (ExplainParts = "multipart/form-data"), (ExplainCall<'_> = "application/json"),
     )),
     responses(
         (status = OK, description = "One explanation an image, target and layer, in this order", content(
@@ -65,8 +67,9 @@ pub(super) async fn explain(
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);
     within(&context, async {
-        let (pictures, parameters) = request::pictures(&app, request).await?;
-        form.holds(pictures.count())?;
+        let takes_reference = model.spec.manifest.task == TaskKind::Embedding;
+        let (pictures, parameters) = request::explained(&app, request, takes_reference).await?;
+        form.holds(pictures.pictures.count())?;
         let options = explain::read(parameters.pairs())?;
         if form == Form::Events {
             let service = app.service.clone();
@@ -91,7 +94,7 @@ pub(super) async fn explain(
 pub async fn explained(
     service: &Service,
     model: &Arc<Model>,
-    (pictures, parameters, form): (Pictures, &Parameters, Form),
+    (pictures, parameters, form): (Asked, &Parameters, Form),
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {
@@ -102,7 +105,7 @@ pub async fn explained(
 async fn maps(
     service: &Service,
     model: &Arc<Model>,
-    (pictures, options, form): (Pictures, Options, Form),
+    (pictures, options, form): (Asked, Options, Form),
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {

@@ -3,6 +3,7 @@
 mod accept;
 mod answer;
 mod bounded;
+mod compare;
 mod explain;
 mod models;
 mod npy;
@@ -46,6 +47,7 @@ fn api() -> OpenApiRouter<App> {
         .routes(routes!(vae::decode))
         .routes(routes!(vae::sample))
         .routes(routes!(vae::interpolate))
+        .routes(routes!(compare::compare))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics));

@@ -1,6 +1,7 @@
 //! The three spellings of a request: one raw image, multipart files, JSON with base64. All become pictures and parameters.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -17,7 +18,7 @@ use super::wire::TensorCall;
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::{PoolThread, Taken};
-use crate::service::Pictures;
+use crate::service::{Asked, Pictures};
 use crate::transport::{App, Form, Received, content_type};
 
 /// Numbers of one latent at most: more than any model has.
@@ -42,6 +43,23 @@ pub(super) struct JsonCall<'a> {
     #[serde(borrow)]
     #[schema(value_type = Vec<JsonImage<'_>>)]
     images: List<JsonImage<'a>, MOST_IMAGES>,
+    /// The same names and values as in the query string.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    parameters: JsonParameters,
+}
+
+/// The JSON body of an explanation.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ExplainCall<'a> {
+    /// At least one.
+    #[serde(borrow)]
+    #[schema(value_type = Vec<JsonImage<'_>>)]
+    images: List<JsonImage<'a>, MOST_IMAGES>,
+    /// The picture that embeddings are compared with.
+    #[serde(borrow, default)]
+    reference: Option<JsonImage<'a>>,
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Object)]
@@ -93,6 +111,18 @@ pub(super) struct MultipartCall {
     file: Vec<u8>,
 }
 
+/// The files of the multipart body of an explanation; for the OpenAPI document.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "it only describes the body, which multer reads")]
+pub(super) struct ExplainParts {
+    /// One or more files, under any name; text fields are parameters.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    file: Vec<u8>,
+    /// Of a model of the task `embedding`: the picture that the others are compared with.
+    #[schema(value_type = Option<String>, format = Binary)]
+    reference: Vec<u8>,
+}
+
 /// The body of `decode`, where it is JSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -108,19 +138,63 @@ pub(super) struct LatentCall {
 /// Those of [`App::read_some`]; [`Error::EmptyBody`], [`Error::InvalidBody`], [`Error::UnsupportedMediaType`],
 /// [`Error::InvalidParameter`].
 pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, Parameters)> {
+    let (files, parameters) = files(app, request, (from_json, None)).await?;
+    Ok((
+        Pictures::new(files.images, app.service.limits().images)?,
+        parameters,
+    ))
+}
+
+/// Reads a request for explanations; with `takes_reference`, a file of the name `reference` is one.
+///
+/// # Errors
+/// As [`pictures`].
+pub(super) async fn explained(
+    app: &App,
+    request: Request,
+    takes_reference: bool,
+) -> Result<(Asked, Parameters)> {
+    let reference = takes_reference.then_some("reference");
+    let (files, parameters) = files(app, request, (explain_from_json, reference)).await?;
+    let asked = Asked {
+        pictures: Pictures::new(files.images, app.service.limits().images)?,
+        reference: files.reference,
+    };
+    Ok((asked, parameters))
+}
+
+/// The files of one body.
+#[derive(Default)]
+struct Files {
+    images: Vec<Bytes>,
+    reference: Option<Bytes>,
+}
+
+/// What a JSON body has to say.
+type FromJson = fn(&Received) -> Result<(Files, Parameters)>;
+
+/// The files and parameters of a body in any spelling; of a multipart the one of the name `reference` apart.
+async fn files(
+    app: &App,
+    request: Request,
+    (from_json, reference): (FromJson, Option<&str>),
+) -> Result<(Files, Parameters)> {
     let mut parameters = Parameters::from_query(request.uri().query())?;
     let form = Form::of(content_type(request.headers()))?;
     let received = app.read_some(request, IMAGES).await?;
     let files = match form {
-        Form::Raw => vec![received.bytes],
+        Form::Raw => Files {
+            images: vec![received.bytes],
+            reference: None,
+        },
         Form::Json => {
             let (files, more) = app.service.pool().run(move |_| from_json(&received)).await?;
             parameters.extend(more)?;
             files
         }
-        Form::Multipart => from_multipart(received, &mut parameters).await?,
+        Form::Multipart => from_multipart(received, &mut parameters, reference).await?,
     };
-    Ok((Pictures::new(files, app.service.limits().images)?, parameters))
+    Ok((files, parameters))
 }
 
 /// Refuses a body that says it is no JSON. A client that names no type, or curl's default, means JSON here.
@@ -209,39 +283,76 @@ fn not_json(error: &serde_json::Error, expected: &str) -> Error {
     Error::InvalidBody(format!("{}{expected}", excerpt(&error.to_string())))
 }
 
-fn from_json(received: &Received) -> Result<(Vec<Bytes>, Parameters)> {
+fn from_json(received: &Received) -> Result<(Files, Parameters)> {
     let call: JsonCall<'_> =
         serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
     let parameters = call.parameters.0?;
-    let decode = |(index, image): (usize, &JsonImage<'_>)| {
-        let text = image.b64.trim();
-        let payload = match text.strip_prefix("data:") {
-            Some(url) => url.split_once(";base64,").map_or("", |(_, payload)| payload),
-            None => text,
-        };
-        BASE64_STANDARD
-            .decode(payload)
-            .map_err(|e| Error::InvalidBody(format!("images[{index}].b64 is not base64: {e}")))
-            .and_then(|bytes| received.own(bytes))
+    let files = Files {
+        images: decoded(received, &call.images.0)?,
+        reference: None,
     };
-    let files: Result<Vec<Bytes>> = call.images.0.iter().enumerate().map(decode).collect();
-    Ok((files?, parameters))
+    Ok((files, parameters))
 }
 
-async fn from_multipart(received: Received, parameters: &mut Parameters) -> Result<Vec<Bytes>> {
+fn explain_from_json(received: &Received) -> Result<(Files, Parameters)> {
+    let call: ExplainCall<'_> =
+        serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
+    let (parameters, reference) = (call.parameters.0?, call.reference.as_ref());
+    let files = Files {
+        images: decoded(received, &call.images.0)?,
+        reference: reference
+            .map(|reference| of_base64(received, reference, &"reference"))
+            .transpose()?,
+    };
+    Ok((files, parameters))
+}
+
+fn decoded(received: &Received, images: &[JsonImage<'_>]) -> Result<Vec<Bytes>> {
+    let decode = |(index, image)| of_base64(received, image, &format_args!("images[{index}]"));
+    images.iter().enumerate().map(decode).collect()
+}
+
+/// The bytes of an image, which is called `name` in the body.
+fn of_base64(received: &Received, image: &JsonImage<'_>, name: &dyn Display) -> Result<Bytes> {
+    let text = image.b64.trim();
+    let payload = match text.strip_prefix("data:") {
+        Some(url) => url.split_once(";base64,").map_or("", |(_, payload)| payload),
+        None => text,
+    };
+    BASE64_STANDARD
+        .decode(payload)
+        .map_err(|e| Error::InvalidBody(format!("{name}.b64 is not base64: {e}")))
+        .and_then(|bytes| received.own(bytes))
+}
+
+async fn from_multipart(
+    received: Received,
+    parameters: &mut Parameters,
+    reference: Option<&str>,
+) -> Result<Files> {
     let wrong = |e: multer::Error| Error::InvalidBody(e.to_string());
     let boundary = multer::parse_boundary(&received.content_type).map_err(wrong)?;
     let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
         received.bytes.clone(),
     )));
     let mut multipart = multer::Multipart::new(body, boundary);
-    let mut images = Vec::new();
+    let mut files = Files::default();
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
-        if field.file_name().is_some() || field.content_type().is_some() {
-            if images.len() == MOST_IMAGES {
+        let is_file = field.file_name().is_some() || field.content_type().is_some();
+        if is_file && reference.is_some() && field.name() == reference {
+            let file = received.own(field.bytes().await.map_err(wrong)?.into())?;
+            if files.reference.replace(file).is_some() {
+                return Err(Error::InvalidBody(
+                    "more than one file is called `reference`".into(),
+                ));
+            }
+        } else if is_file {
+            if files.images.len() == MOST_IMAGES {
                 return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
             }
-            images.push(received.own(field.bytes().await.map_err(wrong)?.into())?);
+            files
+                .images
+                .push(received.own(field.bytes().await.map_err(wrong)?.into())?);
         } else {
             let name = field.name().unwrap_or_default().to_owned();
             let value = field.text().await.map_err(wrong)?;
@@ -250,5 +361,5 @@ async fn from_multipart(received: Received, parameters: &mut Parameters) -> Resu
         // A body of many small parts must not keep the thread from others.
         tokio::task::consume_budget().await;
     }
-    Ok(images)
+    Ok(files)
 }

@@ -3,7 +3,7 @@
 import http.client
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -50,11 +50,8 @@ class Client:
 
     def predict_all(self, model: str, pngs: Sequence[bytes], **parameters: Any) -> list[dict[str, Any]]:
         """The predictions of several pictures, by one request."""
-        parts = [_part(f"picture{number}", png) for number, png in enumerate(pngs)]
-        body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
-        path = _with(f"/v1/models/{quote(model)}/predict", parameters)
-        answer = self._call("POST", path, body, "application/json", f"multipart/form-data; boundary={BOUNDARY}")
-        return json.loads(answer)["predictions"]
+        parts = {f"picture{number}": png for number, png in enumerate(pngs)}
+        return self._multipart(_with(f"/v1/models/{quote(model)}/predict", parameters), parts)["predictions"]
 
     def scores(self, model: str, png: bytes, classes: int) -> np.ndarray:
         """[classes] scores in the order of the class ids."""
@@ -74,12 +71,29 @@ class Client:
 
     def mask(self, model: str, png: bytes) -> np.ndarray:
         """The class of each pixel by `Accept: application/x-npy`, [H, W]."""
-        return np.load(io.BytesIO(self._call("POST", f"/v1/models/{quote(model)}/predict", png, "application/x-npy")))
+        return self.predict_npy(model, png)
 
-    def explain(self, model: str, png: bytes, **parameters: Any) -> dict[str, Any]:
-        """The explanation of one picture: the one entry of `explanations`."""
-        (explanation,) = self._json(f"/v1/models/{quote(model)}/explain", png, parameters)["explanations"]
+    def predict_npy(self, model: str, png: bytes, **parameters: Any) -> np.ndarray:
+        """The prediction of one picture by `Accept: application/x-npy`."""
+        path = _with(f"/v1/models/{quote(model)}/predict", parameters)
+        return np.load(io.BytesIO(self._call("POST", path, png, "application/x-npy")))
+
+    def explain(
+        self, model: str, png: bytes, *, reference: bytes | None = None, **parameters: Any
+    ) -> dict[str, Any]:
+        """The explanation of one picture, perhaps beside a reference: the one entry of `explanations`."""
+        path = f"/v1/models/{quote(model)}/explain"
+        if reference is None:
+            (explanation,) = self._json(path, png, parameters)["explanations"]
+        else:
+            parts = {"image": png, "reference": reference}
+            (explanation,) = self._multipart(_with(path, parameters), parts)["explanations"]
         return explanation
+
+    def compare(self, model: str, one: bytes, other: bytes) -> dict[str, Any]:
+        """How like two pictures are."""
+        path = f"/v1/models/{quote(model)}/compare"
+        return self._multipart(path, {"one": one, "other": other})["comparison"]
 
     def explain_all(self, model: str, png: bytes, **parameters: Any) -> list[dict[str, Any]]:
         """All explanations of one picture: one a target and layer."""
@@ -93,6 +107,11 @@ class Client:
         """The raw map of one picture by `Accept: application/x-npy`."""
         path = f"/v1/models/{quote(model)}/explain"
         return np.load(io.BytesIO(self._call("POST", _with(path, parameters), png, "application/x-npy")))
+
+    def _multipart(self, path: str, pngs: Mapping[str, bytes]) -> dict[str, Any]:
+        """By one request with a file of each name."""
+        body = b"".join(_part(name, png) for name, png in pngs.items()) + f"--{BOUNDARY}--\r\n".encode()
+        return json.loads(self._call("POST", path, body, "application/json", f"multipart/form-data; boundary={BOUNDARY}"))
 
     def _json(self, path: str, png: bytes, parameters: dict[str, Any]) -> dict[str, Any]:
         return json.loads(self._call("POST", _with(path, parameters), png, "application/json"))

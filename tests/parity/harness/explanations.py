@@ -45,9 +45,18 @@ class Question:
 
 
 def explanation_rows(
-    client: Client, labels: Mapping[str, str], picture: Picture, target: str | int, questions: Sequence[Question]
+    client: Client,
+    labels: Mapping[str, str],
+    picture: Picture,
+    target: str | int,
+    questions: Sequence[Question],
+    reference: Picture | None = None,
 ) -> Iterator[Row]:
-    """Each question, put to each served model of `labels`, whose values name the rows' systems."""
+    """Each question, put to each served model of `labels`, whose values name the rows' systems.
+
+    `reference` is what an embedding is compared with.
+    """
+    beside = reference and reference.png
     for question in questions:
         expected = question.expected()
         if not np.abs(expected).max() > 0:
@@ -55,7 +64,7 @@ def explanation_rows(
         asked = {"method": question.method, "target": target, **question.parameters}
         for served, label in labels.items():
             try:
-                found = map_of(client.explain(served, picture.png, **asked))
+                found = map_of(client.explain(served, picture.png, reference=beside, **asked))
             except Refused as refused:
                 yield Row(label, question.text, float("nan"), question.tolerance, str(refused))
                 continue

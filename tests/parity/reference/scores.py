@@ -125,6 +125,23 @@ def reconstruction(untouched: Tensor) -> Score:
     return lambda model, x: -(model.decode(model.encode(x)[0]) - constant).square().mean(dim=(1, 2, 3))
 
 
+def similarity(reference: Tensor) -> Score:
+    """An embedding: the cosine with that of a reference [1, C, H, W]."""
+    constant = reference.detach().clone()
+
+    def score(model: nn.Module, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            expected = model(constant)
+        return torch.cosine_similarity(model(x), expected)
+
+    return score
+
+
+def number(index: int, scale: float = 1.0, offset: float = 0.0) -> Score:
+    """An embedding or a regression: one number of [n, K], times a scale, plus an offset."""
+    return lambda model, x: model(x)[:, index] * scale + offset
+
+
 def logits_of(output: Tensor | dict[str, Tensor]) -> Tensor:
     """A segmenter's [B, K, H, W], out of torchvision's dict where there is one."""
     return output["out"] if isinstance(output, dict) else output

@@ -152,6 +152,18 @@ enum ResolvedTarget {
         /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
         value: f32,
     },
+    /// How like the reference the picture is.
+    Similarity {
+        /// The cosine of the two embeddings.
+        similarity: f32,
+    },
+    /// One number of the picture's embedding.
+    Dimension {
+        /// Its index.
+        dimension: usize,
+        /// Its value, as a prediction has it.
+        value: f32,
+    },
 }
 
 impl From<explain::ResolvedTarget> for ResolvedTarget {
@@ -194,6 +206,8 @@ impl From<explain::ResolvedTarget> for ResolvedTarget {
             Core::Word { word, text, log_prob } => Self::Word { word, text, log_prob },
             Core::Caption { text, log_prob } => Self::Caption { text, log_prob },
             Core::Latent { latent, value } => Self::Latent { latent, value },
+            Core::Similarity { similarity } => Self::Similarity { similarity },
+            Core::Dimension { dimension, value } => Self::Dimension { dimension, value },
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What stands in JSON: one type for each of the core's, with its schema.
 
 mod detections;
+mod embeddings;
 mod explanations;
 mod latents;
 mod methods;
@@ -10,6 +11,7 @@ mod predictions;
 mod rle;
 mod tensors;
 
+pub(super) use embeddings::Comparison;
 pub(super) use explanations::{
     Explanation, Explanations, ImageExplanation, Passes, Visualization, Visualized,
 };

@@ -19,6 +19,8 @@ pub(in crate::protocol::v1) enum TaskKind {
     Captioning,
     /// `encode(x) → (mu, logvar)`, `decode(z) → x`
     Vae,
+    /// `forward(x[B, C, H, W]) → vectors[B, D]`
+    Embedding,
     /// `forward` of named tensors
     Tensor,
 }
@@ -31,6 +33,7 @@ impl From<manifest::TaskKind> for TaskKind {
             manifest::TaskKind::Detection => Self::Detection,
             manifest::TaskKind::Captioning => Self::Captioning,
             manifest::TaskKind::Vae => Self::Vae,
+            manifest::TaskKind::Embedding => Self::Embedding,
             manifest::TaskKind::Tensor => Self::Tensor,
         }
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::detections::Detection;
+use super::embeddings::Embedded;
 use super::latents::PngFrame;
 use super::names::TaskKind;
 use super::rle::Rle;
@@ -67,6 +68,8 @@ pub(in crate::protocol::v1) enum Prediction {
     Reconstruction(Box<Reconstruction>),
     /// By a VAE, from an image to its latent.
     Encoding(Encoding),
+    /// Of an embedding.
+    Embedding(Embedded),
     /// By any other model.
     Tensor(Tensors),
 }

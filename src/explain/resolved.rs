@@ -1,0 +1,94 @@
+//! What a target was for an image.
+
+use std::fmt;
+
+use crate::tasks::detection::Bounds;
+
+/// What was explained.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ResolvedTarget {
+    /// A class of the picture.
+    Class {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        label: String,
+        /// Its score after the model's activation.
+        score: f32,
+    },
+    /// A class over some pixels.
+    Region {
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        label: String,
+        /// The pixel `[x, y]` of the original that was asked for; none: the class's own mask.
+        pixel: Option<[f64; 2]>,
+        /// Cells of the logits' grid whose logits are summed.
+        cells: usize,
+    },
+    /// A detected object.
+    Object {
+        /// Its index in the answer of a prediction.
+        object: usize,
+        /// The class.
+        class_id: usize,
+        /// Its label.
+        label: String,
+        /// Its score.
+        score: f32,
+        /// Where it is.
+        bounds: Bounds,
+    },
+    /// A word of the caption.
+    Word {
+        /// Its index.
+        word: usize,
+        /// Its text.
+        text: String,
+        /// Its log-probability, given the words before it.
+        log_prob: f32,
+    },
+    /// The whole caption.
+    Caption {
+        /// Its words.
+        text: String,
+        /// The log-probability of all tokens, the end among them.
+        log_prob: f32,
+    },
+    /// What a VAE makes of the picture.
+    Latent {
+        /// `mu[3]`, `sum_mu` or `reconstruction`.
+        latent: String,
+        /// Its value: of latents the mean, of the reconstruction minus the mean squared error of the model's input.
+        value: f32,
+    },
+    /// How like the reference the picture is.
+    Similarity {
+        /// The cosine of the two embeddings.
+        similarity: f32,
+    },
+    /// One number of the picture's embedding.
+    Dimension {
+        /// Its index.
+        dimension: usize,
+        /// Its value, as it is answered.
+        value: f32,
+    },
+}
+
+impl fmt::Display for ResolvedTarget {
+    /// A few words for a picture's label.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Class { label, score, .. } | Self::Object { label, score, .. } => {
+                write!(f, "{label} {score:.2}")
+            }
+            Self::Region { label, .. } => f.write_str(label),
+            Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
+            Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
+            Self::Similarity { similarity } => write!(f, "similarity {similarity:.2}"),
+            Self::Dimension { dimension, value } => write!(f, "dimension {dimension} {value:.2}"),
+        }
+    }
+}
