@@ -104,7 +104,7 @@ pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
         models: PathBuf::new(),
         params: Vec::new(),
     };
-    let answer = question.ask(Operation::Predict, Vec::new(), Form::Json)?;
+    let answer = question.ask(&Operation::Predict, Vec::new(), Form::Json)?;
     Ok(String::from_utf8_lossy(&answer.bytes).into_owned())
 }
 

@@ -7,9 +7,9 @@ use torch_bridge::Module;
 use crate::error::Result;
 
 /// Sides of square pictures that networks are trained on, the usual first.
-const SQUARES: [u32; 25] = [
-    224, 640, 256, 384, 320, 512, 299, 448, 518, 336, 288, 240, 260, 300, 380, 227, 192, 160, 128, 112, 96,
-    64, 48, 32, 28,
+const SQUARES: [u32; 26] = [
+    224, 640, 256, 416, 384, 320, 512, 299, 448, 518, 336, 288, 240, 260, 300, 380, 227, 192, 160, 128, 112,
+    96, 64, 48, 32, 28,
 ];
 
 /// Sides of pictures that are not square.
@@ -116,6 +116,23 @@ impl Entrance {
         Ok(found)
     }
 
+    /// A network of pictures with fully connected layers of so many outputs, of which the last is its last layer.
+    #[cfg(test)]
+    pub(super) fn ending_in(heads: &[i64], has_bias: bool) -> Self {
+        Self {
+            takers: vec![Taker::Picture { channels: 3 }],
+            last: heads.last().map(|&outputs| Head {
+                outputs,
+                mixes: true,
+                has_bias,
+            }),
+            heads: heads.to_vec(),
+            kinds: Vec::new(),
+            tokens: Vec::new(),
+            patch: None,
+        }
+    }
+
     fn read(&mut self, shape: &[i64], kind: &str) {
         match *shape {
             [most, _] if kind.contains("Embedding") => self.takers.push(Taker::Tokens { most }),
@@ -162,7 +179,8 @@ impl Entrance {
         let squares = SQUARES.iter().map(|&side| (side, side));
         let of_weights = self.flat_sizes(channels).into_iter().chain(self.token_sizes());
         let mut sizes: Vec<(u32, u32)> = Vec::new();
-        for size in of_weights.chain(squares).chain(oblongs()) {
+        let multiples = (1..=32).map(|count| (32 * count, 32 * count));
+        for size in of_weights.chain(squares).chain(multiples).chain(oblongs()) {
             if !sizes.contains(&size) {
                 sizes.push(size);
             }
@@ -228,4 +246,63 @@ fn positions(name: &str, shape: &[i64], patch: Patch) -> Option<i64> {
         _ => return None,
     };
     (PLAUSIBLE.contains(&count) && values == patch.outputs).then_some(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_patches(side: i64, tokens: i64) -> Entrance {
+        Entrance {
+            tokens: vec![tokens],
+            patch: Some(Patch {
+                outputs: 192,
+                height: side,
+                width: side,
+            }),
+            ..Entrance::ending_in(&[], true)
+        }
+    }
+
+    #[test]
+    fn embeddings_of_positions_tell_the_size() {
+        let first = |side, tokens| of_patches(side, tokens).sizes(3)[0];
+        // 14·14 cells and a class, 37·37 and a class with four registers, 16·16 alone.
+        assert_eq!(first(16, 197), (224, 224));
+        assert_eq!(first(14, 1374), (518, 518));
+        assert_eq!(first(16, 256), (256, 256));
+        // Wider than high before higher than wide.
+        let sizes = of_patches(16, 24).sizes(3);
+        let place = |size| sizes.iter().position(|found| *found == size);
+        assert!(place((64, 96)) < place((96, 64)) && place((64, 96)) < place((28, 28)));
+        // A kernel of 3 is no patch.
+        assert_eq!(of_patches(3, 197).sizes(3)[0], (224, 224));
+    }
+
+    #[test]
+    fn fully_connected_layers_tell_the_pixels() {
+        let flat = |values| Entrance {
+            takers: vec![Taker::Vector { values }],
+            patch: None,
+            ..of_patches(1, 1)
+        };
+        assert_eq!(flat(784).sizes(1)[0], (28, 28));
+        assert_eq!(flat(3072).sizes(3)[0], (32, 32));
+        assert_eq!(
+            (flat(784).channels(), of_patches(16, 9).channels()),
+            (vec![3, 1], vec![3, 1])
+        );
+    }
+
+    #[test]
+    fn a_weight_is_an_embedding_of_positions_by_its_shape_or_its_name() {
+        let patch = of_patches(16, 1).patch.expect("a patch");
+        assert_eq!(positions("pos_embed", &[1, 197, 192], patch), Some(197));
+        assert_eq!(
+            positions("embeddings.position_embedding.weight", &[49, 192], patch),
+            Some(49)
+        );
+        assert_eq!(positions("blocks.0.attn.proj.weight", &[192, 192], patch), None);
+        assert_eq!(positions("pos_embed", &[1, 197, 768], patch), None);
+    }
 }

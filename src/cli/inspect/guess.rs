@@ -304,3 +304,93 @@ fn of_tuple(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
     };
     heads.into_iter().chain(others).flat_map(of_element).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(shape: &[i64], range: (f64, f64)) -> Facts {
+        Facts {
+            shape: shape.to_vec(),
+            range,
+            sums_to_one: false,
+            is_unit: false,
+            follows_input: false,
+            is_whole: false,
+        }
+    }
+
+    fn run() -> Run {
+        Run {
+            input: Fed::Pictures {
+                channels: 3,
+                size: (64, 96),
+                other_sizes: true,
+            },
+            output: Value::None,
+            other: Value::None,
+            batches: true,
+        }
+    }
+
+    fn entrance(heads: &[i64], has_bias: bool) -> Entrance {
+        Entrance::ending_in(heads, has_bias)
+    }
+
+    fn first(facts: &Facts, entrance: &Entrance) -> (&'static str, Option<String>) {
+        let guess = of_tensor(facts, &run(), entrance).into_iter().next();
+        let guess = guess.unwrap_or_else(|| Guess::new("tensor", ""));
+        let activation = guess.keys.iter().find(|(name, _)| *name == "activation");
+        (guess.task, activation.map(|(_, value)| value.clone()))
+    }
+
+    #[test]
+    fn a_vector_is_classes_or_an_embedding_or_a_number() {
+        let quoted = |word: &str| Some(format!("\"{word}\""));
+        let head = entrance(&[1000], true);
+        let logits = facts(&[1, 1000], (-3.0, 9.0));
+        assert_eq!(first(&logits, &head), ("classification", quoted("softmax")));
+        let probabilities = Facts {
+            sums_to_one: true,
+            ..facts(&[1, 1000], (0.0, 0.4))
+        };
+        assert_eq!(first(&probabilities, &head), ("classification", quoted("none")));
+        // A projection without a bias, and a vector of length 1.
+        assert_eq!(
+            first(&facts(&[1, 512], (-1.0, 1.0)), &entrance(&[512], false)),
+            ("embedding", None)
+        );
+        let unit = Facts {
+            is_unit: true,
+            ..facts(&[1, 128], (-0.5, 0.5))
+        };
+        assert_eq!(first(&unit, &entrance(&[128], true)), ("embedding", None));
+        assert_eq!(first(&facts(&[1, 1], (3.0, 9.0)), &head).0, "regression");
+        assert_eq!(first(&facts(&[1], (3.0, 9.0)), &head).0, "regression");
+    }
+
+    #[test]
+    fn maps_are_masks_or_pictures() {
+        let quoted = |word: &str| Some(format!("\"{word}\""));
+        let none = entrance(&[], true);
+        let shape = |channels, rows| [1, channels, rows, rows * 3 / 2];
+        let masks = facts(&shape(21, 64), (-4.0, 4.0));
+        assert_eq!(first(&masks, &none), ("segmentation", quoted("softmax")));
+        assert_eq!(
+            first(&facts(&shape(1, 64), (-4.0, 4.0)), &none),
+            ("segmentation", quoted("sigmoid"))
+        );
+        assert_eq!(
+            first(&facts(&shape(1, 64), (0.0, 0.9)), &none),
+            ("segmentation", quoted("none"))
+        );
+        assert_eq!(first(&facts(&shape(1, 64), (0.5, 70.0)), &none).0, "image");
+        assert_eq!(first(&facts(&shape(3, 128), (0.0, 1.0)), &none).0, "image");
+        let denoised = Facts {
+            follows_input: true,
+            ..facts(&shape(3, 64), (0.0, 1.0))
+        };
+        assert_eq!(first(&denoised, &none).0, "image");
+        assert_eq!(first(&facts(&[1, 3, 1, 1], (0.0, 1.0)), &none).0, "tensor");
+    }
+}

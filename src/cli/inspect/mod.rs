@@ -30,7 +30,7 @@ use guess::Guess;
 use probe::{Fed, Prober, Run};
 
 /// How long inputs are tried.
-const PROBING: Duration = Duration::from_secs(60);
+const PROBING: Duration = Duration::from_secs(90);
 
 /// What stands before the model.toml.
 const HEADING: &str = "\na model.toml to start from\n";

@@ -1,0 +1,147 @@
+//! `lucarne inspect`: a model.toml that passes `check` as it stands, for modules of every task and contract.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::path;
+
+fn lucarne(arguments: &[&str], file: &Path) -> Output {
+    let cache = tempfile::tempdir().expect("a temporary folder");
+    Command::new(env!("CARGO_BIN_EXE_lucarne"))
+        .arg(arguments[0])
+        .arg(file)
+        .args(&arguments[1..])
+        .env("XDG_CACHE_HOME", cache.path())
+        .output()
+        .expect("the program starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What stands below the heading, as README.md cuts it.
+fn manifest_of(file: &Path, more: &[&str]) -> (String, toml::Table) {
+    let output = lucarne(&[&["inspect"], more].concat(), file);
+    let said = text(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        file.display(),
+        text(&output.stderr)
+    );
+    let (_, manifest) = said.split_once("\na model.toml").expect("a heading");
+    let manifest = manifest.split_once('\n').expect("lines").1.to_owned();
+    let keys = manifest
+        .parse()
+        .unwrap_or_else(|e| panic!("{}: {e}: {manifest}", file.display()));
+    (manifest, keys)
+}
+
+/// Runs `check` of the file with this model.toml, and with the labels beside it.
+fn passes(file: &Path, manifest: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let model = folder.path().join("model");
+    std::fs::create_dir(&model).expect("writable");
+    std::fs::write(model.join("model.toml"), manifest).expect("writable");
+    std::fs::copy(file, model.join(file.file_name().expect("a file"))).expect("writable");
+    let labels = file.with_file_name("labels.txt");
+    if labels.is_file() {
+        std::fs::copy(labels, model.join("labels.txt")).expect("writable");
+    }
+    let checked = lucarne(&["check"], folder.path());
+    let said = text(&[checked.stdout, checked.stderr].concat());
+    assert!(checked.status.success(), "{}: {said}{manifest}", file.display());
+}
+
+/// A value as TOML, by its section and its key.
+fn value(keys: &toml::Table, section: &str, key: &str) -> Option<String> {
+    let table = keys.get(section).and_then(|table| table.get(key));
+    table.map(ToString::to_string)
+}
+
+#[test]
+fn the_models_of_the_repository_are_told_by_themselves() {
+    for name in [
+        "mobilenet_v2",
+        "nanodet",
+        "selfie",
+        "captioner",
+        "vae",
+        "mobilenet_features",
+    ] {
+        let file = path("models").join(name).join("model.pt");
+        let known = std::fs::read_to_string(file.with_file_name("model.toml")).expect("it is there");
+        let known: toml::Table = known.parse().expect("TOML");
+        let (manifest, keys) = manifest_of(&file, &[]);
+        assert_eq!(keys.get("task"), known.get("task"), "{name}");
+        for (section, key) in [
+            ("output", "labels"),
+            ("output", "format"),
+            ("output", "activation"),
+            ("output", "attention_grid"),
+        ] {
+            let default = if keys["task"].as_str() == Some("detection") && key == "activation" {
+                Some("\"none\"".to_owned())
+            } else {
+                None
+            };
+            let known = value(&known, section, key);
+            assert_eq!(value(&keys, section, key).or(default), known, "{name}: {key}");
+        }
+        passes(&file, &manifest);
+    }
+}
+
+#[test]
+fn every_contract_of_detectors_is_told_by_its_values() {
+    for (name, format) in [
+        ("detr_deformable", "detr"),
+        ("detr_rows", "detr"),
+        ("detr_softmax", "detr"),
+        ("end_to_end", "end_to_end"),
+        ("keypoint_rcnn", "torchvision"),
+        ("mask_rcnn", "torchvision"),
+        ("yolo", "yolo"),
+        ("yolo_obb", "yolo_obb"),
+        ("yolo_pose", "yolo_pose"),
+        ("yolo_pose_ends", "yolo_pose"),
+        ("yolo_seg", "yolo_seg"),
+        ("yolo_seg_ends", "yolo_seg"),
+        ("yolov5", "yolov5"),
+    ] {
+        let file = path("tests/golden/detectors").join(format!("{name}.pt"));
+        let (manifest, keys) = manifest_of(&file, &["--size", "64x64"]);
+        assert_eq!(
+            value(&keys, "output", "format"),
+            Some(format!("\"{format}\"")),
+            "{name}: {manifest}"
+        );
+        passes(&file, &manifest);
+    }
+}
+
+#[test]
+fn what_a_model_says_of_a_picture_comes_last_and_leaves_a_model_toml() {
+    let file = path("models/mobilenet_v2/model.pt");
+    let photo = path("tests/golden/photos/chelsea.png");
+    let (manifest, keys) = manifest_of(&file, &["--image", &photo.to_string_lossy()]);
+    assert!(
+        manifest.contains("# what it says of") && manifest.contains("cat"),
+        "{manifest}"
+    );
+    assert_eq!(value(&keys, "input", "size"), Some("[224, 224]".into()));
+}
+
+#[test]
+fn a_size_that_does_not_fit_is_said_to_fit_none() {
+    let file = path("models/vae/model.pt");
+    let output = lucarne(&["inspect", "--size", "30x30"], &file);
+    let said = text(&output.stderr);
+    assert!(
+        !output.status.success() && said.contains("invalid_model"),
+        "{said}"
+    );
+    let output = lucarne(&["inspect", "--size", "30"], &file);
+    assert!(text(&output.stderr).contains("HEIGHTxWIDTH"));
+}
