@@ -7,6 +7,7 @@ use super::thread::LoaderThread;
 use crate::engine::{Engine, Work};
 use crate::error::{Error, Result};
 use crate::explain;
+use crate::manifest::Precision;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
@@ -30,6 +31,8 @@ pub struct Model {
     pub threads: usize,
     /// Parameters and buffers.
     pub parameters: u64,
+    /// In what numbers it predicts; never [`Precision::Auto`].
+    pub precision: Precision,
     /// Predictions.
     pub predict: Predict,
     /// Explanations, on a queue and a thread of their own.

@@ -53,6 +53,7 @@ impl Formats for Native {
                 Opened {
                     program: Arc::new(packages),
                     parameters: exported.parameters()?,
+                    precision: Precision::F32,
                 }
             }
         };

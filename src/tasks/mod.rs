@@ -7,6 +7,7 @@ pub mod bounds;
 pub mod captioning;
 pub mod classification;
 pub mod detection;
+mod difference;
 pub mod embedding;
 mod frame;
 mod labels;
@@ -19,6 +20,7 @@ mod tap;
 pub mod tensor;
 pub mod vae;
 
+pub use difference::difference;
 pub use frame::Frame;
 pub use labels::Labels;
 pub use operation::{Operation, Request, TicketOf};

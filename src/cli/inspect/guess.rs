@@ -317,6 +317,7 @@ mod tests {
             is_unit: false,
             follows_input: false,
             is_whole: false,
+            score_rows: 0,
         }
     }
 
