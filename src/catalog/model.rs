@@ -10,6 +10,7 @@ use crate::explain;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
+use crate::tasks::regression::Regress;
 use crate::tasks::segmentation::Segment;
 use crate::tasks::{ModelSpec, TicketOf, captioning, tensor, vae};
 
@@ -53,6 +54,8 @@ pub enum Predict {
     Vae(Engine<vae::Work>),
     /// Of an embedding.
     Embedding(Engine<TicketOf<Embed>>),
+    /// Of a regression.
+    Regression(Engine<TicketOf<Regress>>),
     /// Of a model of tensors.
     Tensor(Engine<TicketOf<tensor::Compute>>),
 }
@@ -92,6 +95,7 @@ impl Predict {
             Self::Captioning(engine) => engine,
             Self::Vae(engine) => engine,
             Self::Embedding(engine) => engine,
+            Self::Regression(engine) => engine,
             Self::Tensor(engine) => engine,
         }
     }

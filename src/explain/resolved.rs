@@ -75,6 +75,17 @@ pub enum ResolvedTarget {
         /// Its value, as it is answered.
         value: f32,
     },
+    /// A number of a regression.
+    Number {
+        /// Its index.
+        number: usize,
+        /// Its name.
+        name: String,
+        /// Its value, as it is answered.
+        value: f32,
+        /// What it is counted in.
+        unit: Option<String>,
+    },
 }
 
 impl fmt::Display for ResolvedTarget {
@@ -88,6 +99,11 @@ impl fmt::Display for ResolvedTarget {
             Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
             Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
             Self::Similarity { similarity } => write!(f, "similarity {similarity:.2}"),
+            Self::Number {
+                name, value, unit, ..
+            } => {
+                write!(f, "{name} {value:.2} {}", unit.as_deref().unwrap_or_default())
+            }
             Self::Dimension { dimension, value } => write!(f, "dimension {dimension} {value:.2}"),
         }
     }

@@ -16,7 +16,7 @@ pub enum Target {
     /// `all`: everything that the model found, a map each.
     All,
     /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
-    /// latent, for an embedding a dimension; for a captioner it is a word, by index or text.
+    /// latent, for an embedding a dimension, for a regression a number, also by name; for a captioner it is a word, by index or text.
     Class(ClassName),
     /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
     Box([f64; 4]),

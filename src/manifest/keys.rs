@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::outputs::EmbeddingOutput;
+use super::outputs::{EmbeddingOutput, RegressionOutput};
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -25,6 +25,8 @@ pub enum TaskKind {
     Vae,
     /// `forward(x[B, C, H, W]) → vectors[B, D]`
     Embedding,
+    /// `forward(x[B, C, H, W]) → numbers[B, K]`
+    Regression,
     /// `forward` of named tensors
     Tensor,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for TaskKind {
             Self::Captioning => "captioning",
             Self::Vae => "vae",
             Self::Embedding => "embedding",
+            Self::Regression => "regression",
             Self::Tensor => "tensor",
         })
     }
@@ -204,6 +207,8 @@ pub struct Output {
     pub captioning: Option<CaptioningOutput>,
     /// Keys that only an embedding has.
     pub embedding: Option<EmbeddingOutput>,
+    /// Keys that only a regression has.
+    pub regression: Option<RegressionOutput>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

@@ -158,7 +158,8 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     let is = |wanted: TaskKind| task == Some(wanted);
     // The others have no classes: labels and an activation would be read by nobody.
-    let (labels, activation) = if is(TaskKind::Embedding) {
+    let has_classes = !is(TaskKind::Embedding) && !is(TaskKind::Regression);
+    let (labels, activation) = if !has_classes {
         (None, None)
     } else {
         (
@@ -168,7 +169,7 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     };
     let selects = matches!(
         task,
-        Some(TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding)
+        Some(TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding | TaskKind::Regression)
     );
     Output {
         labels,
@@ -188,6 +189,7 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
         detection: is(TaskKind::Detection).then(|| detection::read(s, activation)),
         captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
         embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),
+        regression: is(TaskKind::Regression).then(|| outputs::regression(s)),
     }
 }
 

@@ -30,7 +30,7 @@ fn a_short_manifest_gets_defaults() {
 
 #[test]
 fn a_task_is_called_as_it_is_written() {
-    use TaskKind::{Captioning, Classification, Detection, Embedding, Segmentation, Tensor, Vae};
+    use TaskKind::{Captioning, Classification, Detection, Embedding, Regression, Segmentation, Tensor, Vae};
     let all = [
         Classification,
         Segmentation,
@@ -38,6 +38,7 @@ fn a_task_is_called_as_it_is_written() {
         Captioning,
         Vae,
         Embedding,
+        Regression,
         Tensor,
     ];
     for task in all {
@@ -63,6 +64,37 @@ fn keys_of_another_task_are_unknown() {
     ] {
         let problems = with(task, output).expect_err("another task's");
         assert!(problems[0].contains("unknown key"), "{task}: {problems:?}");
+    }
+}
+
+#[test]
+fn lists_of_a_regression_agree() {
+    let with = |output: &str| {
+        Manifest::parse(&format!(
+            "task = \"regression\"\n[input]\nsize = [8, 8]\n[output]\n{output}"
+        ))
+    };
+    let right =
+        with("names = [\"age\", \"height\"]\nunits = [\"years\", \"\"]\nscale = [10, -2.5]").expect("right");
+    let keys = right.output.regression.expect("its own keys");
+    assert_eq!((keys.count(), keys.offset.len()), (Some(2), 0));
+    assert!(with("").is_ok_and(|m| m.output.regression.is_some_and(|keys| keys.count().is_none())));
+    for (output, problem) in [
+        (
+            "names = [\"a\", \"b\"]\nunits = [\"m\"]",
+            "output.units: found 1, expected as many",
+        ),
+        ("names = [\"a\", \"A\"]", "output.names: expected names"),
+        ("names = [\"\"]", "output.names: expected names"),
+        ("scale = [0.0]", "output.scale: expected finite"),
+        ("scale = [1e-60]", "output.scale: expected finite"),
+        ("offset = [1e60]", "output.offset: expected finite"),
+        ("offset = [nan]", "output.offset: expected finite"),
+        ("scale = 2", "output.scale: found 2 (integer), expected a list"),
+        ("labels = \"labels.txt\"", "output.labels: unknown key"),
+    ] {
+        let problems = with(output).expect_err(output);
+        assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
     }
 }
 

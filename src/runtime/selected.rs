@@ -27,7 +27,8 @@ impl Selection {
     #[must_use]
     pub fn of(task: TaskKind, key: Option<OutputKey>) -> Option<Self> {
         let known: &[&str] = match task {
-            TaskKind::Classification => &["logits"],
+            // As transformers call what their heads for regression answer, too.
+            TaskKind::Classification | TaskKind::Regression => &["logits"],
             // torchvision's, transformers'.
             TaskKind::Segmentation => &["out", "logits"],
             // transformers': of CLIP and its kin, and of backbones.

@@ -12,6 +12,7 @@ mod frame;
 mod labels;
 mod operation;
 mod predictor;
+pub mod regression;
 mod rle;
 pub mod segmentation;
 mod spec;

@@ -14,6 +14,7 @@ mod explain;
 mod instances;
 mod operations;
 mod predict;
+mod regression;
 mod saliency;
 mod slow;
 mod tasks;

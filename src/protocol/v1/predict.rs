@@ -27,6 +27,7 @@ use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
 use crate::tasks::embedding::{Embed, Embedding};
+use crate::tasks::regression::{Prediction as Numbers, Regress};
 use crate::tasks::segmentation::Prediction as Segmented;
 use crate::tasks::vae::{Reconstruct, Reconstruction};
 use crate::tasks::{Operation, captioning, detection};
@@ -37,7 +38,7 @@ use crate::transport::{App, Streamed, stream, within};
 /// One image as the body, several files as multipart, or JSON with base64; for the tensor task, JSON with `inputs`.
 /// Parameters stand in the query string, in the text fields of a multipart, or under `parameters` in JSON; which
 /// there are depends on the model's task. `Accept` picks the form: JSON always, `image/png` for masks, boxes and
-/// reconstructions, `application/x-npy` for a mask's class ids and for an embedding, `text/event-stream` for a caption word
+/// reconstructions, `application/x-npy` for a mask's class ids, an embedding and the numbers of a regression, `text/event-stream` for a caption word
 /// by word.
 #[utoipa::path(
     post, path = "/v1/models/{name}/predict", tag = "models",
@@ -96,7 +97,7 @@ pub(super) async fn predict(
 fn forms(task: TaskKind) -> &'static [Form] {
     match task {
         TaskKind::Classification | TaskKind::Tensor => &[Form::Json],
-        TaskKind::Embedding => &[Form::Json, Form::Npy],
+        TaskKind::Embedding | TaskKind::Regression => &[Form::Json, Form::Npy],
         TaskKind::Segmentation => &[Form::Json, Form::Png, Form::Npy],
         TaskKind::Detection | TaskKind::Vae => &[Form::Json, Form::Png],
         TaskKind::Captioning => &[Form::Json, Form::Events],
@@ -177,6 +178,16 @@ pub async fn predicted(
                 Box::new(|_, _, _, found| npy(&[found.vector.len()], &found.vector).map(Answer::npy));
             asked
                 .answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
+                .await
+        }
+        Predict::Regression(engine) => {
+            parameters.none()?;
+            let array: Draw<Numbers> = Box::new(|_, _, _, found| {
+                let values: Vec<f32> = found.values.iter().map(|quantity| quantity.value).collect();
+                npy(&[values.len()], &values).map(Answer::npy)
+            });
+            asked
+                .answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
                 .await
         }
         Predict::Tensor(_) => Err(Error::UnsupportedForTask(

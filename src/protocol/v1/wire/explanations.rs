@@ -164,6 +164,20 @@ enum ResolvedTarget {
         /// Its value, as a prediction has it.
         value: f32,
     },
+    /// A number of a regression.
+    Number {
+        /// Its index.
+        number: usize,
+        /// Its name.
+        #[schema(example = "pressure")]
+        name: String,
+        /// Its value, as a prediction has it; null where it is not finite.
+        #[schema(value_type = Option<f32>, required = true)]
+        value: f32,
+        /// What it is counted in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+    },
 }
 
 impl From<explain::ResolvedTarget> for ResolvedTarget {
@@ -208,6 +222,17 @@ impl From<explain::ResolvedTarget> for ResolvedTarget {
             Core::Latent { latent, value } => Self::Latent { latent, value },
             Core::Similarity { similarity } => Self::Similarity { similarity },
             Core::Dimension { dimension, value } => Self::Dimension { dimension, value },
+            Core::Number {
+                number,
+                name,
+                value,
+                unit,
+            } => Self::Number {
+                number,
+                name,
+                value,
+                unit,
+            },
         }
     }
 }

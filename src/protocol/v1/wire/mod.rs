@@ -7,6 +7,7 @@ mod latents;
 mod methods;
 mod models;
 mod names;
+mod numbers;
 mod predictions;
 mod rle;
 mod tensors;

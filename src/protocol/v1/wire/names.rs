@@ -21,6 +21,8 @@ pub(in crate::protocol::v1) enum TaskKind {
     Vae,
     /// `forward(x[B, C, H, W]) → vectors[B, D]`
     Embedding,
+    /// `forward(x[B, C, H, W]) → numbers[B, K]`
+    Regression,
     /// `forward` of named tensors
     Tensor,
 }
@@ -34,6 +36,7 @@ impl From<manifest::TaskKind> for TaskKind {
             manifest::TaskKind::Captioning => Self::Captioning,
             manifest::TaskKind::Vae => Self::Vae,
             manifest::TaskKind::Embedding => Self::Embedding,
+            manifest::TaskKind::Regression => Self::Regression,
             manifest::TaskKind::Tensor => Self::Tensor,
         }
     }
