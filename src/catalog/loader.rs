@@ -204,6 +204,7 @@ impl Loader {
             TaskKind::Vae => Predict::Vae(self.engine(loading, opened)?),
             TaskKind::Embedding => Predict::Embedding(self.engine(loading, opened)?),
             TaskKind::Regression => Predict::Regression(self.engine(loading, opened)?),
+            TaskKind::ImageToImage => Predict::ImageToImage(self.engine(loading, opened)?),
             TaskKind::Tensor => Predict::Tensor(self.engine(loading, opened)?),
         })
     }

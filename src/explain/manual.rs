@@ -102,6 +102,9 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::Vae => "mu[K], sum_mu, reconstruction; sum_mu",
         TaskKind::Embedding => "similarity (to the reference), a dimension's index; similarity",
         TaskKind::Regression => "a number's name or index, all; the number, where there is one",
+        TaskKind::ImageToImage => {
+            "pixel=x,y, box=x0,y0,x1,y1, CHANNEL@pixel=x,y, CHANNEL@box=x0,y0,x1,y1; none"
+        }
         TaskKind::Tensor => "none",
     }
 }

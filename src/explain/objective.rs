@@ -8,6 +8,8 @@ mod captioning;
 mod classification;
 mod detection;
 mod embedding;
+mod image_to_image;
+mod place;
 mod regression;
 mod scores;
 mod segmentation;
@@ -19,6 +21,7 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
 pub use embedding::{OfEmbedding, of_embedding};
+pub use image_to_image::without_place;
 pub use regression::of_regression;
 pub(super) use scores::{Objective, Resolved, Untouched};
 
@@ -37,6 +40,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Vae => vae::resolve(untouched, target, output),
         TaskKind::Embedding => embedding::resolve(untouched, target, output),
         TaskKind::Regression => regression::resolve(untouched, target, output),
+        TaskKind::ImageToImage => image_to_image::resolve(untouched, target, output),
         TaskKind::Tensor => Err(Error::UnsupportedForTask(
             "models of tensors have no picture to lay a map on".into(),
         )),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::outputs::{EmbeddingOutput, RegressionOutput};
+use super::outputs::{EmbeddingOutput, PictureOutput, RegressionOutput};
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -27,6 +27,8 @@ pub enum TaskKind {
     Embedding,
     /// `forward(x[B, C, H, W]) → numbers[B, K]`
     Regression,
+    /// `forward(x[B, C, H, W]) → pictures[B, 3, h, w]`, or a map `[B, 1, h, w]`
+    ImageToImage,
     /// `forward` of named tensors
     Tensor,
 }
@@ -42,6 +44,7 @@ impl fmt::Display for TaskKind {
             Self::Vae => "vae",
             Self::Embedding => "embedding",
             Self::Regression => "regression",
+            Self::ImageToImage => "image_to_image",
             Self::Tensor => "tensor",
         })
     }
@@ -209,6 +212,8 @@ pub struct Output {
     pub embedding: Option<EmbeddingOutput>,
     /// Keys that only a regression has.
     pub regression: Option<RegressionOutput>,
+    /// Keys that only a model from image to image has.
+    pub picture: Option<PictureOutput>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

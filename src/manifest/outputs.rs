@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use serde::Deserialize;
+
 use super::reader::Section;
 
 /// Numbers of a regression at most.
@@ -91,4 +93,50 @@ pub(super) fn regression(s: &mut Section<'_>) -> RegressionOutput {
         "expected finite 32-bit floats".into()
     });
     found
+}
+
+/// `[output]` of a model from image to image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PictureOutput {
+    /// Which values are black and white.
+    pub range: Range,
+}
+
+/// Which values of what a module answers are black and white.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Range {
+    /// Those that black and white have in its input.
+    Input,
+    /// The least and the greatest of each answer.
+    MinMax,
+    /// These, the first less than the second.
+    Of([f32; 2]),
+}
+
+/// The `range` key.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Said {
+    Word(String),
+    Values([f32; 2]),
+}
+
+pub(super) fn picture(s: &mut Section<'_>) -> PictureOutput {
+    let expected = "\"input\" (normalised as the input), \"minmax\" (for maps: the least and the greatest of each) or \
+                    [black, white], such as [0, 1]";
+    let said: Option<Said> = s.required("range", expected);
+    let range = match &said {
+        Some(Said::Word(word)) if word == "input" => Some(Range::Input),
+        Some(Said::Word(word)) if word == "minmax" => Some(Range::MinMax),
+        Some(Said::Values([black, white])) if (white - black).is_finite() && black < white => {
+            Some(Range::Of([*black, *white]))
+        }
+        _ => None,
+    };
+    s.check(said.is_none() || range.is_some(), "range", || {
+        format!("expected {expected}, finite and the first less than the second")
+    });
+    PictureOutput {
+        range: range.unwrap_or(Range::MinMax),
+    }
 }

@@ -158,8 +158,8 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     let is = |wanted: TaskKind| task == Some(wanted);
     // The others have no classes: labels and an activation would be read by nobody.
-    let has_classes = !is(TaskKind::Embedding) && !is(TaskKind::Regression);
-    let (labels, activation) = if !has_classes {
+    let has_none = is(TaskKind::Embedding) || is(TaskKind::Regression) || is(TaskKind::ImageToImage);
+    let (labels, activation) = if has_none {
         (None, None)
     } else {
         (
@@ -167,10 +167,7 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
             s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\""),
         )
     };
-    let selects = matches!(
-        task,
-        Some(TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding | TaskKind::Regression)
-    );
+    let selects = has_none || is(TaskKind::Classification) || is(TaskKind::Segmentation);
     Output {
         labels,
         key: selects
@@ -190,6 +187,7 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
         captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
         embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),
         regression: is(TaskKind::Regression).then(|| outputs::regression(s)),
+        picture: is(TaskKind::ImageToImage).then(|| outputs::picture(s)),
     }
 }
 

@@ -30,7 +30,9 @@ fn a_short_manifest_gets_defaults() {
 
 #[test]
 fn a_task_is_called_as_it_is_written() {
-    use TaskKind::{Captioning, Classification, Detection, Embedding, Regression, Segmentation, Tensor, Vae};
+    use TaskKind::{
+        Captioning, Classification, Detection, Embedding, ImageToImage, Regression, Segmentation, Tensor, Vae,
+    };
     let all = [
         Classification,
         Segmentation,
@@ -39,6 +41,7 @@ fn a_task_is_called_as_it_is_written() {
         Vae,
         Embedding,
         Regression,
+        ImageToImage,
         Tensor,
     ];
     for task in all {
@@ -92,6 +95,32 @@ fn lists_of_a_regression_agree() {
         ("offset = [nan]", "output.offset: expected finite"),
         ("scale = 2", "output.scale: found 2 (integer), expected a list"),
         ("labels = \"labels.txt\"", "output.labels: unknown key"),
+    ] {
+        let problems = with(output).expect_err(output);
+        assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_is_black_and_what_is_white_must_be_said() {
+    let with = |output: &str| {
+        let text = format!("task = \"image_to_image\"\n[input]\nsize = [8, 8]\n[output]\n{output}");
+        Manifest::parse(&text).map(|m| m.output.picture.expect("its own keys").range)
+    };
+    assert_eq!(with("range = \"input\""), Ok(Range::Input));
+    assert_eq!(with("range = \"minmax\""), Ok(Range::MinMax));
+    assert_eq!(with("range = [-1, 1.0]"), Ok(Range::Of([-1.0, 1.0])));
+    for (output, problem) in [
+        ("", "output.range: is missing"),
+        ("range = \"bytes\"", "output.range: expected \"input\""),
+        ("range = [1, 0]", "output.range: expected"),
+        ("range = [0, inf]", "output.range: expected"),
+        ("range = [-3e38, 3e38]", "output.range: expected"),
+        ("range = [0, 1, 2]", "output.range: found [0, 1, 2]"),
+        (
+            "range = \"input\"\nactivation = \"none\"",
+            "output.activation: unknown key",
+        ),
     ] {
         let problems = with(output).expect_err(output);
         assert!(problems[0].starts_with(problem), "{output}: {problems:?}");

@@ -31,6 +31,8 @@ impl Selection {
             TaskKind::Classification | TaskKind::Regression => &["logits"],
             // torchvision's, transformers'.
             TaskKind::Segmentation => &["out", "logits"],
+            // transformers': of Swin2SR, of depth estimators.
+            TaskKind::ImageToImage => &["reconstruction", "predicted_depth"],
             // transformers': of CLIP and its kin, and of backbones.
             TaskKind::Embedding => &["image_embeds", "pooler_output"],
             _ if key.is_some() => &[],

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
     Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, of_embedding,
-    of_regression, row,
+    of_regression, row, without_place,
 };
 use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind};
@@ -223,6 +223,9 @@ fn check(model: &Model, options: &Options, has_reference: bool) -> Result<()> {
         (task, labels.is_empty(), options.target.among(labels))
     {
         class.find(labels, labels.len())?;
+    }
+    if let (TaskKind::ImageToImage, Target::Top) = (task, options.target.among(labels)) {
+        return Err(without_place());
     }
     if let (TaskKind::Regression, false) = (task, labels.is_empty()) {
         of_regression(&options.target.among(labels), labels, labels.len())?;

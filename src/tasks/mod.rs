@@ -9,6 +9,7 @@ pub mod classification;
 pub mod detection;
 pub mod embedding;
 mod frame;
+pub mod image_to_image;
 mod labels;
 mod operation;
 mod predictor;

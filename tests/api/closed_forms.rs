@@ -50,6 +50,12 @@ pub fn router() -> Router {
             ("linear", "linear", "classification", ""),
             ("pooled", "pooled", "classification", ""),
             ("single", "single", "classification", SINGLE),
+            (
+                "doubled",
+                "doubled",
+                "image_to_image",
+                "[output]\nrange = [-1, 1]\n",
+            ),
             ("numbers", "linear", "regression", NUMBERS),
             ("vectors", "linear", "embedding", ""),
             (

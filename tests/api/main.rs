@@ -11,6 +11,7 @@ mod detectors;
 mod embeddings;
 mod errors;
 mod explain;
+mod image_to_image;
 mod instances;
 mod operations;
 mod predict;

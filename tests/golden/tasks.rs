@@ -105,8 +105,14 @@ async fn gauges_are_read_as_pytorch_reads_them_and_as_they_were_drawn() {
     for ((file, expected), truth) in images.iter().zip(truth) {
         let found = predict("gauge", file, "").await["values"].clone();
         // Error of training: on 95 of 100 gauges less than 0.13 bar and 0.76 degrees.
-        for (index, (name, unit, error)) in [("pressure", "bar", 0.3), ("tilt", "°", 1.5)].into_iter().enumerate() {
-            assert_eq!((&found[index]["name"], &found[index]["unit"]), (&name.into(), &unit.into()));
+        for (index, (name, unit, error)) in [("pressure", "bar", 0.3), ("tilt", "°", 1.5)]
+            .into_iter()
+            .enumerate()
+        {
+            assert_eq!(
+                (&found[index]["name"], &found[index]["unit"]),
+                (&name.into(), &unit.into())
+            );
             assert_close(&found[index]["value"], &expected["values"][index], 1e-4, file);
             assert_close(&found[index]["value"], &truth[name], error, file);
         }

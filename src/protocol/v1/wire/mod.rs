@@ -8,6 +8,7 @@ mod methods;
 mod models;
 mod names;
 mod numbers;
+mod pictures;
 mod predictions;
 mod rle;
 mod tensors;

@@ -23,6 +23,8 @@ pub(in crate::protocol::v1) enum TaskKind {
     Embedding,
     /// `forward(x[B, C, H, W]) → numbers[B, K]`
     Regression,
+    /// `forward(x[B, C, H, W]) → pictures[B, 3, h, w]`, or a map `[B, 1, h, w]`
+    ImageToImage,
     /// `forward` of named tensors
     Tensor,
 }
@@ -37,6 +39,7 @@ impl From<manifest::TaskKind> for TaskKind {
             manifest::TaskKind::Vae => Self::Vae,
             manifest::TaskKind::Embedding => Self::Embedding,
             manifest::TaskKind::Regression => Self::Regression,
+            manifest::TaskKind::ImageToImage => Self::ImageToImage,
             manifest::TaskKind::Tensor => Self::Tensor,
         }
     }

@@ -8,6 +8,7 @@ use super::embeddings::Embedded;
 use super::latents::PngFrame;
 use super::names::TaskKind;
 use super::numbers::Regression;
+use super::pictures::Translation;
 use super::rle::Rle;
 use super::tensors::AnsweredTensor;
 use crate::error::Result;
@@ -73,6 +74,8 @@ pub(in crate::protocol::v1) enum Prediction {
     Embedding(Embedded),
     /// By a regression.
     Regression(Regression),
+    /// By a model from image to image.
+    Translation(Translation),
     /// By any other model.
     Tensor(Tensors),
 }
