@@ -10,6 +10,7 @@ torchvision (pictures.py). Each file has `made_with`, `parameters` where there a
   the pictures), `undecided`: how many pixels have their two best logits within 1e-4 of each other.
 - captioner: `text`, its `tokens` with their log-probabilities (the last is `<end>`), `log_prob` of the whole, and for
   each token the attention over the grid, row by row.
+- gauge: `values`, each number as the server answers it.
 - vae: `mu`, `logvar`, and of the reconstruction from mu its `pixels`, `mse`, `psnr_db` and the divergence `kl` in nats.
 """
 
@@ -27,6 +28,7 @@ from torch import Tensor
 
 import captioned_scenes
 import captioner
+import gauge
 import nanodet
 import pictures
 import recipe
@@ -124,11 +126,18 @@ def latent(model: torch.jit.ScriptModule, image: Image.Image) -> dict:
     }
 
 
+def readings(model: torch.jit.ScriptModule, image: Image.Image) -> dict:
+    """The numbers of a gauge, scaled back."""
+    found = model(pictures.to_input(image, gauge.INPUT))[0]
+    return {"values": rounded(found * torch.tensor(gauge.SPREAD) + torch.tensor(gauge.MEAN))}
+
+
 ANSWERS: dict[str, Answer] = {
     "nanodet": detection,
     "selfie": person_mask,
     "unet": clothes_mask,
     "captioner": caption,
+    "gauge": readings,
     "vae": latent,
 }
 

@@ -10,10 +10,12 @@ der Walt, CC0), made smaller.
 - selfie: two photographs of the model's own size.
 - unet: scenes, and beside each `<scene>.mask.png`, the true class of every pixel as a palette index.
 - captioner: scenes, and `truth.json`, the caption of each.
+- gauge: gauges, and `truth.json`, what each was drawn with.
 - vae: items of 28 × 28 pixels, gray.
 """
 
 import argparse
+import json
 from pathlib import Path
 
 import torch
@@ -22,6 +24,7 @@ from torch import Tensor
 
 import captioned_scenes
 import fashion_mnist
+import gauge
 import pictures
 import recipe
 import unet
@@ -29,6 +32,7 @@ import unet
 SEGMENTED_SEED = 120
 """The first seed whose scenes show every class, and three at least each."""
 CAPTIONED_SEED = 23
+GAUGES_SEED = 2025
 SCENES = 3
 VAE_ITEMS = (0, 1, 18)
 """Rows of the test part: an ankle boot, a pullover, a bag."""
@@ -69,6 +73,15 @@ def write_segmented_scenes(split: fashion_mnist.Split, folder: Path) -> None:
         indexed(mask).save(folder / f"scene_{number}.mask.png", optimize=True)
 
 
+def write_gauges(folder: Path) -> None:
+    """Gauges, and what they were drawn with."""
+    drawn, truth = gauge.gauges(SCENES, GAUGES_SEED)
+    for number, picture in enumerate(drawn):
+        pictures.rgb(picture).save(folder / f"gauge_{number}.png", optimize=True)
+    read = [dict(zip(gauge.NAMES, values)) for values in truth.tolist()]
+    (folder / "truth.json").write_text(json.dumps(read, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     """Writes all of them."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,6 +95,7 @@ def main() -> None:
     write_segmented_scenes(split, emptied(options.output / "unet"))
     composer = captioned_scenes.Composer(split, CAPTIONED_SEED)
     captioned_scenes.write(composer, SCENES, emptied(options.output / "captioner"))
+    write_gauges(emptied(options.output / "gauge"))
     vae = emptied(options.output / "vae")
     for row in VAE_ITEMS:
         name = fashion_mnist.CLASSES[int(split.labels[row])].replace(" ", "_")

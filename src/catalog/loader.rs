@@ -204,6 +204,8 @@ impl Loader {
             TaskKind::Captioning => Predict::Captioning(self.engine(loading, opened)?),
             TaskKind::Vae => Predict::Vae(self.engine(loading, opened)?),
             TaskKind::Embedding => Predict::Embedding(self.engine(loading, opened)?),
+            TaskKind::Regression => Predict::Regression(self.engine(loading, opened)?),
+            TaskKind::ImageToImage => Predict::ImageToImage(self.engine(loading, opened)?),
             TaskKind::Tensor => Predict::Tensor(self.engine(loading, opened)?),
         })
     }
@@ -347,6 +349,9 @@ fn threads(manifest: &Manifest, devices: &[Device], cores: usize) -> usize {
 }
 
 fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> {
+    if let Some(keys) = &manifest.output.regression {
+        return Ok(Labels::new(keys.names.iter().cloned()));
+    }
     let Some(name) = &manifest.output.labels else {
         return Ok(Labels::default());
     };

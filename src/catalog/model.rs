@@ -11,6 +11,8 @@ use crate::manifest::Precision;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
+use crate::tasks::image_to_image::Translate;
+use crate::tasks::regression::Regress;
 use crate::tasks::segmentation::Segment;
 use crate::tasks::{ModelSpec, TicketOf, captioning, tensor, vae};
 
@@ -56,6 +58,10 @@ pub enum Predict {
     Vae(Engine<vae::Work>),
     /// Of an embedding.
     Embedding(Engine<TicketOf<Embed>>),
+    /// Of a regression.
+    Regression(Engine<TicketOf<Regress>>),
+    /// Of a model from image to image.
+    ImageToImage(Engine<TicketOf<Translate>>),
     /// Of a model of tensors.
     Tensor(Engine<TicketOf<tensor::Compute>>),
 }
@@ -95,6 +101,8 @@ impl Predict {
             Self::Captioning(engine) => engine,
             Self::Vae(engine) => engine,
             Self::Embedding(engine) => engine,
+            Self::Regression(engine) => engine,
+            Self::ImageToImage(engine) => engine,
             Self::Tensor(engine) => engine,
         }
     }

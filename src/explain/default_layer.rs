@@ -82,14 +82,16 @@ pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_
     Ok(Some(path(of_width.unwrap_or(tokens))))
 }
 
-/// Whether a layer's output is one of the model's answers, or for a segmentation its logits on another grid.
+/// Whether a layer's output is one of the model's answers, or for a segmentation its logits on another grid, and likewise for a
+/// picture.
 fn is_answer(output: &Tensor, channels: i64, answers: &[&Tensor], task: TaskKind) -> Result<bool> {
     for answer in answers {
         let size = answer.size();
         if size == output.size() && answer.kind() == output.kind() && answer.f_equal(output)? {
             return Ok(true);
         }
-        if task == TaskKind::Segmentation && size.len() == 4 && size[1] == channels {
+        let is_map = matches!(task, TaskKind::Segmentation | TaskKind::ImageToImage);
+        if is_map && size.len() == 4 && size[1] == channels {
             return Ok(true);
         }
     }

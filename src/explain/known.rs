@@ -54,7 +54,9 @@ pub(super) static TARGET: Parameter = text(
     "What is explained. Default: the model's own best answer.\n\
      Classification: a class id or a label; `id:2` or `label:2` where a number could be both. Segmentation: a class (over its own mask), `CLASS@pixel=x,y`, `all`.\n\
      Detection: an object's index, a label, `box=x0,y0,x1,y1`, `all`. Captioning: `words`, `word=3`, `caption`.\n\
-     VAE: `mu[3]`, `sum_mu`, `reconstruction`. Embedding: `similarity` (to the reference), a dimension's index.",
+     VAE: `mu[3]`, `sum_mu`, `reconstruction`. Embedding: `similarity` (to the reference), a dimension's index.\n\
+     Regression: a number's name or index, `all`.\n\
+     Image to image: `pixel=x,y`, `box=x0,y0,x1,y1`, or a channel there, `red@pixel=x,y`.",
     Some("Egyptian cat"),
     |options, text| parsed(&mut options.target, text),
 );

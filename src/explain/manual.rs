@@ -101,6 +101,10 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::Captioning => "word=N, a word, words, caption; every word",
         TaskKind::Vae => "mu[K], sum_mu, reconstruction; sum_mu",
         TaskKind::Embedding => "similarity (to the reference), a dimension's index; similarity",
+        TaskKind::Regression => "a number's name or index, all; the number, where there is one",
+        TaskKind::ImageToImage => {
+            "pixel=x,y, box=x0,y0,x1,y1, CHANNEL@pixel=x,y, CHANNEL@box=x0,y0,x1,y1; none"
+        }
         TaskKind::Tensor => "none",
     }
 }

@@ -48,7 +48,7 @@ pub use layers::{LayerMap, Layers};
 pub use manual::{DefaultOf, Described, Manual, manual};
 pub use map::{Map, Normalize, Resolution};
 pub use method::{Family, Method};
-pub use objective::{OfEmbedding, of_embedding};
+pub use objective::{OfEmbedding, of_embedding, of_regression, without_place};
 pub use options::{Channels, Options, Render, Smooth, View};
 pub use parameter::{DefaultValue, Kind, Parameter};
 pub use read::{defaults, parameters, read};

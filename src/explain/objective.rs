@@ -8,6 +8,9 @@ mod captioning;
 mod classification;
 mod detection;
 mod embedding;
+mod image_to_image;
+mod place;
+mod regression;
 mod scores;
 mod segmentation;
 mod vae;
@@ -18,6 +21,8 @@ use super::target::Target;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
 pub use embedding::{OfEmbedding, of_embedding};
+pub use image_to_image::without_place;
+pub use regression::of_regression;
 pub(super) use scores::{Objective, Resolved, Untouched};
 
 /// What `target` means for this image, whose output is `output`.
@@ -34,6 +39,8 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Captioning => captioning::resolve(untouched, target, output),
         TaskKind::Vae => vae::resolve(untouched, target, output),
         TaskKind::Embedding => embedding::resolve(untouched, target, output),
+        TaskKind::Regression => regression::resolve(untouched, target, output),
+        TaskKind::ImageToImage => image_to_image::resolve(untouched, target, output),
         TaskKind::Tensor => Err(Error::UnsupportedForTask(
             "models of tensors have no picture to lay a map on".into(),
         )),

@@ -75,6 +75,30 @@ pub enum ResolvedTarget {
         /// Its value, as it is answered.
         value: f32,
     },
+    /// A number of a regression.
+    Number {
+        /// Its index.
+        number: usize,
+        /// Its name.
+        name: String,
+        /// Its value, as it is answered.
+        value: f32,
+        /// What it is counted in.
+        unit: Option<String>,
+    },
+    /// A part of a picture that the model makes.
+    Patch {
+        /// The pixel `[x, y]` of the original, where one was asked for.
+        pixel: Option<[f64; 2]>,
+        /// The box in the original, where one was asked for.
+        bounds: Option<Bounds>,
+        /// The channel, where one was asked for; else the mean of all.
+        channel: Option<usize>,
+        /// Cells of the answer's grid that are looked at.
+        cells: usize,
+        /// The mean of the model's values there.
+        value: f32,
+    },
 }
 
 impl fmt::Display for ResolvedTarget {
@@ -88,6 +112,17 @@ impl fmt::Display for ResolvedTarget {
             Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
             Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
             Self::Similarity { similarity } => write!(f, "similarity {similarity:.2}"),
+            Self::Number {
+                name, value, unit, ..
+            } => {
+                write!(f, "{name} {value:.2} {}", unit.as_deref().unwrap_or_default())
+            }
+            Self::Patch {
+                pixel: Some([x, y]),
+                value,
+                ..
+            } => write!(f, "{x},{y}: {value:.2}"),
+            Self::Patch { value, .. } => write!(f, "box: {value:.2}"),
             Self::Dimension { dimension, value } => write!(f, "dimension {dimension} {value:.2}"),
         }
     }

@@ -16,14 +16,16 @@ pub enum Target {
     /// `all`: everything that the model found, a map each.
     All,
     /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
-    /// latent, for an embedding a dimension; for a captioner it is a word, by index or text.
+    /// latent, for an embedding a dimension, for a regression a number, also by name; for a captioner it is a word, by index or text.
     Class(ClassName),
     /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
     Box([f64; 4]),
     /// `cat@mask`: the class over all of its own pixels.
     Mask(ClassName),
-    /// `cat@pixel=x,y`: the class at one pixel of the original.
+    /// `cat@pixel=x,y`: the class at one pixel of the original; `pixel=x,y`: the model's own there.
     Pixel(ClassName, [f64; 2]),
+    /// `red@box=x0,y0,x1,y1`: the channel in a box of the original.
+    Patch(ClassName, [f64; 4]),
     /// `word=3`: the word of that index in the caption.
     Word(usize),
     /// `caption`: all words together.
@@ -78,6 +80,15 @@ impl FromStr for Target {
         if let Some(corners) = text.strip_prefix("box=") {
             let corners = numbers(corners).ok_or("expected box=x0,y0,x1,y1 in pixels of the picture")?;
             return Ok(Self::Box(corners));
+        }
+        if let Some(point) = text.strip_prefix("pixel=") {
+            let point = numbers(point).ok_or("expected pixel=x,y in pixels of the picture")?;
+            return Ok(Self::Pixel(ClassName::Top, point));
+        }
+        if let Some((channel, corners)) = text.rsplit_once("@box=") {
+            let corners =
+                numbers(corners).ok_or("expected CHANNEL@box=x0,y0,x1,y1 in pixels of the picture")?;
+            return Ok(Self::Patch(channel.into(), corners));
         }
         if let Some(word) = text.strip_prefix("word=") {
             return index(word, "word=N, the index of a word, from 0").map(Self::Word);
@@ -214,6 +225,11 @@ mod tests {
             ("box=1,2.5, 30,40", Target::Box([1.0, 2.5, 30.0, 40.0])),
             ("person@pixel=10,20", Target::Pixel(label("person"), [10.0, 20.0])),
             ("@pixel=10,20", Target::Pixel(ClassName::Top, [10.0, 20.0])),
+            ("pixel=10,20", Target::Pixel(ClassName::Top, [10.0, 20.0])),
+            (
+                "red@box=1,2,3,4",
+                Target::Patch(label("red"), [1.0, 2.0, 3.0, 4.0]),
+            ),
             ("15@mask", Target::Mask(ClassName::Id(15))),
             ("word=3", Target::Word(3)),
             ("words", Target::All),
@@ -229,6 +245,8 @@ mod tests {
             ("box=1,2,3", "box=x0,y0,x1,y1"),
             ("box=1,2,3,inf", "box=x0,y0,x1,y1"),
             ("cat@pixel=1", "CLASS@pixel=x,y"),
+            ("pixel=1,2,3", "pixel=x,y"),
+            ("0@box=1,2,3", "CHANNEL@box=x0,y0,x1,y1"),
             ("word=first", "word=N"),
             ("mu[-1]", "mu[K]"),
         ] {

@@ -35,6 +35,43 @@ pub fn encode_gray_png(_: &PoolThread, width: u32, height: u32, samples: &[u8]) 
     .encode(ExtendedColorType::L8, FilterType::Adaptive)
 }
 
+/// What the samples of a picture are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Samples {
+    /// Red, green, blue; a byte each.
+    Rgb8,
+    /// And alpha.
+    Rgba8,
+    /// Grey of 16 bits, in the machine's order of bytes.
+    Gray16,
+    /// And alpha of 16 bits.
+    GrayAlpha16,
+}
+
+/// `data` (`[height, width, samples]`, row-major) as a PNG.
+///
+/// # Errors
+/// [`Error::InvalidImage`] when the samples do not fill the size.
+pub fn encode_samples_png(
+    _: &PoolThread,
+    (width, height): (u32, u32),
+    samples: Samples,
+    data: &[u8],
+) -> Result<Vec<u8>> {
+    let color = match samples {
+        Samples::Rgb8 => ExtendedColorType::Rgb8,
+        Samples::Rgba8 => ExtendedColorType::Rgba8,
+        Samples::Gray16 => ExtendedColorType::L16,
+        Samples::GrayAlpha16 => ExtendedColorType::La16,
+    };
+    Raw {
+        width,
+        height,
+        samples: data,
+    }
+    .encode(color, FilterType::Adaptive)
+}
+
 /// `indices` (`[height, width]`, row-major) as an indexed-colour PNG: class `i` is shown in `palette[i]`, and a reader
 /// that asks for the raw samples gets the classes back.
 ///
@@ -150,6 +187,18 @@ mod tests {
         let png = on_pool(|thread| encode_gray_png(thread, 3, 1, &[0, 128, 255])).expect("a PNG");
         let picture = decode(&png, &Limits::default()).expect("a picture");
         assert_eq!(picture.data(), [0, 0, 0, 128, 128, 128, 255, 255, 255]);
+    }
+
+    #[test]
+    fn samples_of_16_bits_come_back_with_all_of_them() {
+        let values = [0u16, 1, 256, 65_535];
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
+        let png =
+            on_pool(|thread| encode_samples_png(thread, (4, 1), Samples::Gray16, &bytes)).expect("a PNG");
+        let read = image::load_from_memory(&png).expect("a PNG").into_luma16();
+        assert_eq!(read.as_raw().as_slice(), values);
+        let short = on_pool(|thread| encode_samples_png(thread, (4, 1), Samples::GrayAlpha16, &bytes));
+        assert!(short.is_err(), "half of the samples");
     }
 
     #[test]

@@ -38,7 +38,7 @@ mod wanted;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use annotate::{Annotation, annotate, class_color, grid, mix, stain, tint};
-pub use encode::{encode_gray_png, encode_indexed_png, encode_png};
+pub use encode::{Samples, encode_gray_png, encode_indexed_png, encode_png, encode_samples_png};
 pub use fit::fit;
 pub use limits::Limits;
 pub use memory::{Memory, Taken};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::outputs::EmbeddingOutput;
+use super::outputs::{EmbeddingOutput, PictureOutput, RegressionOutput};
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -25,6 +25,10 @@ pub enum TaskKind {
     Vae,
     /// `forward(x[B, C, H, W]) → vectors[B, D]`
     Embedding,
+    /// `forward(x[B, C, H, W]) → numbers[B, K]`
+    Regression,
+    /// `forward(x[B, C, H, W]) → pictures[B, 3, h, w]`, or a map `[B, 1, h, w]`
+    ImageToImage,
     /// `forward` of named tensors
     Tensor,
 }
@@ -39,6 +43,8 @@ impl fmt::Display for TaskKind {
             Self::Captioning => "captioning",
             Self::Vae => "vae",
             Self::Embedding => "embedding",
+            Self::Regression => "regression",
+            Self::ImageToImage => "image_to_image",
             Self::Tensor => "tensor",
         })
     }
@@ -218,6 +224,10 @@ pub struct Output {
     pub captioning: Option<CaptioningOutput>,
     /// Keys that only an embedding has.
     pub embedding: Option<EmbeddingOutput>,
+    /// Keys that only a regression has.
+    pub regression: Option<RegressionOutput>,
+    /// Keys that only a model from image to image has.
+    pub picture: Option<PictureOutput>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

@@ -19,7 +19,7 @@ pub use keys::{
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
     OutputKey, Precision, TaskKind, TensorSpec,
 };
-pub use outputs::EmbeddingOutput;
+pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
 pub use versions::{Version, packages, versions};
 
 #[cfg(test)]

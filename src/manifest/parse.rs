@@ -19,7 +19,7 @@ const MOST_BYTES: u64 = 1 << 20;
 const MOST_PROBLEMS: usize = 50;
 
 const TASKS: &str = "one of \"classification\", \"segmentation\", \"detection\", \"captioning\", \"vae\", \
-                     \"embedding\", \"tensor\"";
+                     \"embedding\", \"regression\", \"image_to_image\", \"tensor\"";
 
 impl Manifest {
     /// Reads `dir/model.toml`.

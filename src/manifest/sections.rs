@@ -158,7 +158,8 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     let is = |wanted: TaskKind| task == Some(wanted);
     // The others have no classes: labels and an activation would be read by nobody.
-    let (labels, activation) = if is(TaskKind::Embedding) {
+    let has_none = is(TaskKind::Embedding) || is(TaskKind::Regression) || is(TaskKind::ImageToImage);
+    let (labels, activation) = if has_none {
         (None, None)
     } else {
         (
@@ -166,10 +167,7 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
             s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\""),
         )
     };
-    let selects = matches!(
-        task,
-        Some(TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding)
-    );
+    let selects = has_none || is(TaskKind::Classification) || is(TaskKind::Segmentation);
     Output {
         labels,
         key: selects
@@ -188,6 +186,8 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
         detection: is(TaskKind::Detection).then(|| detection::read(s, activation)),
         captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
         embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),
+        regression: is(TaskKind::Regression).then(|| outputs::regression(s)),
+        picture: is(TaskKind::ImageToImage).then(|| outputs::picture(s)),
     }
 }
 

@@ -30,7 +30,9 @@ fn a_short_manifest_gets_defaults() {
 
 #[test]
 fn a_task_is_called_as_it_is_written() {
-    use TaskKind::{Captioning, Classification, Detection, Embedding, Segmentation, Tensor, Vae};
+    use TaskKind::{
+        Captioning, Classification, Detection, Embedding, ImageToImage, Regression, Segmentation, Tensor, Vae,
+    };
     let all = [
         Classification,
         Segmentation,
@@ -38,6 +40,8 @@ fn a_task_is_called_as_it_is_written() {
         Captioning,
         Vae,
         Embedding,
+        Regression,
+        ImageToImage,
         Tensor,
     ];
     for task in all {
@@ -63,6 +67,63 @@ fn keys_of_another_task_are_unknown() {
     ] {
         let problems = with(task, output).expect_err("another task's");
         assert!(problems[0].contains("unknown key"), "{task}: {problems:?}");
+    }
+}
+
+#[test]
+fn lists_of_a_regression_agree() {
+    let with = |output: &str| {
+        Manifest::parse(&format!(
+            "task = \"regression\"\n[input]\nsize = [8, 8]\n[output]\n{output}"
+        ))
+    };
+    let right =
+        with("names = [\"age\", \"height\"]\nunits = [\"years\", \"\"]\nscale = [10, -2.5]").expect("right");
+    let keys = right.output.regression.expect("its own keys");
+    assert_eq!((keys.count(), keys.offset.len()), (Some(2), 0));
+    assert!(with("").is_ok_and(|m| m.output.regression.is_some_and(|keys| keys.count().is_none())));
+    for (output, problem) in [
+        (
+            "names = [\"a\", \"b\"]\nunits = [\"m\"]",
+            "output.units: found 1, expected as many",
+        ),
+        ("names = [\"a\", \"A\"]", "output.names: expected names"),
+        ("names = [\"\"]", "output.names: expected names"),
+        ("scale = [0.0]", "output.scale: expected finite"),
+        ("scale = [1e-60]", "output.scale: expected finite"),
+        ("offset = [1e60]", "output.offset: expected finite"),
+        ("offset = [nan]", "output.offset: expected finite"),
+        ("scale = 2", "output.scale: found 2 (integer), expected a list"),
+        ("labels = \"labels.txt\"", "output.labels: unknown key"),
+    ] {
+        let problems = with(output).expect_err(output);
+        assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
+    }
+}
+
+#[test]
+fn what_is_black_and_what_is_white_must_be_said() {
+    let with = |output: &str| {
+        let text = format!("task = \"image_to_image\"\n[input]\nsize = [8, 8]\n[output]\n{output}");
+        Manifest::parse(&text).map(|m| m.output.picture.expect("its own keys").range)
+    };
+    assert_eq!(with("range = \"input\""), Ok(Range::Input));
+    assert_eq!(with("range = \"minmax\""), Ok(Range::MinMax));
+    assert_eq!(with("range = [-1, 1.0]"), Ok(Range::Of([-1.0, 1.0])));
+    for (output, problem) in [
+        ("", "output.range: is missing"),
+        ("range = \"bytes\"", "output.range: expected \"input\""),
+        ("range = [1, 0]", "output.range: expected"),
+        ("range = [0, inf]", "output.range: expected"),
+        ("range = [-3e38, 3e38]", "output.range: expected"),
+        ("range = [0, 1, 2]", "output.range: found [0, 1, 2]"),
+        (
+            "range = \"input\"\nactivation = \"none\"",
+            "output.activation: unknown key",
+        ),
+    ] {
+        let problems = with(output).expect_err(output);
+        assert!(problems[0].starts_with(problem), "{output}: {problems:?}");
     }
 }
 

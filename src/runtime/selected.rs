@@ -27,9 +27,12 @@ impl Selection {
     #[must_use]
     pub fn of(task: TaskKind, key: Option<OutputKey>) -> Option<Self> {
         let known: &[&str] = match task {
-            TaskKind::Classification => &["logits"],
+            // As transformers call what their heads for regression answer, too.
+            TaskKind::Classification | TaskKind::Regression => &["logits"],
             // torchvision's, transformers'.
             TaskKind::Segmentation => &["out", "logits"],
+            // transformers': of Swin2SR, of depth estimators.
+            TaskKind::ImageToImage => &["reconstruction", "predicted_depth"],
             // transformers': of CLIP and its kin, and of backbones.
             TaskKind::Embedding => &["image_embeds", "pooler_output"],
             _ if key.is_some() => &[],

@@ -12,7 +12,8 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, of_embedding, row,
+    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, of_embedding,
+    of_regression, row, without_place,
 };
 use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind};
@@ -222,6 +223,12 @@ fn check(model: &Model, options: &Options, has_reference: bool) -> Result<()> {
         (task, labels.is_empty(), options.target.among(labels))
     {
         class.find(labels, labels.len())?;
+    }
+    if let (TaskKind::ImageToImage, Target::Top) = (task, options.target.among(labels)) {
+        return Err(without_place());
+    }
+    if let (TaskKind::Regression, false) = (task, labels.is_empty()) {
+        of_regression(&options.target.among(labels), labels, labels.len())?;
     }
     if task == TaskKind::Embedding {
         of_embedding(&options.target.among(labels), has_reference)?;

@@ -11,6 +11,7 @@ use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
 use crate::image::{Length, ModelInput, Placement, Taken};
 use crate::tasks::detection::{self, Allowance, Detect};
+use crate::tasks::image_to_image::{self, Resolution, Translate, View};
 use crate::tasks::segmentation::{self, Segment};
 use crate::tasks::tensor::{Compute, NamedTensor, arrange};
 use crate::tasks::{Operation, Request};
@@ -189,6 +190,55 @@ impl Service {
             outputs,
             spent: done.spent,
             held,
+        })
+    }
+
+    /// [`Service::predict`] of a model from image to image. What is work at the size of the answers is done on the pool, with no
+    /// core held for it.
+    ///
+    /// # Errors
+    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
+    pub async fn translate(
+        &self,
+        model: &Arc<Model>,
+        engine: &Engine<<Translate as Operation>::Queue>,
+        pictures: Pictures,
+        view: View,
+        context: &Context,
+    ) -> Result<Predicted<image_to_image::Prediction>> {
+        /// What of each number the model says, and of each pixel that is answered: samples, PNG, base64 and JSON, or as
+        /// many numbers twice.
+        const BYTES_A_NUMBER: u64 = 4;
+        const BYTES_A_PIXEL: u64 = 24;
+        let looked = self.look(model, engine, (pictures, Originals::Dropped)).await?;
+        let numbers = model
+            .spec
+            .picture_numbers()
+            .saturating_mul(looked.seen.len() as u64);
+        let pixels = match view.resolution {
+            Resolution::Native => numbers,
+            Resolution::Original => looked.seen.iter().map(Seen::pixels).sum(),
+        };
+        let bytes = numbers
+            .saturating_mul(BYTES_A_NUMBER)
+            .saturating_add(pixels.saturating_mul(BYTES_A_PIXEL));
+        let held = self.hold(bytes, 0).await?;
+        let inputs = (looked.places, looked.inputs);
+        let done = compute::<Translate>(model, engine, inputs, &(), (looked.took, context)).await?;
+        let (spec, context) = (Arc::clone(&model.spec), context.clone());
+        let length = Length::of_pixels(pixels);
+        let outputs = self
+            .pool()
+            .run_in_turn(self.pool().turn(), length, move |thread| {
+                let finish = |one: image_to_image::Translated| one.finish(thread, &spec, view, &context);
+                done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
+            });
+        Ok(Predicted {
+            model: done.model,
+            pictures: looked.seen,
+            outputs: outputs.await?,
+            spent: done.spent,
+            held: Some(held),
         })
     }
 

@@ -7,7 +7,9 @@ use torch_bridge::Value;
 
 use super::operation::{Batched, Breach, Contract, TicketOf};
 use super::spec::ModelSpec;
-use super::{captioning, classification, detection, embedding, segmentation, tensor, vae};
+use super::{
+    captioning, classification, detection, embedding, image_to_image, regression, segmentation, tensor, vae,
+};
 use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Runner, Share, Station, compute};
 use crate::error::{Error, Result};
@@ -22,6 +24,8 @@ fn contract(kind: TaskKind) -> &'static dyn Contract {
         TaskKind::Captioning => &captioning::Steps,
         TaskKind::Vae => &vae::Autoencoder,
         TaskKind::Embedding => &embedding::Vectors,
+        TaskKind::Regression => &regression::Numbers,
+        TaskKind::ImageToImage => &image_to_image::Pictures,
         TaskKind::Tensor => &tensor::Named,
     }
 }

@@ -24,6 +24,8 @@ pub struct ModelSpec {
     latent_shape: OnceLock<Vec<i64>>,
     /// Set where a detector's objects have masks.
     has_masks: OnceLock<()>,
+    /// `[C, h, w]` of what a model from image to image answers.
+    picture_shape: OnceLock<[i64; 3]>,
 }
 
 impl ModelSpec {
@@ -40,6 +42,7 @@ impl ModelSpec {
             normalise,
             latent_shape: OnceLock::new(),
             has_masks: OnceLock::new(),
+            picture_shape: OnceLock::new(),
         }
     }
 
@@ -52,6 +55,18 @@ impl ModelSpec {
     #[must_use]
     pub fn has_masks(&self) -> bool {
         self.has_masks.get().is_some()
+    }
+
+    /// Remembers the shape of what a model from image to image answers, which it shows when its contract is checked.
+    pub(super) fn learn_picture(&self, shape: [i64; 3]) {
+        self.picture_shape.get_or_init(|| shape);
+    }
+
+    /// How many numbers a model from image to image answers.
+    #[must_use]
+    pub fn picture_numbers(&self) -> u64 {
+        let sides = self.picture_shape.get().copied().unwrap_or_default();
+        sides.iter().map(|side| side.unsigned_abs()).product()
     }
 
     /// Which part of what `forward` answers is the model's answer.

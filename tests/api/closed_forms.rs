@@ -18,6 +18,10 @@ pub const WIDTH: usize = 8;
 pub const CLASSES: usize = 3;
 const FEATURES: usize = 4;
 
+/// The output of the model that has three numbers, one of which is called as another is counted.
+const NUMBERS: &str = "[output]\nnames = [\"length\", \"2\", \"count\"]\nunits = [\"m\", \"°\", \"\"]\n\
+                       scale = [-10, 1, 2]\noffset = [5, 0, -1]\n";
+
 /// The output of the model that has one logit for two classes.
 const SINGLE: &str = "[output]\nactivation = \"sigmoid\"\nlabels = \"labels.txt\"\n";
 
@@ -46,6 +50,13 @@ pub fn router() -> Router {
             ("linear", "linear", "classification", ""),
             ("pooled", "pooled", "classification", ""),
             ("single", "single", "classification", SINGLE),
+            (
+                "doubled",
+                "doubled",
+                "image_to_image",
+                "[output]\nrange = [-1, 1]\n",
+            ),
+            ("numbers", "linear", "regression", NUMBERS),
             ("vectors", "linear", "embedding", ""),
             (
                 "directions",

@@ -96,6 +96,29 @@ async fn selfie_covers_as_much_as_in_pytorch() {
     }
 }
 
+#[tokio::test]
+async fn gauges_are_read_as_pytorch_reads_them_and_as_they_were_drawn() {
+    let golden = golden("gauge");
+    let truth = std::fs::read_to_string(path("tests/golden/gauge/truth.json")).expect("the truth");
+    let truth: Vec<Value> = serde_json::from_str(&truth).expect("JSON");
+    let images = golden["images"].as_object().expect("images");
+    for ((file, expected), truth) in images.iter().zip(truth) {
+        let found = predict("gauge", file, "").await["values"].clone();
+        // Error of training: on 95 of 100 gauges less than 0.13 bar and 0.76 degrees.
+        for (index, (name, unit, error)) in [("pressure", "bar", 0.3), ("tilt", "°", 1.5)]
+            .into_iter()
+            .enumerate()
+        {
+            assert_eq!(
+                (&found[index]["name"], &found[index]["unit"]),
+                (&name.into(), &unit.into())
+            );
+            assert_close(&found[index]["value"], &expected["values"][index], 1e-4, file);
+            assert_close(&found[index]["value"], &truth[name], error, file);
+        }
+    }
+}
+
 /// The scenes have the model's own size, so that both sides see the same numbers.
 #[tokio::test]
 async fn scenes_of_clothes_have_the_masks_of_pytorch() {

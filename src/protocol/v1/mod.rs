@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod arrays;
 mod bounded;
 mod compare;
 mod explain;

@@ -14,22 +14,25 @@ use super::parameters::Parameters;
 use super::request::{self, MultipartCall, PredictCall};
 use super::timing::TimingMs;
 use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
-use super::{problem, query};
+use super::{arrays, problem, query};
 use crate::catalog::{Model, Predict};
 use crate::engine::context::{Event, Progress};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
-use crate::service::render::MaskRender;
+use crate::service::render::{MaskRender, MaskView};
 use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
+use crate::tasks::detection::Detect;
 use crate::tasks::embedding::{Embed, Embedding};
-use crate::tasks::segmentation::Prediction as Segmented;
+use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Resolution, Translate, View};
+use crate::tasks::regression::{Prediction as Numbers, Regress};
+use crate::tasks::segmentation::{Prediction as Segmented, Segment};
 use crate::tasks::vae::{Reconstruct, Reconstruction};
-use crate::tasks::{Operation, captioning, detection};
+use crate::tasks::{Operation, TicketOf, captioning, detection};
 use crate::transport::{App, Streamed, stream, within};
 
 /// Predict
@@ -37,7 +40,7 @@ use crate::transport::{App, Streamed, stream, within};
 /// One image as the body, several files as multipart, or JSON with base64; for the tensor task, JSON with `inputs`.
 /// Parameters stand in the query string, in the text fields of a multipart, or under `parameters` in JSON; which
 /// there are depends on the model's task. `Accept` picks the form: JSON always, `image/png` for masks, boxes and
-/// reconstructions, `application/x-npy` for a mask's class ids and for an embedding, `text/event-stream` for a caption word
+/// reconstructions, `application/x-npy` for a mask's class ids, an embedding, numbers and maps, `text/event-stream` for a caption word
 /// by word.
 #[utoipa::path(
     post, path = "/v1/models/{name}/predict", tag = "models",
@@ -47,6 +50,7 @@ use crate::transport::{App, Streamed, stream, within};
         query::Segmentation,
         query::Detection,
         query::Captioning,
+        query::ImageToImage,
         Deadline,
     ),
     request_body(content(
@@ -96,8 +100,8 @@ pub(super) async fn predict(
 fn forms(task: TaskKind) -> &'static [Form] {
     match task {
         TaskKind::Classification | TaskKind::Tensor => &[Form::Json],
-        TaskKind::Embedding => &[Form::Json, Form::Npy],
-        TaskKind::Segmentation => &[Form::Json, Form::Png, Form::Npy],
+        TaskKind::Embedding | TaskKind::Regression => &[Form::Json, Form::Npy],
+        TaskKind::Segmentation | TaskKind::ImageToImage => &[Form::Json, Form::Png, Form::Npy],
         TaskKind::Detection | TaskKind::Vae => &[Form::Json, Form::Png],
         TaskKind::Captioning => &[Form::Json, Form::Events],
     }
@@ -130,33 +134,8 @@ pub async fn predicted(
                 .answer::<Classify>(engine, &options, (Originals::Dropped, None))
                 .await
         }
-        Predict::Segmentation(engine) => {
-            let view = query::segmentation(parameters)?;
-            let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
-                Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
-                _ => render::segments(thread, picture, found, view).map(Answer::png),
-            });
-            let originals = match (form, view.render) {
-                (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
-                _ => Originals::Dropped,
-            };
-            let (pictures, keep_classes) = ((asked.pictures, originals), form != Form::Json);
-            let done = service
-                .segment(model, engine, pictures, keep_classes, context)
-                .await?;
-            written(service, done, form, Some(drawn), started).await
-        }
-        Predict::Detection(engine) => {
-            let (options, alpha) = query::detection(parameters)?;
-            let originals = match form {
-                Form::Png => Originals::DrawnOn,
-                _ => Originals::Dropped,
-            };
-            let pictures = (asked.pictures, originals);
-            let done = service.detect(model, engine, pictures, &options, context).await?;
-            let drawn = drawn_objects(model, alpha);
-            written(service, done, form, Some(drawn), started).await
-        }
+        Predict::Segmentation(engine) => asked.segmented(engine, query::segmentation(parameters)?).await,
+        Predict::Detection(engine) => asked.detected(engine, query::detection(parameters)?).await,
         Predict::Captioning(engine) => {
             let options = query::captioning(parameters)?;
             asked
@@ -173,12 +152,19 @@ pub async fn predicted(
         }
         Predict::Embedding(engine) => {
             parameters.none()?;
-            let array: Draw<Embedding> =
-                Box::new(|_, _, _, found| npy(&[found.vector.len()], &found.vector).map(Answer::npy));
+            let array: Draw<Embedding> = Box::new(|_, _, _, found| arrays::vector(found));
             asked
                 .answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
                 .await
         }
+        Predict::Regression(engine) => {
+            parameters.none()?;
+            let array: Draw<Numbers> = Box::new(|_, _, _, found| arrays::numbers(found));
+            asked
+                .answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
+                .await
+        }
+        Predict::ImageToImage(engine) => asked.translated(engine, query::image_to_image(parameters)?).await,
         Predict::Tensor(_) => Err(Error::UnsupportedForTask(
             "this model takes tensors, not images".into(),
         )),
@@ -225,6 +211,59 @@ impl Asked<'_> {
             .service
             .predict::<Op>(self.model, engine, pictures, options, self.context);
         written(self.service, done.await?, self.form, draw, self.started).await
+    }
+
+    async fn segmented(self, engine: &Engine<TicketOf<Segment>>, view: MaskView) -> Result<Answer> {
+        let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
+            Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
+            _ => render::segments(thread, picture, found, view).map(Answer::png),
+        });
+        let originals = match (self.form, view.render) {
+            (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
+            _ => Originals::Dropped,
+        };
+        let (pictures, keep_classes) = ((self.pictures, originals), self.form != Form::Json);
+        let done = self
+            .service
+            .segment(self.model, engine, pictures, keep_classes, self.context)
+            .await?;
+        written(self.service, done, self.form, Some(drawn), self.started).await
+    }
+
+    async fn detected(
+        self,
+        engine: &Engine<TicketOf<Detect>>,
+        (options, alpha): (detection::Options, Fraction),
+    ) -> Result<Answer> {
+        let originals = match self.form {
+            Form::Png => Originals::DrawnOn,
+            _ => Originals::Dropped,
+        };
+        let pictures = (self.pictures, originals);
+        let done = self
+            .service
+            .detect(self.model, engine, pictures, &options, self.context)
+            .await?;
+        let drawn = drawn_objects(self.model, alpha);
+        written(self.service, done, self.form, Some(drawn), self.started).await
+    }
+
+    async fn translated(
+        self,
+        engine: &Engine<TicketOf<Translate>>,
+        resolution: Resolution,
+    ) -> Result<Answer> {
+        let form = match self.form {
+            Form::Npy => Shown::Array,
+            _ => Shown::Png,
+        };
+        let view = View { resolution, form };
+        let done = self
+            .service
+            .translate(self.model, engine, self.pictures, view, self.context)
+            .await?;
+        let drawn: Draw<Translation> = Box::new(|_, _, _, found| arrays::picture(found));
+        written(self.service, done, self.form, Some(drawn), self.started).await
     }
 }
 

@@ -13,6 +13,7 @@ use crate::manifest::MOST_DETECTIONS;
 use crate::service::render::{MaskRender, MaskView};
 use crate::service::{Draw, Way};
 use crate::tasks::bounds::{Fraction, at_least_one, within};
+use crate::tasks::image_to_image::Resolution;
 use crate::tasks::{captioning, classification, detection, vae};
 
 /// Parameters of a classification.
@@ -59,6 +60,34 @@ impl Default for Segmentation {
         Self {
             render: Render::Mask,
             alpha: Fraction::HALF.get(),
+        }
+    }
+}
+
+/// The grid of a picture that a model makes.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Grid {
+    /// The module's own.
+    Native,
+    /// The original's.
+    Original,
+}
+
+/// Parameters of a model from image to image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImageToImage {
+    /// The grid that the picture is answered on: the module's own, or the original's, of what of the original it saw.
+    #[param(inline, required = false, default = "native")]
+    resolution: Grid,
+}
+
+impl Default for ImageToImage {
+    fn default() -> Self {
+        Self {
+            resolution: Grid::Native,
         }
     }
 }
@@ -264,6 +293,14 @@ pub(super) fn segmentation(parameters: &Parameters) -> Result<MaskView> {
             Render::Overlay => MaskRender::Overlay,
         },
         alpha: Fraction::new("alpha", asked.alpha)?,
+    })
+}
+
+pub(super) fn image_to_image(parameters: &Parameters) -> Result<Resolution> {
+    let asked: ImageToImage = parameters.read()?;
+    Ok(match asked.resolution {
+        Grid::Native => Resolution::Native,
+        Grid::Original => Resolution::Original,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::image::PoolThread;
 use crate::tasks::Labels;
 use crate::tasks::rle::{ValueMask, encode_all};
-use crate::tasks::tap::Tap;
+use crate::tasks::tap::{Tap, lines};
 
 /// Rows between two looks at whether the answer is still wanted.
 const BAND: usize = 64;
@@ -48,12 +48,7 @@ impl Segmented {
 
     /// The best class of each pixel of the original.
     fn class_ids(&self, context: &Context) -> Result<Vec<u8>> {
-        let ((width, height), (input_width, input_height)) =
-            (self.placement.original(), self.placement.input_size());
-        let (x_scale, y_scale) = self.placement.scale();
-        let (x_offset, y_offset) = self.placement.to_input(0.0, 0.0);
-        let columns = line(width, input_width, (x_scale, x_offset), self.size.1);
-        let rows = line(height, input_height, (y_scale, y_offset), self.size.0);
+        let (columns, rows) = lines(&self.placement, self.size);
         let mut class_ids = vec![UNSEEN; columns.len() * rows.len()];
         let mut best = vec![f32::NEG_INFINITY; columns.len()];
         for (y, (row, ids)) in rows
@@ -90,26 +85,6 @@ impl Segmented {
             }
         }
     }
-}
-
-/// For each pixel of one axis of the original, which of the `cells` over the input it lies between; nothing where the model
-/// did not see it. Computed in 32 bits from −1 to 1 over the input, as `grid_sample` does.
-fn line(original: u32, input: u32, (scale, offset): (f64, f64), cells: usize) -> Vec<Option<Tap>> {
-    let last = (cells - 1) as f32;
-    let tap = |pixel: u32| {
-        let at = (2.0 * ((f64::from(pixel) + 0.5) * scale + offset) / f64::from(input) - 1.0) as f32;
-        if at.abs() > 1.0 {
-            return None;
-        }
-        let cell = (((at + 1.0) * cells as f32 - 1.0) / 2.0).clamp(0.0, last);
-        let near = cell as usize;
-        Some(Tap {
-            near,
-            far: (near + 1).min(cells - 1),
-            weight: cell - near as f32,
-        })
-    };
-    (0..original).map(tap).collect()
 }
 
 #[cfg(test)]
@@ -165,28 +140,5 @@ mod tests {
         context.cancellation.cancel();
         let segmented = halves(placement(8, 2, (2, 4), ResizeMode::Stretch));
         assert!(segmented.class_ids(&context).is_err());
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn cells_are_those_of_grid_sample(
-            cells in 1_usize..40, original in 1_u32..200, input in 1_u32..80, offset in -20.0_f64..20.0,
-        ) {
-            let scale = f64::from(input) / f64::from(original);
-            let positions: Vec<f32> = (0..original)
-                .map(|i| (2.0 * ((f64::from(i) + 0.5) * scale + offset) / f64::from(input) - 1.0) as f32)
-                .collect();
-            let values: Vec<f32> = (0..cells).map(|i| (i * i % 7) as f32).collect();
-            let map = tch::Tensor::from_slice(&values).view([1, 1, 1, cells as i64]);
-            let xs = tch::Tensor::from_slice(&positions);
-            let grid = tch::Tensor::stack(&[&xs, &xs.zeros_like()], -1).view([1, 1, i64::from(original), 2]);
-            let sampled = Vec::<f32>::try_from(map.grid_sampler(&grid, 0, 1, false).flatten(0, -1)).expect("floats");
-            for (tap, expected) in line(original, input, (scale, offset), cells).iter().zip(sampled) {
-                if let Some(tap) = tap {
-                    let value = tap.between(values[tap.near], values[tap.far]);
-                    proptest::prop_assert!((value - expected).abs() < 1e-4, "{} and {}", value, expected);
-                }
-            }
-        }
     }
 }

@@ -1,5 +1,5 @@
 """Writes linear.pt and pooled.pt: models so small that their explanations can be written down (tests/api/closed_forms.rs).
-And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs); single.pt, the second with one class.
+doubled.pt, a picture of twice the size. And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs); single.pt, the second with one class.
 
     python tests/golden/closed_forms/make_models.py
 
@@ -7,6 +7,7 @@ Pictures are [B, 3, 6, 8]; there are 3 classes. Weights follow a formula, which 
 weight(row, column) = ((7 * column + 13 * row) mod 11 - 5) / 10.
 
 - linear.pt: logits = W · flatten(x), W [3, 144].
+- doubled.pt: (V · x) at each pixel, V [3, 3], each value four times, as 2 × 2 pixels.
 - pooled.pt: A = ReLU(V · x) at each pixel, V [4, 3] (`features`); logits = W · mean(A), W [3, 4].
 """
 
@@ -50,6 +51,18 @@ class Pooled(nn.Module):
         return self.linear(self.features(x).mean(dim=(2, 3)))
 
 
+class Doubled(nn.Module):
+    """A matrix at each pixel, and twice the size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(CHANNELS, CHANNELS, 1, bias=False)
+        self.mix.weight = nn.Parameter(formula(CHANNELS, CHANNELS).reshape(CHANNELS, CHANNELS, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.mix(x).repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+
 class Printing(Pooled):
     """It says a kilobyte at each call."""
 
@@ -65,7 +78,7 @@ class Printing(Pooled):
 def main() -> None:
     """Scripts them into this folder."""
     folder = Path(__file__).resolve().parent
-    models = {"linear": Linear(), "pooled": Pooled(), "printing": Printing(), "single": Pooled(classes=1)}
+    models = {"linear": Linear(), "doubled": Doubled(), "pooled": Pooled(), "printing": Printing(), "single": Pooled(classes=1)}
     for name, module in models.items():
         torch.jit.script(module.eval()).save(folder / f"{name}.pt")
 

@@ -68,7 +68,9 @@ class Embeddings(System):
 
     def _explanations(self, client: Client) -> Iterator[Row]:
         reference = random_picture(SIDE, SIDE, seed=1000)
-        picture, of = self._explained(similarity(reference.tensor()))
+        with torch.no_grad():
+            expected = self._model(reference.tensor())
+        picture, of = self._explained(similarity(expected))
         asked = [
             *questions.gradient_cams(of, LAYERS[0]),
             *questions.gradient_cams(of, LAYERS[1], ("grad_cam", "hires_cam", "layer_cam")),

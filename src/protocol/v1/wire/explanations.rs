@@ -164,6 +164,36 @@ enum ResolvedTarget {
         /// Its value, as a prediction has it.
         value: f32,
     },
+    /// A number of a regression.
+    Number {
+        /// Its index.
+        number: usize,
+        /// Its name.
+        #[schema(example = "pressure")]
+        name: String,
+        /// Its value, as a prediction has it; null where it is not finite.
+        #[schema(value_type = Option<f32>, required = true)]
+        value: f32,
+        /// What it is counted in.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        unit: Option<String>,
+    },
+    /// A part of a picture that the model makes.
+    Patch {
+        /// The pixel `[x, y]` of the original, where one was asked for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pixel: Option<[f64; 2]>,
+        /// The box in the original, where one was asked for.
+        #[serde(rename = "box", skip_serializing_if = "Option::is_none")]
+        bounds: Option<Bounds>,
+        /// The channel, where one was asked for; else the mean of all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        channel: Option<usize>,
+        /// Cells of the answer's own grid that are looked at.
+        cells: usize,
+        /// The mean of the model's values there.
+        value: f32,
+    },
 }
 
 impl From<explain::ResolvedTarget> for ResolvedTarget {
@@ -208,6 +238,30 @@ impl From<explain::ResolvedTarget> for ResolvedTarget {
             Core::Latent { latent, value } => Self::Latent { latent, value },
             Core::Similarity { similarity } => Self::Similarity { similarity },
             Core::Dimension { dimension, value } => Self::Dimension { dimension, value },
+            Core::Patch {
+                pixel,
+                bounds,
+                channel,
+                cells,
+                value,
+            } => Self::Patch {
+                pixel,
+                bounds: bounds.map(Bounds::from),
+                channel,
+                cells,
+                value,
+            },
+            Core::Number {
+                number,
+                name,
+                value,
+                unit,
+            } => Self::Number {
+                number,
+                name,
+                value,
+                unit,
+            },
         }
     }
 }

@@ -7,6 +7,8 @@ mod latents;
 mod methods;
 mod models;
 mod names;
+mod numbers;
+mod pictures;
 mod predictions;
 mod rle;
 mod tensors;

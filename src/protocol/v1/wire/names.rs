@@ -21,6 +21,10 @@ pub(in crate::protocol::v1) enum TaskKind {
     Vae,
     /// `forward(x[B, C, H, W]) → vectors[B, D]`
     Embedding,
+    /// `forward(x[B, C, H, W]) → numbers[B, K]`
+    Regression,
+    /// `forward(x[B, C, H, W]) → pictures[B, 3, h, w]`, or a map `[B, 1, h, w]`
+    ImageToImage,
     /// `forward` of named tensors
     Tensor,
 }
@@ -34,6 +38,8 @@ impl From<manifest::TaskKind> for TaskKind {
             manifest::TaskKind::Captioning => Self::Captioning,
             manifest::TaskKind::Vae => Self::Vae,
             manifest::TaskKind::Embedding => Self::Embedding,
+            manifest::TaskKind::Regression => Self::Regression,
+            manifest::TaskKind::ImageToImage => Self::ImageToImage,
             manifest::TaskKind::Tensor => Self::Tensor,
         }
     }

@@ -7,6 +7,8 @@ use super::detections::Detection;
 use super::embeddings::Embedded;
 use super::latents::PngFrame;
 use super::names::TaskKind;
+use super::numbers::Regression;
+use super::pictures::Translation;
 use super::rle::Rle;
 use super::tensors::AnsweredTensor;
 use crate::error::Result;
@@ -70,6 +72,10 @@ pub(in crate::protocol::v1) enum Prediction {
     Encoding(Encoding),
     /// Of an embedding.
     Embedding(Embedded),
+    /// By a regression.
+    Regression(Regression),
+    /// By a model from image to image.
+    Translation(Translation),
     /// By any other model.
     Tensor(Tensors),
 }
