@@ -120,9 +120,10 @@ fn target(bytes: &[u8]) {
     }
 }
 
-/// An array of latents.
+/// An array of latents, and of a model of tensors.
 fn npy(bytes: &[u8]) {
     ask("vae/decode", &[("content-type", "application/x-npy")], bytes);
+    ask("linear/predict", &[("content-type", "application/x-npy")], bytes);
 }
 
 /// The text of an image in JSON.

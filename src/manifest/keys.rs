@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::outputs::{EmbeddingOutput, PictureOutput, RegressionOutput};
+use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::image::Fit;
 
@@ -271,40 +272,13 @@ pub struct CaptioningOutput {
     pub attention_grid: Option<[usize; 2]>,
 }
 
-/// A tensor that goes in or comes out, of the tensor task.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TensorSpec {
-    /// Its name in requests and answers.
-    pub name: String,
-    /// The type of its values.
-    pub dtype: Dtype,
-    /// Its shape; −1 is any size, and as the first it is the batch.
-    pub shape: Vec<i64>,
-}
-
-/// The type of a tensor's values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Dtype {
-    /// 32-bit floats.
-    F32,
-    /// 64-bit integers.
-    I64,
-}
-
 /// What goes into a model.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// Pictures.
     Image(ImageInput),
     /// Tensors, and what comes out.
-    Tensors {
-        /// In the order of `forward`'s arguments.
-        inputs: Vec<TensorSpec>,
-        /// In the order of `forward`'s results.
-        outputs: Vec<TensorSpec>,
-    },
+    Tensors(Tensors),
 }
 
 /// `[batching]`
@@ -387,8 +361,21 @@ impl Manifest {
     pub fn image_input(&self) -> Result<&ImageInput> {
         match &self.input {
             Input::Image(input) => Ok(input),
-            Input::Tensors { .. } => Err(Error::UnsupportedForTask(
+            Input::Tensors(_) => Err(Error::UnsupportedForTask(
                 "this model takes tensors, not images".into(),
+            )),
+        }
+    }
+
+    /// Which tensors go in and come out.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] when the model takes images.
+    pub fn tensors(&self) -> Result<&Tensors> {
+        match &self.input {
+            Input::Tensors(tensors) => Ok(tensors),
+            Input::Image(_) => Err(Error::UnsupportedForTask(
+                "this model takes images, not tensors".into(),
             )),
         }
     }

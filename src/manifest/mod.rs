@@ -10,16 +10,18 @@ mod outputs;
 mod parse;
 mod reader;
 mod sections;
+mod tensors;
 mod versions;
 
 pub use detection::MOST_DETECTIONS;
 pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
-    DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
-    OutputKey, Precision, TaskKind, TensorSpec,
+    DeviceChoice, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output, OutputKey,
+    Precision, TaskKind,
 };
 pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
+pub use tensors::{Dtype, TensorInput, TensorSpec, Tensors};
 pub use versions::{Version, packages, versions};
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use super::file::read_text;
 use super::keys::{ArtifactFormat, DetectionFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
+use super::tensors::tensors;
 use crate::error::{Error, Result, excerpt};
 use crate::image::ResizeMode;
 
-/// Bytes of the largest batch of pictures at most, as 32-bit floats.
+/// Bytes of the largest batch at most; of pictures as 32-bit floats.
 const MOST_INPUT_BYTES: u64 = 1 << 30;
 
 /// Bytes of a model.toml at most.
@@ -51,7 +52,7 @@ impl Manifest {
         let required = root.optional("required", "true or false").unwrap_or(true);
         let artifact = root.section("artifact", sections::artifact);
         let input = if task == Some(TaskKind::Tensor) {
-            sections::tensors(&mut root)
+            tensors(&mut root).map(Input::Tensors)
         } else {
             root.section("input", sections::image_input).map(Input::Image)
         };
@@ -59,15 +60,12 @@ impl Manifest {
         let batching = root.section("batching", sections::batching);
         let instances = root.section("instances", sections::instances);
         let explain = root.section("explain", sections::explain);
-        if let Some(Input::Image(input)) = &input {
-            let (height, width) = input.fit.size;
-            let bytes = u64::from(height) * u64::from(width) * input.mean.len() as u64 * 4;
+        let of_one = input.as_ref().map(bytes_of_one);
+        if let Some((bytes, what)) = of_one {
             let largest = bytes.saturating_mul(batching.max_batch_size as u64);
             root.check(largest <= MOST_INPUT_BYTES, "batching.max_batch_size", || {
                 let (found, most) = (batching.max_batch_size, MOST_INPUT_BYTES / bytes);
-                format!(
-                    "found {found}; of pictures of {height}×{width} a batch of more than {most} is too large"
-                )
+                format!("found {found}; of {what} a batch of more than {most} is too large")
             });
         }
         let turned = output.detection.as_ref().map(|keys| keys.format) == Some(DetectionFormat::YoloObb);
@@ -79,7 +77,11 @@ impl Manifest {
             });
         }
         if artifact.format == ArtifactFormat::Aoti {
-            sections::check_packaged(&mut root, task, &output, &instances);
+            let tensors = match &input {
+                Some(Input::Tensors(tensors)) => Some(tensors),
+                _ => None,
+            };
+            sections::check_packaged(&mut root, task, &output, &instances, tensors);
         }
         root.finish();
         match (task, input) {
@@ -96,6 +98,18 @@ impl Manifest {
             }),
             _ => Err(told(problems)),
         }
+    }
+}
+
+/// Bytes of one of a batch, and what it is.
+fn bytes_of_one(input: &Input) -> (u64, String) {
+    match input {
+        Input::Image(input) => {
+            let (height, width) = input.fit.size;
+            let bytes = u64::from(height) * u64::from(width) * input.mean.len() as u64 * 4;
+            (bytes, format!("pictures of {height}×{width}"))
+        }
+        Input::Tensors(tensors) => (tensors.bytes(), format!("inputs of {} bytes", tensors.bytes())),
     }
 }
 

@@ -86,6 +86,48 @@ impl<'a> Section<'a> {
                 toml::Table::new()
             }
         };
+        self.inside(name, table, read)
+    }
+
+    /// Reads each table of the array `name`, of which there are from one to `most`; nothing where one is wrong.
+    pub(super) fn tables<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        mut read: impl FnMut(&mut Section<'_>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        self.known.push(name.to_owned());
+        let found = match self.table.remove(name) {
+            None => {
+                self.problem(name, &format!("is missing, expected tables: write [[{name}]]"));
+                return None;
+            }
+            Some(toml::Value::Array(found)) => found,
+            Some(other) => {
+                let kind = other.type_str();
+                self.problem(name, &format!("found {kind}, expected tables: write [[{name}]]"));
+                return None;
+            }
+        };
+        self.check((1..=most).contains(&found.len()), name, || {
+            format!("found {}, expected 1 to {most}", found.len())
+        });
+        let tables = found.into_iter().take(most).enumerate();
+        let values: Vec<Option<T>> = tables
+            .map(|(index, value)| match value {
+                toml::Value::Table(table) => self.inside(&format!("{name}[{index}]"), table, &mut read),
+                other => {
+                    let kind = other.type_str();
+                    self.problem(name, &format!("found {kind}, expected tables: write [[{name}]]"));
+                    None
+                }
+            })
+            .collect();
+        values.into_iter().collect()
+    }
+
+    /// Reads `table`, whose keys are told of behind `name`.
+    fn inside<T>(&mut self, name: &str, table: toml::Table, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let mut section = Section {
             prefix: format!("{}{name}.", self.prefix),
             table,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::detection;
 use super::keys::{
     Activation, Artifact, Batching, CaptioningOutput, DetectionFormat, DetectionOutput, DeviceChoice,
-    Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
+    Explain, ImageInput, Instances, Output, Precision, TaskKind,
 };
 use super::outputs;
 use super::reader::Section;
+use super::tensors::{Dtype, TensorInput, Tensors};
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
 /// Inputs that may wait for a model at most.
@@ -45,6 +46,7 @@ pub(super) fn check_packaged(
     task: Option<TaskKind>,
     output: &Output,
     instances: &Instances,
+    tensors: Option<&Tensors>,
 ) {
     let is_torchvision = |d: &DetectionOutput| d.format == DetectionFormat::Torchvision;
     let has_other_methods = matches!(task, Some(TaskKind::Captioning | TaskKind::Vae));
@@ -57,6 +59,14 @@ pub(super) fn check_packaged(
         "instances.precision",
         || "a package has the precision that it was compiled with; leave this key out".into(),
     );
+    let Some(tensors) = tensors else { return };
+    // Compiled code reads its inputs as what it was compiled for, whatever they are.
+    let is_fixed = |input: &TensorInput| input.spec.dtype != Dtype::F16 && !input.spec.has_open_inner_sizes();
+    root.check(tensors.inputs.iter().all(is_fixed), "artifact.format", || {
+        "found \"aoti\", which is compiled for fixed sizes and 32-bit floats; inputs of f16 or with open sizes beside the \
+         batch need \"torchscript\""
+            .into()
+    });
 }
 
 pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
@@ -144,15 +154,6 @@ fn check_numbers(s: &mut Section<'_>, scale: f64, mean: &[f64], std: &[f64]) {
     s.check(!right || holds, "scale", || {
         "with this scale, mean and std a pixel from 0 to 255 is no finite 32-bit float: (scale · pixel − mean) / std".into()
     });
-}
-
-pub(super) fn tensors(root: &mut Section<'_>) -> Option<Input> {
-    let expected = "tables with name, dtype (\"f32\" or \"i64\") and shape (−1 for any size)";
-    let inputs: Vec<TensorSpec> = root.required("inputs", expected)?;
-    let outputs: Vec<TensorSpec> = root.required("outputs", expected)?;
-    root.check(!inputs.is_empty(), "inputs", || "expected at least one".into());
-    root.check(!outputs.is_empty(), "outputs", || "expected at least one".into());
-    Some(Input::Tensors { inputs, outputs })
 }
 
 pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {

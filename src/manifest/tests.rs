@@ -1,5 +1,7 @@
 //! Manifests that are right, and the words for those that are not.
 
+mod tensors;
+
 use super::*;
 use crate::image::ResizeMode;
 use std::time::Duration;
@@ -231,24 +233,6 @@ fn each_task_has_keys_of_its_own() {
     assert!(
         missing[0].starts_with("output.format: is missing, expected \"dense\""),
         "{missing:?}"
-    );
-}
-
-#[test]
-fn a_tensor_model_names_its_tensors_instead_of_an_input() {
-    let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 4]\n\
-                [[outputs]]\nname = \"y\"\ndtype = \"f32\"\nshape = [-1, 2]";
-    let manifest = Manifest::parse(text).expect("a tensor model");
-    assert!(manifest.image_input().is_err());
-    let Input::Tensors { inputs, .. } = manifest.input else {
-        panic!("tensors")
-    };
-    assert_eq!(
-        (inputs[0].name.as_str(), inputs[0].shape.as_slice()),
-        ("x", [-1, 4].as_slice())
-    );
-    assert!(
-        Manifest::parse("task = \"tensor\"").expect_err("no tensors")[0].starts_with("inputs: is missing")
     );
 }
 

@@ -188,7 +188,7 @@ impl Service {
         let manifest = &model.spec.manifest;
         let size = match &manifest.input {
             Input::Image(input) => (input.fit.size.0 as usize, input.fit.size.1 as usize),
-            Input::Tensors { .. } => (0, 0),
+            Input::Tensors(_) => (0, 0),
         };
         let methods = description.methods.iter();
         Ok(methods

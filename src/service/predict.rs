@@ -280,7 +280,7 @@ impl Service {
         tensors: Vec<NamedTensor>,
         context: &Context,
     ) -> Result<Predicted<<Compute as Operation>::Output>> {
-        let inputs = vec![arrange(tensors, &model.spec.manifest.input)?];
+        let inputs = vec![arrange(tensors, model.spec.manifest.tensors()?)?];
         let places = engine.admit(1)?;
         compute::<Compute>(model, engine, (places, inputs), &(), (Duration::ZERO, context)).await
     }

@@ -34,7 +34,7 @@ impl ModelSpec {
     pub fn new(manifest: Manifest, labels: Labels) -> Self {
         let normalise = match &manifest.input {
             Input::Image(input) => Some(Normalise::new(input.scale, &input.mean, &input.std)),
-            Input::Tensors { .. } => None,
+            Input::Tensors(_) => None,
         };
         Self {
             manifest,

@@ -1,35 +1,28 @@
 //! Any `forward` of named tensors: for what is not a picture.
 //!
-//! Requests share a batch where every input and output has −1 as its first size: rows are put below each other, and
-//! the answers parted again. Other models run one request at a time.
+//! Requests share a batch where every input and output has −1 as its first size and their other sizes are the same: rows
+//! are put below each other, and the answers parted again. Other models run one request at a time.
 
+mod arrange;
+mod number;
 mod numbers;
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 use torch_bridge::Value;
 
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
-use crate::error::{Error, Result, counted};
-use crate::manifest::{Dtype, Input, TensorSpec};
+use crate::error::{Error, Result};
+use crate::manifest::{TensorInput, TensorSpec, Tensors};
 use crate::runtime::Call;
 
-pub use numbers::{Number, Numbers};
+pub use arrange::{Given, NamedTensor, Values, arrange};
+pub use number::Number;
+pub use numbers::{Numbers, Scalar};
 
 /// Named tensors to named tensors.
 #[derive(Debug, Clone, Copy)]
 pub struct Compute;
-
-/// A named tensor in a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NamedTensor {
-    /// As model.toml names it.
-    pub name: String,
-    /// Its sizes.
-    pub shape: Vec<i64>,
-    /// Its values, row-major.
-    pub data: Vec<Number>,
-}
 
 /// A named tensor in an answer.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,7 +31,7 @@ pub struct AnsweredTensor {
     pub name: String,
     /// Its sizes.
     pub shape: Vec<i64>,
-    /// Its values, row-major.
+    /// Its values, row-major, of the type that model.toml says.
     pub data: Numbers,
 }
 
@@ -47,106 +40,6 @@ pub struct AnsweredTensor {
 pub struct Prediction {
     /// In the order of model.toml's `[[outputs]]`.
     pub outputs: Vec<AnsweredTensor>,
-}
-
-/// A tensor that fits its [`TensorSpec`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct Values {
-    shape: Vec<i64>,
-    data: Numbers,
-}
-
-/// The request's tensors in the order of the model's inputs.
-///
-/// # Errors
-/// [`Error::InvalidParameter`], which names the tensor, what was found and what is expected.
-pub fn arrange(mut given: Vec<NamedTensor>, manifest: &Input) -> Result<Vec<Values>> {
-    let Input::Tensors { inputs, .. } = manifest else {
-        return Err(Error::UnsupportedForTask(
-            "this model takes images, not tensors".into(),
-        ));
-    };
-    let mut values = Vec::with_capacity(inputs.len());
-    for spec in inputs {
-        let place = given.iter().position(|tensor| tensor.name == spec.name);
-        let place = place.ok_or_else(|| Error::parameter(&spec.name, "this input is missing"))?;
-        values.push(fitted(given.swap_remove(place), spec)?);
-    }
-    match given.first() {
-        Some(left) if inputs.iter().any(|spec| spec.name == left.name) => {
-            Err(Error::parameter(&left.name, "this input is given more than once"))
-        }
-        Some(unknown) => {
-            let known: Vec<&str> = inputs.iter().map(|spec| spec.name.as_str()).collect();
-            Err(Error::parameter(
-                &unknown.name,
-                format!("no such input; the model has {}", known.join(", ")),
-            ))
-        }
-        None => Ok(values),
-    }
-}
-
-fn fitted(tensor: NamedTensor, spec: &TensorSpec) -> Result<Values> {
-    let (found, expected) = (&tensor.shape, &spec.shape);
-    let fits = found.len() == expected.len()
-        && found
-            .iter()
-            .zip(expected)
-            .all(|(&found, &size)| found > 0 && (size == -1 || size == found));
-    if !fits {
-        let least = if found.iter().any(|&size| size < 1) {
-            "; the sizes of a request are at least 1"
-        } else {
-            ""
-        };
-        let text = format!("found shape {found:?}, expected {expected:?} (−1 is any size){least}");
-        return Err(Error::parameter(&spec.name, text));
-    }
-    let count = found
-        .iter()
-        .try_fold(1i64, |product, &size| product.checked_mul(size));
-    if count != i64::try_from(tensor.data.len()).ok() {
-        let values = counted(tensor.data.len(), "value");
-        let text = format!("found {values} for shape {found:?}");
-        return Err(Error::parameter(&spec.name, text));
-    }
-    let expected = match spec.dtype {
-        Dtype::F32 => "expected numbers within a 32-bit float, ±3.4e38",
-        Dtype::I64 => "expected whole numbers of 64 bits",
-    };
-    let data =
-        Numbers::typed(&tensor.data, spec.dtype).ok_or_else(|| Error::parameter(&spec.name, expected))?;
-    Ok(Values {
-        shape: tensor.shape,
-        data,
-    })
-}
-
-/// The rows of all of `parts` (at least one, alike but for the number of rows) below each other.
-fn below_each_other(parts: &[&Values], device: Device) -> Result<Tensor> {
-    let mut shape = parts[0].shape.clone();
-    if parts.len() > 1 {
-        shape[0] = parts.iter().map(|part| part.shape[0]).sum();
-    }
-    // All parts are of the dtype that the model's input has.
-    let flat = match &parts[0].data {
-        Numbers::Floats(_) => Tensor::from_slice(
-            &parts
-                .iter()
-                .flat_map(|part| part.data.floats())
-                .copied()
-                .collect::<Vec<_>>(),
-        ),
-        Numbers::Integers(_) => Tensor::from_slice(
-            &parts
-                .iter()
-                .flat_map(|part| part.data.integers())
-                .copied()
-                .collect::<Vec<_>>(),
-        ),
-    };
-    Ok(flat.f_view(shape.as_slice())?.f_to_device(device)?)
 }
 
 impl Operation for Compute {
@@ -158,24 +51,83 @@ impl Operation for Compute {
 
 impl Batched for Compute {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
-        let (inputs, outputs) = specs(spec)?;
-        let values: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
-        let rows: Vec<i64> = values
-            .iter()
-            .map(|v| v[0].shape.first().copied().unwrap_or(1))
-            .collect();
-        let agrees = |v: &&Vec<Values>| {
-            v.iter().zip(values[0]).all(|(a, b)| a.shape[1..] == b.shape[1..])
-                && v.iter().all(|a| a.shape[0] == v[0].shape[0])
-        };
-        if is_batched(inputs, outputs) && values.iter().all(agrees) {
-            let found = forward(net, outputs, &values)?;
-            return Ok(part(&found, outputs, &rows)?.into_iter().map(Ok).collect());
+        let model = spec.manifest.tensors()?;
+        let requests: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
+        let shared = |values: &Vec<Values>| model.is_batched().then(|| shape_in_batch(values)).flatten();
+        let kinds = requests.iter().map(|values| shared(values));
+        let mut answers: Vec<Option<Result<Prediction>>> = requests.iter().map(|_| None).collect();
+        for group in groups(&kinds.collect::<Vec<_>>(), spec.manifest.batching.max_batch_size) {
+            let together: Vec<&Vec<Values>> = group.iter().map(|&index| requests[index]).collect();
+            let answered = answered(net, model, &together);
+            match (group.as_slice(), answered) {
+                (&[index], answered) => answers[index] = Some(answered.map(|mut found| found.remove(0))),
+                (_, Ok(found)) => {
+                    for (index, prediction) in group.into_iter().zip(found) {
+                        answers[index] = Some(Ok(prediction));
+                    }
+                }
+                // Each is run again alone.
+                (_, Err(error)) => return Err(error),
+            }
         }
-        let one = |values| part(&forward(net, outputs, &[values])?, outputs, &[1]);
-        let alone = |values| Ok(one(values)?.remove(0));
-        Ok(values.into_iter().map(alone).collect())
+        let missing = || Err(Error::Internal("a request of no group".into()));
+        Ok(answers
+            .into_iter()
+            .map(|answer| answer.unwrap_or_else(missing))
+            .collect())
     }
+}
+
+/// How many rows a request has, and its other sizes.
+#[derive(Debug, PartialEq)]
+struct InBatch {
+    rows: i64,
+    inner: Vec<Vec<i64>>,
+}
+
+/// What a request adds to a batch; nothing where its inputs have not the same number of rows.
+fn shape_in_batch(values: &[Values]) -> Option<InBatch> {
+    let rows = *values.first()?.shape.first()?;
+    let inner = |value: &Values| match value.shape.split_first() {
+        Some((&first, inner)) if first == rows => Some(inner.to_vec()),
+        _ => None,
+    };
+    Some(InBatch {
+        rows,
+        inner: values.iter().map(inner).collect::<Option<_>>()?,
+    })
+}
+
+/// Which requests are run together: those whose inner sizes are the same, up to so many rows; a request that can share
+/// with none, or has more rows by itself, is alone.
+fn groups(requests: &[Option<InBatch>], most_rows: usize) -> Vec<Vec<usize>> {
+    let mut groups: Vec<(Vec<usize>, i64)> = Vec::new();
+    for (index, request) in requests.iter().enumerate() {
+        let Some(own) = request else {
+            groups.push((vec![index], i64::MAX));
+            continue;
+        };
+        let has_room = |(members, rows): &&mut (Vec<usize>, i64)| {
+            let first = members.first().and_then(|&first| requests[first].as_ref());
+            first.is_some_and(|first| first.inner == own.inner)
+                && rows.saturating_add(own.rows) <= i64::try_from(most_rows).unwrap_or(i64::MAX)
+        };
+        match groups.iter_mut().find(has_room) {
+            Some((members, rows)) => {
+                members.push(index);
+                *rows += own.rows;
+            }
+            None => groups.push((vec![index], own.rows)),
+        }
+    }
+    groups.into_iter().map(|(members, _)| members).collect()
+}
+
+/// The answers of requests that are run together.
+fn answered(net: &dyn Call, model: &Tensors, requests: &[&Vec<Values>]) -> Result<Vec<Prediction>> {
+    let first = |values: &&Vec<Values>| values.first().and_then(|v| v.shape.first().copied());
+    let rows: Vec<i64> = requests.iter().map(|values| first(values).unwrap_or(1)).collect();
+    part(&forward(net, model, requests)?, &model.outputs, &rows)
 }
 
 /// Any `forward` of tensors that model.toml names.
@@ -183,58 +135,57 @@ pub(super) struct Named;
 
 impl Contract for Named {
     fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
-        let (inputs, outputs) = specs(spec)?;
-        let size = if is_batched(inputs, outputs) { size } else { 1 };
-        let blank = |spec: &TensorSpec| {
-            // An open size other than the batch may be anything: one is tried.
-            let side = |(axis, &side): (usize, &i64)| match (axis, side) {
-                (0, -1) => size as i64,
-                (_, -1) => 1,
-                _ => side,
-            };
-            let shape: Vec<i64> = spec.shape.iter().enumerate().map(side).collect();
+        let model = spec.manifest.tensors()?;
+        let blank = |input: &TensorInput| {
+            let mut shape = input.example.clone();
+            if let (true, Some(first)) = (model.is_batched(), shape.first_mut()) {
+                *first = size as i64;
+            }
             let count = shape.iter().product::<i64>().max(0) as usize;
             Values {
-                data: Numbers::zeros(count, spec.dtype),
+                data: Numbers::zeros(count, input.spec.dtype),
                 shape,
             }
         };
-        let values: Vec<Values> = inputs.iter().map(blank).collect();
-        forward(net, outputs, &[&values])?;
+        let values: Vec<Values> = model.inputs.iter().map(blank).collect();
+        answered(net, model, &[&values])?;
         Ok(())
     }
 }
 
-fn specs(spec: &ModelSpec) -> Result<(&[TensorSpec], &[TensorSpec])> {
-    match &spec.manifest.input {
-        Input::Tensors { inputs, outputs } => Ok((inputs, outputs)),
-        Input::Image(_) => Err(Error::Internal("a tensor model without tensors".into())),
+/// The rows of all of `parts` (at least one, alike but for the number of rows) below each other.
+fn below_each_other(parts: &[&Values], net: &dyn Call) -> Result<Tensor> {
+    let mut shape = parts[0].shape.clone();
+    if parts.len() > 1 {
+        shape[0] = parts.iter().map(|part| part.shape[0]).sum();
     }
-}
-
-fn is_batched(inputs: &[TensorSpec], outputs: &[TensorSpec]) -> bool {
-    inputs
-        .iter()
-        .chain(outputs)
-        .all(|spec| spec.shape.first() == Some(&-1))
+    let data: Vec<&Numbers> = parts.iter().map(|part| &part.data).collect();
+    Numbers::tensor(&data, &shape, net.device())
 }
 
 /// Runs the rows of all requests below each other; one tensor an output.
-fn forward(net: &dyn Call, outputs: &[TensorSpec], requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
+fn forward(net: &dyn Call, model: &Tensors, requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
     let input = |index: usize| -> Result<Value> {
         let parts: Vec<&Values> = requests.iter().map(|values| &values[index]).collect();
-        Ok(Value::Tensor(below_each_other(&parts, net.device())?))
+        Ok(Value::Tensor(below_each_other(&parts, net)?))
     };
     let inputs = (0..requests[0].len()).map(input).collect::<Result<Vec<_>>>()?;
-    let answer = net.call("forward", &inputs)?;
+    outputs(&net.call("forward", &inputs)?, &model.outputs)
+}
+
+/// The tensors that `forward` answered, which are those that model.toml says.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] where they are not.
+pub(crate) fn outputs(answer: &Value, expected: &[TensorSpec]) -> Result<Vec<Tensor>> {
     let found: Vec<Tensor> = answer.tensors().into_iter().map(Tensor::shallow_clone).collect();
     let fits = |(tensor, spec): (&Tensor, &TensorSpec)| {
         let size = tensor.size();
         size.len() == spec.shape.len() && size.iter().zip(&spec.shape).all(|(a, b)| *b == -1 || a == b)
     };
-    if found.len() != outputs.len() || !found.iter().zip(outputs).all(fits) {
+    if found.len() != expected.len() || !found.iter().zip(expected).all(fits) {
         let sizes: Vec<Vec<i64>> = found.iter().map(Tensor::size).collect();
-        let expected: Vec<&[i64]> = outputs.iter().map(|spec| spec.shape.as_slice()).collect();
+        let expected: Vec<&[i64]> = expected.iter().map(|spec| spec.shape.as_slice()).collect();
         return Err(Error::InferenceFailed(format!(
             "forward answered {sizes:?}, but [[outputs]] says {expected:?}"
         )));
@@ -245,7 +196,9 @@ fn forward(net: &dyn Call, outputs: &[TensorSpec], requests: &[&Vec<Values>]) ->
 /// Parts the outputs of a shared batch into those of each request, which has so many of the rows. One request has
 /// all, whatever its sizes are.
 fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Prediction>> {
-    let numbers = found.iter().map(Numbers::read).collect::<Result<Vec<_>>>()?;
+    let numbers = found.iter().zip(outputs);
+    let numbers = numbers.map(|(tensor, spec)| Numbers::read(tensor, spec.dtype));
+    let numbers = numbers.collect::<Result<Vec<_>>>()?;
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
     if let Some(other) = found.iter().find(|t| rows.len() > 1 && t.size()[0] != total) {
@@ -281,78 +234,36 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::Manifest;
-
-    fn input() -> Input {
-        let text = "task = \"tensor\"\n[[inputs]]\nname = \"x\"\ndtype = \"f32\"\nshape = [-1, 2]\n\
-                    [[inputs]]\nname = \"k\"\ndtype = \"i64\"\nshape = [-1]\n\
-                    [[outputs]]\nname = \"y\"\ndtype = \"f32\"\nshape = [-1, 3]";
-        Manifest::parse(text).expect("a tensor model").input
-    }
-
-    fn named_tensor(name: &str, shape: &[i64], data: &[f64]) -> NamedTensor {
-        NamedTensor {
-            name: name.into(),
-            shape: shape.into(),
-            data: data.iter().map(|&v| Number::Real(v)).collect(),
-        }
-    }
 
     #[test]
-    fn tensors_are_put_in_the_model_s_order() {
-        let given = vec![
-            named_tensor("k", &[1], &[3.0]),
-            named_tensor("x", &[1, 2], &[1.0, 2.0]),
-        ];
-        let values = arrange(given, &input()).expect("they fit");
-        assert_eq!(
-            (&values[0].data, &values[1].data),
-            (&Numbers::Floats(vec![1.0, 2.0]), &Numbers::Integers(vec![3]))
-        );
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named() {
-        let wrong =
-            |x: NamedTensor, k: NamedTensor| arrange(vec![x, k], &input()).expect_err("wrong").to_string();
-        let (x, k) = (
-            || named_tensor("x", &[1, 2], &[1.0, 2.0]),
-            || named_tensor("k", &[1], &[3.0]),
-        );
-        assert!(
-            wrong(named_tensor("x", &[1, 3], &[0.0; 3]), k())
-                .ends_with("found shape [1, 3], expected [-1, 2] (−1 is any size)")
-        );
-        for shape in [[0, 2], [-1, 2]] {
-            let text = wrong(named_tensor("x", &shape, &[]), k());
-            assert!(text.ends_with("the sizes of a request are at least 1"), "{text}");
-        }
-        assert!(wrong(named_tensor("x", &[1, 2], &[0.0]), k()).contains("found 1 value for"));
-        assert!(wrong(x(), named_tensor("k", &[1], &[0.5])).contains("whole numbers"));
-        assert!(wrong(x(), named_tensor("z", &[1], &[0.0])).contains("`k`: this input is missing"));
-        let three = |third| {
-            arrange(vec![x(), k(), third], &input())
-                .expect_err("three")
-                .to_string()
+    fn requests_of_the_same_inner_sizes_share_a_batch_up_to_its_rows() {
+        let of = |rows: i64, inner: i64| {
+            Some(InBatch {
+                rows,
+                inner: vec![vec![inner]],
+            })
         };
-        assert!(three(x()).contains("`x`: this input is given more than once"));
-        assert!(three(named_tensor("z", &[1], &[0.0])).contains("`z`: no such input; the model has x, k"));
+        let found = groups(&[of(1, 4), of(2, 7), None, of(1, 4), of(3, 4), of(9, 7), None], 4);
+        assert_eq!(found, [vec![0, 3], vec![1], vec![2], vec![4], vec![5], vec![6]]);
     }
 
     #[test]
-    fn whole_numbers_stay_whole() {
-        let beyond = (1i64 << 53) + 1;
-        let typed = |numbers: &[Number]| Numbers::typed(numbers, Dtype::I64);
-        let whole = [Number::Whole(beyond), Number::Whole(i64::MIN), Number::Real(-2.0)];
-        assert_eq!(typed(&whole), Some(Numbers::Integers(vec![beyond, i64::MIN, -2])));
-        assert_eq!(typed(&[Number::Real(1e300)]), None, "no number of 64 bits");
-        assert_eq!(typed(&[Number::Real(0.5)]), None);
+    fn a_request_whose_inputs_differ_in_rows_shares_with_none() {
+        let values = |shape: &[i64]| Values {
+            shape: shape.to_vec(),
+            data: Numbers::zeros(
+                shape.iter().product::<i64>() as usize,
+                crate::manifest::Dtype::F32,
+            ),
+        };
+        assert!(shape_in_batch(&[values(&[2, 3]), values(&[1])]).is_none());
+        let shared = shape_in_batch(&[values(&[2, 3]), values(&[2])]);
         assert_eq!(
-            Numbers::typed(&[Number::Real(1e39)], Dtype::F32),
-            None,
-            "infinity as a float"
+            shared,
+            Some(InBatch {
+                rows: 2,
+                inner: vec![vec![3], vec![]]
+            })
         );
-        let read = Numbers::read(&Tensor::from_slice(&[beyond, -beyond])).expect("integers");
-        assert_eq!(read, Numbers::Integers(vec![beyond, -beyond]));
     }
 }

@@ -158,17 +158,9 @@ pub(super) fn of_tensors(file: &Path, why: &str, inputs: &[Named], outputs: &[Na
                 &format!("name = {}", toml::Value::String(tensor.name.clone())),
                 "",
             );
-            line(&mut text, &format!("dtype = \"{}\"", word(tensor.dtype)), "");
+            line(&mut text, &format!("dtype = \"{}\"", tensor.dtype.name()), "");
             line(&mut text, &format!("shape = {:?}", tensor.shape), "");
         }
     }
     text
-}
-
-/// As model.toml writes it.
-fn word(dtype: Dtype) -> &'static str {
-    match dtype {
-        Dtype::F32 => "f32",
-        Dtype::I64 => "i64",
-    }
 }

@@ -50,6 +50,13 @@ impl Guess {
         }
     }
 
+    /// Pictures and maps of pictures, whose values from black to white are those of `range`.
+    pub(super) fn image(why: impl Into<String>, range: &str) -> Self {
+        Self::new("image_to_image", why)
+            .key("range", format!("\"{range}\""))
+            .pictures(Pictures::Plain)
+    }
+
     pub(super) fn key(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.keys.push((name, value.into()));
         self
@@ -174,7 +181,8 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
     let shown = format!("forward answers [B, {channels}, h, w]");
     let (rows, height) = (facts.shape[2], i64::from(size.0));
     let is_larger = rows > height;
-    let image = |why: &str| Guess::new("image", format!("{shown}{why}")).pictures(Pictures::Plain);
+    let range = if channels == 1 { "minmax" } else { "input" };
+    let image = |why: &str| Guess::image(format!("{shown}{why}"), range);
     let segmentation = |activation: &str, why: &str| {
         Guess::new("segmentation", format!("{shown}{why}"))
             .key("activation", format!("\"{activation}\""))
@@ -194,7 +202,7 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
         };
         let mask = segmentation(
             activation,
-            ", a mask; a map of numbers such as a depth is task = \"image\"",
+            ", a mask; a map of numbers such as a depth is task = \"image_to_image\"",
         );
         let map = image(", a map of numbers; a mask is task = \"segmentation\"");
         return if is_depth || facts.follows_input || is_larger {
@@ -224,8 +232,14 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
 
 /// A dict: entries that libraries name alike, or each that fits a contract.
 fn of_dict(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
-    /// Pooled features, as transformers names them.
-    const EMBEDDINGS: [&str; 3] = ["image_embeds", "pooler_output", "embedding"];
+    /// What libraries call the answer, and the task that has it.
+    const KNOWN: [(&str, &str, &str); 5] = [
+        ("image_embeds", "embedding", "is the vector of a picture"),
+        ("pooler_output", "embedding", "is the vector of a picture"),
+        ("embedding", "embedding", "is the vector of a picture"),
+        ("predicted_depth", "image_to_image", "is a depth for each pixel"),
+        ("reconstruction", "image_to_image", "is a picture"),
+    ];
     let entry = |name: &str| parts.iter().find(|part| part.name.as_deref() == Some(name));
     if let (Some(logits), Some(_)) = (entry("logits"), entry("pred_boxes")) {
         return logits
@@ -237,12 +251,19 @@ fn of_dict(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
     if let Some(known) = entry("logits").or_else(|| entry("out")) {
         return of_part(Some(known), run, entrance);
     }
-    if let Some(name) = EMBEDDINGS.into_iter().find(|name| entry(name).is_some()) {
-        let embedding = Guess::new(
-            "embedding",
-            format!("entry \"{name}\" is the vector of a picture"),
-        );
-        return vec![embedding.key("key", format!("\"{name}\""))];
+    if let Some((name, task, what)) = KNOWN.into_iter().find(|(name, ..)| entry(name).is_some()) {
+        let why = format!("entry \"{name}\" {what}");
+        let guess = match task {
+            "image_to_image" if name == "predicted_depth" => Guess::image(why, "minmax"),
+            "image_to_image" => Guess::image(why, "input"),
+            _ => Guess::new(task, why),
+        };
+        return vec![guess.key("key", format!("\"{name}\""))];
+    }
+    // What queries say of classes and of masks means something together alone.
+    let is_of_queries = |part: &Part| part.name.as_deref().is_some_and(|name| name.contains("queries"));
+    if parts.iter().any(is_of_queries) {
+        return Vec::new();
     }
     let chosen = parts
         .iter()
@@ -385,13 +406,19 @@ mod tests {
             first(&facts(&shape(1, 64), (0.0, 0.9)), &none),
             ("segmentation", quoted("none"))
         );
-        assert_eq!(first(&facts(&shape(1, 64), (0.5, 70.0)), &none).0, "image");
-        assert_eq!(first(&facts(&shape(3, 128), (0.0, 1.0)), &none).0, "image");
+        assert_eq!(
+            first(&facts(&shape(1, 64), (0.5, 70.0)), &none).0,
+            "image_to_image"
+        );
+        assert_eq!(
+            first(&facts(&shape(3, 128), (0.0, 1.0)), &none).0,
+            "image_to_image"
+        );
         let denoised = Facts {
             follows_input: true,
             ..facts(&shape(3, 64), (0.0, 1.0))
         };
-        assert_eq!(first(&denoised, &none).0, "image");
+        assert_eq!(first(&denoised, &none).0, "image_to_image");
         assert_eq!(first(&facts(&[1, 3, 1, 1], (0.0, 1.0)), &none).0, "tensor");
     }
 }

@@ -111,7 +111,7 @@ fn map(facts: &Facts, run: &Run, shown: &str) -> Option<Guess> {
         columns as f64 / f64::from(size.1),
     );
     let is_map = rows > 8 && ratio.0 >= 0.2 && (ratio.0 / ratio.1 - 1.0).abs() < 0.05;
-    (is_map && !facts.is_whole).then(|| Guess::new("image", format!("{shown}, a number for each pixel")))
+    (is_map && !facts.is_whole).then(|| Guess::image(format!("{shown}, a number for each pixel"), "minmax"))
 }
 
 /// `[B, R, C]` with prototypes `[B, M, h, w]`.

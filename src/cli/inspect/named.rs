@@ -76,8 +76,13 @@ fn names(output: &Value, count: usize) -> Vec<String> {
 
 fn dtype(kind: Kind) -> Option<Dtype> {
     match kind {
-        Kind::Float => Some(Dtype::F32),
+        Kind::Bool => Some(Dtype::Bool),
+        Kind::Uint8 => Some(Dtype::U8),
+        Kind::Int => Some(Dtype::I32),
         Kind::Int64 => Some(Dtype::I64),
+        Kind::Half => Some(Dtype::F16),
+        Kind::Float => Some(Dtype::F32),
+        Kind::Double => Some(Dtype::F64),
         _ => None,
     }
 }

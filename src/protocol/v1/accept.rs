@@ -13,6 +13,8 @@ pub enum Form {
     Png,
     /// `application/x-npy`
     Npy,
+    /// `application/zip`: NPY files by name, which NumPy reads as .npz
+    Npz,
     /// `text/event-stream`
     Events,
 }
@@ -24,6 +26,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Png => "image/png",
             Self::Npy => "application/x-npy",
+            Self::Npz => "application/zip",
             Self::Events => "text/event-stream",
         }
     }

@@ -44,6 +44,11 @@ impl Answer {
         Self::of(Form::Npy, bytes)
     }
 
+    /// An archive of NPY files.
+    pub(super) fn npz(bytes: Vec<u8>) -> Self {
+        Self::of(Form::Npz, bytes)
+    }
+
     fn of(form: Form, bytes: Vec<u8>) -> Self {
         Self {
             form,

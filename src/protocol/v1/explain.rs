@@ -129,7 +129,7 @@ async fn maps(
     let answer = pool.run_in_turn(pool.turn(), length, move |thread| {
         let answer = match form {
             Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms, &context)?),
-            Form::Npy => one_map(&done),
+            Form::Npy | Form::Npz => one_map(&done),
             Form::Png => overlays(thread, &done),
         };
         let kept = done.images.into_iter().filter_map(|image| image.original);
@@ -146,7 +146,7 @@ fn cost(done: &Explained, form: Form) -> u64 {
     let view = done.options.view;
     let of_image = |image| match form {
         Form::Png => render::heat_cost(image, view),
-        Form::Npy => render::array_cost(image, view),
+        Form::Npy | Form::Npz => render::array_cost(image, view),
         Form::Json | Form::Events => render::maps_cost(image, view),
     };
     done.images.iter().map(of_image).sum()

@@ -15,6 +15,7 @@ mod predict;
 mod problem;
 mod query;
 mod request;
+mod tensors;
 mod text;
 mod timing;
 mod vae;

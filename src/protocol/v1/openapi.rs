@@ -93,7 +93,7 @@ impl IntoParams for Deadline {
 }
 
 /// Schemas of which a value may fit more than one: what an answer is follows from the request, and not from a tag.
-const UNTAGGED: [&str; 4] = ["Numbers", "PredictCall", "Prediction", "ResolvedTarget"];
+const UNTAGGED: [&str; 5] = ["Numbers", "PredictCall", "Prediction", "ResolvedTarget", "Value"];
 
 /// Says `anyOf` where utoipa says `oneOf` of every enum.
 pub(super) fn untag(document: &mut utoipa::openapi::OpenApi) {

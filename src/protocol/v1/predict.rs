@@ -14,7 +14,7 @@ use super::parameters::Parameters;
 use super::request::{self, MultipartCall, PredictCall};
 use super::timing::TimingMs;
 use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
-use super::{arrays, problem, query};
+use super::{arrays, problem, query, tensors};
 use crate::catalog::{Model, Predict};
 use crate::engine::context::{Event, Progress};
 use crate::engine::{Context, Engine};
@@ -37,11 +37,12 @@ use crate::transport::{App, Streamed, stream, within};
 
 /// Predict
 ///
-/// One image as the body, several files as multipart, or JSON with base64; for the tensor task, JSON with `inputs`.
+/// One image as the body, several files as multipart, or JSON with base64; for the tensor task, JSON with `inputs`, one
+/// NPY array, or multipart with an NPY array or raw bytes for each input.
 /// Parameters stand in the query string, in the text fields of a multipart, or under `parameters` in JSON; which
 /// there are depends on the model's task. `Accept` picks the form: JSON always, `image/png` for masks, boxes and
-/// reconstructions, `application/x-npy` for a mask's class ids, an embedding, numbers and maps, `text/event-stream` for a caption word
-/// by word.
+/// reconstructions, `application/x-npy` for a mask's class ids, an embedding, numbers, maps or a tensor, `application/zip` for
+/// tensors by name as NumPy's .npz, `text/event-stream` for a caption word by word.
 #[utoipa::path(
     post, path = "/v1/models/{name}/predict", tag = "models",
     params(
@@ -51,16 +52,18 @@ use crate::transport::{App, Streamed, stream, within};
         query::Detection,
         query::Captioning,
         query::ImageToImage,
+        query::Tensor,
         Deadline,
     ),
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),
         (MultipartCall = "multipart/form-data"), (PredictCall<'_> = "application/json"),
+        (Binary = "application/x-npy"),
     )),
     responses(
         (status = OK, description = "One prediction an input, in order", content(
             (Predictions = "application/json"), (Binary = "image/png"), (Binary = "application/x-npy"),
-            (String = "text/event-stream"),
+            (Binary = "application/zip"), (String = "text/event-stream"),
         )),
         Problems,
     ),
@@ -78,9 +81,18 @@ pub(super) async fn predict(
     model.predict.has_place()?;
     within(&context, async {
         if let Predict::Tensor(engine) = &model.predict {
-            let (call, _held) = request::tensors(&app, request).await?;
-            let done = app.service.compute(&model, engine, call.into(), &context).await?;
-            return Ok(json(&app.service, done, started).await?.into_response());
+            let tensors = model.spec.manifest.tensors()?;
+            let called = tensors::read(&app, request, tensors).await?;
+            let wanted = tensors::wanted(&called.parameters, form, tensors)?;
+            let done = app.service.compute(&model, engine, called.tensors, &context);
+            let done = done.await?;
+            drop(called.held);
+            let done = tensors::chosen(&app.service, done, (wanted, form)).await?;
+            let answer = match form {
+                Form::Json => json(&app.service, done, started).await?,
+                _ => tensors::arrays(&app.service, done, form).await?,
+            };
+            return Ok(answer.into_response());
         }
         let (pictures, parameters) = request::pictures(&app, request).await?;
         form.holds(pictures.count())?;
@@ -99,7 +111,8 @@ pub(super) async fn predict(
 /// The forms in which a prediction of this task can be answered, the default first.
 fn forms(task: TaskKind) -> &'static [Form] {
     match task {
-        TaskKind::Classification | TaskKind::Tensor => &[Form::Json],
+        TaskKind::Classification => &[Form::Json],
+        TaskKind::Tensor => &[Form::Json, Form::Npy, Form::Npz],
         TaskKind::Embedding | TaskKind::Regression => &[Form::Json, Form::Npy],
         TaskKind::Segmentation | TaskKind::ImageToImage => &[Form::Json, Form::Png, Form::Npy],
         TaskKind::Detection | TaskKind::Vae => &[Form::Json, Form::Png],

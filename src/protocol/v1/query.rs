@@ -153,6 +153,16 @@ impl Default for Captioning {
     }
 }
 
+/// Parameters of a prediction of the tensor task.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Tensor {
+    /// The one output that is answered. Default: all of them.
+    #[param(required = false, example = "logits")]
+    output: Option<String>,
+}
+
 /// Parameters of `sample`.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -330,6 +340,11 @@ pub(super) fn captioning(parameters: &Parameters) -> Result<captioning::Options>
         asked.length_penalty,
         asked.attention,
     )
+}
+
+/// The name of the output that is asked for, if one is.
+pub(super) fn tensor(parameters: &Parameters) -> Result<Option<String>> {
+    Ok(parameters.read::<Tensor>()?.output)
 }
 
 pub(super) fn sample(parameters: &Parameters) -> Result<Draw> {

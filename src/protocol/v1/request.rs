@@ -17,7 +17,7 @@ use super::parameters::Parameters;
 use super::wire::TensorCall;
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
-use crate::image::{PoolThread, Taken};
+use crate::image::PoolThread;
 use crate::service::{Asked, Pictures};
 use crate::transport::{App, Form, Received, content_type};
 
@@ -26,13 +26,11 @@ const MOST_NUMBERS: usize = 1 << 20;
 
 /// What an empty body should have been.
 const IMAGES: &str = "an image, multipart/form-data with files, or JSON";
-const TENSORS: &str = "JSON with `inputs`";
 const LATENTS: &str = "JSON with `latents`, or an NPY array";
 
 /// What a body that is no such JSON should have been.
 const PARAMETERS_JSON: &str = "; expected {\"parameters\": {…}} or no body";
 const IMAGES_JSON: &str = "; expected {\"images\": [{\"b64\": \"…\"}], \"parameters\": {…}}";
-const TENSORS_JSON: &str = "; expected {\"inputs\": [{\"name\": \"…\", \"shape\": […], \"data\": […]}]}";
 const LATENTS_JSON: &str = "; expected {\"latents\": [[…]]}";
 
 /// The JSON spelling.
@@ -106,7 +104,7 @@ pub(super) struct JsonImage<'a> {
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it only describes the body, which multer reads")]
 pub(super) struct MultipartCall {
-    /// One or more files, under any name; text fields are parameters.
+    /// One or more files, under any name, of tensors under that of an input; text fields are parameters.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<u8>,
 }
@@ -192,9 +190,27 @@ async fn files(
             parameters.extend(more)?;
             files
         }
-        Form::Multipart => from_multipart(received, &mut parameters, reference).await?,
+        Form::Multipart => divided(parts(received, &mut parameters).await?, reference)?,
     };
     Ok((files, parameters))
+}
+
+/// Pictures, and apart from them the file of the name `reference`, where one is wanted.
+fn divided(parts: Vec<Part>, reference: Option<&str>) -> Result<Files> {
+    let mut files = Files::default();
+    for part in parts {
+        if reference != Some(part.name.as_str()) {
+            files.images.push(part.bytes);
+        } else if files.reference.replace(part.bytes).is_some() {
+            return Err(Error::InvalidBody(
+                "more than one file is called `reference`".into(),
+            ));
+        }
+    }
+    if files.images.len() > MOST_IMAGES {
+        return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
+    }
+    Ok(files)
 }
 
 /// Refuses a body that says it is no JSON. A client that names no type, or curl's default, means JSON here.
@@ -212,13 +228,13 @@ fn may_be_json(content_type: &str) -> Result<()> {
 ///
 /// # Errors
 /// As [`pictures`].
-async fn json_body(app: &App, request: Request, what: &str) -> Result<Received> {
+pub(super) async fn json_body(app: &App, request: Request, what: &str) -> Result<Received> {
     may_be_json(content_type(request.headers()))?;
     app.read_some(request, what).await
 }
 
 /// What a JSON body says, read on the pool.
-async fn parsed<T: DeserializeOwned + Send + 'static>(
+pub(super) async fn parsed<T: DeserializeOwned + Send + 'static>(
     app: &App,
     received: Received,
     expected: &'static str,
@@ -226,22 +242,6 @@ async fn parsed<T: DeserializeOwned + Send + 'static>(
     let read =
         move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, expected));
     app.service.pool().run(read).await
-}
-
-/// Reads named tensors, and the memory that they take: what is written in two characters is a number of 16 bytes.
-///
-/// # Errors
-/// As [`pictures`]; [`Error::AnswerTooLarge`] where there is never that much memory.
-pub(super) async fn tensors(app: &App, request: Request) -> Result<(TensorCall, Taken)> {
-    const BYTES_A_NUMBER: u64 = 32;
-    Parameters::none_in(request.uri().query())?;
-    let received = json_body(app, request, TENSORS).await?;
-    let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
-    let taken = app
-        .service
-        .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
-        .await?;
-    Ok((parsed(app, received, TENSORS_JSON).await?, taken))
 }
 
 /// Reads latents: JSON (see [`LatentCall`]) or an NPY array `[n, D…]`.
@@ -325,34 +325,37 @@ fn of_base64(received: &Received, image: &JsonImage<'_>, name: &dyn Display) -> 
         .and_then(|bytes| received.own(bytes))
 }
 
-async fn from_multipart(
-    received: Received,
-    parameters: &mut Parameters,
-    reference: Option<&str>,
-) -> Result<Files> {
+/// A file of a multipart body.
+pub(super) struct Part {
+    /// The name of its field.
+    pub(super) name: String,
+    /// What its client says that it is.
+    pub(super) content_type: String,
+    pub(super) bytes: Bytes,
+}
+
+/// The files of a multipart body, one more than the most images; its text fields are parameters.
+///
+/// # Errors
+/// [`Error::InvalidBody`], [`Error::InvalidParameter`]; [`Error::QueueFull`] where there is no room for the files.
+pub(super) async fn parts(received: Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
     let wrong = |e: multer::Error| Error::InvalidBody(e.to_string());
     let boundary = multer::parse_boundary(&received.content_type).map_err(wrong)?;
     let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
         received.bytes.clone(),
     )));
     let mut multipart = multer::Multipart::new(body, boundary);
-    let mut files = Files::default();
+    let mut files = Vec::new();
     while let Some(field) = multipart.next_field().await.map_err(wrong)? {
-        let is_file = field.file_name().is_some() || field.content_type().is_some();
-        if is_file && reference.is_some() && field.name() == reference {
-            let file = received.own(field.bytes().await.map_err(wrong)?.into())?;
-            if files.reference.replace(file).is_some() {
-                return Err(Error::InvalidBody(
-                    "more than one file is called `reference`".into(),
-                ));
-            }
-        } else if is_file {
-            if files.images.len() == MOST_IMAGES {
+        if field.file_name().is_some() || field.content_type().is_some() {
+            if files.len() > MOST_IMAGES {
                 return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
             }
-            files
-                .images
-                .push(received.own(field.bytes().await.map_err(wrong)?.into())?);
+            files.push(Part {
+                name: field.name().unwrap_or_default().to_owned(),
+                content_type: field.content_type().map(ToString::to_string).unwrap_or_default(),
+                bytes: received.own(field.bytes().await.map_err(wrong)?.into())?,
+            });
         } else {
             let name = field.name().unwrap_or_default().to_owned();
             let value = field.text().await.map_err(wrong)?;

@@ -8,7 +8,7 @@ use super::tensors::TensorSpec;
 use crate::catalog::{Listed, Model, State};
 use crate::explain::of_task;
 use crate::image::{Color, ResizeMode};
-use crate::manifest::{self, ImageInput, Input};
+use crate::manifest::{ImageInput, Input};
 
 /// Every model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -117,12 +117,14 @@ impl From<Listed> for ModelInfo {
 impl From<&Model> for ReadyInfo {
     fn from(model: &Model) -> Self {
         let manifest = &model.spec.manifest;
-        let all = |specs: &[manifest::TensorSpec]| specs.iter().map(TensorSpec::from).collect::<Vec<_>>();
-        let (input, tensors) = match &manifest.input {
-            Input::Image(image) => (Some(image.into()), None),
-            Input::Tensors { inputs, outputs } => (None, Some((all(inputs), all(outputs)))),
+        let (input, inputs, outputs) = match &manifest.input {
+            Input::Image(image) => (Some(image.into()), None, None),
+            Input::Tensors(tensors) => (
+                None,
+                Some(tensors.inputs.iter().map(TensorSpec::from).collect()),
+                Some(tensors.outputs.iter().map(TensorSpec::from).collect()),
+            ),
         };
-        let (inputs, outputs) = tensors.unzip();
         Self {
             task: manifest.task.into(),
             description: manifest.description.clone(),
