@@ -6,6 +6,7 @@ use torch_bridge::Module;
 
 use super::output::print;
 use crate::error::{Error, Result};
+use crate::runtime::refused;
 
 /// Prints what `file` offers.
 pub(super) fn inspect(file: &Path) -> Result<()> {
@@ -23,10 +24,11 @@ pub(super) fn inspect(file: &Path) -> Result<()> {
     if !file.is_file() {
         return Err(Error::InvalidSettings(format!("there is no file {shown}")));
     }
-    let module = Module::load(file, tch::Device::Cpu).map_err(|error| match Error::from(error) {
-        Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
-        other => other,
-    })?;
+    let module =
+        Module::load(file, tch::Device::Cpu).map_err(|error| match refused(file, file, error.into()) {
+            Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
+            other => other,
+        })?;
     print(&description(file, &module)?)
 }
 
