@@ -198,6 +198,17 @@ pub struct Output {
     pub detection: Option<DetectionOutput>,
     /// Keys that only a captioner has.
     pub captioning: Option<CaptioningOutput>,
+    /// Keys that only a segmenter has.
+    pub segmentation: Option<SegmentationOutput>,
+}
+
+/// `[output]` of a segmenter.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SegmentationOutput {
+    /// Whether a pixel may be of several classes; where it is not said, whether a sigmoid makes scores of more than one.
+    pub multi_label: Option<bool>,
+    /// A pixel whose score is above is of the class, between 0 and 1: of each class, of all, or none for a half.
+    pub thresholds: Vec<f32>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

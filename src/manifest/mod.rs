@@ -9,6 +9,7 @@ mod keys;
 mod parse;
 mod reader;
 mod sections;
+mod segmentation;
 mod versions;
 
 pub use detection::MOST_DETECTIONS;
@@ -16,7 +17,7 @@ pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
     DeviceChoice, Dtype, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output,
-    OutputKey, Precision, TaskKind, TensorSpec,
+    OutputKey, Precision, SegmentationOutput, TaskKind, TensorSpec,
 };
 pub use versions::{Version, packages, versions};
 

@@ -9,6 +9,7 @@ use super::keys::{
     Explain, ImageInput, Input, Instances, Output, Precision, TaskKind, TensorSpec,
 };
 use super::reader::Section;
+use super::segmentation;
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
 /// Inputs that may wait for a model at most.
@@ -164,6 +165,11 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
         "expected a file inside the model's folder, such as \"labels.txt\"".into()
     });
     let activation = s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\"");
+    let of_task = activation.unwrap_or(if task == Some(TaskKind::Detection) {
+        Activation::None
+    } else {
+        Activation::Softmax
+    });
     let selects = matches!(task, Some(TaskKind::Classification | TaskKind::Segmentation));
     Output {
         labels,
@@ -175,13 +181,10 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
                 )
             })
             .flatten(),
-        activation: activation.unwrap_or(if task == Some(TaskKind::Detection) {
-            Activation::None
-        } else {
-            Activation::Softmax
-        }),
+        activation: of_task,
         detection: (task == Some(TaskKind::Detection)).then(|| detection::read(s, activation)),
         captioning: (task == Some(TaskKind::Captioning)).then(|| captioning_output(s)),
+        segmentation: (task == Some(TaskKind::Segmentation)).then(|| segmentation::read(s, of_task)),
     }
 }
 

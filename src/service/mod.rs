@@ -14,6 +14,6 @@ mod state;
 pub use decode::{Originals, Pictures};
 pub use explain::{Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
-pub use predict::{Predicted, Seen};
+pub use predict::{MaskForm, Predicted, Seen};
 pub use spent::Spent;
 pub use state::{Limits, Service};

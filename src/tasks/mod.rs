@@ -3,12 +3,14 @@
 //! An [`Operation`] ties together what goes in, how it is asked and what comes out. A task checks at load that the module
 //! keeps its contract (see docs/tasks.md), so that a request only ever meets a model that answers in the right shape.
 
+mod allowance;
 pub mod bounds;
 pub mod captioning;
 pub mod classification;
 pub mod detection;
 mod frame;
 mod labels;
+mod misfit;
 mod operation;
 mod predictor;
 mod rle;
@@ -18,6 +20,7 @@ mod tap;
 pub mod tensor;
 pub mod vae;
 
+pub use allowance::Allowance;
 pub use frame::Frame;
 pub use labels::Labels;
 pub use operation::{Operation, Request, TicketOf};

@@ -24,6 +24,8 @@ pub struct ModelSpec {
     latent_shape: OnceLock<Vec<i64>>,
     /// Set where a detector's objects have masks.
     has_masks: OnceLock<()>,
+    /// How many classes a segmenter has whose pixels may be of several.
+    overlapping: OnceLock<usize>,
 }
 
 impl ModelSpec {
@@ -40,6 +42,7 @@ impl ModelSpec {
             normalise,
             latent_shape: OnceLock::new(),
             has_masks: OnceLock::new(),
+            overlapping: OnceLock::new(),
         }
     }
 
@@ -52,6 +55,18 @@ impl ModelSpec {
     #[must_use]
     pub fn has_masks(&self) -> bool {
         self.has_masks.get().is_some()
+    }
+
+    /// Remembers how many classes a segmenter has whose pixels may be of several, which the module shows when its contract
+    /// is checked.
+    pub(super) fn learn_overlapping(&self, classes: usize) {
+        self.overlapping.get_or_init(|| classes);
+    }
+
+    /// How many classes a segmenter has, if a pixel may be of several.
+    #[must_use]
+    pub fn overlapping(&self) -> Option<usize> {
+        self.overlapping.get().copied()
     }
 
     /// Which part of what `forward` answers is the model's answer.

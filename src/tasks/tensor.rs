@@ -13,6 +13,7 @@ use super::spec::ModelSpec;
 use crate::error::{Error, Result, counted};
 use crate::manifest::{Dtype, Input, TensorSpec};
 use crate::runtime::Call;
+use crate::runtime::staging::all_finite;
 
 pub use numbers::{Number, Numbers};
 
@@ -246,6 +247,9 @@ fn forward(net: &dyn Call, outputs: &[TensorSpec], requests: &[&Vec<Values>]) ->
 /// all, whatever its sizes are.
 fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Prediction>> {
     let numbers = found.iter().map(Numbers::read).collect::<Result<Vec<_>>>()?;
+    for (numbers, spec) in numbers.iter().zip(outputs) {
+        all_finite(numbers.floats(), &format!("output `{}`", spec.name))?;
+    }
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
     if let Some(other) = found.iter().find(|t| rows.len() > 1 && t.size()[0] != total) {

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
 use crate::service::render::MaskRender;
-use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
+use crate::service::{MaskForm, Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
@@ -130,16 +130,21 @@ pub async fn predicted(
         Predict::Segmentation(engine) => {
             let view = query::segmentation(parameters)?;
             let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
-                Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
+                Form::Npy => classes_as_npy(found).map(Answer::npy),
                 _ => render::segments(thread, picture, found, view).map(Answer::png),
             });
             let originals = match (form, view.render) {
                 (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
                 _ => Originals::Dropped,
             };
-            let (pictures, keep_classes) = ((asked.pictures, originals), form != Form::Json);
+            let drawn_as = match form {
+                Form::Npy => MaskForm::Array,
+                Form::Png => MaskForm::Drawing,
+                _ => MaskForm::Text,
+            };
+            let pictures = (asked.pictures, originals);
             let done = service
-                .segment(model, engine, pictures, keep_classes, context)
+                .segment(model, engine, pictures, drawn_as, context)
                 .await?;
             written(service, done, form, Some(drawn), started).await
         }
@@ -171,6 +176,15 @@ pub async fn predicted(
         Predict::Tensor(_) => Err(Error::UnsupportedForTask(
             "this model takes tensors, not images".into(),
         )),
+    }
+}
+
+/// The class of each pixel, `[height, width]`; where it may be of several, whether it is of each, `[K, height, width]`.
+fn classes_as_npy(found: &Segmented) -> Result<Vec<u8>> {
+    let [height, width] = found.mask.size;
+    match found.overlapping {
+        None => npy(&found.mask.size, &found.class_ids),
+        Some(classes) => npy(&[classes, height, width], &found.each_class(classes)),
     }
 }
 

@@ -75,8 +75,8 @@ pub(super) struct AnsweredTensor {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 enum Numbers {
-    /// Of any type with a fraction; what is not finite is `null`.
-    #[schema(value_type = Vec<Option<f32>>, example = json!([0.9, 0.1]))]
+    /// Of any type with a fraction.
+    #[schema(example = json!([0.9, 0.1]))]
     Floats(Vec<f32>),
     /// Of any type without.
     Integers(Vec<i64>),
