@@ -5,13 +5,17 @@
 mod support;
 
 mod bounds;
+mod clients;
 mod closed_forms;
 mod cures;
 mod detectors;
 mod errors;
 mod explain;
 mod instances;
+mod misfits;
+mod not_finite;
 mod operations;
+mod overlaps;
 mod predict;
 mod saliency;
 mod slow;

@@ -2,9 +2,11 @@
 
 mod accept;
 mod answer;
+mod b64;
 mod bounded;
 mod explain;
 mod models;
+mod multipart;
 mod npy;
 mod openapi;
 mod operations;

@@ -4,16 +4,14 @@ use std::borrow::Cow;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::bounded::{JsonParameters, List};
-use super::npy;
 use super::parameters::Parameters;
 use super::wire::TensorCall;
+use super::{b64, multipart, npy};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::{PoolThread, Taken};
@@ -44,8 +42,8 @@ pub(super) struct JsonCall<'a> {
     images: List<JsonImage<'a>, MOST_IMAGES>,
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// The JSON body of a prediction; for the OpenAPI document.
@@ -68,15 +66,15 @@ pub(super) enum PredictCall<'a> {
 pub(super) struct ParametersCall {
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// One image in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JsonImage<'a> {
-    /// The file's bytes in base64, or a `data:` URL.
+    /// The file's bytes in base64, of either alphabet, with line breaks or none, or a `data:` URL.
     #[serde(borrow)]
     #[schema(
         example = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="
@@ -88,7 +86,7 @@ pub(super) struct JsonImage<'a> {
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it only describes the body, which multer reads")]
 pub(super) struct MultipartCall {
-    /// One or more files, under any name; text fields are parameters.
+    /// One or more files, under any name; text fields are parameters, and a field of JSON is one or an object of them.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<u8>,
 }
@@ -118,7 +116,7 @@ pub(super) async fn pictures(app: &App, request: Request) -> Result<(Pictures, P
             parameters.extend(more)?;
             files
         }
-        Form::Multipart => from_multipart(received, &mut parameters).await?,
+        Form::Multipart => multipart::read(received, &mut parameters).await?,
     };
     Ok((Pictures::new(files, app.service.limits().images)?, parameters))
 }
@@ -197,7 +195,8 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
         let read = move |_: &PoolThread| {
             let call: Option<ParametersCall> =
                 serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
-            call.map_or_else(|| Ok(Parameters::default()), |call| call.parameters.0)
+            let given = call.and_then(|call| call.parameters);
+            given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
         };
         parameters.extend(app.service.pool().run(read).await?)?;
     }
@@ -212,43 +211,14 @@ fn not_json(error: &serde_json::Error, expected: &str) -> Error {
 fn from_json(received: &Received) -> Result<(Vec<Bytes>, Parameters)> {
     let call: JsonCall<'_> =
         serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
-    let parameters = call.parameters.0?;
+    let parameters = call
+        .parameters
+        .map_or_else(|| Ok(Parameters::default()), |given| given.0)?;
     let decode = |(index, image): (usize, &JsonImage<'_>)| {
-        let text = image.b64.trim();
-        let payload = match text.strip_prefix("data:") {
-            Some(url) => url.split_once(";base64,").map_or("", |(_, payload)| payload),
-            None => text,
-        };
-        BASE64_STANDARD
-            .decode(payload)
-            .map_err(|e| Error::InvalidBody(format!("images[{index}].b64 is not base64: {e}")))
+        b64::decode(&image.b64)
+            .map_err(|why| Error::InvalidBody(format!("images[{index}].b64: {why}")))
             .and_then(|bytes| received.own(bytes))
     };
     let files: Result<Vec<Bytes>> = call.images.0.iter().enumerate().map(decode).collect();
     Ok((files?, parameters))
-}
-
-async fn from_multipart(received: Received, parameters: &mut Parameters) -> Result<Vec<Bytes>> {
-    let wrong = |e: multer::Error| Error::InvalidBody(e.to_string());
-    let boundary = multer::parse_boundary(&received.content_type).map_err(wrong)?;
-    let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
-        received.bytes.clone(),
-    )));
-    let mut multipart = multer::Multipart::new(body, boundary);
-    let mut images = Vec::new();
-    while let Some(field) = multipart.next_field().await.map_err(wrong)? {
-        if field.file_name().is_some() || field.content_type().is_some() {
-            if images.len() == MOST_IMAGES {
-                return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
-            }
-            images.push(received.own(field.bytes().await.map_err(wrong)?.into())?);
-        } else {
-            let name = field.name().unwrap_or_default().to_owned();
-            let value = field.text().await.map_err(wrong)?;
-            parameters.add(name, value)?;
-        }
-        // A body of many small parts must not keep the thread from others.
-        tokio::task::consume_budget().await;
-    }
-    Ok(images)
 }
