@@ -2,17 +2,19 @@
 //! validated before anything starts.
 
 mod flags;
+mod variables;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use flags::{Flags, LogFormat};
+use variables::Variables;
 
 /// The largest `max_images` that can be set.
 pub const MOST_IMAGES: usize = 1024;
@@ -128,21 +130,7 @@ impl Settings {
     /// # Errors
     /// [`Error::InvalidSettings`], which names key, source and cure.
     pub fn read(flags: &Flags) -> Result<Self> {
-        let mut figment = Figment::from(Serialized::defaults(Self::default()));
-        if let Some(file) = &flags.config {
-            figment = figment.merge(Toml::file_exact(checked_file(file)?));
-        }
-        let keys = keys();
-        let read: Vec<&str> = keys
-            .iter()
-            .map(String::as_str)
-            .filter(|key| !is_of_a_service(key))
-            .collect();
-        let settings: Self = figment
-            .merge(Env::prefixed(PREFIX).only(&read))
-            .merge(Serialized::defaults(flags))
-            .extract()
-            .map_err(|e| Error::InvalidSettings(e.to_string()))?;
+        let settings = Self::extract(flags, environment())?;
         settings.validate()?;
         Ok(settings)
     }
@@ -150,23 +138,20 @@ impl Settings {
     /// Variables that look like settings and are not read, and why, to be warned of: Kubernetes sets such ones for a service
     /// that bears the program's name, so they are no reason not to start.
     #[must_use]
-    pub fn unread_variables() -> Vec<(String, &'static str)> {
-        let keys = keys();
-        let why = |key: &str| match keys.iter().any(|known| known == key) {
-            _ if key == "config" => None,
-            true if is_of_a_service(key) => Some(
-                "the value looks like what Kubernetes sets for a Service, so the setting counts as not given; rename \
-                 the Service, or set enableServiceLinks: false",
-            ),
-            true => None,
-            false => Some("no setting has this name; the variable is left out"),
-        };
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let unread = names.filter_map(|name| {
-            let key = name.strip_prefix(PREFIX)?.to_lowercase();
-            why(&key).map(|why| (name, why))
-        });
-        unread.collect()
+    pub fn unread_variables() -> Vec<(String, String)> {
+        variables::unread(environment())
+    }
+
+    fn extract(flags: &Flags, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = &flags.config {
+            figment = figment.merge(Toml::file_exact(checked_file(file)?));
+        }
+        figment
+            .merge(Variables::read(environment)?)
+            .merge(Serialized::defaults(flags))
+            .extract()
+            .map_err(|e| Error::InvalidSettings(e.to_string()))
     }
 
     fn validate(&self) -> Result<()> {
@@ -240,21 +225,9 @@ impl Settings {
     }
 }
 
-/// What variables of settings begin with.
-const PREFIX: &str = "LUCARNE_";
-
-/// The name of every setting.
-fn keys() -> Vec<String> {
-    match serde_json::to_value(Settings::default()) {
-        Ok(serde_json::Value::Object(settings)) => settings.into_iter().map(|(key, _)| key).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Whether the variable of a setting is the address of a service instead: `LUCARNE_PORT=tcp://10.0.0.1:80`.
-fn is_of_a_service(key: &str) -> bool {
-    let value = std::env::var(format!("{PREFIX}{}", key.to_uppercase()));
-    value.is_ok_and(|value| value.starts_with("tcp://") || value.starts_with("udp://"))
+/// The variables of this process that are text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
 }
 
 fn checked_file(file: &Path) -> Result<&Path> {

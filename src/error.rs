@@ -71,6 +71,9 @@ pub enum Error {
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
+    /// The model answered NaN or infinity where a number belongs.
+    #[error("the model answered NaN or infinity: {0}")]
+    NotFinite(String),
     /// The device had no memory left for this. The detail is for the log, never for the client.
     #[error("out of memory: {0}")]
     OutOfMemory(String),
@@ -141,6 +144,7 @@ impl Error {
             Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::Cancelled(_) => "cancelled",
             Self::InferenceFailed(_) => "inference_failed",
+            Self::NotFinite(_) => "not_finite",
             Self::OutOfMemory(_) => "out_of_memory",
             Self::DeviceLost(_) => "device_lost",
             Self::RouteNotFound(_) => "not_found",

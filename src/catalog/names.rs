@@ -5,8 +5,20 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
+/// Folders that systems make beside those of people: of macOS, Synology, QNAP, Windows, ext4 and Python.
+const OF_SYSTEMS: [&str; 7] = [
+    "__MACOSX",
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "System Volume Information",
+    "lost+found",
+    "__pycache__",
+];
+
 /// The folders in `dir` that hold a model.toml, by name; also those where it is no file, or cannot be looked for, so that it is
-/// said what is wrong with them.
+/// said what is wrong with them. Hidden ones are none: `.git`, or the `..data` to which Kubernetes links the files of a
+/// ConfigMap.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `dir` cannot be read.
@@ -19,6 +31,7 @@ pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
     })?;
     let mut folders: Vec<PathBuf> = listing
         .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| !is_passed_over(p))
         .filter(|p| match p.join("model.toml").symlink_metadata() {
             Ok(_) => true,
             Err(error) => p.is_dir() && error.kind() != ErrorKind::NotFound,
@@ -26,6 +39,11 @@ pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
         .collect();
     folders.sort();
     Ok(folders)
+}
+
+fn is_passed_over(dir: &Path) -> bool {
+    let name = folder_name(dir);
+    name.starts_with('.') || OF_SYSTEMS.contains(&name.as_str())
 }
 
 /// The name of a folder, whatever it is.
@@ -49,4 +67,43 @@ pub(super) fn model_name(dir: &Path) -> Result<String> {
         )));
     }
     Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn found(dir: &Path) -> Vec<String> {
+        let folders = model_folders(dir).expect("it can be read");
+        folders.iter().map(|folder| folder_name(folder)).collect()
+    }
+
+    #[test]
+    fn folders_of_systems_and_tools_are_no_models() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let hidden = [".git", ".ipynb_checkpoints", "..data", ".m"];
+        for name in hidden.iter().chain(&OF_SYSTEMS).chain(&["m"]) {
+            std::fs::create_dir(dir.path().join(name)).expect("writable");
+            std::fs::write(dir.path().join(name).join("model.toml"), "").expect("writable");
+        }
+        std::fs::write(dir.path().join("notes.txt"), "").expect("writable");
+        std::fs::create_dir(dir.path().join("empty")).expect("writable");
+        assert_eq!(found(dir.path()), ["m"]);
+    }
+
+    #[test]
+    fn models_that_kubernetes_links_are_found_once() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let dated = "..2026_11_27_08_00_00.123456789";
+        for name in ["a", "b"] {
+            let folder = dir.path().join(dated).join(name);
+            std::fs::create_dir_all(&folder).expect("writable");
+            std::fs::write(folder.join("model.toml"), "").expect("writable");
+            symlink(format!("..data/{name}"), dir.path().join(name)).expect("writable");
+        }
+        symlink(dated, dir.path().join("..data")).expect("writable");
+        assert_eq!(found(dir.path()), ["a", "b"]);
+    }
 }

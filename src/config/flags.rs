@@ -131,8 +131,13 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decode_threads: Option<usize>,
-    /// An origin that browsers may call from, `*` for any; may be given more than once
-    #[arg(long = "cors-origin", value_name = "ORIGIN")]
+    /// An origin that browsers may call from, `*` for any; may be given more than once, or several with commas between
+    #[arg(
+        long = "cors-origin",
+        alias = "cors-origins",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
     /// What is logged: `info`, `debug`, `lucarne=debug,tower_http=info` … [default: info]

@@ -11,7 +11,7 @@ use super::listing;
 use super::map::Map;
 use super::method::Family;
 use super::pace::Pace;
-use super::sample::{Attribution, Attributions, Captures, Sample};
+use super::sample::{Attribution, Attributions, Captures, Completeness, Sample};
 use super::table::{Row, row};
 use super::visualize::{self, Visualization, Visualizer};
 use super::work::{Description, Item, Work};
@@ -202,7 +202,7 @@ fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation
             target: targets[attribution.target].clone(),
             degeneracy: map.degeneracy(),
             map,
-            completeness: attribution.completeness,
+            completeness: attribution.completeness.filter(Completeness::is_finite),
             passes,
             caution: row.caution,
         })

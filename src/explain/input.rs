@@ -270,7 +270,7 @@ pub(super) fn integrated_gradients(sample: &Sample<'_>) -> Result<Attributions> 
             completeness: Some(Completeness {
                 sum,
                 difference,
-                error: (sum - difference).abs() / difference.abs().max(f64::MIN_POSITIVE),
+                error: ((sum - difference).abs() / difference.abs().max(f64::MIN_POSITIVE)).min(f64::MAX),
             }),
         })
     };

@@ -20,6 +20,7 @@ use torch_bridge::Value;
 use super::target::Target;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
+use crate::runtime::staging::all_finite;
 pub use embedding::{OfEmbedding, of_embedding};
 pub use image_to_image::without_place;
 pub use regression::of_regression;
@@ -28,11 +29,11 @@ pub(super) use scores::{Objective, Resolved, Untouched};
 /// What `target` means for this image, whose output is `output`.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`] when there is no such thing in it.
+/// [`Error::InvalidParameter`] when there is no such thing in it; [`Error::NotFinite`] when its score is no number.
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
     let _no_grad = tch::no_grad_guard();
     let target = &target.among(&untouched.spec.labels);
-    match untouched.spec.manifest.task {
+    let resolved = match untouched.spec.manifest.task {
         TaskKind::Classification => classification::resolve(untouched, target, output),
         TaskKind::Segmentation => segmentation::resolve(untouched, target, output),
         TaskKind::Detection => detection::resolve(untouched, target, output),
@@ -44,5 +45,9 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Tensor => Err(Error::UnsupportedForTask(
             "models of tensors have no picture to lay a map on".into(),
         )),
+    }?;
+    for target in &resolved.targets {
+        all_finite(target.score().as_slice(), "the score of the target")?;
     }
+    Ok(resolved)
 }

@@ -101,6 +101,21 @@ pub enum ResolvedTarget {
     },
 }
 
+impl ResolvedTarget {
+    /// What the model says of it, where that is one number.
+    pub(super) fn score(&self) -> Option<f32> {
+        match self {
+            Self::Class { score, .. } | Self::Object { score, .. } => Some(*score),
+            Self::Word { log_prob, .. } | Self::Caption { log_prob, .. } => Some(*log_prob),
+            Self::Latent { value, .. } | Self::Dimension { value, .. } | Self::Number { value, .. } => {
+                Some(*value)
+            }
+            Self::Similarity { similarity } => Some(*similarity),
+            Self::Region { .. } | Self::Patch { .. } => None,
+        }
+    }
+}
+
 impl fmt::Display for ResolvedTarget {
     /// A few words for a picture's label.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -105,6 +105,13 @@ pub struct Completeness {
     pub error: f64,
 }
 
+impl Completeness {
+    /// Whether it says anything: not where the map has values that are not finite.
+    pub(super) fn is_finite(&self) -> bool {
+        self.sum.is_finite() && self.difference.is_finite()
+    }
+}
+
 impl Sample<'_> {
     /// The method of the module that sees the picture.
     pub(super) fn method(&self) -> &'static str {

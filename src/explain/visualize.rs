@@ -18,6 +18,7 @@ use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
+use crate::runtime::staging::all_finite;
 use crate::runtime::{self, Transparent};
 use crate::tasks::bounds::within;
 use crate::tasks::classification::{of_each_class, scores};
@@ -266,7 +267,9 @@ impl Visualizer<'_> {
 
     fn score(&self, aim: &Aim, picture: &Tensor) -> Result<f32> {
         let _no_grad = tch::no_grad_guard();
-        Ok(f32::try_from(self.raised(&self.pace.permit()?, aim, picture)?)?)
+        let score = f32::try_from(self.raised(&self.pace.permit()?, aim, picture)?)?;
+        all_finite(&[score], "the score of the picture")?;
+        Ok(score)
     }
 
     /// The gradient of what is aimed at minus the regularisers, at the picture shifted by `shift [2]` in 0..1.

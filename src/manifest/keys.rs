@@ -229,6 +229,17 @@ pub struct Output {
     pub regression: Option<RegressionOutput>,
     /// Keys that only a model from image to image has.
     pub picture: Option<PictureOutput>,
+    /// Keys that only a segmenter has.
+    pub segmentation: Option<SegmentationOutput>,
+}
+
+/// `[output]` of a segmenter.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SegmentationOutput {
+    /// Whether a pixel may be of several classes; where it is not said, whether a sigmoid makes scores of more than one.
+    pub multi_label: Option<bool>,
+    /// A pixel whose score is above is of the class, between 0 and 1: of each class, of all, or none for a half.
+    pub thresholds: Vec<f32>,
 }
 
 /// `[output]` of a detector; a request may override the numbers.

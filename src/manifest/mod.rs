@@ -10,6 +10,7 @@ mod outputs;
 mod parse;
 mod reader;
 mod sections;
+mod segmentation;
 mod tensors;
 mod versions;
 
@@ -18,7 +19,7 @@ pub use file::{open, read_text};
 pub use keys::{
     Activation, Artifact, ArtifactFormat, Batching, CaptioningOutput, DetectionFormat, DetectionOutput,
     DeviceChoice, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output, OutputKey,
-    Precision, TaskKind,
+    Precision, SegmentationOutput, TaskKind,
 };
 pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
 pub use tensors::{Dtype, TensorInput, TensorSpec, Tensors};

@@ -10,6 +10,7 @@ use super::keys::{
 };
 use super::outputs;
 use super::reader::Section;
+use super::segmentation;
 use super::tensors::{Dtype, TensorInput, Tensors};
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
@@ -168,6 +169,11 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
             s.optional("activation", "\"softmax\", \"sigmoid\" or \"none\""),
         )
     };
+    let of_task = activation.unwrap_or(if is(TaskKind::Detection) {
+        Activation::None
+    } else {
+        Activation::Softmax
+    });
     let selects = has_none || is(TaskKind::Classification) || is(TaskKind::Segmentation);
     Output {
         labels,
@@ -179,16 +185,13 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
                 )
             })
             .flatten(),
-        activation: activation.unwrap_or(if is(TaskKind::Detection) {
-            Activation::None
-        } else {
-            Activation::Softmax
-        }),
+        activation: of_task,
         detection: is(TaskKind::Detection).then(|| detection::read(s, activation)),
         captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
         embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),
         regression: is(TaskKind::Regression).then(|| outputs::regression(s)),
         picture: is(TaskKind::ImageToImage).then(|| outputs::picture(s)),
+        segmentation: is(TaskKind::Segmentation).then(|| segmentation::read(s, of_task)),
     }
 }
 

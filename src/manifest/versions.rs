@@ -22,7 +22,7 @@ pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
     let mut numbered: Vec<u64> = std::fs::read_dir(dir)
         .into_iter()
         .flatten()
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter_map(|entry| number(entry.ok()?.file_name().to_str()?))
         .filter(|number: &u64| dir.join(number.to_string()).join(&artifact.file).is_file())
         .collect();
     numbered.sort_unstable();
@@ -52,6 +52,12 @@ pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
     }
 }
 
+/// The number that a folder's name is, written as numbers are: `+1` and `01` would be `1` again.
+fn number(name: &str) -> Option<u64> {
+    let number: u64 = name.parse().ok()?;
+    (number.to_string() == name).then_some(number)
+}
+
 /// The AOTInductor packages beside the artifact `file`, by batch size: `model.b8.pt2` is that of `model.pt` for 8.
 #[must_use]
 pub fn packages(file: &Path) -> Vec<(usize, PathBuf)> {
@@ -72,4 +78,31 @@ pub fn packages(file: &Path) -> Vec<(usize, PathBuf)> {
         .collect();
     packages.sort();
     packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ArtifactFormat;
+
+    #[test]
+    fn versions_are_numbered_folders_with_the_file_in_them() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for name in ["1", "10", "2", "+1", "01", ".3", "v4", "@eaDir"] {
+            std::fs::create_dir(dir.path().join(name)).expect("writable");
+            std::fs::write(dir.path().join(name).join("model.pt"), "").expect("writable");
+        }
+        std::fs::create_dir(dir.path().join("11")).expect("writable");
+        for stray in ["12", "._model.pt", ".DS_Store", "Thumbs.db"] {
+            std::fs::write(dir.path().join(stray), "").expect("writable");
+        }
+        let artifact = Artifact {
+            file: "model.pt".into(),
+            format: ArtifactFormat::Torchscript,
+            sha256: None,
+        };
+        let found = versions(dir.path(), &artifact).expect("versions");
+        let names: Vec<&str> = found.iter().map(|version| version.name.as_str()).collect();
+        assert_eq!(names, ["1", "2", "10"]);
+    }
 }

@@ -8,6 +8,7 @@ mod aoti;
 mod artifact;
 pub mod device;
 mod fault;
+mod foreign;
 mod open;
 mod parts;
 pub mod plan;
@@ -20,6 +21,7 @@ pub mod staging;
 mod torchscript;
 
 pub use artifact::Artifact;
+pub(crate) use foreign::refused;
 pub use open::{Formats, Native};
 pub use precision::has_bf16;
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};

@@ -111,6 +111,29 @@ pub fn floats(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(Vec::<f32>::try_from(flat)?)
 }
 
+/// [`floats`] of a tensor that has nothing but numbers; `what` it is, for the message.
+///
+/// # Errors
+/// [`Error::NotFinite`], and as [`floats`].
+pub fn finite(tensor: &Tensor, what: &str) -> Result<Vec<f32>> {
+    let values = floats(tensor)?;
+    all_finite(&values, what)?;
+    Ok(values)
+}
+
+/// Whether `values`, which are `what` a model answered, are numbers.
+///
+/// # Errors
+/// [`Error::NotFinite`]
+pub fn all_finite(values: &[f32], what: &str) -> Result<()> {
+    let strange = values.iter().filter(|v| !v.is_finite()).count();
+    if strange == 0 {
+        return Ok(());
+    }
+    let of = values.len();
+    Err(Error::NotFinite(format!("{what}, {strange} of {of} values")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,6 @@ pub use compare::Compared;
 pub use decode::{Originals, Pictures};
 pub use explain::{Asked, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
-pub use predict::{Predicted, Seen};
+pub use predict::{MaskForm, Predicted, Seen};
 pub use spent::Spent;
 pub use state::{Limits, Service};

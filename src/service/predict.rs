@@ -10,11 +10,11 @@ use crate::catalog::Model;
 use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
 use crate::image::{Length, ModelInput, Placement, Taken};
-use crate::tasks::detection::{self, Allowance, Detect};
+use crate::tasks::detection::{self, Detect};
 use crate::tasks::image_to_image::{self, Resolution, Translate, View};
 use crate::tasks::segmentation::{self, Segment};
 use crate::tasks::tensor::{Compute, NamedTensor, arrange};
-use crate::tasks::{Operation, Request};
+use crate::tasks::{Allowance, Operation, Request};
 
 /// What came of the inputs of one request, in their order.
 #[derive(Debug)]
@@ -60,6 +60,24 @@ impl Seen {
     }
 }
 
+/// In which form masks are answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaskForm {
+    /// As their runs.
+    Text,
+    /// As a picture.
+    Drawing,
+    /// Pixel by pixel.
+    Array,
+}
+
+/// Bytes of the text of masks that are answered for these pictures at most: half a byte a pixel is more than a smooth
+/// outline takes.
+fn text_of_masks(seen: &[Seen]) -> u64 {
+    const LEAST: u64 = 4 << 20;
+    LEAST + seen.iter().map(Seen::pixels).sum::<u64>() / 2
+}
+
 /// Bytes that a request holds already, for the pictures that it keeps.
 fn own(seen: &[Seen]) -> u64 {
     let kept = seen.iter().filter_map(|seen| seen.original.as_ref());
@@ -88,8 +106,8 @@ impl Service {
         })
     }
 
-    /// [`Service::predict`] of a segmenter, with the class of each pixel if `keep_classes`, and what of that is work at the size of the originals: on the pool, with no
-    /// core held for it.
+    /// [`Service::predict`] of a segmenter, with all that the form `drawn` needs, and what of that is work at the size of the
+    /// originals: on the pool, with no core held for it.
     ///
     /// # Errors
     /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
@@ -98,23 +116,29 @@ impl Service {
         model: &Arc<Model>,
         engine: &Engine<<Segment as Operation>::Queue>,
         pictures: (Pictures, Originals),
-        keep_classes: bool,
+        drawn: MaskForm,
         context: &Context,
     ) -> Result<Predicted<segmentation::Prediction>> {
         /// A class id a pixel, and its runs.
         const BYTES_A_PIXEL: u64 = 2;
+        /// A colour a pixel, how many classes it is of, and the PNG.
+        const DRAWN: u64 = 3 + 1 + 3;
         let looked = self.look(model, engine, pictures).await?;
         let largest = looked.seen.iter().map(Seen::pixels).max().unwrap_or(0);
+        let text = text_of_masks(&looked.seen);
         // Before the logits are there: they wait for their turn, and are memory, too. One image is finished after the other,
         // and of each only the runs are kept where nobody wants the classes.
-        let bytes_a_pixel = if keep_classes {
-            2 * BYTES_A_PIXEL
-        } else {
-            BYTES_A_PIXEL
+        let bytes = match (model.spec.overlapping(), drawn) {
+            (None, MaskForm::Text) => largest.saturating_mul(BYTES_A_PIXEL),
+            (None, _) => largest.saturating_mul(2 * BYTES_A_PIXEL),
+            // Masks that overlap have no common bound; twice, as the answer is a text of its own.
+            (Some(_), MaskForm::Text) => largest.saturating_mul(BYTES_A_PIXEL) + 2 * text,
+            (Some(_), MaskForm::Drawing) => largest.saturating_mul(BYTES_A_PIXEL + DRAWN) + text,
+            (Some(classes), MaskForm::Array) => {
+                largest.saturating_mul(BYTES_A_PIXEL + 2 * classes as u64) + text
+            }
         };
-        let held = self
-            .hold(largest.saturating_mul(bytes_a_pixel), own(&looked.seen))
-            .await?;
+        let held = self.hold(bytes, own(&looked.seen)).await?;
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
@@ -122,9 +146,11 @@ impl Service {
         let outputs = self
             .pool()
             .run_in_turn(self.pool().turn(), length, move |thread| {
+                let mut allowance =
+                    Allowance::of_bytes(text, "raise output.score_threshold, or send a smaller picture");
                 let finish = |one: segmentation::Segmented| {
-                    let mut finished = one.finish(thread, &spec.labels, &context)?;
-                    if !keep_classes {
+                    let mut finished = one.finish(thread, &spec.labels, &mut allowance, &context)?;
+                    if drawn == MaskForm::Text {
                         finished.class_ids = Vec::new();
                     }
                     Ok(finished)
@@ -154,12 +180,10 @@ impl Service {
         options: &detection::Options,
         context: &Context,
     ) -> Result<Predicted<detection::Prediction>> {
-        /// Bytes of the text of masks beside half a byte a pixel, which is more than a smooth outline takes.
-        const LEAST: u64 = 4 << 20;
         options.check(&model.spec)?;
         let looked = self.look(model, engine, pictures).await?;
         let total = looked.seen.iter().map(Seen::pixels).sum::<u64>();
-        let text = LEAST + total / 2;
+        let text = text_of_masks(&looked.seen);
         let held = if model.spec.has_masks() {
             // Twice: the answer is a text of its own.
             Some(self.hold(2 * text, own(&looked.seen)).await?)
@@ -173,7 +197,10 @@ impl Service {
             let finished = self
                 .pool()
                 .run_in_turn(self.pool().turn(), length, move |thread| {
-                    let mut allowance = Allowance::of_bytes(text);
+                    let mut allowance = Allowance::of_bytes(
+                        text,
+                        "ask for a higher `score_threshold` or fewer `max_detections`, or send a smaller picture",
+                    );
                     let finish = |one: detection::Detected| one.finish(thread, &mut allowance, &context);
                     done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
                 });

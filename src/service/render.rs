@@ -8,7 +8,7 @@ use crate::explain::Resolution;
 use crate::explain::View;
 use crate::explain::render::{cost, show};
 use crate::image::{
-    Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid,
+    Annotation, Picture, PoolThread, Rect, annotate, class_color, encode_indexed_png, encode_png, grid, mix,
     stain, tint,
 };
 use crate::tasks::bounds::Fraction;
@@ -18,9 +18,10 @@ use crate::tasks::{Frame, detection};
 /// How a PNG shows the classes of a segmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaskRender {
-    /// Indexed colours: a pixel's index is its class id, 255 where the model did not see.
+    /// Indexed colours: a pixel's index is its class id, 255 where the model did not see. Where classes overlap, RGB: the
+    /// mean of their colours, black where there is none.
     Mask,
-    /// The classes but the first as a tint over the picture.
+    /// The classes but the first as a tint over the picture; where they overlap, all of them.
     Overlay,
 }
 
@@ -116,6 +117,9 @@ pub fn segments(
     found: &segmentation::Prediction,
     view: MaskView,
 ) -> Result<Vec<u8>> {
+    if found.overlapping.is_some() {
+        return encode_png(thread, &blended(picture, found, view)?);
+    }
     match view.render {
         MaskRender::Mask => {
             let palette: Vec<[u8; 3]> = (0..=255).map(class_color).collect();
@@ -129,6 +133,34 @@ pub fn segments(
             };
             encode_png(thread, &tint(drawn_on(picture)?, color)?)
         }
+    }
+}
+
+/// Masks that overlap: each class has a colour, and a pixel the mean of those that it is of.
+fn blended(picture: Option<Picture>, found: &segmentation::Prediction, view: MaskView) -> Result<Picture> {
+    let [height, width] = found.mask.size;
+    let (mut colors, mut counts) = (vec![0; height * width * 3], vec![0u8; height * width]);
+    for mask in &found.mask.rle {
+        // Class 0 is a class as others are, and would be black.
+        let color = class_color(mask.class_id + 1);
+        for at in mask.rle.ones().flatten() {
+            let pixel = at % height * width + at / height;
+            counts[pixel] += 1;
+            mix(
+                &mut colors[3 * pixel..][..3],
+                Some((color, 1.0 / f32::from(counts[pixel]))),
+            );
+        }
+    }
+    match view.render {
+        MaskRender::Mask => {
+            let side = |side: usize| u32::try_from(side).unwrap_or(0);
+            Picture::new(side(width), side(height), colors)
+        }
+        MaskRender::Overlay => tint(drawn_on(picture)?, |pixel| {
+            let color = [colors[3 * pixel], colors[3 * pixel + 1], colors[3 * pixel + 2]];
+            (counts[pixel] > 0).then_some((color, view.alpha.get()))
+        }),
     }
 }
 

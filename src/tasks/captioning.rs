@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::manifest::CaptioningOutput;
 use crate::runtime::Call;
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{all_finite, finite, floats};
 use beam::{Hypothesis, Next, Rules, Search};
 pub(crate) use decoder::Decoder;
 
@@ -183,7 +183,7 @@ fn search_all(
     while !tokens.is_empty() {
         let step = decoder.step(&tokens)?;
         looks.push(match step.attention.filter(|_| wants_attention) {
-            Some(attention) => Some(Arc::new(floats(&attention)?)),
+            Some(attention) => Some(Arc::new(finite(&attention, "attention")?)),
             None => None,
         });
         let mut next = likeliest(&step.log_probs, widest)?.into_iter();
@@ -220,11 +220,13 @@ fn likeliest(log_probs: &Tensor, count: usize) -> Result<Vec<Vec<Next>>> {
     let k = words.min(count as i64).max(1);
     let (values, indices) = log_probs.f_topk(k, -1, true, true)?;
     let values = floats(&values)?;
-    if values.iter().any(|v| v.is_nan()) {
-        return Err(Error::InferenceFailed(
-            "step answered logits that are not numbers".into(),
-        ));
-    }
+    // A word that must not come has minus infinity, and never all of them.
+    let best: Vec<f32> = values
+        .iter()
+        .step_by(usize::try_from(k).unwrap_or(1))
+        .copied()
+        .collect();
+    all_finite(&best, "the log-probabilities of the likeliest words")?;
     let indices = Vec::<i64>::try_from(indices.f_to_device(Device::Cpu)?.f_contiguous()?.f_view([-1])?)?;
     let k = usize::try_from(k).unwrap_or(1);
     let row = |(values, indices): (&[f32], &[i64])| {

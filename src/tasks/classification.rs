@@ -7,10 +7,11 @@ use tch::{Kind, Tensor};
 use super::labels::Labels;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::spec::ModelSpec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::ModelInput;
 use crate::manifest::Activation;
 use crate::runtime::Call;
+use crate::runtime::staging::{all_finite, floats};
 
 /// A picture to its best classes.
 #[derive(Debug, Clone, Copy)]
@@ -124,23 +125,24 @@ fn finish(logits: &Tensor, spec: &ModelSpec, options: &[Options]) -> Result<Vec<
     let classes = logits.size().last().copied().unwrap_or(0);
     let asked = options.iter().map(|o| o.top_k.get()).max().unwrap_or(1);
     let k = classes.min(i64::try_from(asked).unwrap_or(i64::MAX));
+    // A sigmoid makes a probability of infinity.
+    let largest = floats(&logits.f_amax([-1i64].as_slice(), false)?)?;
     let scores = scores(logits, spec.manifest.output.activation)?;
     let (values, indices) = scores.f_topk(k, -1, true, true)?;
     let values: Vec<f32> = Vec::try_from(values.f_flatten(0, -1)?)?;
     let indices: Vec<i64> = Vec::try_from(indices.f_flatten(0, -1)?)?;
     let k = usize::try_from(k).unwrap_or(0).max(1);
-    let rows = values.chunks(k).zip(indices.chunks(k)).zip(options);
+    let rows = values.chunks(k).zip(indices.chunks(k)).zip(options).zip(&largest);
     Ok(rows
-        .map(|((values, indices), options)| row(values, indices, spec, options.top_k.get()))
+        .map(|(((values, indices), options), largest)| {
+            all_finite(&[*largest], "the largest logit")?;
+            row(values, indices, spec, options.top_k.get())
+        })
         .collect())
 }
 
 fn row(values: &[f32], indices: &[i64], spec: &ModelSpec, top_k: usize) -> Result<Prediction> {
-    if values.iter().any(|v| !v.is_finite()) {
-        return Err(Error::InferenceFailed(
-            "the model answered NaN or infinity".into(),
-        ));
-    }
+    all_finite(values, "scores")?;
     let class = |(&score, &index): (&f32, &i64)| {
         let class_id = usize::try_from(index).unwrap_or(0);
         Class {

@@ -25,7 +25,6 @@ use crate::image::ModelInput;
 use crate::manifest::DetectionOutput;
 use crate::runtime::Call;
 pub(super) use check::Boxes;
-pub use grid::Allowance;
 pub use masks::Detected;
 pub(crate) use nms::iou;
 pub use object::{Bounds, Keypoint, Object, ObjectMask, Oriented, Prediction};

@@ -2,13 +2,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::frame::finite;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::runtime::Call;
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{finite, floats};
 
 /// Numbers of a vector at most.
 const MOST_DIMENSIONS: i64 = 32_768;
@@ -50,7 +49,7 @@ impl Batched for Embed {
         let vectors = vectors(&answer, spec)?;
         let normalised = normalises(spec);
         let one = |index: usize| {
-            let vector = finite(&vectors.f_select(0, index as i64)?)?;
+            let vector = finite(&vectors.f_select(0, index as i64)?, "the vector")?;
             if normalised && vector.iter().all(|&v| v == 0.0) {
                 return Err(no_direction());
             }

@@ -3,9 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::spec::ModelSpec;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::{Picture, PoolThread, encode_gray_png, encode_png};
-use crate::runtime::staging::floats;
+use crate::runtime::staging::finite;
 
 /// A small picture, gray or RGB.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +24,11 @@ impl Frame {
     /// The picture that `normalised [C, H, W]`, as a model's input, shows.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] when it has values that are not finite.
+    /// [`Error::NotFinite`]
     pub(crate) fn of(spec: &ModelSpec, normalised: &Tensor) -> Result<Self> {
         let pixels = pixels(spec, normalised)?;
         let size = pixels.size();
-        let bytes = finite(&pixels)?
+        let bytes = finite(&pixels, "the picture")?
             .into_iter()
             .map(|v| (v.clamp(0.0, 1.0) * 255.0).round() as u8)
             .collect();
@@ -55,17 +55,6 @@ impl Frame {
         }
         encode_png(thread, &Picture::new(self.width, self.height, self.data.clone())?)
     }
-}
-
-/// Its values, which must be finite.
-pub(super) fn finite(tensor: &Tensor) -> Result<Vec<f32>> {
-    let values = floats(tensor)?;
-    if values.iter().all(|v| v.is_finite()) {
-        return Ok(values);
-    }
-    Err(Error::InferenceFailed(
-        "the model answered NaN or infinity".into(),
-    ))
 }
 
 /// Undoes the normalisation: `[C, H, W]` as the model sees it, to values from 0 to 1 in `[H, W, C]`.

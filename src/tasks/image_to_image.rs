@@ -7,12 +7,12 @@ mod finish;
 
 use tch::{Kind, Tensor};
 
-use super::frame::finite;
 use super::operation::{Batch, Batched, Operation, TicketOf, pictures};
 use super::spec::ModelSpec;
 use crate::error::Result;
 use crate::image::{ModelInput, Placement};
 use crate::runtime::Call;
+use crate::runtime::staging::finite;
 
 pub(super) use check::Pictures;
 
@@ -109,7 +109,7 @@ impl Batched for Translate {
         let side = |axis: usize| usize::try_from(answer.size()[axis]).unwrap_or(0);
         let one = |(index, placement): (usize, &Placement)| {
             Ok(Translated {
-                values: finite(&answer.f_get(index as i64)?)?,
+                values: finite(&answer.f_get(index as i64)?, "the picture")?,
                 channels: side(1),
                 size: (side(2), side(3)),
                 placement: *placement,

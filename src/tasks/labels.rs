@@ -1,9 +1,35 @@
 //! The names of a model's outputs.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::manifest;
+
+/// What Windows calls Unicode is UTF-16.
+const NO_UTF_8: &str = "it is no text in UTF-8, perhaps in UTF-16; save it as UTF-8";
+
+/// Bytes of JSON that are read to tell that it is; a vocabulary is longer, and is none.
+const MOST_JSON: usize = 1 << 20;
+
+/// Why `text` is no list of one label a line, though it is a text.
+fn other_form(text: &str) -> Option<String> {
+    if text.contains('\0') {
+        return Some(NO_UTF_8.into());
+    }
+    let is_short = text.len() <= MOST_JSON && text.starts_with(['{', '[']);
+    if is_short && serde_json::from_str::<serde_json::Value>(text).is_ok() {
+        return Some("it is JSON; write one label a line, in the order of the outputs".into());
+    }
+    let (number, line) = text
+        .lines()
+        .enumerate()
+        .find(|(_, line)| line.trim().contains('\t'))?;
+    let (number, line) = (number + 1, excerpt(line));
+    Some(format!(
+        "line {number} has several columns, {line:?}; leave the labels alone, one a line (cut -f 2)"
+    ))
+}
 
 /// Labels in the order of the outputs; empty when the model has none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,19 +43,24 @@ impl Labels {
     pub fn read(file: &Path) -> Result<Self> {
         /// More than a million labels have.
         const MOST_BYTES: u64 = 64 << 20;
-        let text = manifest::read_text(file, MOST_BYTES)
-            .map_err(|e| Error::model(format!("{}: output.labels: cannot be read: {e}", file.display())))?;
+        let wrong = |why: String| Error::model(format!("{}: output.labels: {why}", file.display()));
+        let text = manifest::read_text(file, MOST_BYTES).map_err(|e| {
+            wrong(match e.kind() {
+                ErrorKind::InvalidData => NO_UTF_8.into(),
+                _ => format!("cannot be read: {e}"),
+            })
+        })?;
         // Editors of Windows begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         if text.trim().is_empty() {
-            return Err(Error::model(format!(
-                "{}: output.labels: the file holds no label; write one a line, or leave the key out",
-                file.display()
-            )));
+            return Err(wrong(
+                "the file holds no label; write one a line, or leave the key out".into(),
+            ));
         }
-        Ok(Self::new(
-            text.trim_end().lines().map(|line| line.trim().to_owned()),
-        ))
+        other_form(text).map_or(Ok(()), |why| Err(wrong(why)))?;
+        // Before it was a Unix, a Mac ended lines with a carriage return.
+        let lines = text.trim_end().lines().flat_map(|line| line.trim().split('\r'));
+        Ok(Self::new(lines.map(|line| line.trim().to_owned())))
     }
 
     /// These labels.
@@ -110,6 +141,49 @@ mod tests {
         std::fs::write(file.path(), "\u{feff}ant\r\nbee\r\n").expect("it is written");
         let labels = Labels::read(file.path()).expect("two labels");
         assert_eq!(labels.names(), ["ant", "bee"]);
+    }
+
+    #[test]
+    fn labels_in_another_form_are_refused_with_the_cure() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("labels.txt");
+        let utf_16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
+        for (bytes, expected) in [
+            (utf_16("\u{feff}ant\nbee\n"), "save it as UTF-8"),
+            (utf_16("ant\nbee\n"), "save it as UTF-8"),
+            (b"{\"0\": [\"n01440764\", \"tench\"]}".to_vec(), "it is JSON"),
+            (b"[\n \"ant\",\n \"bee\"\n]\n".to_vec(), "it is JSON"),
+            (
+                b"ant\nn01440764\ttench\n".to_vec(),
+                "line 2 has several columns, \"n01440764\\ttench\"",
+            ),
+        ] {
+            std::fs::write(&file, &bytes).expect("writable");
+            let error = Labels::read(&file).expect_err(expected).to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn lines_end_as_any_system_ends_them() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let file = dir.path().join("labels.txt");
+        for text in [
+            "ant\nbee\n",
+            "ant\r\nbee\r\n\r\n",
+            "ant\rbee\r",
+            "ant \nbee\n\n\n",
+        ] {
+            std::fs::write(&file, text).expect("writable");
+            assert_eq!(
+                Labels::read(&file).expect(text).names(),
+                ["ant", "bee"],
+                "{text:?}"
+            );
+        }
+        // A word of a vocabulary may look like the beginning of JSON.
+        std::fs::write(&file, "[PAD]\n{\n").expect("writable");
+        assert_eq!(Labels::read(&file).expect("a vocabulary").names(), ["[PAD]", "{"]);
     }
 
     #[test]

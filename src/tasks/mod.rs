@@ -3,6 +3,7 @@
 //! An [`Operation`] ties together what goes in, how it is asked and what comes out. A task checks at load that the module
 //! keeps its contract (see docs/tasks.md), so that a request only ever meets a model that answers in the right shape.
 
+mod allowance;
 pub mod bounds;
 pub mod captioning;
 pub mod classification;
@@ -12,6 +13,7 @@ pub mod embedding;
 mod frame;
 pub mod image_to_image;
 mod labels;
+mod misfit;
 mod operation;
 mod predictor;
 pub mod regression;
@@ -22,6 +24,7 @@ mod tap;
 pub mod tensor;
 pub mod vae;
 
+pub use allowance::Allowance;
 pub use difference::difference;
 pub use frame::Frame;
 pub use labels::Labels;

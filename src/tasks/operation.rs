@@ -50,18 +50,23 @@ where
     spec.batch(&inputs, net.device())
 }
 
-/// How a module breaks its task's contract, in words.
-pub(super) struct Breach(pub(super) String);
+/// How a module breaks its task's contract.
+pub(super) enum Breach {
+    /// By what it answers, in words.
+    Answer(String),
+    /// By answering nothing: what was raised instead.
+    Raised(Error),
+}
 
 impl From<String> for Breach {
     fn from(words: String) -> Self {
-        Self(words)
+        Self::Answer(words)
     }
 }
 
 impl From<Error> for Breach {
     fn from(error: Error) -> Self {
-        Self(error.to_string())
+        Self::Raised(error)
     }
 }
 

@@ -8,7 +8,8 @@ use torch_bridge::Value;
 use super::operation::{Batched, Breach, Contract, TicketOf};
 use super::spec::ModelSpec;
 use super::{
-    captioning, classification, detection, embedding, image_to_image, regression, segmentation, tensor, vae,
+    captioning, classification, detection, embedding, image_to_image, misfit, regression, segmentation,
+    tensor, vae,
 };
 use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Runner, Share, Station, compute};
@@ -61,9 +62,26 @@ pub fn argument(spec: &ModelSpec, batch: &Tensor) -> Result<Value> {
 /// # Errors
 /// [`Error::InvalidModel`] when the module does not keep its task's contract.
 pub fn exercise(program: &dyn Program, permit: &CorePermit<'_>, spec: &ModelSpec, size: usize) -> Result<()> {
-    contract(spec.manifest.task)
-        .check(&Held::new(program, permit), spec, size)
-        .map_err(|Breach(problem)| Error::model(format!("a blank batch of {size}: {problem}")))
+    let net = Held::new(program, permit);
+    let contract = contract(spec.manifest.task);
+    let Err(breach) = contract.check(&net, spec, size) else {
+        return Ok(());
+    };
+    let problem = match breach {
+        Breach::Answer(words) => words,
+        Breach::Raised(Error::InferenceFailed(words)) => misfit::explained(&words, spec),
+        Breach::Raised(error) => return Err(Error::model(format!("a blank batch of {size}: {error}"))),
+    };
+    // Tracing writes the batch of its example into views.
+    let one_alone = if size > 1 && contract.check(&net, spec, 1).is_ok() {
+        "; one picture alone is answered, so a batch of one is written into the module: set max_batch_size = 1 under \
+         [batching], or export it with sizes that follow its input, x.flatten(1) for x.view(1, -1)"
+    } else {
+        ""
+    };
+    Err(Error::model(format!(
+        "a blank batch of {size}: {problem}{one_alone}"
+    )))
 }
 
 /// Runs batches of predictions on the thread that owns it.

@@ -3,14 +3,13 @@
 use tch::{Kind, Tensor};
 
 use super::embedding::are_probabilities;
-use super::frame::finite;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::manifest::{MOST_NUMBERS, RegressionOutput};
 use crate::runtime::Call;
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{finite, floats};
 
 /// A picture to its numbers.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +45,7 @@ impl Batched for Regress {
         let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
         let numbers = numbers(&answer, spec)?;
         let one = |index: usize| {
-            let values = finite(&numbers.f_select(0, index as i64)?)?;
+            let values = finite(&numbers.f_select(0, index as i64)?, "the numbers")?;
             let values = values.into_iter().enumerate();
             let quantity = |(index, value)| Quantity {
                 name: spec.labels.name(index),

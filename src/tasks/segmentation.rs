@@ -1,7 +1,8 @@
-//! Segmentation: logits `[B, K, h, w]`, or one channel, to a class for each pixel of
-//! the original picture. The logits are resized (bilinear, half-pixel centres) and the best class is chosen on the
-//! device; only the chosen classes come back.
+//! Segmentation: logits `[B, K, h, w]`, or one channel, to the class or the classes of each pixel of the original picture.
+//! The logits are resized (bilinear, half-pixel centres), and then the best class is chosen, or every class whose score is
+//! above its threshold.
 
+mod choice;
 mod finish;
 
 use tch::{Kind, Tensor};
@@ -12,9 +13,9 @@ use super::rle::Rle;
 use super::spec::ModelSpec;
 use crate::error::Result;
 use crate::image::{ModelInput, Placement};
-use crate::manifest::Activation;
 use crate::runtime::Call;
 use crate::runtime::staging::floats;
+pub(crate) use choice::{Choice, with_background};
 
 /// The class id of a pixel that the model did not see.
 pub const UNSEEN: u8 = 255;
@@ -31,6 +32,7 @@ pub struct Segmented {
     logits: Vec<f32>,
     /// (height, width)
     size: (usize, usize),
+    choice: Choice,
     placement: Placement,
 }
 
@@ -41,8 +43,11 @@ pub struct Prediction {
     pub classes: Vec<ClassArea>,
     /// Where they are, in the original picture.
     pub mask: Mask,
-    /// The class of each pixel, row-major; [`UNSEEN`] where the model did not see. Empty where nobody draws them.
+    /// The class of each pixel, row-major; [`UNSEEN`] where the model did not see. Empty where nobody draws them, or where a
+    /// pixel may be of several.
     pub class_ids: Vec<u8>,
+    /// How many classes the model has, where a pixel may be of several.
+    pub overlapping: Option<usize>,
 }
 
 /// How much of the picture is of a class.
@@ -76,6 +81,22 @@ pub struct ClassMask {
     pub rle: Rle,
 }
 
+impl Prediction {
+    /// Whether each pixel is of each of so many classes, 1 or 0: `[classes, height, width]`, row-major.
+    #[must_use]
+    pub fn each_class(&self, classes: usize) -> Vec<u8> {
+        let [height, width] = self.mask.size;
+        let mut all = vec![0; classes * height * width];
+        for mask in &self.mask.rle {
+            let own = all.get_mut(mask.class_id * height * width..).unwrap_or_default();
+            for at in mask.rle.ones().flatten() {
+                own[at % height * width + at / height] = 1;
+            }
+        }
+        all
+    }
+}
+
 impl Operation for Segment {
     type Input = ModelInput;
     type Options = ();
@@ -87,13 +108,15 @@ impl Batched for Segment {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Segmented>>> {
         let pictures = pictures::<Self>(net, spec, batch)?;
         let logits = logits(net.call("forward", &[Value::Tensor(pictures)])?)?;
-        let logits = with_background(&logits, spec.manifest.output.activation)?;
+        let logits = with_background(&logits, spec)?;
+        let choice = Choice::of(spec, usize::try_from(logits.size()[1]).unwrap_or(0));
         let answer = |(index, placement): (usize, &Placement)| {
             let logits = logits.f_get(index as i64)?;
             let side = |axis: usize| usize::try_from(logits.size()[axis]).unwrap_or(0);
             Ok(Segmented {
                 size: (side(1), side(2)),
                 logits: floats(&logits)?,
+                choice: choice.clone(),
                 placement: *placement,
             })
         };
@@ -110,55 +133,17 @@ impl Contract for LogitMaps {
         let input = spec.blank(size, net.device())?;
         let output = net.call("forward", &[Value::Tensor(input)])?;
         let shape = logits(output)?.size();
-        let labels = spec.labels.len();
-        let breach = match shape[..] {
+        match shape[..] {
             [batch, ..] if batch != size as i64 => {
-                format!("forward answered {shape:?}, expected {size} rows")
+                Err(format!("forward answered {shape:?}, expected {size} rows").into())
             }
-            [_, 1, _, _] if labels == 0 || labels == 2 => return Ok(()),
-            [_, 1, _, _] => format!("one channel means two classes, but output.labels has {labels} labels"),
-            [_, classes, _, _] if classes >= i64::from(UNSEEN) => {
-                let most = UNSEEN - 1;
-                format!("forward answered {classes} classes, at most {most} can be told apart")
-            }
-            [_, classes, _, _] => {
-                return Ok(spec.labels.name_each_of(usize::try_from(classes).unwrap_or(0))?);
-            }
-            _ => format!("forward answered {shape:?}, expected logits [{size}, K, h, w]"),
-        };
-        Err(breach.into())
+            [_, classes, _, _] => Ok(choice::check(spec, usize::try_from(classes).unwrap_or(0))?),
+            _ => Err(format!("forward answered {shape:?}, expected logits [{size}, K, h, w]").into()),
+        }
     }
 }
 
 /// The logits in an answer.
 pub(crate) fn logits(answer: Value) -> Result<Tensor> {
     Ok(answer.into_tensor()?.f_to_kind(Kind::Float)?)
-}
-
-/// One channel is the second of two classes: the first wins where the logit is below 0, the probability below 0.5.
-pub(crate) fn with_background(logits: &Tensor, activation: Activation) -> Result<Tensor> {
-    if logits.size().get(1) != Some(&1) {
-        return Ok(logits.shallow_clone());
-    }
-    let even = if activation == Activation::None { 0.5 } else { 0.0 };
-    Ok(Tensor::f_cat(
-        &[logits.f_full_like(even)?, logits.shallow_clone()],
-        1,
-    )?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_channel_is_two_classes() {
-        let one = Tensor::from_slice(&[-0.1f32, 0.4, 0.6]).view([1, 1, 1, 3]);
-        let best = |activation| {
-            let both = with_background(&one, activation).expect("two classes");
-            Vec::<i64>::try_from(both.argmax(1, false).flatten(0, -1)).expect("indices")
-        };
-        assert_eq!(best(Activation::Sigmoid), [0, 1, 1], "a logit above 0");
-        assert_eq!(best(Activation::None), [0, 0, 1], "a probability above 0.5");
-    }
 }

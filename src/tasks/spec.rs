@@ -26,6 +26,8 @@ pub struct ModelSpec {
     has_masks: OnceLock<()>,
     /// `[C, h, w]` of what a model from image to image answers.
     picture_shape: OnceLock<[i64; 3]>,
+    /// How many classes a segmenter has whose pixels may be of several.
+    overlapping: OnceLock<usize>,
 }
 
 impl ModelSpec {
@@ -43,6 +45,7 @@ impl ModelSpec {
             latent_shape: OnceLock::new(),
             has_masks: OnceLock::new(),
             picture_shape: OnceLock::new(),
+            overlapping: OnceLock::new(),
         }
     }
 
@@ -67,6 +70,18 @@ impl ModelSpec {
     pub fn picture_numbers(&self) -> u64 {
         let sides = self.picture_shape.get().copied().unwrap_or_default();
         sides.iter().map(|side| side.unsigned_abs()).product()
+    }
+
+    /// Remembers how many classes a segmenter has whose pixels may be of several, which the module shows when its contract
+    /// is checked.
+    pub(super) fn learn_overlapping(&self, classes: usize) {
+        self.overlapping.get_or_init(|| classes);
+    }
+
+    /// How many classes a segmenter has, if a pixel may be of several.
+    #[must_use]
+    pub fn overlapping(&self) -> Option<usize> {
+        self.overlapping.get().copied()
     }
 
     /// Which part of what `forward` answers is the model's answer.

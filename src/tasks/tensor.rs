@@ -199,6 +199,9 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
     let numbers = found.iter().zip(outputs);
     let numbers = numbers.map(|(tensor, spec)| Numbers::read(tensor, spec.dtype));
     let numbers = numbers.collect::<Result<Vec<_>>>()?;
+    for (numbers, spec) in numbers.iter().zip(outputs) {
+        numbers.all_finite(&format!("output `{}`", spec.name))?;
+    }
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
     if let Some(other) = found.iter().find(|t| rows.len() > 1 && t.size()[0] != total) {

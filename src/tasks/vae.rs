@@ -9,13 +9,14 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::frame::{Frame, finite, pixels};
+use super::frame::{Frame, pixels};
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::spec::ModelSpec;
 use crate::engine::{Pending, Work as Waits};
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::runtime::Call;
+use crate::runtime::staging::finite;
 
 /// A picture to its latent and back, with the two terms of the ELBO.
 #[derive(Debug, Clone, Copy)]
@@ -242,8 +243,8 @@ impl Batched for Reconstruct {
             let row = |t: &Tensor| -> Result<Tensor> { Ok(t.f_select(0, index as i64)?) };
             let latent = Latent::read(&mu, &logvar, index)?;
             Ok(Reconstruction {
-                error: divergence(spec, &row(&input)?, &row(&decoded)?, &latent)?,
                 reconstruction: Frame::of(spec, &row(&decoded)?)?,
+                error: divergence(spec, &row(&input)?, &row(&decoded)?, &latent)?,
                 latent,
             })
         };
@@ -282,8 +283,8 @@ impl Latent {
     /// That of picture `index` of a batch.
     fn read(mu: &Tensor, logvar: &Tensor, index: usize) -> Result<Self> {
         Ok(Self {
-            mu: finite(&mu.f_select(0, index as i64)?)?,
-            logvar: finite(&logvar.f_select(0, index as i64)?)?,
+            mu: finite(&mu.f_select(0, index as i64)?, "mu")?,
+            logvar: finite(&logvar.f_select(0, index as i64)?, "logvar")?,
         })
     }
 }
@@ -311,10 +312,16 @@ fn divergence(spec: &ModelSpec, input: &Tensor, decoded: &Tensor, latent: &Laten
         let (mu, logvar) = (f64::from(*mu), f64::from(*logvar));
         -0.5 * (1.0 + logvar - mu * mu - logvar.exp())
     };
+    let kl: f64 = latent.mu.iter().zip(&latent.logvar).map(term).sum();
+    if !(mse.is_finite() && kl.is_finite()) {
+        return Err(Error::NotFinite(format!(
+            "the error of the reconstruction, mse {mse} and kl {kl}"
+        )));
+    }
     Ok(Divergence {
         mse,
         psnr_db: (mse > 0.0).then(|| -10.0 * mse.log10()),
-        kl: latent.mu.iter().zip(&latent.logvar).map(term).sum(),
+        kl,
     })
 }
 

@@ -48,6 +48,7 @@ fn status(error: &Error) -> StatusCode {
         // Nobody reads the answer to a client that left.
         Error::DeadlineExceeded(_) | Error::Cancelled(_) => StatusCode::GATEWAY_TIMEOUT,
         Error::InferenceFailed(_)
+        | Error::NotFinite(_)
         | Error::Internal(_)
         | Error::InvalidModel { .. }
         | Error::InvalidSettings(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -64,6 +65,8 @@ fn detail(error: &Error) -> String {
     let of_device = match error {
         Error::OutOfMemory(_) => "the model's device has no memory left for this; try again later",
         Error::DeviceLost(_) => "the model's device answers nothing any more; the server must be restarted",
+        // That is of the model's answer alone.
+        Error::NotFinite(_) => return error.to_string(),
         _ if is_internal(error) => "the server failed on this request",
         _ => return error.to_string(),
     };

@@ -6,6 +6,7 @@ mod support;
 
 mod arrays;
 mod bounds;
+mod clients;
 mod closed_forms;
 mod cures;
 mod detectors;
@@ -14,7 +15,10 @@ mod errors;
 mod explain;
 mod image_to_image;
 mod instances;
+mod misfits;
+mod not_finite;
 mod operations;
+mod overlaps;
 mod predict;
 mod regression;
 mod saliency;

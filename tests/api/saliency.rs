@@ -180,7 +180,6 @@ async fn a_target_that_makes_no_sense_is_refused_with_what_would() {
         ("mobilenet_v2", "word=3", "its id or its label"),
         ("mobilenet_v2", "box=1,2,3", "box=x0,y0,x1,y1"),
         ("nanodet", "99", "there is no object 99"),
-        ("nanodet", "zebra", "no object is a \"zebra\""),
         ("nanodet", "word=1", "give its index"),
         ("selfie", "person@pixel=9999,1", "does not see pixel"),
         ("selfie", "dog", "the nearest are"),
@@ -193,6 +192,27 @@ async fn a_target_that_makes_no_sense_is_refused_with_what_would() {
         assert_eq!(refused.code(), "invalid_parameter", "{model} {target}");
         assert!(
             refused.detail().contains(cure),
+            "{model} {target}: {}",
+            refused.detail()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_in_the_picture_has_a_code_of_its_own() {
+    for (model, target, words) in [
+        ("nanodet", "zebra", "no object is a \"zebra\"; the model found"),
+        ("nanodet", "box=390,1,399,9", "no object overlaps with that box"),
+        ("unet", "bag", "no pixel of this image is \"bag\" (it has "),
+    ] {
+        let refused = ask(model, &format!("target={target}"), &[]).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (422, "nothing_detected"),
+            "{model} {target}"
+        );
+        assert!(
+            refused.detail().contains(words),
             "{model} {target}: {}",
             refused.detail()
         );

@@ -22,6 +22,12 @@ fn lucarne(arguments: &[&dyn AsRef<OsStr>]) -> (bool, String) {
     )
 }
 
+/// A model.toml that takes any file.
+fn without_hash(text: &str) -> String {
+    let lines = text.lines().filter(|line| !line.starts_with("sha256"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 #[test]
 fn a_method_is_named_by_its_flag_or_as_a_parameter_but_once() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -60,17 +66,48 @@ fn a_file_that_is_no_torchscript_is_said_to_be_none() {
     let expected = format!("lucarne: invalid_model: {}: {CURE}", photo.display());
     assert!(!succeeded && said.starts_with(&expected), "{said}");
     let models = tempfile::tempdir().expect("a temporary folder");
-    let without_hash = |text: String| {
-        let lines = text.lines().filter(|line| !line.starts_with("sha256"));
-        lines.collect::<Vec<_>>().join("\n")
-    };
-    model_variant(models.path(), "m", "selfie", without_hash);
+    model_variant(models.path(), "m", "selfie", |text| without_hash(&text));
     let file = models.path().join("m/model.pt");
     std::fs::remove_file(&file).expect("it is there");
     std::fs::copy(&photo, &file).expect("writable");
     let (succeeded, said) = lucarne(&[&"check", &models.path()]);
     assert!(
         !succeeded && said.contains(&format!("m/model.pt: {CURE}")),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_file_of_another_library_is_named_with_the_line_that_mends_it() {
+    let models = tempfile::tempdir().expect("a temporary folder");
+    for (name, words) in [
+        ("state_dict.pt", "a state dict, weights without their network"),
+        ("module.pt", "a pickled module, torch.nn.modules.linear.Linear"),
+        (
+            "zipped.zip",
+            "a ZIP archive with \"mine/model.pt\" in it; unpack it",
+        ),
+    ] {
+        let foreign = path("tests/golden/foreign").join(name);
+        let (succeeded, said) = lucarne(&[&"inspect", &foreign]);
+        let expected = format!(
+            "lucarne: invalid_model: {}: this is no TorchScript file, but {words}",
+            foreign.display()
+        );
+        assert!(!succeeded && said.starts_with(&expected), "{said}");
+        model_variant(models.path(), name, "selfie", |text| without_hash(&text));
+        let file = models.path().join(name).join("model.pt");
+        std::fs::remove_file(&file).expect("it is there");
+        std::fs::copy(&foreign, &file).expect("writable");
+    }
+    let (succeeded, said) = lucarne(&[&"check", &models.path()]);
+    assert!(
+        !succeeded && said.contains("net.load_state_dict(torch.load(\"model.pt\"))"),
+        "{said}"
+    );
+    assert_eq!(
+        said.matches("model.pt: this is no TorchScript file, but").count(),
+        3,
         "{said}"
     );
 }

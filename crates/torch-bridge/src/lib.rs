@@ -44,6 +44,7 @@ mod region;
 mod specialised;
 mod value;
 mod weights;
+mod words;
 
 pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::{CudaDevice, CudaDriver, allow_tf32, load_cuda, pinned, use_own_stream};
@@ -57,3 +58,4 @@ pub use package::Package;
 pub use random::Generator;
 pub use specialised::{Cut, Specialised};
 pub use value::Value;
+pub use words::{Brief, Misfit};

@@ -23,6 +23,7 @@ use torch_bridge::{MethodInfo, Module};
 use super::local;
 use super::output::print;
 use crate::error::{Error, Result};
+use crate::runtime::refused;
 use attempt::Workbench;
 use describe::description;
 use entrance::Entrance;
@@ -219,7 +220,7 @@ fn open(file: &Path) -> Result<Module> {
     if !file.is_file() {
         return Err(Error::InvalidSettings(format!("there is no file {shown}")));
     }
-    Module::load_widened(file, tch::Device::Cpu).map_err(|error| match Error::from(error) {
+    Module::load_widened(file, tch::Device::Cpu).map_err(|error| match refused(file, file, error.into()) {
         Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
         other => other,
     })

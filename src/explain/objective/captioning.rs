@@ -139,8 +139,8 @@ fn say(net: &dyn Call, output: &Value, vocabulary: &Vocabulary<'_>) -> Result<Sa
 fn choose(target: &Target, words: usize, tokens: usize, caption: &str) -> Result<Vec<Wanted>> {
     let said = || format!("the caption is \"{caption}\"");
     if words == 0 {
-        return Err(refused(
-            "the model says nothing about this image, so there is no word to explain",
+        return Err(Error::NothingDetected(
+            "the model says nothing about this image, so there is no word to explain".into(),
         ));
     }
     match target {

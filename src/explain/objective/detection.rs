@@ -205,14 +205,14 @@ fn choose(untouched: &Untouched<'_>, target: &Target, found: &[Found]) -> Result
             let class_id = class.find(&untouched.spec.labels, classes)?;
             let best = found.iter().position(|f| Some(f.object.class_id) == class_id);
             best.map(|index| vec![index])
-                .ok_or_else(|| refused(format!("no object is a \"{class}\"; {seen}")))
+                .ok_or_else(|| Error::NothingDetected(format!("no object is a \"{class}\"; {seen}")))
         }
         Target::Box(corners) => {
             let overlap = |f: &Found| overlap(&f.object.bounds, corners);
             let best = (0..found.len()).max_by(|&a, &b| overlap(&found[a]).total_cmp(&overlap(&found[b])));
             best.filter(|&index| overlap(&found[index]) > 0.0)
                 .map(|index| vec![index])
-                .ok_or_else(|| refused(format!("no object overlaps with that box; {seen}")))
+                .ok_or_else(|| Error::NothingDetected(format!("no object overlaps with that box; {seen}")))
         }
         _ => Err(refused(
             "a detector explains an object: give its index, its label, `box=x0,y0,x1,y1`, or `all`",

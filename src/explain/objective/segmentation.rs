@@ -6,16 +6,20 @@ use torch_bridge::Value;
 
 use super::place;
 use super::scores::{Objective, Resolved, Untouched};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::resolved::ResolvedTarget;
 use crate::explain::target::{ClassName, Target, refused};
 use crate::manifest::Activation;
 use crate::runtime::Call;
-use crate::tasks::segmentation::{logits, with_background};
+use crate::runtime::staging::finite;
+use crate::tasks::ModelSpec;
+use crate::tasks::segmentation::{Choice, logits, with_background};
 
 struct OfRegions {
     regions: Vec<Region>,
     activation: Activation,
+    /// Whether a pixel may be of several classes.
+    overlap: bool,
     columns: i64,
 }
 
@@ -44,7 +48,7 @@ impl Objective for OfRegions {
         let logits = logits(output.shallow_clone())?;
         // One channel says how much the second of two classes is there, and its negative how much the first.
         let per_class = match logits.size().get(1) {
-            Some(1) => Tensor::f_cat(&[logits.f_neg()?, logits], 1)?,
+            Some(1) if !self.overlap => Tensor::f_cat(&[logits.f_neg()?, logits], 1)?,
             _ => logits,
         };
         self.gather(&per_class, |cells| Ok(cells.shallow_clone()))
@@ -54,6 +58,8 @@ impl Objective for OfRegions {
     fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
         let logits = logits(output.shallow_clone())?;
         let probabilities = match (logits.size().get(1), self.activation) {
+            (_, Activation::None) if self.overlap => logits,
+            _ if self.overlap => logits.f_sigmoid()?,
             (Some(1), Activation::None) => Tensor::f_cat(&[logits.f_neg()?.f_add_scalar(1.0)?, logits], 1)?,
             (Some(1), _) => Tensor::f_cat(&[logits.f_neg()?.f_sigmoid()?, logits.f_sigmoid()?], 1)?,
             _ => logits.f_softmax(1, Kind::Float)?,
@@ -83,25 +89,26 @@ impl Objective for OfRegions {
 }
 
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
-    let activation = untouched.spec.manifest.output.activation;
-    let both = with_background(&logits(output.shallow_clone())?, activation)?;
-    let found = Found {
-        best: both.f_argmax(1, false)?.f_select(0, 0)?,
-        classes: usize::try_from(both.size()[1]).unwrap_or(0),
-    };
-    let class = |class: &ClassName| class.find(&untouched.spec.labels, found.classes);
+    let spec = untouched.spec;
+    let both = with_background(&logits(output.shallow_clone())?, spec)?;
+    finite(&both, "logits")?;
+    let found = Found::new(&both, spec)?;
+    let class = |class: &ClassName| class.find(&spec.labels, found.classes);
     let regions = match target {
-        Target::Top => vec![found.mask(untouched, found.largest()?)?],
+        Target::Top => vec![found.mask(untouched, found.largest(untouched)?)?],
         Target::All => {
-            let all = found.areas()?.into_iter().skip(1).filter(|(_, cells)| *cells > 0);
-            let all: Vec<usize> = all.map(|(class_id, _)| class_id).collect();
-            let all = if all.is_empty() { vec![0] } else { all };
+            let all = found.objects()?;
+            let all = if all.is_empty() {
+                vec![found.largest(untouched)?]
+            } else {
+                all
+            };
             all.into_iter()
                 .map(|class_id| found.mask(untouched, class_id))
                 .collect::<Result<_>>()?
         }
         Target::Class(name) | Target::Mask(name) => {
-            let class_id = class(name)?.map_or_else(|| found.largest(), Ok)?;
+            let class_id = class(name)?.map_or_else(|| found.largest(untouched), Ok)?;
             vec![found.mask(untouched, class_id)?]
         }
         Target::Pixel(name, point) => vec![found.pixel(untouched, class(name)?, *point)?],
@@ -114,7 +121,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
     let resolved = |region: &Region| -> Result<ResolvedTarget> {
         Ok(ResolvedTarget::Region {
             class_id: region.class_id,
-            label: untouched.spec.labels.name(region.class_id),
+            label: spec.labels.name(region.class_id),
             pixel: region.pixel,
             cells: count(&region.cells)?,
         })
@@ -123,45 +130,86 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         targets: regions.iter().map(resolved).collect::<Result<_>>()?,
         objective: Box::new(OfRegions {
             regions,
-            activation,
+            activation: spec.manifest.output.activation,
+            overlap: found.overlap,
             columns: found.best.size2()?.1,
         }),
     })
 }
 
-/// The best class of each cell of the untouched image.
+/// The classes of each cell of the untouched image.
 struct Found {
-    /// `[h, w]`
+    /// `[h, w]`: the class with the largest logit.
     best: Tensor,
+    /// `[K, h, w]`: whether it is of each.
+    each: Tensor,
     classes: usize,
+    /// Whether a cell may be of several; else the first is the background.
+    overlap: bool,
 }
 
 impl Found {
+    /// What `logits [1, K, h, w]` say.
+    fn new(logits: &Tensor, spec: &ModelSpec) -> Result<Self> {
+        let logits = logits.f_select(0, 0)?;
+        let classes = usize::try_from(logits.size()[0]).unwrap_or(0);
+        let best = logits.f_argmax(0, false)?;
+        let (each, overlap) = match Choice::of(spec, classes) {
+            Choice::Best => {
+                let ids = Tensor::f_arange(classes as i64, (Kind::Int64, logits.device()))?;
+                (best.f_unsqueeze(0)?.f_eq_tensor(&ids.f_view([-1, 1, 1])?)?, false)
+            }
+            Choice::Above(bounds) => {
+                let bounds = Tensor::f_from_slice(&bounds)?.f_to_device(logits.device())?;
+                (logits.f_gt_tensor(&bounds.f_view([-1, 1, 1])?)?, true)
+            }
+        };
+        Ok(Self {
+            best,
+            each,
+            classes,
+            overlap,
+        })
+    }
+
     /// Each class with its cells.
     fn areas(&self) -> Result<Vec<(usize, i64)>> {
         let counts = self
-            .best
-            .f_flatten(0, -1)?
-            .f_bincount(None::<&Tensor>, self.classes as i64)?;
+            .each
+            .f_flatten(1, -1)?
+            .f_sum_dim_intlist([1i64].as_slice(), false, Kind::Int64)?;
         let counts = Vec::<i64>::try_from(counts.f_to_device(tch::Device::Cpu)?)?;
         Ok(counts.into_iter().enumerate().collect())
     }
 
+    /// The classes that are there, but for the background.
+    fn objects(&self) -> Result<Vec<usize>> {
+        let areas = self.areas()?.into_iter().skip(usize::from(!self.overlap));
+        Ok(areas
+            .filter(|(_, cells)| *cells > 0)
+            .map(|(class_id, _)| class_id)
+            .collect())
+    }
+
     /// The class with the most cells; the first, which most models call background, only where nothing else is.
-    fn largest(&self) -> Result<usize> {
+    fn largest(&self, untouched: &Untouched<'_>) -> Result<usize> {
         let areas = self.areas()?;
-        let others = areas.iter().skip(1).filter(|(_, cells)| *cells > 0);
+        let objects = self.objects()?.into_iter();
         // Of two as large the first.
-        let largest = others.max_by_key(|(class_id, cells)| (*cells, std::cmp::Reverse(*class_id)));
-        Ok(largest.map_or(0, |(class_id, _)| *class_id))
+        let largest = objects.max_by_key(|class_id| (areas[*class_id].1, std::cmp::Reverse(*class_id)));
+        match largest {
+            Some(class_id) => Ok(class_id),
+            None if self.overlap => Err(Error::NothingDetected(format!(
+                "no pixel of this image is of a class, so there is none to explain; give a pixel: {}@pixel=x,y",
+                untouched.spec.labels.name(0)
+            ))),
+            None => Ok(0),
+        }
     }
 
     fn mask(&self, untouched: &Untouched<'_>, class_id: usize) -> Result<Region> {
-        let cells = self
-            .best
-            .f_eq(class_id as i64)?
-            .f_flatten(0, -1)?
-            .f_to_kind(Kind::Float)?;
+        let cells = self.each.f_select(0, class_id as i64)?;
+        let cells = cells.f_flatten(0, -1)?.f_to_kind(Kind::Float)?;
         if count(&cells)? == 0 {
             let label = untouched.spec.labels.name(class_id);
             let there: Vec<String> = self
@@ -170,9 +218,13 @@ impl Found {
                 .filter(|(_, cells)| *cells > 0)
                 .map(|(class_id, _)| format!("\"{}\"", untouched.spec.labels.name(class_id)))
                 .collect();
-            return Err(refused(format!(
+            return Err(Error::NothingDetected(format!(
                 "no pixel of this image is \"{label}\" (it has {}); give a pixel: {label}@pixel=x,y",
-                there.join(", ")
+                if there.is_empty() {
+                    "none of any class".to_owned()
+                } else {
+                    there.join(", ")
+                }
             )));
         }
         Ok(Region {

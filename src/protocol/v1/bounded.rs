@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::parameters::{MOST_TEXT, Parameters};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// At most `MOST` items.
 #[derive(Debug)]
@@ -47,9 +47,13 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, M
 #[derive(Debug)]
 pub(super) struct JsonParameters(pub(super) Result<Parameters>);
 
-impl Default for JsonParameters {
-    fn default() -> Self {
-        Self(Ok(Parameters::default()))
+impl JsonParameters {
+    /// The parameters; none where nothing stands there.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is.
+    pub(super) fn of(given: Option<Self>) -> Result<Parameters> {
+        given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
     }
 }
 
@@ -83,6 +87,30 @@ impl<'de> Deserialize<'de> for JsonParameters {
 
         deserializer.deserialize_map(Names)
     }
+}
+
+/// The parameters that a part `name` of a multipart says in JSON: those of an object, else one of this name.
+///
+/// # Errors
+/// [`Error::InvalidBody`] where it is no JSON; [`Error::InvalidParameter`].
+pub(super) fn parameters_of_part(name: String, json: &[u8]) -> Result<Parameters> {
+    let wrong = |e: &serde_json::Error| {
+        let (name, why) = (excerpt(&name), e.to_string());
+        Error::InvalidBody(format!("part `{name}` is no JSON: {}", excerpt(&why)))
+    };
+    if json.trim_ascii_start().starts_with(b"{") {
+        return serde_json::from_slice::<JsonParameters>(json)
+            .map_err(|e| wrong(&e))?
+            .0;
+    }
+    let value: Value = serde_json::from_slice(json).map_err(|e| wrong(&e))?;
+    let mut parameters = Parameters::default();
+    match value {
+        Value::Text(text) => parameters.add(name, text)?,
+        Value::Nothing => {}
+        Value::Wrong(why) => return Err(Error::parameter(name, why)),
+    }
+    Ok(parameters)
 }
 
 /// A parameter's value.

@@ -3,10 +3,12 @@
 mod accept;
 mod answer;
 mod arrays;
+mod b64;
 mod bounded;
 mod compare;
 mod explain;
 mod models;
+mod multipart;
 mod npy;
 mod openapi;
 mod operations;

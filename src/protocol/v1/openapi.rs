@@ -46,7 +46,7 @@ impl IntoResponses for Problems {
                 "`answer_too_large`, `invalid_image`, `nothing_detected`, `unsupported_for_task`",
             ),
             ("429", "`queue_full`, with `Retry-After`"),
-            ("500", "`inference_failed`, `internal_error`"),
+            ("500", "`inference_failed`, `internal_error`, `not_finite`"),
             ("503", "`not_ready`"),
             ("504", "`deadline_exceeded`"),
         ]

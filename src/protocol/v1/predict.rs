@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
 use crate::manifest::TaskKind;
 use crate::service::render::{MaskRender, MaskView};
-use crate::service::{Originals, Pictures, Predicted, Seen, Service, render};
+use crate::service::{MaskForm, Originals, Pictures, Predicted, Seen, Service, render};
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::Classify;
@@ -184,6 +184,15 @@ pub async fn predicted(
     }
 }
 
+/// The class of each pixel, `[height, width]`; where it may be of several, whether it is of each, `[K, height, width]`.
+fn classes_as_npy(found: &Segmented) -> Result<Vec<u8>> {
+    let [height, width] = found.mask.size;
+    match found.overlapping {
+        None => npy(&found.mask.size, &found.class_ids),
+        Some(classes) => npy(&[classes, height, width], &found.each_class(classes)),
+    }
+}
+
 /// Draws the objects that `model` finds; so much of a mask is tint.
 fn drawn_objects(model: &Model, alpha: Fraction) -> Draw<detection::Prediction> {
     let keys = model.spec.manifest.output.detection.as_ref();
@@ -228,17 +237,22 @@ impl Asked<'_> {
 
     async fn segmented(self, engine: &Engine<TicketOf<Segment>>, view: MaskView) -> Result<Answer> {
         let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
-            Form::Npy => npy(&found.mask.size, &found.class_ids).map(Answer::npy),
+            Form::Npy => classes_as_npy(found).map(Answer::npy),
             _ => render::segments(thread, picture, found, view).map(Answer::png),
         });
         let originals = match (self.form, view.render) {
             (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
             _ => Originals::Dropped,
         };
-        let (pictures, keep_classes) = ((self.pictures, originals), self.form != Form::Json);
+        let drawn_as = match self.form {
+            Form::Npy => MaskForm::Array,
+            Form::Png => MaskForm::Drawing,
+            _ => MaskForm::Text,
+        };
+        let pictures = (self.pictures, originals);
         let done = self
             .service
-            .segment(self.model, engine, pictures, keep_classes, self.context)
+            .segment(self.model, engine, pictures, drawn_as, self.context)
             .await?;
         written(self.service, done, self.form, Some(drawn), self.started).await
     }

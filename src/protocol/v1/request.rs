@@ -5,16 +5,14 @@ use std::fmt::Display;
 
 use axum::body::Bytes;
 use axum::extract::Request;
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
 use super::bounded::{JsonParameters, List};
-use super::npy;
 use super::parameters::Parameters;
 use super::wire::TensorCall;
+use super::{b64, multipart, npy};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::PoolThread;
@@ -43,8 +41,8 @@ pub(super) struct JsonCall<'a> {
     images: List<JsonImage<'a>, MOST_IMAGES>,
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// The JSON body of an explanation.
@@ -60,8 +58,8 @@ pub(super) struct ExplainCall<'a> {
     reference: Option<JsonImage<'a>>,
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// The JSON body of a prediction; for the OpenAPI document.
@@ -84,15 +82,15 @@ pub(super) enum PredictCall<'a> {
 pub(super) struct ParametersCall {
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// One image in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JsonImage<'a> {
-    /// The file's bytes in base64, or a `data:` URL.
+    /// The file's bytes in base64, of either alphabet, with line breaks or none, or a `data:` URL.
     #[serde(borrow)]
     #[schema(
         example = "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="
@@ -104,7 +102,8 @@ pub(super) struct JsonImage<'a> {
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it only describes the body, which multer reads")]
 pub(super) struct MultipartCall {
-    /// One or more files, under any name, of tensors under that of an input; text fields are parameters.
+    /// One or more files, under any name, of tensors under that of an input; text fields are
+    /// parameters, and a field of JSON is one or an object of them.
     #[schema(value_type = Vec<String>, format = Binary)]
     file: Vec<u8>,
 }
@@ -190,13 +189,13 @@ async fn files(
             parameters.extend(more)?;
             files
         }
-        Form::Multipart => divided(parts(received, &mut parameters).await?, reference)?,
+        Form::Multipart => divided(multipart::read(received, &mut parameters).await?, reference)?,
     };
     Ok((files, parameters))
 }
 
 /// Pictures, and apart from them the file of the name `reference`, where one is wanted.
-fn divided(parts: Vec<Part>, reference: Option<&str>) -> Result<Files> {
+fn divided(parts: Vec<multipart::Part>, reference: Option<&str>) -> Result<Files> {
     let mut files = Files::default();
     for part in parts {
         if reference != Some(part.name.as_str()) {
@@ -271,7 +270,8 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
         let read = move |_: &PoolThread| {
             let call: Option<ParametersCall> =
                 serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
-            call.map_or_else(|| Ok(Parameters::default()), |call| call.parameters.0)
+            let given = call.and_then(|call| call.parameters);
+            given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
         };
         parameters.extend(app.service.pool().run(read).await?)?;
     }
@@ -286,7 +286,7 @@ fn not_json(error: &serde_json::Error, expected: &str) -> Error {
 fn from_json(received: &Received) -> Result<(Files, Parameters)> {
     let call: JsonCall<'_> =
         serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
-    let parameters = call.parameters.0?;
+    let parameters = JsonParameters::of(call.parameters)?;
     let files = Files {
         images: decoded(received, &call.images.0)?,
         reference: None,
@@ -297,7 +297,7 @@ fn from_json(received: &Received) -> Result<(Files, Parameters)> {
 fn explain_from_json(received: &Received) -> Result<(Files, Parameters)> {
     let call: ExplainCall<'_> =
         serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
-    let (parameters, reference) = (call.parameters.0?, call.reference.as_ref());
+    let (parameters, reference) = (JsonParameters::of(call.parameters)?, call.reference.as_ref());
     let files = Files {
         images: decoded(received, &call.images.0)?,
         reference: reference
@@ -314,55 +314,7 @@ fn decoded(received: &Received, images: &[JsonImage<'_>]) -> Result<Vec<Bytes>> 
 
 /// The bytes of an image, which is called `name` in the body.
 fn of_base64(received: &Received, image: &JsonImage<'_>, name: &dyn Display) -> Result<Bytes> {
-    let text = image.b64.trim();
-    let payload = match text.strip_prefix("data:") {
-        Some(url) => url.split_once(";base64,").map_or("", |(_, payload)| payload),
-        None => text,
-    };
-    BASE64_STANDARD
-        .decode(payload)
-        .map_err(|e| Error::InvalidBody(format!("{name}.b64 is not base64: {e}")))
+    b64::decode(&image.b64)
+        .map_err(|why| Error::InvalidBody(format!("{name}.b64: {why}")))
         .and_then(|bytes| received.own(bytes))
-}
-
-/// A file of a multipart body.
-pub(super) struct Part {
-    /// The name of its field.
-    pub(super) name: String,
-    /// What its client says that it is.
-    pub(super) content_type: String,
-    pub(super) bytes: Bytes,
-}
-
-/// The files of a multipart body, one more than the most images; its text fields are parameters.
-///
-/// # Errors
-/// [`Error::InvalidBody`], [`Error::InvalidParameter`]; [`Error::QueueFull`] where there is no room for the files.
-pub(super) async fn parts(received: Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
-    let wrong = |e: multer::Error| Error::InvalidBody(e.to_string());
-    let boundary = multer::parse_boundary(&received.content_type).map_err(wrong)?;
-    let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
-        received.bytes.clone(),
-    )));
-    let mut multipart = multer::Multipart::new(body, boundary);
-    let mut files = Vec::new();
-    while let Some(field) = multipart.next_field().await.map_err(wrong)? {
-        if field.file_name().is_some() || field.content_type().is_some() {
-            if files.len() > MOST_IMAGES {
-                return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
-            }
-            files.push(Part {
-                name: field.name().unwrap_or_default().to_owned(),
-                content_type: field.content_type().map(ToString::to_string).unwrap_or_default(),
-                bytes: received.own(field.bytes().await.map_err(wrong)?.into())?,
-            });
-        } else {
-            let name = field.name().unwrap_or_default().to_owned();
-            let value = field.text().await.map_err(wrong)?;
-            parameters.add(name, value)?;
-        }
-        // A body of many small parts must not keep the thread from others.
-        tokio::task::consume_budget().await;
-    }
-    Ok(files)
 }

@@ -4,10 +4,11 @@ use axum::extract::Request;
 
 use super::accept::Form;
 use super::answer::Answer;
+use super::multipart::{self, Part};
 use super::npy::{self, MAGIC, npy_of, npz};
 use super::parameters::Parameters;
 use super::query;
-use super::request::{self, Part};
+use super::request;
 use super::wire::TensorCall;
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
@@ -42,7 +43,7 @@ pub(super) async fn read(app: &App, request: Request, model: &Tensors) -> Result
     let essence = said.split(';').next().unwrap_or_default().trim();
     let tensors = if essence == "multipart/form-data" {
         let received = app.read_some(request, EXPECTED).await?;
-        let parts = request::parts(received, &mut parameters).await?;
+        let parts = multipart::read(received, &mut parameters).await?;
         parts.into_iter().map(of_part).collect::<Result<_>>()?
     } else if essence.ends_with("npy") {
         vec![alone(&app.read_some(request, EXPECTED).await?, model)?]

@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 use torch_bridge::{Capture, Given, Layer, Module, Preparation, Run, Tap, Value};
 
 use super::artifact::Artifact;
+use super::foreign;
 use super::precision::{self, InHalf};
 use super::program::{Captured, Program, Transparent};
 use super::requirements::{Opened, Requirements};
@@ -34,13 +35,15 @@ impl Exported {
     /// Loads `artifact` onto `device`, to compute in numbers of this `precision`: in f32 also what was exported in half.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] with libtorch's words.
+    /// [`Error::InvalidModel`] with what it is, where it is known to be no TorchScript; else [`Error::InferenceFailed`] with
+    /// libtorch's words.
     pub(super) fn load(artifact: &Artifact, device: Device, precision: Precision) -> Result<Self> {
         let file = artifact.readable();
-        let module = match precision {
-            Precision::F32 | Precision::Auto => Module::load_widened(&file, device)?,
-            Precision::F16 | Precision::Bf16 => Module::load(&file, device)?,
+        let loaded = match precision {
+            Precision::F32 | Precision::Auto => Module::load_widened(&file, device),
+            Precision::F16 | Precision::Bf16 => Module::load(&file, device),
         };
+        let module = loaded.map_err(|e| foreign::refused(&file, artifact.path(), e.into()))?;
         Ok(Self {
             is_quantised: module.is_quantised()?,
             module,

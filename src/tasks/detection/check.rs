@@ -21,8 +21,10 @@ impl Contract for Boxes {
         examine(net, (spec, keys), &spec.blank(size, net.device())?)?;
         if size == 1 {
             // What a black picture leaves at zero shows in noise.
-            examine(net, (spec, keys), &spec.noise(net.device())?)
-                .map_err(|Breach(problem)| Breach(format!("of a picture of noise: {problem}")))?;
+            examine(net, (spec, keys), &spec.noise(net.device())?).map_err(|breach| match breach {
+                Breach::Answer(problem) => Breach::Answer(format!("of a picture of noise: {problem}")),
+                raised @ Breach::Raised(_) => raised,
+            })?;
         }
         Ok(())
     }
@@ -120,7 +122,7 @@ fn classes(raw: &Raw, spec: &ModelSpec, format: DetectionFormat) -> Result<(), B
             }
             _ => "",
         };
-        Breach(format!("{problem}{hint}"))
+        Breach::Answer(format!("{problem}{hint}"))
     })
 }
 

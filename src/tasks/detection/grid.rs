@@ -5,45 +5,11 @@ use std::ops::Range;
 
 use super::object::ObjectMask;
 use crate::engine::Context;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::image::Placement;
+use crate::tasks::allowance::Allowance;
 use crate::tasks::rle::{LOOK, Runs};
 use crate::tasks::tap::Tap;
-
-/// Pixels of the originals that are looked at for the masks of one request at most.
-const MOST_PIXELS: usize = 1 << 31;
-
-/// What the masks of one request may take.
-#[derive(Debug)]
-pub struct Allowance {
-    pixels: usize,
-    bytes: u64,
-}
-
-impl Allowance {
-    /// So many bytes of text.
-    #[must_use]
-    pub fn of_bytes(bytes: u64) -> Self {
-        Self {
-            pixels: MOST_PIXELS,
-            bytes,
-        }
-    }
-
-    fn take(&mut self, pixels: usize, bytes: u64) -> Result<()> {
-        match (self.pixels.checked_sub(pixels), self.bytes.checked_sub(bytes)) {
-            (Some(pixels), Some(bytes)) => {
-                *self = Self { pixels, bytes };
-                Ok(())
-            }
-            _ => Err(Error::AnswerTooLarge(
-                "the masks of so many objects are too much for one answer; ask for a higher `score_threshold` or fewer \
-                 `max_detections`, or send a smaller picture"
-                    .into(),
-            )),
-        }
-    }
-}
 
 /// By how much prototypes of `(height, width)` are enlarged, 1, 2 or 4 times, for the border to lie on whole cells.
 pub(super) fn enlarged(placement: &Placement, (height, width): (usize, usize)) -> usize {

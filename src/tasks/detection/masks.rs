@@ -9,14 +9,15 @@ use std::ops::Range;
 
 use tch::{Kind, Tensor};
 
-use super::grid::{Allowance, Grid, enlarged};
+use super::grid::{Grid, enlarged};
 use super::nms::Candidate;
 use super::object::{Bounds, Object, ObjectMask, Prediction};
 use super::raw::{Found, More, Raw, rows};
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::image::{Placement, PoolThread};
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{finite, floats};
+use crate::tasks::allowance::Allowance;
 
 /// Values of the masks of one image at most, as they come from the model.
 const MOST_VALUES: usize = 1 << 26;
@@ -74,8 +75,8 @@ fn masks(more: &More, kept: &[Candidate]) -> Result<Option<Masks>> {
             let side = |axis: usize| usize::try_from(prototypes.size()[axis]).unwrap_or(0);
             Some(Masks::Prototypes {
                 shape: [side(0), side(1), side(2)],
-                prototypes: floats(prototypes)?,
-                parts: floats(&parts.f_index_select(0, &rows(kept, parts)?)?)?,
+                prototypes: finite(prototypes, "prototypes of masks")?,
+                parts: finite(&parts.f_index_select(0, &rows(kept, parts)?)?, "parts of masks")?,
             })
         }
         More::Masks(all) => Some(Masks::Pasted(pasted(all, kept)?)),
@@ -105,7 +106,7 @@ fn pasted(all: &Tensor, kept: &[Candidate]) -> Result<Vec<Patch>> {
         let side = |axis: usize| usize::try_from(mask.size()[axis]).unwrap_or(0);
         Ok(Patch {
             full: (side(0), side(1)),
-            values: floats(&part)?,
+            values: finite(&part, "masks")?,
             rows,
             columns,
         })

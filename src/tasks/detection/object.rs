@@ -95,22 +95,16 @@ pub(super) enum Detail {
 }
 
 impl Detail {
-    /// Whether it can be said of an object: numbers, and a rectangle with an area.
+    /// Whether it can be said of an object: a rectangle has an area.
     fn is_sound(&self) -> bool {
         match self {
-            Self::Nothing => true,
-            Self::Keypoints(points) => points
-                .iter()
-                .all(|([x, y], score)| x.is_finite() && y.is_finite() && score.is_none_or(f32::is_finite)),
-            Self::Oriented(rectangle) => {
-                let [_, _, width, height, _] = rectangle;
-                rectangle.iter().all(|v| v.is_finite()) && *width > 0.0 && *height > 0.0
-            }
+            Self::Nothing | Self::Keypoints(_) => true,
+            Self::Oriented([_, _, width, height, _]) => *width > 0.0 && *height > 0.0,
         }
     }
 }
 
-/// The object in the original picture; nothing where the box lies outside of it or has no area, or something is not finite.
+/// The object in the original picture; nothing where the box lies outside of it or has no area.
 pub(super) fn object(
     candidate: &Candidate,
     detail: &Detail,

@@ -8,7 +8,7 @@ use super::rotated;
 use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::manifest::{Activation, DetectionOutput};
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{all_finite, finite, floats};
 use crate::tasks::classification::scores as activated;
 use crate::tasks::spec::ModelSpec;
 
@@ -150,6 +150,7 @@ impl Raw {
         let threshold = f64::from(threshold);
         let (scores, rows, class_ids) = match self.class_scores(spec)? {
             ClassScores::PerClass(all) if keys.multi_label => {
+                sound(&all)?;
                 let sure = all.f_ge(threshold)?.f_nonzero()?;
                 let (rows, class_ids) = (sure.f_select(1, 0)?, sure.f_select(1, 1)?);
                 let flat = rows.f_mul_scalar(all.size()[1])?.f_add(&class_ids)?;
@@ -157,26 +158,40 @@ impl Raw {
             }
             ClassScores::PerClass(all) => {
                 let (best, class_ids) = all.f_max_dim(1, false)?;
+                sound(&best)?;
                 sure_of(&best, &class_ids, threshold)?
             }
-            ClassScores::OfLabel(scores, labels) => sure_of(&scores, &labels, threshold)?,
+            ClassScores::OfLabel(scores, labels) => {
+                sound(&scores)?;
+                sure_of(&scores, &labels, threshold)?
+            }
         };
-        let corners = floats(&self.boxes.f_index_select(0, &rows)?)?;
+        let corners = finite(&self.boxes.f_index_select(0, &rows)?, "boxes")?;
         let scores = floats(&scores)?;
         let of_each = corners.chunks_exact(4).zip(indices(&class_ids)?);
         let of_each = of_each.zip(&scores).zip(indices(&rows)?);
         let candidate = |(((corners, class_id), &score), row): (((&[f32], i64), &f32), i64)| {
-            // NaN compares as unsure, but a sure score may still have a box that is not finite.
-            let is_finite = score.is_finite() && corners.iter().all(|v| v.is_finite());
-            let candidate = Candidate {
+            Some(Candidate {
                 corners: std::array::from_fn(|side| corners[side]),
                 class_id: usize::try_from(class_id).ok()?,
                 score,
                 row: usize::try_from(row).ok()?,
-            };
-            is_finite.then_some(candidate)
+            })
         };
         Ok(of_each.filter_map(candidate).collect())
+    }
+}
+
+/// Refuses scores that are no numbers: NaN compares as unsure, and would be a picture without objects.
+fn sound(scores: &Tensor) -> Result<()> {
+    if scores.numel() == 0 {
+        return Ok(());
+    }
+    // The largest is NaN where any is.
+    let largest = scores.f_max()?.f_double_value(&[])? as f32;
+    match largest {
+        f32::NEG_INFINITY => Ok(()),
+        largest => all_finite(&[largest], "the best score of the boxes"),
     }
 }
 
@@ -210,11 +225,12 @@ impl More {
         Ok(match self {
             Self::Keypoints(points, scores) => {
                 let count = usize::try_from(points.size()[1]).unwrap_or(0).max(1);
-                let points = floats(&points.f_index_select(0, &rows(kept, points)?)?)?;
+                let points = finite(&points.f_index_select(0, &rows(kept, points)?)?, "keypoints")?;
                 let (points, _) = points.as_chunks::<2>();
                 let scores = match scores {
                     Some(scores) => {
-                        let scores = floats(&scores.f_index_select(0, &rows(kept, scores)?)?)?;
+                        let scores = scores.f_index_select(0, &rows(kept, scores)?)?;
+                        let scores = finite(&scores, "the scores of keypoints")?;
                         scores.into_iter().map(Some).collect()
                     }
                     None => vec![None; points.len()],
@@ -236,6 +252,6 @@ impl More {
 
 /// Centre x, centre y, width, height and angle of each of `candidates`.
 fn rectangles(all: &Tensor, candidates: &[Candidate]) -> Result<Vec<[f32; 5]>> {
-    let values = floats(&all.f_index_select(0, &rows(candidates, all)?)?)?;
+    let values = finite(&all.f_index_select(0, &rows(candidates, all)?)?, "rectangles")?;
     Ok(values.as_chunks().0.to_vec())
 }

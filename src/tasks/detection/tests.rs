@@ -5,7 +5,7 @@ use super::*;
 use crate::engine::Context;
 use crate::image::{Picture, Placement, Pool, fit};
 use crate::manifest::{DetectionFormat, Manifest};
-use crate::tasks::Labels;
+use crate::tasks::{Allowance, Labels};
 
 /// A detector of 16×16 pictures with these keys.
 fn spec(keys: &str) -> ModelSpec {
@@ -127,37 +127,47 @@ fn other_shapes_are_refused_with_what_was_found() {
 }
 
 #[test]
-fn what_is_not_finite_is_no_object() {
+fn what_is_not_finite_is_an_error_and_not_a_picture_without_objects() {
     let (nan, inf) = (f32::NAN, f32::INFINITY);
-    let rows = [
-        [1., 1., 9., 9., 0.9, 0.],
-        [nan, 1., 9., 9., 0.9, 0.],
-        [1., 1., inf, 9., 0.9, 0.],
-        [1., 1., 9., 9., nan, 0.],
-        [1., 1., 9., 9., inf, 0.],
-        [1., 1., 9., 9., 0.9, -1.],
-        [1., 1., 9., 9., 0.9, nan],
-    ];
-    let ended = spec("format = \"end_to_end\"");
-    assert_eq!(
-        found(&ended, tensor(rows.as_flattened(), &[1, 7, 6]), 0.1).len(),
-        1
-    );
-    // x, y and visibility of one keypoint: of the first candidate they are numbers.
-    let columns = [
-        [5., 5., 5., 5.],
-        [5., 5., 5., 5.],
-        [4., 4., 4., 4.],
-        [4., 4., 4., 4.],
-        [0.9, 0.8, 0.7, 0.6],
-        [5., nan, 5., 5.],
-        [5., 5., inf, 5.],
-        [1., 1., 1., nan],
-    ];
-    let pose = spec("format = \"yolo_pose\"\nkeypoints = 1\niou_threshold = 1");
-    let found = found(&pose, tensor(columns.as_flattened(), &[1, 8, 4]), 0.1);
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].object.keypoints[0].score, Some(1.0));
+    let refused = |keys: &str, values: &[f32], shape: &[i64]| {
+        let spec = spec(keys);
+        let raws = raws(&spec, tensor(values, shape)).expect("it is parsed");
+        let own = super::keys(&spec).expect("keys");
+        let limits = Limits {
+            score: 0.1,
+            ..Limits::from(own)
+        };
+        let objects = raws[0].objects(&spec, own, limits, &placement());
+        matches!(objects, Err(Error::NotFinite(_)))
+    };
+    for (row, expected) in [
+        ([1., 1., 9., 9., 0.9, 0.], false),
+        ([1., 1., 9., 9., 0.9, -1.], false),
+        ([nan, 1., 9., 9., 0.9, 0.], true),
+        ([1., 1., inf, 9., 0.9, 0.], true),
+        ([1., 1., 9., 9., nan, 0.], true),
+        ([1., 1., 9., 9., inf, 0.], true),
+        // Nobody asks where it is.
+        ([nan, 1., 9., 9., 0.05, 0.], false),
+        ([1., 1., 9., 9., -inf, 0.], false),
+    ] {
+        assert_eq!(
+            refused("format = \"end_to_end\"", &row, &[1, 1, 6]),
+            expected,
+            "{row:?}"
+        );
+    }
+    // x, y and visibility of one keypoint.
+    for (keypoint, expected) in [
+        ([5., 5., 1.], false),
+        ([nan, 5., 1.], true),
+        ([5., inf, 1.], true),
+        ([5., 5., nan], true),
+    ] {
+        let column = [&[5., 5., 4., 4., 0.9], &keypoint[..]].concat();
+        let pose = "format = \"yolo_pose\"\nkeypoints = 1\niou_threshold = 1";
+        assert_eq!(refused(pose, &column, &[1, 8, 1]), expected, "{keypoint:?}");
+    }
 }
 
 #[test]
@@ -196,7 +206,7 @@ fn keypoints_bear_their_names() {
 }
 
 /// A box over 8×8 pixels of 16, whose mask is what `prototype` [4, 4] has above 0.
-fn segmented(prototype: &[f32; 16], part: f32) -> Detected {
+fn segmented(prototype: &[f32; 16], part: f32) -> Result<Detected> {
     let seg = spec("format = \"yolo_seg\"");
     let rows = tensor(&[8., 8., 8., 8., 0.9, part], &[1, 6, 1]);
     let output = Value::Tuple(vec![
@@ -205,12 +215,13 @@ fn segmented(prototype: &[f32; 16], part: f32) -> Detected {
     ]);
     let found = found(&seg, output.shallow_clone(), 0.1);
     let raw = &raws(&seg, output).expect("the contract is kept")[0];
-    raw.detected(found, placement()).expect("masks")
+    raw.detected(found, placement())
 }
 
-fn finished(detected: Detected, bytes: u64, context: &Context) -> Result<Prediction> {
+fn finished(detected: Result<Detected>, bytes: u64, context: &Context) -> Result<Prediction> {
+    let detected = detected?;
     let pool = Pool::new(1).expect("a thread");
-    pool.block(|thread| detected.finish(thread, &mut Allowance::of_bytes(bytes), context))
+    pool.block(|thread| detected.finish(thread, &mut Allowance::of_bytes(bytes, ""), context))
 }
 
 #[test]
@@ -219,10 +230,12 @@ fn a_mask_ends_at_its_box_and_an_object_without_a_pixel_is_none() {
     let whole = finished(segmented(&[1.0; 16], 1.0), 1 << 20, &context).expect("a mask");
     let mask = whole.objects[0].mask.as_ref().expect("a mask");
     assert_eq!((mask.pixels, mask.rle.size), (64, [16, 16]));
-    for nothing in [-1.0, 0.0, f32::NAN] {
+    for nothing in [-1.0, 0.0] {
         let none = finished(segmented(&[1.0; 16], nothing), 1 << 20, &context).expect("no mask");
         assert_eq!(none.objects, [], "{nothing}");
     }
+    let strange = finished(segmented(&[1.0; 16], f32::NAN), 1 << 20, &context);
+    assert!(matches!(strange, Err(Error::NotFinite(_))), "{strange:?}");
 }
 
 #[test]

@@ -183,7 +183,10 @@ mod tests {
     #[test]
     fn what_is_no_picture_is_refused_with_what_it_looks_like() {
         let of = |answered: &[i64], range: &str| {
-            shape(answered, &spec(range), 2).map_err(|Breach(problem)| problem)
+            shape(answered, &spec(range), 2).map_err(|breach| match breach {
+                Breach::Answer(problem) => problem,
+                Breach::Raised(error) => error.to_string(),
+            })
         };
         assert_eq!(of(&[2, 3, 16, 32], "\"input\""), Ok([3, 16, 32]));
         assert_eq!(of(&[2, 1, 4, 8], "\"minmax\""), Ok([1, 4, 8]));

@@ -1,89 +1,169 @@
-//! From the logits of a model's input to the class of each pixel of the original: resized as `grid_sample` resizes
-//! (bilinear, half-pixel centres, repeated edges), then the best.
+//! From the logits of a model's input to the class or classes of each pixel of the original: resized as `grid_sample` resizes
+//! (bilinear, half-pixel centres, repeated edges), then the best, or all that are above their thresholds.
 
-use super::{ClassArea, ClassMask, Mask, Prediction, Segmented, UNSEEN};
+use super::{Choice, ClassArea, ClassMask, Mask, Prediction, Segmented, UNSEEN};
 use crate::engine::Context;
 use crate::error::Result;
 use crate::image::PoolThread;
-use crate::tasks::Labels;
+use crate::runtime::staging::all_finite;
 use crate::tasks::rle::{ValueMask, encode_all};
 use crate::tasks::tap::{Tap, lines};
+use crate::tasks::{Allowance, Labels};
 
 /// Rows between two looks at whether the answer is still wanted.
 const BAND: usize = 64;
+
+/// Which cells of the logits each column and each row of the original lies between.
+struct Taps {
+    columns: Vec<Option<Tap>>,
+    rows: Vec<Option<Tap>>,
+}
 
 impl Segmented {
     /// The classes of the original picture, and where they are.
     ///
     /// # Errors
-    /// [`Error::Cancelled`](crate::error::Error::Cancelled) and
-    /// [`Error::DeadlineExceeded`](crate::error::Error::DeadlineExceeded) when nobody wants them any more.
-    pub fn finish(&self, _: &PoolThread, labels: &Labels, context: &Context) -> Result<Prediction> {
-        let class_ids = self.class_ids(context)?;
+    /// [`Error::NotFinite`](crate::error::Error::NotFinite); [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge)
+    /// when masks that overlap take more than is left of `allowance`; [`Error::Cancelled`](crate::error::Error::Cancelled)
+    /// and [`Error::DeadlineExceeded`](crate::error::Error::DeadlineExceeded) when nobody wants them any more.
+    pub fn finish(
+        &self,
+        _: &PoolThread,
+        labels: &Labels,
+        allowance: &mut Allowance,
+        context: &Context,
+    ) -> Result<Prediction> {
+        all_finite(&self.logits, "logits")?;
         let (width, height) = self.placement.original();
         let size = [height as usize, width as usize];
-        let total = class_ids.len() as f64;
-        let found = encode_all(&class_ids, size[0], size[1], context)?;
-        let found: Vec<_> = found.into_iter().filter(|mask| mask.value != UNSEEN).collect();
-        let area = |mask: &ValueMask| ClassArea {
-            class_id: usize::from(mask.value),
-            label: labels.name(usize::from(mask.value)),
-            pixels: mask.pixels,
-            fraction: mask.pixels as f64 / total,
+        let (found, class_ids, overlapping) = match &self.choice {
+            Choice::Best => {
+                let class_ids = self.class_ids(context)?;
+                let found = encode_all(&class_ids, size[0], size[1], context)?;
+                let found = found.into_iter().filter(|mask| mask.value != UNSEEN).collect();
+                (found, class_ids, None)
+            }
+            Choice::Above(bounds) => (
+                self.masks(bounds, size, allowance, context)?,
+                Vec::new(),
+                Some(bounds.len()),
+            ),
         };
-        let classes = found.iter().map(area).collect();
-        let rle = found.into_iter().map(|mask| ClassMask {
-            class_id: usize::from(mask.value),
-            rle: mask.rle,
-        });
-        Ok(Prediction {
-            classes,
-            mask: Mask {
-                size,
-                rle: rle.collect(),
-            },
-            class_ids,
-        })
+        Ok(prediction(found, labels, size, (class_ids, overlapping)))
+    }
+
+    fn taps(&self) -> Taps {
+        let (columns, rows) = lines(&self.placement, self.size);
+        Taps { columns, rows }
     }
 
     /// The best class of each pixel of the original.
     fn class_ids(&self, context: &Context) -> Result<Vec<u8>> {
-        let (columns, rows) = lines(&self.placement, self.size);
+        let Taps { columns, rows } = self.taps();
         let mut class_ids = vec![UNSEEN; columns.len() * rows.len()];
         let mut best = vec![f32::NEG_INFINITY; columns.len()];
-        for (y, (row, ids)) in rows
-            .iter()
-            .zip(class_ids.chunks_exact_mut(columns.len()))
-            .enumerate()
-        {
+        let mut blended = vec![0.0; self.size.1];
+        let lines = class_ids.chunks_exact_mut(columns.len());
+        for (y, (row, ids)) in rows.iter().zip(lines).enumerate() {
             if y % BAND == 0 {
                 context.check()?;
             }
-            if let Some(row) = row {
-                self.best_of_row(*row, &columns, &mut best, ids);
+            let Some(row) = row else { continue };
+            for (class, logits) in self.each_class().enumerate() {
+                self.blend(logits, *row, &mut blended);
+                for ((column, best), id) in columns.iter().zip(&mut best).zip(&mut *ids) {
+                    let Some(column) = column else { continue };
+                    let value = column.between(blended[column.near], blended[column.far]);
+                    if class == 0 || value > *best {
+                        (*best, *id) = (value, class as u8);
+                    }
+                }
             }
         }
         Ok(class_ids)
     }
 
-    fn best_of_row(&self, row: Tap, columns: &[Option<Tap>], best: &mut [f32], ids: &mut [u8]) {
-        let (height, width) = self.size;
-        let mut blended = vec![0.0; width];
-        for (class, logits) in self.logits.chunks_exact(height * width).enumerate() {
-            let near = &logits[row.near * width..][..width];
-            let far = &logits[row.far * width..][..width];
-            for ((value, near), far) in blended.iter_mut().zip(near).zip(far) {
-                *value = row.between(*near, *far);
-            }
-            let is_first = class == 0;
-            for ((column, best), id) in columns.iter().zip(&mut *best).zip(&mut *ids) {
-                let Some(column) = column else { continue };
-                let value = column.between(blended[column.near], blended[column.far]);
-                if is_first || value > *best {
-                    (*best, *id) = (value, class as u8);
+    /// A mask of each class whose logit is above its own of `bounds` somewhere, one after the other.
+    fn masks(
+        &self,
+        bounds: &[f32],
+        [height, width]: [usize; 2],
+        allowance: &mut Allowance,
+        context: &Context,
+    ) -> Result<Vec<ValueMask>> {
+        let Taps { columns, rows } = self.taps();
+        let (mut is_there, mut blended) = (vec![0; height * width], vec![0.0; self.size.1]);
+        let mut masks = Vec::new();
+        for (class, (logits, bound)) in self.each_class().zip(bounds).enumerate() {
+            allowance.take(height * width, 0)?;
+            is_there.fill(0);
+            for (y, (row, line)) in rows.iter().zip(is_there.chunks_exact_mut(width)).enumerate() {
+                if y % BAND == 0 {
+                    context.check()?;
+                }
+                let Some(row) = row else { continue };
+                self.blend(logits, *row, &mut blended);
+                for (column, is_there) in columns.iter().zip(line) {
+                    let Some(column) = column else { continue };
+                    *is_there = u8::from(column.between(blended[column.near], blended[column.far]) > *bound);
                 }
             }
+            let of_both = encode_all(&is_there, height, width, context)?;
+            if let Some(mask) = of_both.into_iter().find(|mask| mask.value == 1) {
+                allowance.take(0, mask.rle.counts.len() as u64)?;
+                masks.push(ValueMask {
+                    value: class as u8,
+                    ..mask
+                });
+            }
         }
+        Ok(masks)
+    }
+
+    /// The logits of each class, `[height, width]`.
+    fn each_class(&self) -> impl Iterator<Item = &[f32]> {
+        self.logits.chunks_exact(self.size.0 * self.size.1)
+    }
+
+    /// The row of `logits` that a row of the original lies on.
+    fn blend(&self, logits: &[f32], row: Tap, blended: &mut [f32]) {
+        let width = self.size.1;
+        let (near, far) = (
+            &logits[row.near * width..][..width],
+            &logits[row.far * width..][..width],
+        );
+        for ((value, near), far) in blended.iter_mut().zip(near).zip(far) {
+            *value = row.between(*near, *far);
+        }
+    }
+}
+
+fn prediction(
+    found: Vec<ValueMask>,
+    labels: &Labels,
+    size: [usize; 2],
+    (class_ids, overlapping): (Vec<u8>, Option<usize>),
+) -> Prediction {
+    let total = (size[0] * size[1]) as f64;
+    let area = |mask: &ValueMask| ClassArea {
+        class_id: usize::from(mask.value),
+        label: labels.name(usize::from(mask.value)),
+        pixels: mask.pixels,
+        fraction: mask.pixels as f64 / total,
+    };
+    let classes = found.iter().map(area).collect();
+    let rle = found.into_iter().map(|mask| ClassMask {
+        class_id: usize::from(mask.value),
+        rle: mask.rle,
+    });
+    Prediction {
+        classes,
+        mask: Mask {
+            size,
+            rle: rle.collect(),
+        },
+        class_ids,
+        overlapping,
     }
 }
 
@@ -111,6 +191,7 @@ mod tests {
         Segmented {
             logits: vec![1.0, 1.0, -1.0, -1.0, -1.0, -1.0, 1.0, 1.0],
             size: (1, 4),
+            choice: Choice::Best,
             placement,
         }
     }
@@ -128,10 +209,53 @@ mod tests {
         let ids = cropped.class_ids(&Context::default()).expect("classes");
         assert_eq!(ids[..8], [UNSEEN, UNSEEN, 0, 0, 1, 1, UNSEEN, UNSEEN]);
         let pool = Pool::new(1).expect("a thread");
-        let areas = pool.block(|thread| cropped.finish(thread, &Labels::default(), &Context::default()));
+        let mut allowance = Allowance::of_bytes(100, "");
+        let areas = pool
+            .block(|thread| cropped.finish(thread, &Labels::default(), &mut allowance, &Context::default()));
         let areas = areas.expect("it is wanted").classes;
         let areas: Vec<_> = areas.iter().map(|c| (c.class_id, c.pixels)).collect();
         assert_eq!(areas, [(0, 8), (1, 8)]);
+    }
+
+    #[test]
+    fn a_pixel_is_of_each_class_that_is_above_its_own_bound() {
+        let finish = |bounds: [f32; 2], bytes: u64| {
+            let segmented = Segmented {
+                choice: Choice::Above(bounds.into()),
+                ..halves(placement(8, 2, (2, 4), ResizeMode::Stretch))
+            };
+            let pool = Pool::new(1).expect("a thread");
+            let mut allowance = Allowance::of_bytes(bytes, "");
+            pool.block(|thread| {
+                segmented.finish(thread, &Labels::default(), &mut allowance, &Context::default())
+            })
+        };
+        let columns = |bounds| {
+            let found = finish(bounds, 100).expect("it is wanted");
+            assert_eq!((found.overlapping, found.class_ids.len()), (Some(2), 0));
+            let of_class = |mask: &ClassMask| {
+                // Each column has two pixels, one below the other.
+                let ones = mask.rle.ones().map(|run| (run.start / 2)..(run.end / 2));
+                (mask.class_id, ones.collect::<Vec<_>>())
+            };
+            found.mask.rle.iter().map(of_class).collect::<Vec<_>>()
+        };
+        // Along a row the first class has 1, 1, 1, 0.5, −0.5, −1, −1, −1, and the second its negative.
+        assert_eq!(columns([0.0, 0.0]), [(0, vec![0..4]), (1, vec![4..8])]);
+        assert_eq!(
+            columns([-0.6, -0.6]),
+            [(0, vec![0..5]), (1, vec![3..8])],
+            "both in the middle"
+        );
+        assert_eq!(
+            columns([0.6, 2.0]),
+            [(0, vec![0..3])],
+            "a class without a pixel is left out"
+        );
+        assert!(matches!(
+            finish([0.0, 0.0], 1),
+            Err(crate::error::Error::AnswerTooLarge(_))
+        ));
     }
 
     #[test]

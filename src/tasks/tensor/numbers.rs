@@ -163,6 +163,24 @@ impl Numbers {
         self.bytes.chunks_exact(self.dtype.size()).map(T::of_bytes)
     }
 
+    /// Whether they are numbers, and `what` a model answered if not.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`]
+    pub(super) fn all_finite(&self, what: &str) -> Result<()> {
+        let strange = match self.dtype {
+            Dtype::F16 => self.values::<f16>().filter(|value| !value.is_finite()).count(),
+            Dtype::F32 => self.values::<f32>().filter(|value| !value.is_finite()).count(),
+            Dtype::F64 => self.values::<f64>().filter(|value| !value.is_finite()).count(),
+            Dtype::Bool | Dtype::U8 | Dtype::I32 | Dtype::I64 => 0,
+        };
+        if strange == 0 {
+            return Ok(());
+        }
+        let of = self.count();
+        Err(Error::NotFinite(format!("{what}, {strange} of {of} values")))
+    }
+
     pub(super) fn slice(&self, range: Range<usize>) -> Self {
         let size = self.dtype.size();
         Self {

@@ -95,8 +95,7 @@ enum ResolvedTarget {
         /// Its label.
         #[schema(example = "Egyptian cat")]
         label: String,
-        /// Its score after the model's activation; null where it is not finite.
-        #[schema(value_type = Option<f32>, required = true)]
+        /// Its score after the model's activation.
         score: f32,
     },
     /// A class over some pixels.

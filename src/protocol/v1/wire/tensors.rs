@@ -56,8 +56,8 @@ pub(in crate::protocol::v1) struct TensorCall {
     inputs: Vec<NamedTensor>,
     /// The same names and values as in the query string.
     #[serde(default)]
-    #[schema(value_type = Object)]
-    parameters: JsonParameters,
+    #[schema(value_type = Option<Object>)]
+    parameters: Option<JsonParameters>,
 }
 
 /// A named tensor in a request.
@@ -183,7 +183,10 @@ impl TensorCall {
                 data: input.data.into_iter().map(|Number(number)| number).collect(),
             },
         };
-        (self.inputs.into_iter().map(named).collect(), self.parameters.0)
+        (
+            self.inputs.into_iter().map(named).collect(),
+            JsonParameters::of(self.parameters),
+        )
     }
 }
 

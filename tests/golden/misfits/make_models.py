@@ -1,0 +1,87 @@
+"""Writes models that do not fit pictures of [3, 8, 8], or not every batch of them (tests/api/misfits.rs).
+
+    python tests/golden/misfits/make_models.py
+
+- written_batch.pt, joined_batch.pt: traced with one picture, which is written into a view.
+- five_channels.pt, one_channel.pt: for pictures of other channels.
+- double.pt: with weights of 64 bits; half.pt: of 16, which is no misfit.
+- sized.pt, placed.pt: for pictures of [16, 16].
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+FOLDER = Path(__file__).resolve().parent
+
+
+class Net(nn.Module):
+    """A convolution, and its mean as two classes."""
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 2, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(x).mean((2, 3))
+
+
+class WrittenBatch(Net):
+    """A view of one row of two."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).view(1, 2)
+
+
+class JoinedBatch(Net):
+    """A view of one row of all that there is."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).view(1, -1)
+
+
+class Sized(nn.Module):
+    """A matrix over all pixels of [3, 16, 16]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.matrix = nn.Linear(3 * 16 * 16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.matrix(x.flatten(1))
+
+
+class Placed(nn.Module):
+    """Patches of [4, 4] of [16, 16], each with its place added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 2, 4, stride=4)
+        self.places = nn.Parameter(torch.zeros(1, 2, 16))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.patches(x).flatten(2) + self.places).mean(2)
+
+
+def save(name: str, module: nn.Module) -> None:
+    """Scripts it into this folder."""
+    torch.jit.script(module.eval()).save(FOLDER / f"{name}.pt")
+
+
+def main() -> None:
+    """Writes all of them."""
+    torch.manual_seed(0)
+    example = torch.zeros(1, 3, 8, 8)
+    torch.jit.trace(WrittenBatch().eval(), example).save(FOLDER / "written_batch.pt")
+    torch.jit.trace(JoinedBatch().eval(), example).save(FOLDER / "joined_batch.pt")
+    save("five_channels", Net(5))
+    save("one_channel", Net(1))
+    save("double", Net().double())
+    save("half", Net().half())
+    save("sized", Sized())
+    save("placed", Placed())
+
+
+if __name__ == "__main__":
+    main()
