@@ -167,7 +167,7 @@ impl Loader {
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
             share: self.share(loading.threads),
         };
-        let (parameters, precision) = (first.parameters, first.precision);
+        let parameters = first.parameters;
         let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
         let spec = Arc::clone(&loading.spec);
         let explain = Engine::start(&self.explain_setup(loading), move |_| {
@@ -181,7 +181,6 @@ impl Loader {
             device: device::names(&loading.devices),
             threads: loading.threads,
             parameters,
-            precision,
             predict,
             explain,
             retiring: retiring.clone(),
@@ -293,7 +292,6 @@ fn open(
         instances: manifest.instances.count,
         max_batch: manifest.batching.max_batch_size,
         selection: selection.as_ref(),
-        difference: &|one, other| tasks::difference(spec, one, other),
         example: tasks::takes_one_batch(spec).then_some(&blank),
     };
     formats.open(artifact, &wanted)

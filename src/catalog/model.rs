@@ -7,7 +7,6 @@ use super::thread::LoaderThread;
 use crate::engine::{Engine, Work};
 use crate::error::{Error, Result};
 use crate::explain;
-use crate::manifest::Precision;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
@@ -33,8 +32,6 @@ pub struct Model {
     pub threads: usize,
     /// Parameters and buffers.
     pub parameters: u64,
-    /// In what numbers it predicts; never [`Precision::Auto`].
-    pub precision: Precision,
     /// Predictions.
     pub predict: Predict,
     /// Explanations, on a queue and a thread of their own.

@@ -159,20 +159,6 @@ pub enum Precision {
     F16,
     /// bfloat16
     Bf16,
-    /// bfloat16 where that is faster and says the same, else f32.
-    Auto,
-}
-
-impl fmt::Display for Precision {
-    /// As model.toml writes it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-            Self::Bf16 => "bf16",
-            Self::Auto => "auto",
-        })
-    }
 }
 
 /// What predicts; explanations always come from the TorchScript file.

@@ -23,7 +23,6 @@ mod torchscript;
 pub use artifact::Artifact;
 pub(crate) use foreign::refused;
 pub use open::{Formats, Native};
-pub use precision::has_bf16;
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};
 pub use requirements::{Opened, Requirements};
 pub use selected::Selection;

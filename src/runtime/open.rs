@@ -53,7 +53,6 @@ impl Formats for Native {
                 Opened {
                     program: Arc::new(packages),
                     parameters: exported.parameters()?,
-                    precision: Precision::F32,
                 }
             }
         };

@@ -1,19 +1,19 @@
-//! Half precision: a program that computes in it, and takes and answers f32.
+//! A program that computes in half precision, and takes and answers f32.
 
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind};
 use torch_bridge::Value;
 
 use super::program::Program;
-use crate::engine::{CorePermit, Share};
+use crate::engine::CorePermit;
 use crate::error::Result;
 use crate::manifest::Precision;
 
 /// The kind that weights are turned into; `None`: they stay f32.
 pub(super) fn half(precision: Precision) -> Option<Kind> {
     match precision {
-        Precision::F32 | Precision::Auto => None,
+        Precision::F32 => None,
         Precision::F16 => Some(Kind::Half),
         Precision::Bf16 => Some(Kind::BFloat16),
     }
@@ -43,30 +43,6 @@ impl Program for InHalf {
     fn device(&self) -> Device {
         self.program.device()
     }
-
-    fn settle(&self, share: &Share, example: &dyn Fn(usize) -> Result<Tensor>) -> Result<()> {
-        self.program.settle(share, &in_kind(self.kind, example))
-    }
-}
-
-/// `example` in numbers of this kind.
-pub(super) fn in_kind(
-    kind: Kind,
-    example: &dyn Fn(usize) -> Result<Tensor>,
-) -> impl Fn(usize) -> Result<Tensor> {
-    move |size| Ok(example(size)?.f_to_kind(kind)?)
-}
-
-/// Whether this processor multiplies bfloat16 by itself; others do so in f32, more slowly than f32 itself.
-#[must_use]
-pub fn has_bf16() -> bool {
-    /// As Linux names what the processor can do, on x86 and on ARM.
-    const NAMES: [&str; 3] = ["avx512_bf16", "amx_bf16", "bf16"];
-    let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = known
-        .lines()
-        .find(|line| line.starts_with("flags") || line.starts_with("Features"));
-    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| NAMES.contains(&flag)))
 }
 
 /// `value` with every tensor of the kind `from` as one of the kind `to`.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tch::{Device, Tensor};
-use torch_bridge::Value;
 
 use super::program::Program;
 use super::selected::Selection;
@@ -33,9 +32,6 @@ pub struct Requirements<'a> {
     pub max_batch: usize,
     /// Which part of its answer is the model's.
     pub selection: Option<&'a Selection>,
-    /// How far two answers of `forward` are apart in what the task makes of them, where it can tell: the greatest difference
-    /// of probabilities, or of vectors as a part of their length.
-    pub difference: &'a dyn Fn(&Value, &Value) -> Result<Option<f64>>,
     /// Makes a batch of some size, where all that is called is `forward` of one batch of pictures.
     pub example: Option<&'a dyn Fn(usize) -> Result<Tensor>>,
 }
@@ -47,6 +43,4 @@ pub struct Opened {
     pub program: Arc<dyn Program>,
     /// Parameters and buffers.
     pub parameters: u64,
-    /// In what numbers it computes; never [`Precision::Auto`].
-    pub precision: Precision,
 }

@@ -42,7 +42,7 @@ impl Selection {
     }
 
     /// Takes it out of an answer. What is a single tensor, or has one alone, needs no key.
-    pub(super) fn take(&self, answer: Value) -> Result<Value> {
+    fn take(&self, answer: Value) -> Result<Value> {
         match (answer, &self.key) {
             (Value::Dict(entries), key) => self.entry(entries, key.as_ref()),
             (Value::Tuple(parts) | Value::List(parts), Some(OutputKey::Index(index))) => {

@@ -8,7 +8,6 @@ pub mod bounds;
 pub mod captioning;
 pub mod classification;
 pub mod detection;
-mod difference;
 pub mod embedding;
 mod frame;
 pub mod image_to_image;
@@ -25,7 +24,6 @@ pub mod tensor;
 pub mod vae;
 
 pub use allowance::Allowance;
-pub use difference::difference;
 pub use frame::Frame;
 pub use labels::Labels;
 pub use operation::{Operation, Request, TicketOf};

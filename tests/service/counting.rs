@@ -87,7 +87,6 @@ impl Formats for Counting {
         };
         Ok(Opened {
             program: Arc::new(program),
-            precision: lucarne::manifest::Precision::F32,
             parameters: opened.parameters,
         })
     }

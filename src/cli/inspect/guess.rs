@@ -338,7 +338,6 @@ mod tests {
             is_unit: false,
             follows_input: false,
             is_whole: false,
-            score_rows: 0,
         }
     }
 

@@ -27,11 +27,8 @@ const LARGEST: usize = 4;
 /// Batches that come one image after the other through a stage before it is compiled for several.
 const SEEN: usize = 6;
 
-/// How far the compiled answers may be from the plain ones in numbers of this kind, as a part of the largest of these. Of
-/// bfloat16, whose numbers have 8 bits, each rounds for itself.
-fn tolerance(kind: Kind) -> f64 {
-    if kind == Kind::BFloat16 { 0.1 } else { 1e-3 }
-}
+/// How far the compiled answers may be from the plain ones, as a part of the largest of these.
+const TOLERANCE: f64 = 1e-3;
 
 /// Compilations in this process. Each empties the cache in which oneDNN Graph keeps the weights that it packed, of every
 /// program: each packs them again when it next runs, from the plain ones.
@@ -285,7 +282,7 @@ fn timed(run: impl FnOnce() -> Result<Value>) -> Result<Duration> {
     Ok(started.elapsed())
 }
 
-/// Whether two answers to a batch of `size` are the same within their kind's [`tolerance`], and can be joined to others.
+/// Whether two answers to a batch of `size` are the same within [`TOLERANCE`], and can be joined to others.
 fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
     let differ = |how: String| Err(Error::InferenceFailed(format!("compiled, it answers {how}")));
     let (plain, compiled) = (plain.tensors(), compiled.tensors());
@@ -296,7 +293,6 @@ fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
         if found.size() != expected.size() || found.size().first() != Some(&(size as i64)) {
             return differ(format!("{:?} for a batch of {size}", found.size()));
         }
-        let tolerance = tolerance(expected.kind());
         let largest = expected.f_abs()?.f_max()?.f_double_value(&[])?;
         let off = expected
             .f_sub(found)?
@@ -304,7 +300,7 @@ fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
             .f_max()?
             .f_to_kind(Kind::Double)?
             .f_double_value(&[])?;
-        if off.is_nan() || off > tolerance * largest.max(1e-6) {
+        if off.is_nan() || off > TOLERANCE * largest.max(1e-6) {
             return differ(format!("otherwise, by {off} of {largest}"));
         }
     }

@@ -1,12 +1,11 @@
 //! TorchScript modules: as they were exported, frozen, and compiled for batch sizes.
 
 mod compiled;
-mod faster;
 mod stages;
 
 use std::sync::Arc;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use torch_bridge::{Capture, Given, Layer, Module, Preparation, Run, Tap, Value};
 
 use super::artifact::Artifact;
@@ -40,7 +39,7 @@ impl Exported {
     pub(super) fn load(artifact: &Artifact, device: Device, precision: Precision) -> Result<Self> {
         let file = artifact.readable();
         let loaded = match precision {
-            Precision::F32 | Precision::Auto => Module::load_widened(&file, device),
+            Precision::F32 => Module::load_widened(&file, device),
             Precision::F16 | Precision::Bf16 => Module::load(&file, device),
         };
         let module = loaded.map_err(|e| foreign::refused(&file, artifact.path(), e.into()))?;
@@ -82,49 +81,30 @@ impl Exported {
         Ok(self.module.parameter_count()?)
     }
 
-    /// What predicts, in the numbers that are wanted.
+    /// What predicts: compiled for batch sizes where that is wanted, can be done and is faster, else frozen.
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] with libtorch's words.
     pub(super) fn open(&self, wanted: &Requirements<'_>) -> Result<Opened> {
-        let opened = match wanted.precision {
-            Precision::Auto => self.faster(wanted)?,
-            precision => self.opened(wanted, precision)?,
+        let program = match self.compiled(wanted) {
+            Some(program) => program,
+            None => self.frozen(wanted)?,
         };
         if let Device::Cuda(index) = self.device {
             // The weights were copied on this thread's stream; the workers compute on streams of their own.
             tch::Cuda::synchronize(index as i64);
         }
-        Ok(opened)
-    }
-
-    /// What predicts in numbers of this precision: compiled for batch sizes where that is wanted, can be done and is
-    /// faster, else frozen.
-    fn opened(&self, wanted: &Requirements<'_>, precision: Precision) -> Result<Opened> {
-        let kind = precision::half(precision);
-        let program = match self.compiled(wanted, kind) {
-            Some(program) => program,
-            None => self.frozen(wanted, kind)?,
-        };
         Ok(Opened {
             parameters: self.parameters()?,
-            precision,
-            program: match kind {
-                Some(kind) => Arc::new(InHalf { program, kind }),
-                None => program,
-            },
+            program,
         })
     }
 
-    fn compiled(&self, wanted: &Requirements<'_>, kind: Option<Kind>) -> Option<Arc<dyn Program>> {
-        // The CPU has no instructions for the other half precision.
-        let is_known = matches!(kind, None | Some(Kind::BFloat16)) && self.device == Device::Cpu;
-        let example = wanted.example.filter(|_| wanted.specialise && is_known)?;
-        let made = match kind {
-            Some(half) => self.compile(wanted, kind, &precision::in_kind(half, example)),
-            None => self.compile(wanted, kind, example),
-        };
-        made.inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
+    fn compiled(&self, wanted: &Requirements<'_>) -> Option<Arc<dyn Program>> {
+        let is_plain = precision::half(wanted.precision).is_none() && self.device == Device::Cpu;
+        let example = wanted.example.filter(|_| wanted.specialise && is_plain)?;
+        self.compile(wanted, example)
+            .inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
             .ok()
     }
 
@@ -133,16 +113,12 @@ impl Exported {
     fn compile(
         &self,
         wanted: &Requirements<'_>,
-        kind: Option<Kind>,
         example: &dyn Fn(usize) -> Result<Tensor>,
     ) -> Result<Arc<dyn Program>> {
         let _no_grad = tch::no_grad_guard();
         let plain = || {
-            let preparation = Preparation {
-                kind,
-                ..Preparation::PLAIN
-            };
-            self.module.prepare_for_inference_with(&["forward"], preparation)
+            self.module
+                .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
         };
         let mut frozen = plain()?;
         // What is compiled has weights of its own.
@@ -163,18 +139,26 @@ impl Exported {
         Ok(Arc::new(compiled))
     }
 
-    fn frozen(&self, wanted: &Requirements<'_>, kind: Option<Kind>) -> Result<Arc<dyn Program>> {
+    fn frozen(&self, wanted: &Requirements<'_>) -> Result<Arc<dyn Program>> {
+        let kind = precision::half(wanted.precision);
         let preparation = Preparation {
             kind,
             ..Preparation::default()
         };
         let _permit = wanted.share.acquire(Class::Explain);
-        Ok(Arc::new(Frozen {
+        let frozen = Arc::new(Frozen {
             module: self
                 .module
                 .prepare_for_inference_with(wanted.methods, preparation)?,
             device: self.device,
-        }))
+        });
+        Ok(match kind {
+            Some(kind) => Arc::new(InHalf {
+                program: frozen,
+                kind,
+            }),
+            None => frozen,
+        })
     }
 }
 

@@ -80,9 +80,6 @@ class Scores(Reading):
     def difference(self, asked: Asked, output: Any) -> float:
         """Over all classes."""
         expected = ACTIVATIONS[self.activation](self.pick(output)[0].float()).numpy()
-        if asked.manifest["task"] == "embedding":
-            vector = asked.client.predict(asked.served, asked.picture.png)["embedding"]["vector"]
-            return relative_difference(np.array(vector), expected)
         answer = asked.client.predict(asked.served, asked.picture.png, top_k=len(expected))
         if "classes" not in answer:
             raise UnknownForm(f"the answer has {', '.join(answer)}")

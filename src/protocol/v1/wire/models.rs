@@ -62,9 +62,6 @@ struct ReadyInfo {
     device: String,
     instances: usize,
     threads_per_instance: usize,
-    /// In what numbers it predicts.
-    #[schema(example = "f32")]
-    precision: String,
     parameters: u64,
     /// The methods for its task; `/explainers` says which of them this model has what they need for.
     explain_methods: Vec<Method>,
@@ -142,7 +139,6 @@ impl From<&Model> for ReadyInfo {
             device: model.device.clone(),
             instances: manifest.instances.count,
             threads_per_instance: model.threads,
-            precision: model.precision.to_string(),
             parameters: model.parameters,
             explain_methods: of_task(manifest.task).map(|row| row.method.into()).collect(),
         }
