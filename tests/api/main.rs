@@ -16,6 +16,7 @@ mod misfits;
 mod not_finite;
 mod operations;
 mod overlaps;
+mod precision;
 mod predict;
 mod saliency;
 mod slow;
