@@ -17,10 +17,10 @@ use crate::engine::observer::Observer;
 use crate::engine::{Engine, Runner, Setup, Share, Work};
 use crate::error::{Error, Result};
 use crate::explain::{Explainer, Origin};
-use crate::manifest::{self, Manifest, TaskKind, Version};
+use crate::manifest::{self, Manifest, Precision, TaskKind, Version};
 use crate::runtime::process::{configure_thread, configure_thread_on, release_unused_memory};
-use crate::runtime::{Artifact, Formats, Native, Opened, Requirements, device};
-use crate::tasks::{self, Labels, ModelSpec, Predictor};
+use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Requirements, device};
+use crate::tasks::{self, Labels, ModelSpec, Predictor, Scores};
 
 /// Makes the observer of one of a model's two queues, given the names of both.
 pub type ObserverOf = dyn Fn(&str, &'static str) -> Arc<dyn Observer> + Send + Sync;
@@ -163,11 +163,12 @@ impl Loader {
             artifact: Arc::clone(&loading.artifact),
             formats: Arc::clone(&self.formats),
             program: Arc::clone(&first.program),
+            precision: first.precision,
             device: loading.devices[0],
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
             share: self.share(loading.threads),
         };
-        let parameters = first.parameters;
+        let (parameters, precision, measured) = (first.parameters, first.precision, first.measured);
         let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
         let spec = Arc::clone(&loading.spec);
         let explain = Engine::start(&self.explain_setup(loading), move |_| {
@@ -181,6 +182,8 @@ impl Loader {
             device: device::names(&loading.devices),
             threads: loading.threads,
             parameters,
+            precision,
+            measured,
             predict,
             explain,
             retiring: retiring.clone(),
@@ -281,6 +284,9 @@ fn open(
     let manifest = &spec.manifest;
     let blank = |size| spec.blank(size, device);
     let selection = spec.selection();
+    let takes_one_batch = tasks::takes_one_batch(spec);
+    let measures = manifest.instances.precision == Precision::Auto && takes_one_batch;
+    let scores = measures.then(|| Scores::new(spec, device)).transpose()?;
     let wanted = Requirements {
         task: manifest.task,
         methods: tasks::methods(manifest.task),
@@ -292,7 +298,8 @@ fn open(
         instances: manifest.instances.count,
         max_batch: manifest.batching.max_batch_size,
         selection: selection.as_ref(),
-        example: tasks::takes_one_batch(spec).then_some(&blank),
+        agreement: scores.as_ref().map(|scores| scores as &dyn Agreement),
+        example: takes_one_batch.then_some(&blank),
     };
     formats.open(artifact, &wanted)
 }

@@ -12,6 +12,7 @@ mod roster;
 mod thread;
 mod trial;
 
+pub use crate::runtime::Measured;
 pub use check::{Finding, check, problems};
 pub use entry::State;
 pub use loader::{Loader, ObserverOf, open_alone};

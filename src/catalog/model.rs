@@ -7,6 +7,8 @@ use super::thread::LoaderThread;
 use crate::engine::{Engine, Work};
 use crate::error::{Error, Result};
 use crate::explain;
+use crate::manifest::Precision;
+use crate::runtime::Measured;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
@@ -32,6 +34,10 @@ pub struct Model {
     pub threads: usize,
     /// Parameters and buffers.
     pub parameters: u64,
+    /// In what numbers predictions are computed.
+    pub precision: Precision,
+    /// What was measured, where both f32 and bfloat16 were tried.
+    pub measured: Option<Measured>,
     /// Predictions.
     pub predict: Predict,
     /// Explanations, on a queue and a thread of their own.

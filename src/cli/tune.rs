@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tch::Device;
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, Table, Value, value};
 
 use super::output::print;
 use crate::catalog::open_alone;
 use crate::engine::Share;
 use crate::engine::cores::{Class, Cores};
 use crate::error::{Error, Result};
-use crate::manifest::{self, ArtifactFormat, Manifest};
-use crate::runtime::Program;
+use crate::manifest::{self, ArtifactFormat, Manifest, Precision};
+use crate::runtime::chosen;
 use crate::runtime::plan::{Plan, Rated, choose, halve};
-use crate::tasks::{self, Labels, ModelSpec};
+use crate::runtime::process::{configure_thread, has_bf16};
+use crate::runtime::{Measured as Compared, Program};
+use crate::tasks::{self, Labels, ModelSpec, Scores};
 
 /// `lucarne tune`
 #[derive(Debug, Args)]
@@ -49,6 +51,8 @@ struct Measured {
     programs: BTreeMap<usize, Arc<dyn Program>>,
     cores: Arc<Cores>,
     spec: ModelSpec,
+    /// The same in bfloat16, where model.toml leaves that open.
+    half: Option<ModelSpec>,
     /// The artifact of the newest version.
     file: PathBuf,
 }
@@ -77,11 +81,16 @@ impl Tune {
         if self.full {
             model.compare(&plans, chosen.plan)?;
         }
+        let half = model.in_half(chosen.plan)?;
+        let chosen = Rated {
+            rate: half.unwrap_or(chosen.rate),
+            ..chosen
+        };
         if self.dry_run {
             return Ok(());
         }
         let file = self.model.join("model.toml");
-        write(&file, chosen, cores)?;
+        write(&file, chosen, half.is_some(), cores)?;
         print(&format!("written into {}", file.display()))
     }
 }
@@ -94,7 +103,19 @@ impl Measured {
         manifest.instances.count = cores;
         let version = manifest::versions(dir, &manifest.artifact)?.pop();
         let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
+        let is_open = manifest.instances.precision == Precision::F32
+            && manifest.artifact.format == ArtifactFormat::Torchscript
+            && has_bf16();
+        let half = is_open.then(|| {
+            let mut manifest = manifest.clone();
+            manifest.instances.precision = Precision::Bf16;
+            ModelSpec::new(manifest, Labels::default())
+        });
+        if manifest.instances.precision == Precision::Auto {
+            manifest.instances.precision = Precision::F32;
+        }
         Ok(Self {
+            half: half.filter(tasks::takes_one_batch),
             programs: BTreeMap::new(),
             cores: Cores::of_this_machine(),
             spec: ModelSpec::new(manifest, Labels::default()),
@@ -132,8 +153,43 @@ impl Measured {
     }
 
     fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
+        self.rate_of(&self.programs[&plan.threads], plan, time)
+    }
+
+    /// Items a second of `plan` in bfloat16, where they are more by a tenth, and the scores the same within a hundredth.
+    fn in_half(&self, plan: Plan) -> Result<Option<f64>> {
+        let Some(spec) = &self.half else { return Ok(None) };
+        let (single, share) = (&self.programs[&plan.threads], self.share(plan.threads));
+        let half = open_alone(&self.file, spec, share.clone())?.program;
+        configure_thread(plan.threads);
+        let programs = [single, &half].map(Arc::clone);
+        let (scores, selection) = (Scores::new(spec, Device::Cpu)?, spec.selection());
+        let measured = chosen::measure(programs, &scores, (&share, selection.as_ref()))?;
+        // The first run of a size is slower, so it is not measured.
+        self.rate_of(&half, plan, Duration::ZERO)?;
+        let (mut of_single, mut of_half) = (0.0, 0.0);
+        for _ in 0..SWEEP_ROUNDS {
+            of_single += self.rate_of(single, plan, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
+            of_half += self.rate_of(&half, plan, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
+        }
+        // By the plan's own rates: under load, not of one picture alone.
+        let taken = chosen::choose(Compared {
+            f32_ms: 1e3 / of_single,
+            bf16_ms: 1e3 / of_half,
+            ..measured
+        });
+        let is_taken = taken == Precision::Bf16;
+        print(&format!(
+            "bf16: {of_half:.1} items a second for {of_single:.1} in f32, scores differ by up to {:.4}: {}",
+            measured.difference,
+            if is_taken { "taken" } else { "not taken" }
+        ))?;
+        Ok(is_taken.then_some(of_half))
+    }
+
+    fn rate_of(&self, program: &Arc<dyn Program>, plan: Plan, time: Duration) -> Result<f64> {
         plan.rate(time, |plan| {
-            let (program, share) = (&self.programs[&plan.threads], self.share(plan.threads));
+            let share = self.share(plan.threads);
             // Before the time that counts, and told by the first call.
             let mut settled = program.settle(&share, &|size| self.spec.blank(size, Device::Cpu));
             move || {
@@ -178,20 +234,24 @@ fn print_rated(rated: &[Rated]) -> Result<()> {
 }
 
 /// Writes the plan into `file`, leaving all else as it is.
-fn write(file: &Path, chosen: Rated, cores: usize) -> Result<()> {
+fn write(file: &Path, chosen: Rated, in_half: bool, cores: usize) -> Result<()> {
     let wrong = |e: &dyn std::fmt::Display| Error::InvalidSettings(format!("{}: {e}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-    let edited = edited(&text, chosen, cores).map_err(|e| wrong(&e))?;
+    let edited = edited(&text, chosen, in_half, cores).map_err(|e| wrong(&e))?;
     std::fs::write(file, edited).map_err(|e| wrong(&e))
 }
 
-fn edited(text: &str, chosen: Rated, cores: usize) -> Result<String, toml_edit::TomlError> {
+fn edited(text: &str, chosen: Rated, in_half: bool, cores: usize) -> Result<String, toml_edit::TomlError> {
     const MARK: &str = "# lucarne tune:";
     let mut document: DocumentMut = text.parse()?;
     let Rated { plan, rate } = chosen;
-    set(&mut document, "batching", "max_batch_size", plan.batch);
-    set(&mut document, "instances", "count", plan.instances);
-    set(&mut document, "instances", "threads", plan.threads);
+    let number = |number: usize| i64::try_from(number).unwrap_or(i64::MAX).into();
+    set(&mut document, "batching", "max_batch_size", number(plan.batch));
+    set(&mut document, "instances", "count", number(plan.instances));
+    set(&mut document, "instances", "threads", number(plan.threads));
+    if in_half {
+        set(&mut document, "instances", "precision", "bf16".into());
+    }
     if let Some(table) = document.get_mut("instances").and_then(Item::as_table_mut) {
         let before = table.decor().prefix().and_then(|p| p.as_str()).unwrap_or("\n");
         let kept: String = before
@@ -206,18 +266,17 @@ fn edited(text: &str, chosen: Rated, cores: usize) -> Result<String, toml_edit::
 }
 
 /// Sets `section.key`, keeping what the line already looks like.
-fn set(document: &mut DocumentMut, section: &str, key: &str, number: usize) {
+fn set(document: &mut DocumentMut, section: &str, key: &str, new: Value) {
     let section = document
         .entry(section)
         .or_insert_with(|| Item::Table(Table::new()));
-    let number = i64::try_from(number).unwrap_or(i64::MAX);
     match section.get_mut(key).and_then(Item::as_value_mut) {
         Some(old) => {
             let decor = old.decor().clone();
-            *old = number.into();
+            *old = new;
             *old.decor_mut() = decor;
         }
-        None => section[key] = value(number),
+        None => section[key] = value(new),
     }
 }
 
@@ -238,14 +297,14 @@ mod tests {
     fn a_plan_is_written_and_all_else_kept() {
         let before = "task = \"classification\" # mine\n\n[batching]\nmax_batch_size = 16 # large\n\n\
                       [input]\nsize = [8, 8]\n";
-        let once = edited(before, RATED, 2).expect("it is TOML");
+        let once = edited(before, RATED, false, 2).expect("it is TOML");
         assert!(once.contains("task = \"classification\" # mine\n"), "{once}");
         assert!(once.contains("max_batch_size = 8 # large\n"), "{once}");
         assert!(
             once.contains("# lucarne tune: 217 items a second on 2 cores\n[instances]\n"),
             "{once}"
         );
-        let twice = edited(&once, RATED, 2).expect("it is TOML");
+        let twice = edited(&once, RATED, false, 2).expect("it is TOML");
         assert_eq!(once, twice);
         let read = Manifest::parse(&twice).expect("the manifest is still right");
         assert_eq!(
@@ -259,7 +318,16 @@ mod tests {
     }
 
     #[test]
+    fn bfloat16_is_written_where_it_is_taken() {
+        let before = "task = \"classification\"\n\n[instances]\nprecision = \"f32\" # exact\n\n[input]\nsize = [8, 8]\n";
+        let taken = edited(before, RATED, true, 2).expect("it is TOML");
+        assert!(taken.contains("precision = \"bf16\" # exact\n"), "{taken}");
+        let left = edited(before, RATED, false, 2).expect("it is TOML");
+        assert!(left.contains("precision = \"f32\" # exact\n"), "{left}");
+    }
+
+    #[test]
     fn what_is_not_toml_is_left_alone() {
-        assert!(edited("task = ", RATED, 2).is_err());
+        assert!(edited("task = ", RATED, false, 2).is_err());
     }
 }

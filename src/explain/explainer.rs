@@ -17,6 +17,7 @@ use super::visualize::{self, Visualization, Visualizer};
 use super::work::{Description, Item, Work};
 use crate::engine::{Context, Runner, Share, Station, Ticket, compute};
 use crate::error::{Error, Result};
+use crate::manifest::Precision;
 use crate::runtime::process::{configure_thread_on, release_unused_memory};
 use crate::runtime::staging::floats;
 use crate::runtime::{Artifact, Formats, Program, Transparent, device};
@@ -34,6 +35,8 @@ pub struct Origin {
     pub formats: Arc<dyn Formats>,
     /// What predicts.
     pub program: Arc<dyn Program>,
+    /// In what numbers it does.
+    pub precision: Precision,
     /// Where it computes.
     pub device: Device,
     /// The cores of each pass.
@@ -109,7 +112,11 @@ impl Explainer {
             .map(|reference| self.spec.batch(&[reference], self.origin.device));
         let sample = Sample {
             exported: &*opened.exported,
-            frozen: &*self.origin.program,
+            frozen: match self.origin.precision {
+                // Explanations are of the model as it was exported.
+                Precision::Bf16 => &*opened.exported,
+                _ => &*self.origin.program,
+            },
             captures: &opened.captures,
             layers: &opened.description.layers,
             spec: &self.spec,

@@ -159,6 +159,8 @@ pub enum Precision {
     F16,
     /// bfloat16
     Bf16,
+    /// bfloat16 where that is faster on this processor and answers the same, else as it was exported.
+    Auto,
 }
 
 /// What predicts; explanations always come from the TorchScript file.

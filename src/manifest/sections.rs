@@ -248,7 +248,7 @@ pub(super) fn instances(s: &mut Section<'_>) -> Instances {
         count: s.count("count", 1, 64),
         threads,
         precision: s
-            .optional("precision", "\"f32\", \"f16\" or \"bf16\"")
+            .optional("precision", "\"f32\", \"f16\", \"bf16\" or \"auto\"")
             .unwrap_or_default(),
         specialise: s.optional("specialise", "true or false").unwrap_or(true),
     }

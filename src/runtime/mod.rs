@@ -6,6 +6,7 @@
 
 mod aoti;
 mod artifact;
+pub mod chosen;
 pub mod device;
 mod fault;
 mod foreign;
@@ -24,5 +25,5 @@ pub use artifact::Artifact;
 pub(crate) use foreign::refused;
 pub use open::{Formats, Native};
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};
-pub use requirements::{Opened, Requirements};
+pub use requirements::{Agreement, Measured, Opened, Requirements};
 pub use selected::Selection;

@@ -7,6 +7,7 @@ use tch::Device;
 
 use super::aoti::Packages;
 use super::artifact::Artifact;
+use super::chosen;
 use super::program::Transparent;
 use super::requirements::{Opened, Requirements};
 use super::selected::{Selected, Selection};
@@ -45,7 +46,10 @@ impl Formats for Native {
         let exported = Exported::load(artifact, wanted.device, wanted.precision)?;
         exported.check(wanted)?;
         let opened = match artifact.format() {
-            ArtifactFormat::Torchscript => exported.open(wanted)?,
+            ArtifactFormat::Torchscript if wanted.precision == Precision::Auto => {
+                chosen::open(&exported, wanted)?
+            }
+            ArtifactFormat::Torchscript => exported.open(wanted, wanted.precision)?,
             ArtifactFormat::Aoti => {
                 // One runner more than instances: explanations run it too.
                 let runners = NonZeroUsize::MIN.saturating_add(wanted.instances);
@@ -53,6 +57,8 @@ impl Formats for Native {
                 Opened {
                     program: Arc::new(packages),
                     parameters: exported.parameters()?,
+                    precision: Precision::F32,
+                    measured: None,
                 }
             }
         };

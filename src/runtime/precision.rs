@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 use torch_bridge::Value;
 
 use super::program::Program;
-use crate::engine::CorePermit;
+use crate::engine::{CorePermit, Share};
 use crate::error::Result;
 use crate::manifest::Precision;
 
 /// The kind that weights are turned into; `None`: they stay f32.
 pub(super) fn half(precision: Precision) -> Option<Kind> {
     match precision {
-        Precision::F32 => None,
+        Precision::F32 | Precision::Auto => None,
         Precision::F16 => Some(Kind::Half),
         Precision::Bf16 => Some(Kind::BFloat16),
     }
@@ -42,6 +42,11 @@ impl Program for InHalf {
 
     fn device(&self) -> Device {
         self.program.device()
+    }
+
+    fn settle(&self, share: &Share, example: &dyn Fn(usize) -> Result<Tensor>) -> Result<()> {
+        self.program
+            .settle(share, &|size| Ok(example(size)?.f_to_kind(self.kind)?))
     }
 }
 

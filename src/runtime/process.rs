@@ -51,6 +51,18 @@ pub fn release_unused_memory() {
     torch_bridge::release_unused();
 }
 
+/// Whether the processor computes in bfloat16: without such instructions it is slower than f32.
+#[must_use]
+pub fn has_bf16() -> bool {
+    const NAMES: [&str; 3] = ["avx512_bf16", "amx_bf16", "bf16"];
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let of_first = info.lines().find_map(|line| {
+        let (key, flags) = line.split_once(':')?;
+        matches!(key.trim(), "flags" | "Features").then_some(flags)
+    });
+    of_first.is_some_and(|flags| flags.split_whitespace().any(|flag| NAMES.contains(&flag)))
+}
+
 /// Bytes of memory that this process may take: the machine's, or its container's where that has less.
 #[must_use]
 pub fn machine_memory() -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tch::{Device, Tensor};
+use torch_bridge::Value;
 
 use super::program::Program;
 use super::selected::Selection;
@@ -32,8 +33,33 @@ pub struct Requirements<'a> {
     pub max_batch: usize,
     /// Which part of its answer is the model's.
     pub selection: Option<&'a Selection>,
+    /// How two programs are compared, for [`Precision::Auto`].
+    pub agreement: Option<&'a dyn Agreement>,
     /// Makes a batch of some size, where all that is called is `forward` of one batch of pictures.
     pub example: Option<&'a dyn Fn(usize) -> Result<Tensor>>,
+}
+
+/// How it is told whether two programs answer the same.
+pub trait Agreement {
+    /// The pictures on which they are compared, a batch.
+    fn pictures(&self) -> &Tensor;
+
+    /// The scores in what `forward` answers, as clients get them, so that a difference means the same for every model.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
+    fn scores(&self, answer: &Value) -> Result<Vec<Tensor>>;
+}
+
+/// What bfloat16 was found to be beside f32.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Milliseconds of a picture in f32.
+    pub f32_ms: f64,
+    /// Milliseconds of a picture in bfloat16.
+    pub bf16_ms: f64,
+    /// The largest difference of a score.
+    pub difference: f64,
 }
 
 /// What predicts.
@@ -43,4 +69,8 @@ pub struct Opened {
     pub program: Arc<dyn Program>,
     /// Parameters and buffers.
     pub parameters: u64,
+    /// In what numbers it computes.
+    pub precision: Precision,
+    /// What was found, where both were tried.
+    pub measured: Option<Measured>,
 }

@@ -47,7 +47,7 @@ fn size(input: &ImageInput, found: &str) -> String {
 
 fn numbers(precision: Precision) -> String {
     match precision {
-        Precision::F32 => "its numbers are not all f32: export it as net.float()".into(),
+        Precision::F32 | Precision::Auto => "its numbers are not all f32: export it as net.float()".into(),
         Precision::F16 | Precision::Bf16 => {
             "it does not compute in half precision throughout: set precision = \"f32\" under [instances]"
                 .into()

@@ -3,6 +3,7 @@
 //! An [`Operation`] ties together what goes in, how it is asked and what comes out. A task checks at load that the module
 //! keeps its contract (see docs/tasks.md), so that a request only ever meets a model that answers in the right shape.
 
+mod agreement;
 mod allowance;
 pub mod bounds;
 pub mod captioning;
@@ -23,6 +24,7 @@ mod tap;
 pub mod tensor;
 pub mod vae;
 
+pub use agreement::Scores;
 pub use allowance::Allowance;
 pub use frame::Frame;
 pub use labels::Labels;

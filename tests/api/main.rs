@@ -19,6 +19,7 @@ mod misfits;
 mod not_finite;
 mod operations;
 mod overlaps;
+mod precision;
 mod predict;
 mod regression;
 mod saliency;

@@ -87,7 +87,7 @@ impl Formats for Counting {
         };
         Ok(Opened {
             program: Arc::new(program),
-            parameters: opened.parameters,
+            ..opened
         })
     }
 

@@ -5,7 +5,7 @@ mod stages;
 
 use std::sync::Arc;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_bridge::{Capture, Given, Layer, Module, Preparation, Run, Tap, Value};
 
 use super::artifact::Artifact;
@@ -39,7 +39,7 @@ impl Exported {
     pub(super) fn load(artifact: &Artifact, device: Device, precision: Precision) -> Result<Self> {
         let file = artifact.readable();
         let loaded = match precision {
-            Precision::F32 => Module::load_widened(&file, device),
+            Precision::F32 | Precision::Auto => Module::load_widened(&file, device),
             Precision::F16 | Precision::Bf16 => Module::load(&file, device),
         };
         let module = loaded.map_err(|e| foreign::refused(&file, artifact.path(), e.into()))?;
@@ -81,14 +81,14 @@ impl Exported {
         Ok(self.module.parameter_count()?)
     }
 
-    /// What predicts: compiled for batch sizes where that is wanted, can be done and is faster, else frozen.
+    /// What predicts in this precision: compiled for batch sizes where that is wanted, can be done and is faster, else frozen.
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] with libtorch's words.
-    pub(super) fn open(&self, wanted: &Requirements<'_>) -> Result<Opened> {
-        let program = match self.compiled(wanted) {
+    pub(super) fn open(&self, wanted: &Requirements<'_>, precision: Precision) -> Result<Opened> {
+        let program = match self.compiled(wanted, precision) {
             Some(program) => program,
-            None => self.frozen(wanted)?,
+            None => self.frozen(wanted, precision)?,
         };
         if let Device::Cuda(index) = self.device {
             // The weights were copied on this thread's stream; the workers compute on streams of their own.
@@ -97,15 +97,31 @@ impl Exported {
         Ok(Opened {
             parameters: self.parameters()?,
             program,
+            precision,
+            measured: None,
         })
     }
 
-    fn compiled(&self, wanted: &Requirements<'_>) -> Option<Arc<dyn Program>> {
-        let is_plain = precision::half(wanted.precision).is_none() && self.device == Device::Cpu;
-        let example = wanted.example.filter(|_| wanted.specialise && is_plain)?;
-        self.compile(wanted, example)
+    /// The module compiled for batch sizes, in f32 or bfloat16; nothing where that is not wanted or cannot be done.
+    pub(super) fn compiled(
+        &self,
+        wanted: &Requirements<'_>,
+        precision: Precision,
+    ) -> Option<Arc<dyn Program>> {
+        let can_be = self.device == Device::Cpu && precision != Precision::F16;
+        let example = wanted.example.filter(|_| wanted.specialise && can_be)?;
+        let kind = precision::half(precision);
+        let compiled = match kind {
+            None => self.compile(wanted, None, example),
+            Some(half) => {
+                let example = |size| Ok(example(size)?.f_to_kind(half)?);
+                self.compile(wanted, kind, &example)
+            }
+        };
+        compiled
             .inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
             .ok()
+            .map(|program| in_kind(program, kind))
     }
 
     /// Freezes the module for `forward` alone, and compiles it for batches of the pictures that `example` makes, with the
@@ -113,13 +129,15 @@ impl Exported {
     fn compile(
         &self,
         wanted: &Requirements<'_>,
+        kind: Option<Kind>,
         example: &dyn Fn(usize) -> Result<Tensor>,
     ) -> Result<Arc<dyn Program>> {
         let _no_grad = tch::no_grad_guard();
-        let plain = || {
-            self.module
-                .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
+        let preparation = Preparation {
+            kind,
+            ..Preparation::PLAIN
         };
+        let plain = || self.module.prepare_for_inference_with(&["forward"], preparation);
         let mut frozen = plain()?;
         // What is compiled has weights of its own.
         let moved = tempfile::tempfile().map_err(|e| e.to_string()).and_then(|file| {
@@ -139,8 +157,8 @@ impl Exported {
         Ok(Arc::new(compiled))
     }
 
-    fn frozen(&self, wanted: &Requirements<'_>) -> Result<Arc<dyn Program>> {
-        let kind = precision::half(wanted.precision);
+    fn frozen(&self, wanted: &Requirements<'_>, precision: Precision) -> Result<Arc<dyn Program>> {
+        let kind = precision::half(precision);
         let preparation = Preparation {
             kind,
             ..Preparation::default()
@@ -152,13 +170,15 @@ impl Exported {
                 .prepare_for_inference_with(wanted.methods, preparation)?,
             device: self.device,
         });
-        Ok(match kind {
-            Some(kind) => Arc::new(InHalf {
-                program: frozen,
-                kind,
-            }),
-            None => frozen,
-        })
+        Ok(in_kind(frozen, kind))
+    }
+}
+
+/// `program`, which computes in numbers of this kind, as one that takes and answers f32.
+fn in_kind(program: Arc<dyn Program>, kind: Option<Kind>) -> Arc<dyn Program> {
+    match kind {
+        Some(kind) => Arc::new(InHalf { program, kind }),
+        None => program,
     }
 }
 

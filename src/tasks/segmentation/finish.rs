@@ -230,26 +230,28 @@ mod tests {
                 segmented.finish(thread, &Labels::default(), &mut allowance, &Context::default())
             })
         };
-        let columns = |bounds| {
+        let columns = |bounds| -> Vec<(usize, usize, usize)> {
             let found = finish(bounds, 100).expect("it is wanted");
             assert_eq!((found.overlapping, found.class_ids.len()), (Some(2), 0));
+            // Each column has two pixels, one below the other.
             let of_class = |mask: &ClassMask| {
-                // Each column has two pixels, one below the other.
-                let ones = mask.rle.ones().map(|run| (run.start / 2)..(run.end / 2));
-                (mask.class_id, ones.collect::<Vec<_>>())
+                let runs: Vec<_> = mask.rle.ones().collect();
+                runs.into_iter()
+                    .map(|run| (mask.class_id, run.start / 2, run.end / 2))
+                    .collect::<Vec<_>>()
             };
-            found.mask.rle.iter().map(of_class).collect::<Vec<_>>()
+            found.mask.rle.iter().flat_map(of_class).collect()
         };
         // Along a row the first class has 1, 1, 1, 0.5, −0.5, −1, −1, −1, and the second its negative.
-        assert_eq!(columns([0.0, 0.0]), [(0, vec![0..4]), (1, vec![4..8])]);
+        assert_eq!(columns([0.0, 0.0]), [(0, 0, 4), (1, 4, 8)]);
         assert_eq!(
             columns([-0.6, -0.6]),
-            [(0, vec![0..5]), (1, vec![3..8])],
+            [(0, 0, 5), (1, 3, 8)],
             "both in the middle"
         );
         assert_eq!(
             columns([0.6, 2.0]),
-            [(0, vec![0..3])],
+            [(0, 0, 3)],
             "a class without a pixel is left out"
         );
         assert!(matches!(
