@@ -23,6 +23,8 @@ pub(super) struct Facts {
     pub follows_input: bool,
     /// Whether numbers are whole by their type.
     pub is_whole: bool,
+    /// Of `[B, R, N]`, how many rows below the first four, which are a box, hold values from 0 to 1 alone.
+    pub score_rows: i64,
 }
 
 impl Facts {
@@ -53,6 +55,7 @@ impl Facts {
             }),
             follows_input: inputs.is_some_and(follows),
             is_whole: !rows[0].is_floating_point(),
+            score_rows: both.iter().map(score_rows).min().unwrap_or(0),
         })
     }
 
@@ -60,6 +63,22 @@ impl Facts {
     pub(super) fn are_probabilities(&self) -> bool {
         !self.is_whole && self.range.0 >= 0.0 && self.range.1 <= 1.0
     }
+}
+
+fn score_rows(rows: &Tensor) -> i64 {
+    /// Coordinates of an object.
+    const BOX: i64 = 4;
+    let [_, count, candidates] = rows.size()[..] else {
+        return 0;
+    };
+    if count <= BOX || candidates == 0 {
+        return 0;
+    }
+    let is_score = |row: &i64| {
+        let row = rows.select(1, *row);
+        row.min().double_value(&[]) >= 0.0 && row.max().double_value(&[]) <= 1.0
+    };
+    (BOX..count).take_while(is_score).count() as i64
 }
 
 /// Whether each channel of `output` has the pattern of that of `input`, `[1, C, H, W]` both.

@@ -338,6 +338,7 @@ mod tests {
             is_unit: false,
             follows_input: false,
             is_whole: false,
+            score_rows: 0,
         }
     }
 

@@ -36,29 +36,10 @@ pub(super) fn rows(facts: &Facts, run: &Run) -> Vec<Guess> {
     if facts.is_whole {
         return guesses;
     }
-    let rest = |taken: i64, values: i64| {
-        (values > taken && (values - taken) % 3 == 0).then_some((values - taken) / 3)
-    };
     if last > first && first > 4 {
-        // Candidates down the columns.
-        guesses.push(detector("yolo", format!("{shown}, candidates down the columns")).classes(first - 4));
-        let angle = detector("yolo_obb", format!("{shown}, candidates with an angle"));
-        let angle = if first > 5 {
-            Some(angle.classes(first - 5))
-        } else {
-            None
-        };
-        let points = rest(5, first).map(|points| {
-            detector(
-                "yolo_pose",
-                format!("{shown}, candidates of one class with {points} keypoints"),
-            )
-            .key("keypoints", points.to_string())
-            .classes(1)
-        });
-        guesses.extend(angle.into_iter().chain(points));
+        guesses.extend(candidates(facts, first, &shown));
     } else if last > 5 {
-        guesses.extend(objects(last, &shown, rest(6, last)));
+        guesses.extend(objects(last, &shown));
         guesses.push(
             detector(
                 "yolov5",
@@ -70,8 +51,28 @@ pub(super) fn rows(facts: &Facts, run: &Run) -> Vec<Guess> {
     guesses
 }
 
+/// Candidates before suppression, down the columns: a box, scores, and what comes with them.
+fn candidates(facts: &Facts, values: i64, shown: &str) -> Vec<Guess> {
+    let plain = detector("yolo", format!("{shown}, candidates down the columns")).classes(values - 4);
+    let classes = facts.score_rows;
+    let rest = values - 4 - classes;
+    // Coordinates of keypoints are pixels, so the first that is no score tells where they begin.
+    let points = (classes > 0 && rest > 0 && rest % 3 == 0).then(|| {
+        detector(
+            "yolo_pose",
+            format!("{shown}, candidates with {} keypoints", rest / 3),
+        )
+        .key("keypoints", (rest / 3).to_string())
+        .classes(classes)
+    });
+    let angle = (values > 5)
+        .then(|| detector("yolo_obb", format!("{shown}, candidates with an angle")).classes(values - 5));
+    [plain].into_iter().chain(points).chain(angle).collect()
+}
+
 /// Objects after suppression, one a row.
-fn objects(values: i64, shown: &str, keypoints: Option<i64>) -> Vec<Guess> {
+fn objects(values: i64, shown: &str) -> Vec<Guess> {
+    let keypoints = (values > 6 && values % 3 == 0).then_some((values - 6) / 3);
     let relative = detector(
         "detr",
         format!("{shown}, boxes as parts of the picture and scores of classes"),

@@ -80,6 +80,8 @@ class Scores(Reading):
     def difference(self, asked: Asked, output: Any) -> float:
         """Over all classes."""
         expected = ACTIVATIONS[self.activation](self.pick(output)[0].float()).numpy()
+        if asked.manifest["task"] in ("embedding", "regression"):
+            return relative_difference(asked.client.predict_npy(asked.served, asked.picture.png), expected)
         answer = asked.client.predict(asked.served, asked.picture.png, top_k=len(expected))
         if "classes" not in answer:
             raise UnknownForm(f"the answer has {', '.join(answer)}")
@@ -159,7 +161,9 @@ class Objects(Reading):
         threshold = _between(scores, OBJECTS)
         found = self._found(boxes, scores, threshold, IOU_THRESHOLD, asked.picture)
         expected = Detections(_clipped(found.boxes, asked.picture), found.labels, found.scores)
-        parameters = {"score_threshold": threshold, "iou_threshold": IOU_THRESHOLD, "max_detections": 300}
+        parameters = {"score_threshold": threshold, "max_detections": 300}
+        if not self.suppressed:
+            parameters["iou_threshold"] = IOU_THRESHOLD
         answer = asked.client.predict(asked.served, asked.picture.png, **parameters)
         if "objects" not in answer:
             raise UnknownForm(f"the answer has {', '.join(answer)}")
@@ -214,13 +218,15 @@ class Field(Reading):
     pick: Callable[[Any], Tensor] = lambda output: output
 
     def difference(self, asked: Asked, output: Any) -> float:
-        """No form of answer is known for it yet, but that of tensors."""
-        answer = asked.client.predict(asked.served, asked.picture.png)
-        raise UnknownForm(f"the answer has {', '.join(answer)}")
+        """Of the values on the module's own grid."""
+        found = asked.client.predict_npy(asked.served, asked.picture.png)
+        return relative_difference(found, self.pick(output)[0].squeeze(0).numpy())
 
     def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
         """The mean over all."""
-        yield Target("", lambda model, x: self.pick(model(x)).flatten(1).mean(dim=1))
+        height, width, _ = asked.picture.pixels.shape
+        words = f"box=0,0,{width},{height}"
+        yield Target(words, lambda model, x: self.pick(model(x)).flatten(1).mean(dim=1))
 
     def by_hand(self, output: Any) -> dict[str, Any]:
         """Tensors."""

@@ -31,10 +31,6 @@ DETR = {
     "encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "num_queries": 10, "num_labels": 5, "use_timm_backbone": False,
     "use_pretrained_backbone": False, "backbone": None,
 }  # fmt: skip
-MASK2FORMER = {
-    "num_labels": 7, "feature_size": 32, "mask_feature_size": 32, "hidden_dim": 32, "encoder_layers": 1, "num_queries": 10,
-    "decoder_layers": 2, "num_attention_heads": 2, "dim_feedforward": 64, "encoder_feedforward_dim": 64,
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,12 +101,6 @@ def _queries(softmax: bool) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Te
     return pick
 
 
-def _universal(output: Mapping[str, Tensor]) -> Tensor:
-    """Mask2Former's segmentation: what each query is, times where it is."""
-    classes = output["class_queries_logits"].softmax(-1)[..., :-1]
-    return torch.einsum("bqk,bqhw->bkhw", classes, output["masks_queries_logits"].sigmoid())
-
-
 def _detr(kind: str, config: Callable[[], Any], softmax: bool, layer: str, **more: Any) -> Transformer:
     size = more.pop("size", (96, 128))
     reading = Objects(_queries(softmax), relative=True, suppressed=True)
@@ -147,19 +137,14 @@ TRANSFORMERS = [
                 _config("UperNet", num_labels=7, hidden_size=32, auxiliary_in_channels=64,
                         backbone_config=_config("ConvNext", depths=[1, 1, 1, 1], hidden_sizes=[16, 32, 64, 96], out_features=STAGES)),
                 Mask(_field("logits")), "backbone.encoder.stages.2", **SEGMENTS),
-    Transformer("Mask2FormerForUniversalSegmentation",
-                _config("Mask2Former", **MASK2FORMER,
-                        backbone_config=_config("Swin", image_size=128, embed_dim=16, depths=[1, 1, 1, 1],
-                                                num_heads=[1, 2, 4, 8], window_size=4, out_features=STAGES)),
-                Mask(_universal), "model.pixel_level_module.decoder.input_projections.0", size=(128, 128), tasks=("segmentation",)),
     _detr("DetrForObjectDetection", _config("Detr", backbone_config=_config("ResNet", **BASIC, out_features=["stage4"]), **DETR),
-          True, "model.backbone"),
+          True, "model.backbone.model.encoder.stages.2"),
     _detr("ConditionalDetrForObjectDetection",
           _config("ConditionalDetr", backbone_config=_config("ResNet", **BASIC, out_features=["stage4"]), **DETR),
-          False, "model.backbone"),
+          False, "model.backbone.model.encoder.stages.2"),
     _detr("DeformableDetrForObjectDetection",
           _config("DeformableDetr", num_feature_levels=3,
-                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone",
+                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone.model.encoder.stages.2",
           spread=("class_embed.1", "bbox_embed.1.layers.2")),
     _detr("YolosForObjectDetection",
           _config("Yolos", **SMALL_VIT | {"image_size": [64, 96]}, num_detection_tokens=10, num_labels=5), True,
@@ -174,7 +159,7 @@ TRANSFORMERS = [
                 Field(_field("predicted_depth")), "glpn.encoder.layer_norm.2", size=(64, 96), strides=(1, 2, 4, 8, 16, 32), tasks=DEPTH),
     Transformer("Swin2SRForImageSuperResolution",
                 _config("Swin2SR", image_size=32, embed_dim=24, depths=[2, 2], num_heads=[2, 2], window_size=8, upscale=2),
-                Field(_field("reconstruction")), "swin2sr.first_convolution", size=(32, 48), strides=(1,), tasks=("image", "super_resolution", *DEPTH)),
+                Field(_field("reconstruction")), "swin2sr.first_convolution", size=(32, 48), strides=(1,), tasks=DEPTH),
 ]  # fmt: skip
 
 STRANGERS = [model.stranger() for model in TRANSFORMERS]

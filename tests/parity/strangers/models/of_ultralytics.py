@@ -169,7 +169,7 @@ PLAIN = Objects(_cells(CLASSES), output_format="yolo")
 KEYPOINTS = ("keypoints", "pose", "detection", "tensor")
 INSTANCES = ("instance_segmentation", "instances", "detection", "tensor")
 ROTATED = ("oriented_detection", "rotated_detection", "detection", "tensor")
-DEPTH = ("depth", "regression_map", "image", "tensor")
+DEPTH = ("image_to_image",)
 
 ULTRALYTICS = [
     Ultralytics("yolo11n", PLAIN, "model.10"),
