@@ -76,7 +76,7 @@ async fn a_picture_is_answered_at_its_own_size_as_array_png_and_json() {
     );
     assert_eq!(
         (&output["black"], &output["white"]),
-        (&json!([-1.0; 3]), &json!([1.0; 3]))
+        (&json!([-1.0, -1.0, -1.0]), &json!([1.0, 1.0, 1.0]))
     );
     let least = values.iter().copied().fold(f32::INFINITY, f32::min);
     assert!((output["min"].as_f64().expect("a number") - f64::from(least)).abs() < 1e-6);
