@@ -2,7 +2,6 @@
 
 import base64
 import io
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,15 +19,12 @@ from harness.pictures import Picture, random_picture
 from harness.questions import Explained
 from harness.system import System
 from harness.table import Row, relative_difference
+from networks.super_resolution import SuperResolution
 from reference.scores import Score
 from reference.seeded import seeded
 from reference.steady import first_steady
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "models" / "recipes"))
-import super_resolution  # noqa: E402  (where it lies is known only now)
-
-MODEL_FILE = ROOT / "models" / "super_resolution" / "model.pt"
+MODEL_FILE = Path(__file__).resolve().parents[3] / "models" / "super_resolution" / "model.pt"
 HEIGHT, WIDTH, PICTURES, TOLERANCE = 40, 48, 64, 1e-4
 ORIGINAL = (90, 70)
 UNIT_MEAN, UNIT_STD = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
@@ -60,7 +56,7 @@ class ImageToImage(System):
     def export(self, models: Path) -> None:
         """Fed pictures of exactly their size; the map also any size, cropped."""
         scripted = torch.jit.load(MODEL_FILE, map_location="cpu")
-        self._model = super_resolution.SuperResolution()
+        self._model = SuperResolution()
         self._model.load_state_dict(scripted.state_dict(), strict=True)
         self._model.eval()
         exact = exact_input(HEIGHT, WIDTH) | {"mean": list(UNIT_MEAN), "std": list(UNIT_STD)}

@@ -1,6 +1,5 @@
-"""The committed regression, the reader of gauges, against its recipe's own module with the same weights."""
+"""The committed regression, the reader of gauges, against a plain module with the same weights."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +15,11 @@ from harness.pictures import Picture, random_picture
 from harness.questions import Explained
 from harness.system import System
 from harness.table import Row, largest_difference, relative_difference
+from networks.gauge import NAMES, SIDE, UNITS, Reader
 from reference.scores import Score, number
 from reference.steady import first_steady
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.append(str(ROOT / "models" / "recipes"))
-import gauge  # noqa: E402  (where it lies is known only now)
-
-MODEL_FILE = ROOT / "models" / "gauge" / "model.pt"
+MODEL_FILE = Path(__file__).resolve().parents[3] / "models" / "gauge" / "model.pt"
 PICTURES, TOLERANCE = 256, 1e-4
 SCALE, OFFSET = (-3.0, 12.0), (5.0, 0.5)
 LAYERS = ("features.8", "features.14")
@@ -37,17 +33,17 @@ class Regressions(System):
     def export(self, models: Path) -> None:
         """The project's own TorchScript file, with and without names and scales."""
         scripted = torch.jit.load(MODEL_FILE, map_location="cpu")
-        self._model = gauge.Reader()
+        self._model = Reader()
         self._model.load_state_dict(scripted.state_dict(), strict=True)
         self._model.eval()
-        named = {"names": list(gauge.NAMES), "units": list(gauge.UNITS), "scale": list(SCALE), "offset": list(OFFSET)}
-        seen = {"input": exact_input(gauge.SIZE, gauge.SIZE)}
+        named = {"names": list(NAMES), "units": list(UNITS), "scale": list(SCALE), "offset": list(OFFSET)}
+        seen = {"input": exact_input(SIDE, SIDE)}
         ModelFolder("regression", seen).write(models, "raw", scripted)
         ModelFolder("regression", seen | {"output": named}).write(models, "scaled", scripted)
 
     def compare(self, client: Client) -> Iterator[Row]:
         """Against the eager module, captum and pytorch-grad-cam."""
-        pictures = [random_picture(gauge.SIZE, gauge.SIZE, seed) for seed in range(4)]
+        pictures = [random_picture(SIDE, SIDE, seed) for seed in range(4)]
         with torch.no_grad():
             raw = torch.cat([self._model(picture.tensor()) for picture in pictures])
         served: dict[str, Tensor] = {"raw": raw, "scaled": raw * torch.tensor(SCALE) + torch.tensor(OFFSET)}
@@ -57,7 +53,7 @@ class Regressions(System):
             yield Row("regression", f"{name}, relative", relative_difference(found, expected.numpy()), TOLERANCE)
             array = client.predict_npy(name, pictures[0].png)
             yield Row("regression", f"{name}, NPY", largest_difference(array, found[0].astype(np.float32)), 0.0)
-        for index, target in enumerate(gauge.NAMES):
+        for index, target in enumerate(NAMES):
             picture, of = self._explained(number(index, SCALE[index], OFFSET[index]))
             asked = [
                 *questions.gradient_cams(of, LAYERS[0]),
@@ -73,7 +69,7 @@ class Regressions(System):
         def of(picture: Picture) -> Explained:
             return Explained(self._model, picture.tensor(), score)
 
-        pictures = (random_picture(gauge.SIZE, gauge.SIZE, seed) for seed in range(PICTURES))
+        pictures = (random_picture(SIDE, SIDE, seed) for seed in range(PICTURES))
         picture = first_steady(pictures, lambda picture: (of(picture).scored, picture.tensor()))
         return picture, of(picture)
 
