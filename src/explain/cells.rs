@@ -12,8 +12,9 @@ use super::sides::Sides;
 use crate::error::Result;
 use crate::manifest::Layout;
 
-/// Tokens at most that come before those that are cells: class tokens, distillation tokens, registers.
-const MOST_BEFORE: i64 = 16;
+/// How many tokens come before those that are cells: a class token, one for distillation, four, eight or sixteen registers
+/// and these. Other numbers are chance: the levels of a pyramid put together, queries behind the cells.
+const BEFORE: [i64; 9] = [0, 1, 2, 3, 4, 5, 8, 9, 16];
 
 /// By how much one grid of a model may be coarser or finer than another.
 const STEPS: [i64; 7] = [1, 2, 3, 4, 8, 16, 32];
@@ -167,7 +168,7 @@ impl Geometry {
 
     /// The grid that so many tokens lie in: a known one, or one of the picture's aspect.
     fn tokens(&self, tokens: i64) -> Option<Cells> {
-        for before in 0..=MOST_BEFORE.min(tokens - 1) {
+        for before in BEFORE.into_iter().filter(|before| *before < tokens) {
             let count = tokens - before;
             let as_cells = |[rows, columns]: [i64; 2]| Cells::Tokens {
                 before,

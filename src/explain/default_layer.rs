@@ -15,6 +15,9 @@ use crate::runtime;
 /// of a pyramid says nothing about objects of the other levels.
 const PART_OF_ROWS: i64 = 64;
 
+/// Coordinates of a box, which come first in a row.
+const BOX: i64 = 4;
+
 /// What one layer gave a blank image.
 pub(super) struct Seen {
     /// The layer.
@@ -100,17 +103,29 @@ fn is_answer(output: &Tensor, channels: i64, answers: &[&Tensor], task: TaskKind
 
 /// What the answer comes to; of a detector, at both ends of its rows.
 fn scalars(answers: &[&Tensor], task: TaskKind) -> Result<Vec<Tensor>> {
-    let Some(answer) = answers.iter().find(|tensor| tensor.requires_grad()) else {
+    let with_gradient = || answers.iter().filter(|tensor| tensor.requires_grad());
+    // Boxes alone tell nothing of what is explained, which is the score.
+    let is_boxes = |tensor: &Tensor| task == TaskKind::Detection && tensor.size().last() == Some(&BOX);
+    let scores = with_gradient().find(|tensor| !is_boxes(tensor));
+    let Some(answer) = scores.or_else(|| with_gradient().next()) else {
         return Ok(Vec::new());
     };
     let sum = |part: &Tensor| -> Result<Tensor> { Ok(part.f_square()?.f_sum(Kind::Float)?) };
     let size = answer.size();
     let rows = size.iter().enumerate().max_by_key(|(_, side)| **side);
     match (task, size.len(), rows) {
-        (TaskKind::Detection, 3, Some((axis, &count))) => {
+        (TaskKind::Detection, 3, Some((axis, &count))) if axis > 0 => {
             let part = (count / PART_OF_ROWS).max(1);
             let ends = [0, count - part];
-            let of_end = |&start| sum(&answer.f_narrow(axis as i64, start, part)?);
+            let other = if axis == 1 { 2 } else { 1 };
+            let (axis, values) = (axis as i64, size[other as usize]);
+            // Behind the box.
+            let scores = if values > BOX {
+                answer.f_narrow(other, BOX, values - BOX)?
+            } else {
+                answer.shallow_clone()
+            };
+            let of_end = |&start| sum(&scores.f_narrow(axis, start, part)?);
             ends.iter().map(of_end).collect()
         }
         _ => Ok(vec![sum(answer)?]),

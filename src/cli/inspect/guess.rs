@@ -4,11 +4,14 @@
 use tch::Tensor;
 use torch_bridge::Value;
 
-use super::entrance::Entrance;
+use super::entrance::{Entrance, Taker};
 use super::facts::{Facts, Part};
 use super::guess_rows::{self, rows};
 use super::probe::{Fed, Run};
 use crate::error::Result;
+
+/// Vectors of pictures have as many values at least.
+const FEW: i64 = 64;
 
 /// Entries of a dict that are named at most.
 const MOST_NAMED: usize = 8;
@@ -159,9 +162,11 @@ fn of_vector(facts: &Facts, values: i64, entrance: &Entrance) -> Vec<Guess> {
     let ends_in_classes = entrance
         .last
         .is_none_or(|last| last.mixes && last.has_bias && last.outputs == values);
-    let has_head = ends_in_classes
-        || entrance.heads.contains(&values) && entrance.last.is_none_or(|last| last.has_bias && last.mixes);
-    if has_head || values < 64 || facts.are_probabilities() {
+    // The width of a network is what its layers take, too; no layer takes the classes.
+    let is_width = values >= FEW && entrance.takers.contains(&Taker::Vector { values });
+    let ends_in_head = entrance.last.is_none_or(|last| last.has_bias && last.mixes);
+    let has_head = !is_width && (ends_in_classes || entrance.heads.contains(&values) && ends_in_head);
+    if has_head || values < FEW || facts.are_probabilities() {
         vec![classes, embedding()]
     } else {
         vec![embedding(), classes]

@@ -131,7 +131,7 @@ def fault_of_default(stranger: Stranger, model: nn.Module, image: Tensor, target
     if not gradient.abs().max() > 0:
         return f"the cells of {layer} have no gradient"
     with torch.no_grad():
-        outputs = tensors_of(model(image.to(_kind(model)).clone()))
+        outputs = tensors_of(stranger.reading.pick(model(image.to(_kind(model)).clone())))
     if any(_is_same(activation, output) for output in outputs):
         return f"{layer} is the output"
     part = _part_before(model, image, layer)

@@ -53,7 +53,9 @@ class Target:
 
 
 class Reading(ABC):
-    """What one kind of output means."""
+    """What one kind of output means; `pick` takes what is read out of it."""
+
+    pick: Callable[[Any], Any]
 
     @abstractmethod
     def difference(self, asked: Asked, output: Any) -> float:
@@ -62,6 +64,7 @@ class Reading(ABC):
     @abstractmethod
     def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
         """What may be explained, the likeliest first."""
+
 
     @abstractmethod
     def by_hand(self, output: Any) -> dict[str, Any]:
@@ -181,6 +184,9 @@ class Objects(Reading):
 
     def _found(self, boxes: Tensor, scores: Tensor, threshold: float, overlap: float, picture: Picture) -> Detections:
         """Those of which something lies in the picture, not clipped to it."""
+        if not self.suppressed:
+            # A candidate is an object of its best class alone.
+            scores = scores.where(scores == scores.amax(dim=1, keepdim=True), torch.zeros_like(scores))
         rows, labels = (scores >= threshold).nonzero(as_tuple=True)
         boxes, sure = boxes[rows], scores[rows, labels]
         if not self.suppressed:

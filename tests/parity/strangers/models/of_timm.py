@@ -127,7 +127,7 @@ TIMM = [
     Timm("fastvit_t8", "stages.2"),
     Timm("mobilevit_xxs", "stages.3", size=(128, 128)),
     Timm("levit_128s", "stages.2.blocks.1", branch_end=("proj.bn", "ln2.bn"), size=(224, 224), strides=(16, 32, 64), default_strides=(64,)),
-    Timm("xcit_nano_12_p16_224", "blocks.5", size=(64, 96), strides=(16,), default_strides=(16,)),
+    Timm("xcit_nano_12_p16_224", "blocks.5", size=(64, 96), prefix=1, strides=(16,), default_strides=(16,)),
     Timm("vit_tiny_patch16_224", "blocks.1", size=(64, 96), prefix=1, strides=(16,), default_strides=(16,),
          changed={"img_size": (64, 96), "depth": 4}),
     Timm("vit_tiny_patch16_224", "blocks.1.norm1", label="vit_tiny_scripted", conversion="scripted", size=(64, 64),
@@ -142,7 +142,7 @@ TIMM = [
          changed=SMALL_VIT | {"embed_dim": 192, "num_heads": 3, "num_classes": 10}),
     Timm("vit_base_patch16_siglip_224", "blocks.1", size=(64, 96), strides=(16,), default_strides=(16,), tasks=FEATURES,
          changed={"img_size": (64, 96), "depth": 3, "embed_dim": 192, "num_heads": 3}),
-    Timm("cait_xxs24_224", "blocks.1", size=(64, 64), strides=(16,), default_strides=(16,), changed=SMALL_VIT),
+    Timm("cait_xxs24_224", "blocks.1", size=(64, 64), prefix=1, strides=(16,), default_strides=(16,), changed=SMALL_VIT),
     Timm("mixer_s32_224", "blocks.3", size=(224, 224), strides=(32,)),
     Timm("resmlp_12_224", "blocks.3", size=(64, 96), strides=(16,), default_strides=(16,), changed={"img_size": (64, 96)}),
 ]

@@ -47,6 +47,7 @@ class Transformer:
     default_strides: tuple[int, ...] = ()
     tasks: tuple[str, ...] = ("classification",)
     earliest: float = 0.5
+    fixed: bool = False
     spread: tuple[str, ...] = ()
     """Layers whose outputs are given a sensible spread: queries are all alike else."""
 
@@ -65,6 +66,7 @@ class Transformer:
             strides=self.strides,
             default_strides=self.default_strides,
             earliest=self.earliest,
+            fixed=self.fixed,
         )
 
     def _make(self) -> Exported:
@@ -108,7 +110,8 @@ def _detr(kind: str, config: Callable[[], Any], softmax: bool, layer: str, **mor
     return Transformer(kind, config, reading, layer, size=size, **words | more)
 
 
-LOGITS, EMBEDS, POOLED = Scores(_field("logits")), Scores(_field("image_embeds")), Scores(_field("pooler_output"))
+LOGITS = Scores(_field("logits"))
+EMBEDS, POOLED = Scores(_field("image_embeds"), "none"), Scores(_field("pooler_output"), "none")
 SEGMENTS = {"size": (64, 96), "tasks": ("segmentation",), "strides": (1, 2, 4, 8, 16, 32), "earliest": 0.3}
 PATCH = {"strides": (16,), "default_strides": (16,)}
 TRANSFORMERS = [
@@ -144,11 +147,11 @@ TRANSFORMERS = [
           False, "model.backbone.model.encoder.stages.2"),
     _detr("DeformableDetrForObjectDetection",
           _config("DeformableDetr", num_feature_levels=3,
-                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone.model.encoder.stages.2",
+                  backbone_config=_config("ResNet", **BASIC, out_features=STAGES[1:]), **DETR), False, "model.backbone.model.encoder.stages.2", fixed=True,
           spread=("class_embed.1", "bbox_embed.1.layers.2")),
     _detr("YolosForObjectDetection",
           _config("Yolos", **SMALL_VIT | {"image_size": [64, 96]}, num_detection_tokens=10, num_labels=5), True,
-          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, **PATCH,
+          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, fixed=True, **PATCH,
           spread=("class_labels_classifier.layers.2", "bbox_predictor.layers.2")),
     Transformer("DPTForDepthEstimation",
                 _config("DPT", **SMALL_VIT | {"image_size": 96, "num_hidden_layers": 4}, backbone_out_indices=[0, 1, 2, 3],
