@@ -46,7 +46,9 @@ lint: setup
 parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)" $(if $(PHOTOS),--photos $(PHOTOS))
+	$(MAKE) strangers STRANGERS=--few
 
+# All of them take half an hour.
 strangers: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	scripts/python-environment tests/parity/strangers/requirements.txt .cache/strangers-venv .cache/venv

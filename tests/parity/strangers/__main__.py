@@ -1,7 +1,7 @@
 """Serves other people's models as `lucarne inspect` says, and compares with PyTorch; prints one table.
 
     PYTHONPATH=tests/parity .cache/strangers-venv/bin/python -m strangers [--binary target/release/lucarne]
-        [--only resnet18 …] [--keep FOLDER]
+        [--few] [--only resnet18 …] [--keep FOLDER]
 
 The exit status is 1 if a cell of the table fails.
 """
@@ -23,7 +23,7 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "YOLO_AUTOINST
 
 from harness.table import aligned  # noqa: E402
 
-from .models import STRANGERS  # noqa: E402
+from .models import FEW, STRANGERS  # noqa: E402
 from .stranger import Stranger  # noqa: E402
 from .trial import COLUMNS, Trial  # noqa: E402
 
@@ -38,7 +38,8 @@ def main() -> int:
         return 2
     # torch.jit is deprecated and says so at each export, and tracing warns of each Python number.
     warnings.filterwarnings("ignore")
-    chosen = [stranger for stranger in STRANGERS if not options.only or stranger.name in options.only]
+    wanted = options.only or (FEW if options.few else {stranger.name for stranger in STRANGERS})
+    chosen = [stranger for stranger in STRANGERS if stranger.name in wanted]
     with tempfile.TemporaryDirectory(prefix="lucarne-strangers-") as scratch:
         folder = options.keep or Path(scratch)
         trials = [_run(stranger, options.binary, folder) for stranger in chosen]
@@ -78,6 +79,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", type=Path, default=BINARY, help="the server (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="MODEL", choices=names, help=f"some of: {', '.join(names)}")
+    parser.add_argument("--few", action="store_true", help="one of each kind")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the model folders are left")
     return parser.parse_args()
 
