@@ -76,7 +76,17 @@ pub(super) struct Head {
 impl Entrance {
     /// What the layers of `method` and the weights tell.
     pub(super) fn of(module: &Module, method: &str) -> Result<Self> {
-        let shapes: HashMap<String, Vec<i64>> = module.weights()?.into_iter().collect();
+        let weights = module.weights()?;
+        // Recurrent layers are one step of the program, and so none of its layers.
+        let recurrent = weights
+            .iter()
+            .filter(|(name, _)| name.ends_with(".weight_ih_l0") || name == "weight_ih_l0");
+        let recurrent = recurrent.filter_map(|(_, shape)| match shape[..] {
+            [_, values] => Some(Taker::Steps { values }),
+            _ => None,
+        });
+        let recurrent: Vec<Taker> = recurrent.collect();
+        let shapes: HashMap<String, Vec<i64>> = weights.into_iter().collect();
         let layers = module.layers(method)?;
         let weight = |path: &str| shapes.get(&format!("{path}.weight"));
         let mut found = Self {
@@ -88,12 +98,6 @@ impl Entrance {
             patch: None,
         };
         for layer in &layers {
-            if let Some(&[_, values]) = shapes
-                .get(&format!("{}.weight_ih_l0", layer.path))
-                .map(Vec::as_slice)
-            {
-                found.takers.push(Taker::Steps { values });
-            }
             let Some(shape) = weight(&layer.path) else {
                 continue;
             };
@@ -105,6 +109,7 @@ impl Entrance {
             });
             found.read(shape, &layer.kind);
         }
+        found.takers.extend(recurrent);
         if let Some(patch) = found.patch {
             let positions = shapes
                 .iter()

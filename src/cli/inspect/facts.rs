@@ -61,7 +61,9 @@ impl Facts {
 
     /// Whether all values lie between 0 and 1.
     pub(super) fn are_probabilities(&self) -> bool {
-        !self.is_whole && self.range.0 >= 0.0 && self.range.1 <= 1.0
+        let is_within = self.range.0 >= 0.0 && self.range.1 <= 1.0;
+        // A ReLU answers 0, and a head that was never trained 0 alone; a sigmoid neither.
+        !self.is_whole && is_within && (self.sums_to_one || self.range.0 > 0.0)
     }
 }
 

@@ -14,6 +14,7 @@ mod methods;
 mod named;
 mod probe;
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -85,6 +86,7 @@ impl Inspect {
         let prober = Prober {
             module,
             end: Instant::now() + PROBING,
+            complaint: RefCell::new(None),
         };
         let drafts = self.drafts(&prober)?;
         let mut problems = Vec::new();
@@ -147,7 +149,10 @@ impl Inspect {
             } else {
                 "input that was tried; --size says that of pictures"
             };
-            self.unusable(&format!("`forward` runs with no {what}"))
+            let complaint = prober.complaint.take().unwrap_or_default();
+            self.unusable(&format!(
+                "`forward` runs with no {what}; it began with: {complaint}"
+            ))
         })?;
         let guesses = match &run.input {
             Fed::Pictures { channels, size, .. } => {

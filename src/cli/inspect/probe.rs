@@ -1,12 +1,13 @@
 //! What a module answers to noise: which inputs it runs with, and what comes out.
 
+use std::cell::RefCell;
 use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Generator, Module, Value};
 
 use super::entrance::{Entrance, Taker};
-use crate::error::Result;
+use crate::error::{Result, excerpt};
 use crate::manifest::Dtype;
 
 /// How many pairs of inputs are tried of a module that takes several tensors.
@@ -18,6 +19,8 @@ pub(super) struct Prober<'a> {
     pub module: &'a Module,
     /// No pass starts after it.
     pub end: Instant,
+    /// What the first pass that failed was told.
+    pub complaint: RefCell<Option<String>>,
 }
 
 /// What runs.
@@ -183,7 +186,14 @@ impl Prober<'_> {
         if self.is_late() {
             return None;
         }
-        tch::no_grad(|| self.module.call(method, inputs)).ok()
+        let answer = tch::no_grad(|| self.module.call(method, inputs));
+        answer
+            .inspect_err(|error| {
+                self.complaint
+                    .borrow_mut()
+                    .get_or_insert_with(|| last_line(&error.to_string()));
+            })
+            .ok()
     }
 
     fn is_late(&self) -> bool {
@@ -247,6 +257,12 @@ pub(super) fn picture(channels: u32, (height, width): (u32, u32), seed: i64) -> 
     };
     let noise = noise(&shape, seed)?.f_mul_scalar(0.1)?;
     Ok(noise.f_add(&smooth)?.f_clamp(0.0, 1.0)?)
+}
+
+/// The last line of what libtorch says, which is the reason; those before it are where.
+fn last_line(text: &str) -> String {
+    let last = text.lines().map(str::trim).rfind(|line| !line.is_empty());
+    excerpt(last.unwrap_or_default()).into_owned()
 }
 
 /// Standard normal numbers, always the same for a seed.
