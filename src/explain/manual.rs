@@ -58,8 +58,7 @@ pub fn manual(row: &Row, task: TaskKind, size: (usize, usize), layers: &Layers) 
         description: targets(task),
     };
     let own = row
-        .parameters
-        .iter()
+        .parameters_of(task)
         .map(|parameter| described(row, parameter, layers));
     let options = defaults(row.method);
     let costed = Costed {
@@ -100,7 +99,9 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::Detection => "an object's index, a label, box=x0,y0,x1,y1, all; the surest object",
         TaskKind::Captioning => "word=N, a word, words, caption; every word",
         TaskKind::Vae => "mu[K], sum_mu, reconstruction; sum_mu",
-        TaskKind::Tensor => "none",
+        TaskKind::Tensor => {
+            "NAME[I,…], an element of an output, of which a row is counted; the only one, where there is one"
+        }
     }
 }
 

@@ -9,12 +9,13 @@ mod classification;
 mod detection;
 mod scores;
 mod segmentation;
+mod tensor;
 mod vae;
 
 use torch_bridge::Value;
 
 use super::target::Target;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::TaskKind;
 pub(super) use scores::{Objective, Resolved, Untouched};
 
@@ -31,8 +32,6 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Detection => detection::resolve(untouched, target, output),
         TaskKind::Captioning => captioning::resolve(untouched, target, output),
         TaskKind::Vae => vae::resolve(untouched, target, output),
-        TaskKind::Tensor => Err(Error::UnsupportedForTask(
-            "models of tensors have no picture to lay a map on".into(),
-        )),
+        TaskKind::Tensor => tensor::resolve(untouched, target, output),
     }
 }

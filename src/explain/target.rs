@@ -17,7 +17,7 @@ pub enum Target {
     /// `all`: everything that the model found, a map each.
     All,
     /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
-    /// latent; for a captioner it is a word, by index or text.
+    /// latent; for a captioner it is a word, by index or text; for a model of tensors an element, `logits[3]`.
     Class(ClassName),
     /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
     Box([f64; 4]),
@@ -82,7 +82,10 @@ impl FromStr for Target {
             return index(word, "word=N, the index of a word, from 0").map(Self::Word);
         }
         if let Some(latent) = text.strip_prefix("mu[").and_then(|t| t.strip_suffix(']')) {
-            return index(latent, "mu[K], the index of a latent, from 0").map(Self::Latent);
+            // Several numbers are the index of an element of an output that is called so.
+            if !latent.contains(',') {
+                return index(latent, "mu[K], the index of a latent, from 0").map(Self::Latent);
+            }
         }
         if let Some((class, point)) = text.rsplit_once("@pixel=") {
             let point = numbers(point).ok_or("expected CLASS@pixel=x,y in pixels of the picture")?;
@@ -229,6 +232,15 @@ pub enum ResolvedTarget {
         /// The log-probability of all tokens, the end among them.
         log_prob: f32,
     },
+    /// An element of an output of named tensors.
+    Element {
+        /// The output's name.
+        output: String,
+        /// Its index in a row; empty for the only element that there is.
+        index: Vec<i64>,
+        /// Its value.
+        value: f64,
+    },
     /// What a VAE makes of the picture.
     Latent {
         /// `mu[3]`, `sum_mu` or `reconstruction`.
@@ -247,6 +259,7 @@ impl fmt::Display for ResolvedTarget {
             }
             Self::Region { label, .. } => f.write_str(label),
             Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
+            Self::Element { output, index, value } => write!(f, "{output}{index:?} {value:.2}"),
             Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
         }
     }

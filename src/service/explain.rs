@@ -10,10 +10,12 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, row,
+    Costed, Describe, Description, Explanation, Inputs, Item, Manual, Options, Subject, Target, last_two,
+    manual, row,
 };
 use crate::image::Placement;
-use crate::manifest::{Input, TaskKind};
+use crate::manifest::{Input, TaskKind, TensorInput};
+use crate::tasks::tensor::{NamedTensor, arrange};
 
 /// The maps of the pictures of one request, in their order.
 #[derive(Debug)]
@@ -24,6 +26,19 @@ pub struct Explained {
     pub options: Options,
     /// Each picture with its maps.
     pub images: Vec<ExplainedImage>,
+    /// What it cost.
+    pub spent: Spent,
+}
+
+/// An attribution to an input of a model of tensors.
+#[derive(Debug)]
+pub struct Attributed {
+    /// The model that was explained.
+    pub model: Arc<Model>,
+    /// The name of the input.
+    pub input: String,
+    /// Its values have the shape of the input.
+    pub explanation: Explanation,
     /// What it cost.
     pub spent: Spent,
 }
@@ -63,7 +78,7 @@ impl Service {
         for image in decoded.images {
             seen.push((image.original, image.input.placement));
             items.push(Item {
-                input: image.input,
+                subject: Subject::Picture(image.input),
                 options: options.clone(),
                 most_maps,
             });
@@ -90,7 +105,7 @@ impl Service {
 
     /// Refuses what is known to be too much without a look at the pictures.
     fn check_size(&self, model: &Model, options: &Options, images: usize) -> Result<()> {
-        let (most_maps, most_passes) = (self.limits().maps, self.limits().passes);
+        let most_maps = self.limits().maps;
         let maps = images * options.layers.len().max(1);
         if maps > most_maps {
             return Err(Error::parameter(
@@ -102,10 +117,16 @@ impl Service {
                 ),
             ));
         }
-        let size = model.spec.manifest.image_input()?.fit.size;
+        let (height, width) = model.spec.manifest.image_input()?.fit.size;
+        self.check_passes(options, (height as usize, width as usize), images)
+    }
+
+    /// Refuses what takes too many passes through the model, for inputs of `(height, width)`.
+    fn check_passes(&self, options: &Options, size: (usize, usize), images: usize) -> Result<()> {
+        let most_passes = self.limits().passes;
         let cost = row(options.method).cost(&Costed {
             options,
-            size: (size.0 as usize, size.1 as usize),
+            size,
             // Those of the layer are known only to the explainer; there are no more than some thousands.
             channels: 0,
         });
@@ -120,6 +141,38 @@ impl Service {
             ));
         }
         Ok(())
+    }
+
+    /// The attribution of an element of an output to one of the inputs of a model of tensors.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] and [`Error::InvalidParameter`] for what cannot be explained, before a place is taken;
+    /// those of admission and of the computation.
+    pub async fn explain_tensors(
+        &self,
+        model: &Arc<Model>,
+        tensors: Vec<NamedTensor>,
+        options: Options,
+        context: &Context,
+    ) -> Result<Attributed> {
+        check(model, &options)?;
+        let specs = model.spec.manifest.tensors()?;
+        let inputs = Inputs::new(arrange(tensors, specs)?, &options, specs)?;
+        self.check_passes(&options, inputs.size(), 1)?;
+        let input = specs.inputs[inputs.place()].spec.name.clone();
+        let item = Item {
+            subject: Subject::Tensors(inputs),
+            options,
+            most_maps: 1,
+        };
+        let (explanations, spent): (Vec<Explanation>, _) = one(model, item, context).await?;
+        let missing = || Error::Internal("an explanation without a map".into());
+        Ok(Attributed {
+            model: Arc::clone(model),
+            input,
+            explanation: explanations.into_iter().next().ok_or_else(missing)?,
+            spent,
+        })
     }
 
     /// The picture that a channel or a class answers to most.
@@ -156,7 +209,12 @@ impl Service {
         let manifest = &model.spec.manifest;
         let size = match &manifest.input {
             Input::Image(input) => (input.fit.size.0 as usize, input.fit.size.1 as usize),
-            Input::Tensors(_) => (0, 0),
+            Input::Tensors(tensors) => {
+                let first = usize::from(tensors.is_batched());
+                let floats = |input: &&TensorInput| input.spec.dtype.is_float();
+                let explained = tensors.inputs.iter().find(floats).or(tensors.inputs.first());
+                explained.map_or((1, 1), |input| last_two(&input.example[first..]))
+            }
         };
         let methods = description.methods.iter();
         Ok(methods

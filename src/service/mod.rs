@@ -12,7 +12,7 @@ mod spent;
 mod state;
 
 pub use decode::{Originals, Pictures};
-pub use explain::{Explained, ExplainedImage};
+pub use explain::{Attributed, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
 pub use predict::{Predicted, Seen};
 pub use spent::Spent;

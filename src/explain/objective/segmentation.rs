@@ -182,18 +182,19 @@ impl Found {
 
     fn pixel(&self, untouched: &Untouched<'_>, class_id: Option<usize>, [x, y]: [f64; 2]) -> Result<Region> {
         let (rows, columns) = self.best.size2()?;
-        let (input_width, input_height) = untouched.placement.input_size();
+        let placement = untouched.placement()?;
+        let (input_width, input_height) = placement.input_size();
         // The centre of the pixel that was named.
-        let (at_x, at_y) = untouched.placement.to_input(x.floor() + 0.5, y.floor() + 0.5);
+        let (at_x, at_y) = placement.to_input(x.floor() + 0.5, y.floor() + 0.5);
         let cell = |at: f64, input: u32, cells: i64| {
             let cell = (at / f64::from(input) * cells as f64).floor();
             (0.0..cells as f64).contains(&cell).then_some(cell as i64)
         };
-        let (width, height) = untouched.placement.original();
+        let (width, height) = placement.original();
         let inside = x >= 0.0 && y >= 0.0 && x < width.into() && y < height.into();
         let place = cell(at_y, input_height, rows).zip(cell(at_x, input_width, columns));
         let Some((row, column)) = place.filter(|_| inside) else {
-            let seen = untouched.placement.visible();
+            let seen = placement.visible();
             return Err(refused(format!(
                 "the model does not see pixel {x},{y}; it sees {:.0},{:.0} to {:.0},{:.0}",
                 seen.x_min, seen.y_min, seen.x_max, seen.y_max

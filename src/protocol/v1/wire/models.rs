@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::names::{Method, TaskKind};
 use super::tensors::TensorSpec;
 use crate::catalog::{Listed, Model, State};
-use crate::explain::of_task;
+use crate::explain::of_model;
 use crate::image::{Color, ResizeMode};
 use crate::manifest::{ImageInput, Input};
 
@@ -140,7 +140,7 @@ impl From<&Model> for ReadyInfo {
             instances: manifest.instances.count,
             threads_per_instance: model.threads,
             parameters: model.parameters,
-            explain_methods: of_task(manifest.task).map(|row| row.method.into()).collect(),
+            explain_methods: of_model(manifest).map(|row| row.method.into()).collect(),
         }
     }
 }
