@@ -15,7 +15,7 @@ use lucarne::config::Settings;
 use lucarne::error::Error;
 use lucarne::explain;
 use lucarne::image::{self, Color, Decoding, Fit, Interpolation, Limits, Memory, ResizeMode};
-use lucarne::manifest::Manifest;
+use lucarne::manifest::{Manifest, TaskKind};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
@@ -115,8 +115,10 @@ fn target(bytes: &[u8]) {
         assert!(reason.contains("expected"), "{reason}");
     }
     let pairs = parameters.lines().filter_map(|line| line.split_once('='));
-    if let Err(error) = explain::read(pairs) {
-        assert!(matches!(error, Error::InvalidParameter { .. }), "{error:?}");
+    for task in [TaskKind::Classification, TaskKind::Tensor] {
+        if let Err(error) = explain::read(task, pairs.clone()) {
+            assert!(matches!(error, Error::InvalidParameter { .. }), "{error:?}");
+        }
     }
 }
 

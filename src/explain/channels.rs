@@ -194,8 +194,8 @@ fn ablation_weights(
             .iter()
             .map(|tensors| tensors.iter().map(ablated).collect());
         let given = vec![Given::Activations(executions.collect::<Result<_>>()?)];
-        let batch = sample.argument(&repeated(input, channels.len())?)?;
-        let run = capture.run(permit, &[batch], given)?;
+        let arguments = sample.arguments(&repeated(input, channels.len())?)?;
+        let run = capture.run(permit, &arguments, given)?;
         let net = sample.exported(permit);
         match sample.spec.manifest.task {
             TaskKind::Captioning => objective.confidences(&net, &run.output),

@@ -14,7 +14,7 @@ use super::pace::Pace;
 use super::sample::{Attribution, Attributions, Captures, Completeness, Sample};
 use super::table::{Row, row};
 use super::visualize::{self, Visualization, Visualizer};
-use super::work::{Description, Item, Work};
+use super::work::{Description, Item, Subject, Work};
 use crate::engine::{Context, Runner, Share, Station, Ticket, compute};
 use crate::error::{Error, Result};
 use crate::manifest::Precision;
@@ -110,6 +110,20 @@ impl Explainer {
             .reference
             .as_ref()
             .map(|reference| self.spec.batch(&[reference], self.origin.device));
+        let (input, placement, beside) = match &item.subject {
+            Subject::Picture(input) => {
+                let batch = self.spec.batch(&[input], self.origin.device)?;
+                (batch, Some(input.placement), None)
+            }
+            Subject::Tensors(inputs) => {
+                let beside = inputs.on(self.origin.device)?;
+                (beside.explained(), None, Some(beside))
+            }
+        };
+        let mut pace = self.pace(context, item.options.budget);
+        if beside.as_ref().is_some_and(|beside| !beside.is_batched()) {
+            pace.batch = 1;
+        }
         let sample = Sample {
             exported: &*opened.exported,
             frozen: match self.origin.precision {
@@ -120,12 +134,13 @@ impl Explainer {
             captures: &opened.captures,
             layers: &opened.description.layers,
             spec: &self.spec,
-            input: self.spec.batch(&[&item.input], self.origin.device)?,
-            placement: item.input.placement,
+            input,
+            placement,
             reference: reference.transpose()?,
+            beside,
             ask: &item.options,
             most_maps: item.most_maps,
-            pace: self.pace(context, item.options.budget),
+            pace,
         };
         let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));
         if row.family != Family::LayerGradients {

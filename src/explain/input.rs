@@ -97,8 +97,11 @@ impl Call for WithRelus<'_> {
     }
 }
 
-/// `[C, H, W]` to what is answered.
+/// `[C, H, W]` to what is answered; of a tensor as many values as it has.
 fn reduced(sample: &Sample<'_>, values: &Tensor) -> Result<Tensor> {
+    if let Some(beside) = &sample.beside {
+        return beside.shaped(values);
+    }
     Ok(
         match sample.ask.channels.unwrap_or(Channels::usual(sample.ask.method)) {
             Channels::Sum => values.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?,
@@ -189,9 +192,8 @@ fn differentiate_for(
     differentiate(sample, permit, relus, batch, scores).map(|(gradients, ())| gradients)
 }
 
-/// Adds each batch's gradients, summed over its images with `weights [n]`, to `sums`.
+/// Adds each batch's gradients, summed over its images with `weights`, one an image, to `sums`.
 fn accumulate(sums: &mut Vec<Tensor>, gradients: Vec<Tensor>, weights: &Tensor) -> Result<()> {
-    let weights = weights.f_view([-1, 1, 1, 1])?;
     for (target, gradient) in gradients.into_iter().enumerate() {
         let part = gradient
             .f_mul(&weights)?
@@ -224,6 +226,7 @@ pub(super) fn smooth_grad(sample: &Sample<'_>) -> Result<Attributions> {
         .batches(samples, sample.gradient_batch(), |range, permit| {
             let batch = x.f_add(&noise(range.len())?)?;
             let ones = Tensor::f_ones([range.len() as i64], (Kind::Float, x.device()))?;
+            let ones = sample.one_an_image(&ones)?;
             let gradients = differentiate_for(sample, permit, Relus::Own, &batch, &*resolved.objective)?;
             accumulate(&mut sums, gradients, &ones)
         })?;
@@ -241,22 +244,19 @@ pub(super) fn integrated_gradients(sample: &Sample<'_>) -> Result<Attributions> 
     let (points, weights) = gauss_legendre(sample.ask.n_steps);
     let column = |values: &[f64]| -> Result<Tensor> {
         let values: Vec<f32> = values.iter().map(|&v| v as f32).collect();
-        Ok(Tensor::from_slice(&values).f_to_device(x.device())?)
+        sample.one_an_image(&Tensor::from_slice(&values).f_to_device(x.device())?)
     };
     let mut sums = Vec::new();
     // A part of the quadrature is no integral, so that a budget does not hold here.
     sample
         .pace
         .all_batches(points.len(), sample.gradient_batch(), |some, permit| {
-            let along = column(&points[some.clone()])?.f_view([-1, 1, 1, 1])?;
+            let along = column(&points[some.clone()])?;
             let batch = baseline.f_add(&way.f_mul(&along)?)?;
             let gradients = differentiate_for(sample, permit, Relus::Own, &batch, &*resolved.objective)?;
             accumulate(&mut sums, gradients, &column(&weights[some])?)
         })?;
-    let ends = {
-        let permit = sample.pace.permit()?;
-        sample.scores(&permit, &*resolved.objective, &Tensor::f_cat(&[x, &baseline], 0)?)?
-    };
+    let ends = sample.scores_of_each(&*resolved.objective, &[x, &baseline])?;
     let way = way.f_squeeze_dim(0)?;
     let attribution = |(target, sum): (usize, Tensor)| -> Result<Attribution> {
         let values = sum.f_mul(&way)?;

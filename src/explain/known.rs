@@ -56,9 +56,19 @@ pub(super) static TARGET: Parameter = text(
      Detection: an object's index, a label, `box=x0,y0,x1,y1`, `all`. Captioning: `words`, `word=3`, `caption`.\n\
      VAE: `mu[3]`, `sum_mu`, `reconstruction`. Embedding: `similarity` (to the reference), a dimension's index.\n\
      Regression: a number's name or index, `all`.\n\
-     Image to image: `pixel=x,y`, `box=x0,y0,x1,y1`, or a channel there, `red@pixel=x,y`.",
+     Image to image: `pixel=x,y`, `box=x0,y0,x1,y1`, or a channel there, `red@pixel=x,y`. Tensor: `logits[3]`, an element of an output, in a row.",
     Some("Egyptian cat"),
     |options, text| parsed(&mut options.target, text),
+);
+
+pub(super) static INPUT: Parameter = text(
+    "input",
+    "Of a model of tensors: the input that is explained. Default: the only one of floats.",
+    None,
+    |options, text| {
+        options.input = Some(text.trim().to_owned());
+        Ok(())
+    },
 );
 
 pub(super) static GRID: Parameter = text(
@@ -104,7 +114,8 @@ const MOST_UNITS: f64 = 1e6;
 
 pub(super) static BASELINE: Parameter = number(
     "baseline",
-    "What covers or replaces the picture, in the model's normalised units; 0 is the mean colour.",
+    "What covers or replaces the picture, in the model's normalised units; 0 is the mean colour. Of a tensor in its own units, and \
+     needed where these are whole numbers.",
     (-MOST_UNITS, MOST_UNITS),
     Some(0.0),
     |options, value| options.baseline = value,
@@ -137,7 +148,8 @@ pub(super) static SIGMA: Parameter = number(
 
 pub(super) static WINDOW: Parameter = text(
     "window",
-    "`occlusion`: the window's side in pixels of the input, or height,width. Default: a seventh of the shorter side.",
+    "`occlusion`: the window's side in pixels of the input, or height,width. Default: a seventh of the shorter side. \
+     Of a tensor over its last two sizes.",
     Some("32"),
     |options, text| given(&mut options.window, text),
 );
@@ -282,12 +294,16 @@ pub(super) static OF_ANY_METHOD: [&Parameter; 8] = [
     &ALPHA,
 ];
 
+/// Those that every method takes for a model of tensors, which has no picture that a map is laid on.
+pub(super) static OF_TENSORS: [&Parameter; 2] = [&METHOD, &TARGET];
+
 /// All of them, in the order of the documents.
-pub(super) static ALL: [&Parameter; 25] = [
+pub(super) static ALL: [&Parameter; 26] = [
     &METHOD,
     &LAYER,
     &FUSE,
     &TARGET,
+    &INPUT,
     &GRID,
     &LAYOUT,
     &SMOOTH,

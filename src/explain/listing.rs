@@ -10,9 +10,9 @@ use super::layers::{LayerMap, Layers};
 use super::method::Family;
 use super::pace::Pace;
 use super::sides::Sides;
-use super::table::{Row, of_task};
+use super::table::{Row, of_model};
 use crate::error::Result;
-use crate::manifest::{Input, TaskKind};
+use crate::manifest::Input;
 use crate::runtime::Transparent;
 use crate::tasks::{self, ModelSpec};
 
@@ -122,11 +122,8 @@ pub(super) fn abilities(
     layers: &Layers,
 ) -> Result<Vec<&'static Row>> {
     let task = spec.manifest.task;
-    if task == TaskKind::Tensor {
-        return Ok(Vec::new());
-    }
     if !exported.has_gradients() {
-        return Ok(of_task(task)
+        return Ok(of_model(&spec.manifest)
             .filter(|row| row.family == Family::Outputs)
             .collect());
     }
@@ -143,5 +140,5 @@ pub(super) fn abilities(
             && (has_relu || !row.is_guided)
             && (says_where || row.family != Family::Model)
     };
-    Ok(of_task(task).filter(able).collect())
+    Ok(of_model(&spec.manifest).filter(able).collect())
 }

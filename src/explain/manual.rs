@@ -58,8 +58,7 @@ pub fn manual(row: &Row, task: TaskKind, size: (usize, usize), layers: &Layers) 
         description: targets(task),
     };
     let own = row
-        .parameters
-        .iter()
+        .parameters_of(task)
         .map(|parameter| described(row, parameter, layers));
     let options = defaults(row.method);
     let costed = Costed {
@@ -105,7 +104,9 @@ fn targets(task: TaskKind) -> &'static str {
         TaskKind::ImageToImage => {
             "pixel=x,y, box=x0,y0,x1,y1, CHANNEL@pixel=x,y, CHANNEL@box=x0,y0,x1,y1; none"
         }
-        TaskKind::Tensor => "none",
+        TaskKind::Tensor => {
+            "NAME[I,…], an element of an output, of which a row is counted; the only one, where there is one"
+        }
     }
 }
 

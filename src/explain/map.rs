@@ -31,7 +31,7 @@ pub enum Resolution {
 /// A map with its largest and smallest value.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
-    /// `[height, width]`; `[channels, height, width]` with `channels=keep`.
+    /// `[height, width]`; `[channels, height, width]` with `channels=keep`; of a tensor its own shape.
     pub shape: Vec<usize>,
     /// Row-major; one value a cell. Values that are not finite are `null` in JSON.
     pub data: Vec<f32>,

@@ -35,13 +35,8 @@ pub(super) fn fit_in_memory(ask: &Options) -> Result<()> {
     Err(Error::parameter("n_masks", text))
 }
 
-/// The windows over an input of `(height, width)`, row by row. Along each side there are `⌈(side − window) / stride⌉ + 1`
-/// of them; what reaches over the edge is cut off (captum's `Occlusion`).
-pub(super) fn windows(
-    (height, width): (usize, usize),
-    window: Option<Sides>,
-    stride: Option<Sides>,
-) -> Vec<Window> {
+/// The sides of windows, and from one to the next, over an input of `(height, width)`.
+fn sides((height, width): (usize, usize), window: Option<Sides>, stride: Option<Sides>) -> (Sides, Sides) {
     let usual = (height.min(width) as f64 / 7.0).round().max(1.0) as usize;
     let window = window.unwrap_or(Sides {
         height: usual,
@@ -51,9 +46,31 @@ pub(super) fn windows(
         height: (window.height / 2).max(1),
         width: (window.width / 2).max(1),
     });
+    (window, stride)
+}
+
+/// How many windows there are along a side.
+fn positions(side: usize, window: usize, stride: usize) -> usize {
+    side.saturating_sub(window).div_ceil(stride) + 1
+}
+
+/// How many [`windows`] there are.
+pub(super) fn count_windows(size: (usize, usize), window: Option<Sides>, stride: Option<Sides>) -> usize {
+    let (window, stride) = sides(size, window, stride);
+    let rows = positions(size.0, window.height, stride.height);
+    rows.saturating_mul(positions(size.1, window.width, stride.width))
+}
+
+/// The windows over an input of `(height, width)`, row by row. Along each side there are `⌈(side − window) / stride⌉ + 1`
+/// of them; what reaches over the edge is cut off (captum's `Occlusion`).
+pub(super) fn windows(
+    (height, width): (usize, usize),
+    window: Option<Sides>,
+    stride: Option<Sides>,
+) -> Vec<Window> {
+    let (window, stride) = sides((height, width), window, stride);
     let along = |side: usize, window: usize, stride: usize| {
-        let positions = side.saturating_sub(window).div_ceil(stride) + 1;
-        (0..positions).map(move |n| {
+        (0..positions(side, window, stride)).map(move |n| {
             let from = n.saturating_mul(stride);
             from.min(side - 1)..from.saturating_add(window).min(side)
         })

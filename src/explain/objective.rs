@@ -13,12 +13,13 @@ mod place;
 mod regression;
 mod scores;
 mod segmentation;
+mod tensor;
 mod vae;
 
 use torch_bridge::Value;
 
 use super::target::Target;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::TaskKind;
 use crate::runtime::staging::all_finite;
 pub use embedding::{OfEmbedding, of_embedding};
@@ -42,9 +43,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         TaskKind::Embedding => embedding::resolve(untouched, target, output),
         TaskKind::Regression => regression::resolve(untouched, target, output),
         TaskKind::ImageToImage => image_to_image::resolve(untouched, target, output),
-        TaskKind::Tensor => Err(Error::UnsupportedForTask(
-            "models of tensors have no picture to lay a map on".into(),
-        )),
+        TaskKind::Tensor => tensor::resolve(untouched, target, output),
     }?;
     for target in &resolved.targets {
         all_finite(target.score().as_slice(), "the score of the target")?;

@@ -88,6 +88,8 @@ pub struct Options {
     pub method: Method,
     /// What is explained.
     pub target: Target,
+    /// Of a model of tensors, the input that is explained; none: the only one of floats.
+    pub input: Option<String>,
     /// The layers whose activation is looked at; none: the model's own.
     pub layers: Vec<String>,
     /// Of several layers, one map.
@@ -100,6 +102,8 @@ pub struct Options {
     pub channels: Option<Channels>,
     /// What covers or replaces the picture, in the model's normalised units.
     pub baseline: f64,
+    /// Whether the baseline was asked for.
+    pub baseline_is_given: bool,
     /// Points on the way from the baseline.
     pub n_steps: usize,
     /// Noisy copies.

@@ -41,9 +41,11 @@ pub(super) fn occlusion(sample: &Sample<'_>) -> Result<Attributions> {
         .pace
         .batches(windows.len(), sample.pace.batch, |range, permit| {
             let some = &windows[range];
-            let copies = sample.input.f_repeat([some.len() as i64, 1, 1, 1])?;
+            let copies = sample.copies(some.len())?;
+            // What lies before the last two sizes is covered whole, as the channels of a picture are.
+            let planes = copies.f_view([some.len() as i64, -1, height as i64, width as i64])?;
             for (copy, window) in some.iter().enumerate() {
-                cover(&copies.f_select(0, copy as i64)?, window, sample.ask.baseline)?;
+                cover(&planes.f_select(0, copy as i64)?, window, sample.ask.baseline)?;
             }
             let scores = floats(&sample.scores(permit, &*resolved.objective, &copies)?)?;
             for (window, scores) in some.iter().zip(scores.chunks_exact(whole.len().max(1))) {
@@ -64,7 +66,11 @@ pub(super) fn occlusion(sample: &Sample<'_>) -> Result<Attributions> {
             .zip(&covered)
             .map(|(sum, n)| (sum / f64::from((*n).max(1))) as f32);
         let mean: Vec<f32> = mean.collect();
-        Ok(Tensor::from_slice(&mean).f_view([height as i64, width as i64])?)
+        let map = Tensor::from_slice(&mean).f_view([height as i64, width as i64])?;
+        match &sample.beside {
+            Some(beside) => beside.of_plane(&map),
+            None => Ok(map),
+        }
     };
     Ok(Attributions {
         targets: resolved.targets,

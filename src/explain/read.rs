@@ -1,13 +1,14 @@
 //! From names and texts to the options of an explanation. What a method does not use is refused: it would be ignored
 //! without a word.
 
-use super::known::{ALL, METHOD, OF_ANY_METHOD};
+use super::known::{ALL, BASELINE, METHOD, OF_ANY_METHOD, OF_TENSORS};
 use super::masks::fit_in_memory;
 use super::method::Method;
 use super::options::Options;
 use super::parameter::{Parameter, shortened};
 use super::table::{ROWS, Row, row};
 use crate::error::{Error, Result};
+use crate::manifest::TaskKind;
 
 /// Every parameter of an explanation, in the order of the documents.
 pub fn parameters() -> impl Iterator<Item = &'static Parameter> {
@@ -23,27 +24,40 @@ pub fn defaults(method: Method) -> Options {
     options
 }
 
-/// The options that `pairs` of names and texts ask for; no name comes twice.
+/// The method that explains models of this task where none is asked for.
+fn usual(task: TaskKind) -> Method {
+    match task {
+        TaskKind::Tensor => Method::Saliency,
+        _ => Method::default(),
+    }
+}
+
+/// The options that `pairs` of names and texts ask for of a model of this task; no name comes twice.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
-pub fn read<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Options> {
-    let mut options = defaults(Method::default());
+pub fn read<'a>(task: TaskKind, pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Result<Options> {
+    let mut options = defaults(usual(task));
     if let Some((_, text)) = pairs.clone().find(|(name, _)| *name == METHOD.name) {
         METHOD.read(&mut options, text)?;
     }
     let row = row(options.method);
     for (name, text) in pairs {
-        used_by(row, name)?.read(&mut options, text)?;
+        used_by(row, task, name)?.read(&mut options, text)?;
+        options.baseline_is_given |= name == BASELINE.name;
     }
     fit_in_memory(&options)?;
     Ok(options)
 }
 
-/// The parameter `name`, if the method of `row` uses it.
-fn used_by(row: &Row, name: &str) -> Result<&'static Parameter> {
-    let known = |parameter: &&&'static Parameter| parameter.name == name;
-    let own = row.parameters.iter().chain(&OF_ANY_METHOD).find(known);
+/// The parameter `name`, if the method of `row` uses it for models of this task.
+fn used_by(row: &Row, task: TaskKind, name: &str) -> Result<&'static Parameter> {
+    let of_any: &[&'static Parameter] = match task {
+        TaskKind::Tensor => &OF_TENSORS,
+        _ => &OF_ANY_METHOD,
+    };
+    let mut all = row.parameters_of(task).chain(of_any.iter().copied());
+    let own = all.find(|parameter| parameter.name == name);
     if let Some(parameter) = own {
         return Ok(parameter);
     }
@@ -59,8 +73,12 @@ fn used_by(row: &Row, name: &str) -> Result<&'static Parameter> {
     }
     let users = ROWS
         .iter()
-        .filter(|row| row.parameters.iter().any(|parameter| parameter.name == name));
+        .filter(|row| row.explains(task) && row.parameters_of(task).any(|parameter| parameter.name == name));
     let users: Vec<&str> = users.map(|row| row.method.name()).collect();
+    if users.is_empty() {
+        let text = format!("no method uses it for models of the task {task}; leave it out");
+        return Err(Error::parameter(name, text));
+    }
     let text = format!(
         "the method {method} does not use it; leave it out, or choose one of {}",
         users.join(", ")
@@ -74,7 +92,7 @@ mod tests {
     use crate::explain::{Smooth, Target};
 
     fn of(pairs: &[(&str, &str)]) -> Result<Options> {
-        read(pairs.iter().copied())
+        read(TaskKind::Classification, pairs.iter().copied())
     }
 
     #[test]
@@ -134,10 +152,37 @@ mod tests {
     }
 
     #[test]
+    fn models_of_tensors_have_inputs_and_nothing_to_draw() {
+        let of = |pairs: &[(&str, &str)]| read(TaskKind::Tensor, pairs.iter().copied());
+        let options = of(&[("input", "x"), ("target", "logits[3]")]).expect("they are right");
+        assert_eq!(
+            (options.method, options.input.as_deref()),
+            (Method::Saliency, Some("x"))
+        );
+        let occlusion = [("method", "occlusion"), ("baseline", "0")];
+        assert!(of(&occlusion).expect("it is right").baseline_is_given);
+        assert!(!of(&occlusion[..1]).expect("it is right").baseline_is_given);
+        for name in ["overlay", "colormap", "channels", "layer"] {
+            let refused = of(&[(name, "true")]).expect_err(name).to_string();
+            assert!(
+                refused.contains("no method uses it for models of the task tensor"),
+                "{refused}"
+            );
+        }
+        let refused = read(TaskKind::Vae, [("input", "x")].into_iter()).expect_err("pictures");
+        assert!(
+            refused
+                .to_string()
+                .contains("no method uses it for models of the task vae")
+        );
+    }
+
+    #[test]
     fn each_method_takes_its_own_parameters_with_their_defaults() {
         for row in &ROWS {
             for parameter in row.parameters {
-                assert_eq!(used_by(row, parameter.name).map(|p| p.name), Ok(parameter.name));
+                let used = used_by(row, TaskKind::Classification, parameter.name);
+                assert_eq!(used.map(|p| p.name), Ok(parameter.name));
             }
         }
     }

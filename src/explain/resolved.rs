@@ -56,6 +56,15 @@ pub enum ResolvedTarget {
         /// The log-probability of all tokens, the end among them.
         log_prob: f32,
     },
+    /// An element of an output of named tensors.
+    Element {
+        /// The output's name.
+        output: String,
+        /// Its index in a row; empty for the only element that there is.
+        index: Vec<i64>,
+        /// Its value.
+        value: f64,
+    },
     /// What a VAE makes of the picture.
     Latent {
         /// `mu[3]`, `sum_mu` or `reconstruction`.
@@ -111,6 +120,7 @@ impl ResolvedTarget {
                 Some(*value)
             }
             Self::Similarity { similarity } => Some(*similarity),
+            Self::Element { value, .. } => Some(*value as f32),
             Self::Region { .. } | Self::Patch { .. } => None,
         }
     }
@@ -125,6 +135,7 @@ impl fmt::Display for ResolvedTarget {
             }
             Self::Region { label, .. } => f.write_str(label),
             Self::Word { text, .. } | Self::Caption { text, .. } => f.write_str(text),
+            Self::Element { output, index, value } => write!(f, "{output}{index:?} {value:.2}"),
             Self::Latent { latent, value } => write!(f, "{latent} {value:.2}"),
             Self::Similarity { similarity } => write!(f, "similarity {similarity:.2}"),
             Self::Number {

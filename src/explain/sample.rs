@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_bridge::{Given, Run, Tap, Value};
 
+use super::inputs::{Beside, copied, last_two};
 use super::layers::{LayerMap, Layers};
 use super::objective::{self, Objective, Resolved, Untouched};
 use super::options::Options;
@@ -16,7 +17,7 @@ use super::table::row;
 use super::target::refused;
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
-use crate::error::{Result, counted};
+use crate::error::{Error, Result, counted};
 use crate::image::Placement;
 use crate::runtime::{Call, Captured, Held, Program, Transparent};
 use crate::tasks::{self, ModelSpec};
@@ -65,11 +66,14 @@ pub(super) struct Sample<'a> {
     pub(super) captures: &'a Captures,
     pub(super) layers: &'a Layers,
     pub(super) spec: &'a Arc<ModelSpec>,
-    /// `[1, C, H, W]`
+    /// `[1, C, H, W]`; of a model of tensors the input that is explained, `[1, …]`.
     pub(super) input: Tensor,
-    pub(super) placement: Placement,
     /// `[1, C, H, W]`: what an embedding is compared with.
     pub(super) reference: Option<Tensor>,
+    /// Where a picture lies.
+    pub(super) placement: Option<Placement>,
+    /// The inputs of a model of tensors.
+    pub(super) beside: Option<Beside>,
     pub(super) ask: &'a Options,
     pub(super) most_maps: usize,
     pub(super) pace: Pace<'a>,
@@ -119,8 +123,23 @@ impl Sample<'_> {
     }
 
     /// What that method is given for a batch.
-    pub(super) fn argument(&self, batch: &Tensor) -> Result<Value> {
-        tasks::argument(self.spec, batch)
+    pub(super) fn arguments(&self, batch: &Tensor) -> Result<Vec<Value>> {
+        match &self.beside {
+            Some(beside) => beside.arguments(batch),
+            None => Ok(vec![tasks::argument(self.spec, batch)?]),
+        }
+    }
+
+    /// So many copies of the input.
+    pub(super) fn copies(&self, count: usize) -> Result<Tensor> {
+        copied(&self.input, count as i64)
+    }
+
+    /// Values for a batch, one an image, in the shape that multiplies each image by its own.
+    pub(super) fn one_an_image(&self, values: &Tensor) -> Result<Tensor> {
+        let mut shape = vec![1; self.input.dim()];
+        shape[0] = -1;
+        Ok(values.f_view(shape.as_slice())?)
     }
 
     /// Images of a pass with gradients.
@@ -135,7 +154,7 @@ impl Sample<'_> {
     /// A pass of `capture` that tells its taps nothing.
     pub(super) fn run(&self, capture: &dyn Captured, permit: &CorePermit<'_>, batch: &Tensor) -> Result<Run> {
         let given = capture.places().iter().map(|_| Given::Nothing).collect();
-        capture.run(permit, &[self.argument(batch)?], given)
+        capture.run(permit, &self.arguments(batch)?, given)
     }
 
     /// The layers that were asked for.
@@ -164,9 +183,9 @@ impl Sample<'_> {
             net,
             spec: self.spec,
             input: &self.input,
-            placement: &self.placement,
             reference: self.reference.as_ref(),
             by_gradients: row(self.ask.method).family.has_gradients(),
+            placement: self.placement.as_ref(),
         };
         let resolved = objective::resolve(&untouched, &self.ask.target, output)?;
         let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));
@@ -182,7 +201,7 @@ impl Sample<'_> {
 
     /// A pass of the module that predicts; without gradients.
     pub(super) fn forward(&self, permit: &CorePermit<'_>, batch: &Tensor) -> Result<Value> {
-        self.frozen(permit).call(self.method(), &[self.argument(batch)?])
+        self.frozen(permit).call(self.method(), &self.arguments(batch)?)
     }
 
     /// What is explained, found by a pass of its own.
@@ -200,12 +219,29 @@ impl Sample<'_> {
         batch: &Tensor,
     ) -> Result<Tensor> {
         let _no_grad = tch::no_grad_guard();
-        objective.scores(&self.frozen(permit), &self.forward(permit, batch)?)
+        let scores = objective.scores(&self.frozen(permit), &self.forward(permit, batch)?)?;
+        let (found, expected) = (scores.size(), batch.size()[0]);
+        if found.first() != Some(&expected) {
+            return Err(Error::InferenceFailed(format!(
+                "a batch of {expected} has the scores {found:?}"
+            )));
+        }
+        Ok(scores)
     }
 
-    /// (height, width) of the input.
+    /// [`Sample::scores`] of each of `images [1, …]`, in passes that the model takes.
+    pub(super) fn scores_of_each(&self, objective: &dyn Objective, images: &[&Tensor]) -> Result<Tensor> {
+        let scores = images.chunks(self.pace.batch.max(1)).map(|some| {
+            let permit = self.pace.permit()?;
+            self.scores(&permit, objective, &Tensor::f_cat(some, 0)?)
+        });
+        Ok(Tensor::f_cat(&scores.collect::<Result<Vec<_>>>()?, 0)?)
+    }
+
+    /// (height, width) of the input; of a tensor its last two sizes.
     pub(super) fn size(&self) -> (i64, i64) {
         let size = self.input.size();
-        (size[2], size[3])
+        let (height, width) = last_two(&size[1..]);
+        (height as i64, width as i64)
     }
 }

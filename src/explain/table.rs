@@ -2,17 +2,17 @@
 //! parser and the dispatch are this table's.
 
 use super::known::{
-    BASELINE, BUDGET_MS, CELL, CHANNELS, FUSE, GRID, LAYER, LAYOUT, N_MASKS, N_SAMPLES, N_STEPS, P, SEED,
-    SIGMA, SMOOTH, STRIDE, WINDOW,
+    BASELINE, BUDGET_MS, CELL, CHANNELS, FUSE, GRID, INPUT, LAYER, LAYOUT, N_MASKS, N_SAMPLES, N_STEPS, P,
+    SEED, SIGMA, SMOOTH, STRIDE, WINDOW,
 };
-use super::masks::windows;
+use super::masks::count_windows;
 use super::method::{Family, Method};
 use super::options::Options;
 use super::parameter::Parameter;
 use super::sample::{Attributions, Sample};
 use super::{attention, cam, channels, gradients, input, perturbation};
 use crate::error::Result;
-use crate::manifest::TaskKind;
+use crate::manifest::{Input, Manifest, TaskKind};
 
 /// A method.
 pub struct Row {
@@ -62,7 +62,7 @@ pub struct Costed<'a> {
 
 impl Costed<'_> {
     fn windows(&self) -> usize {
-        windows(self.size, self.options.window, self.options.stride).len()
+        count_windows(self.size, self.options.window, self.options.stride)
     }
 }
 
@@ -75,11 +75,20 @@ impl Row {
     #[must_use]
     pub fn explains(&self, task: TaskKind) -> bool {
         match (task, self.method) {
-            (TaskKind::Tensor, _) => false,
+            (TaskKind::Tensor, Method::Occlusion) => true,
+            (TaskKind::Tensor, _) => self.family == Family::InputGradients,
             (_, Method::DRise) => task == TaskKind::Detection,
             (_, Method::Attention) => task == TaskKind::Captioning,
             _ => true,
         }
+    }
+
+    /// Its own parameters for models of this task: values of tensors are not summed over channels.
+    pub fn parameters_of(&self, task: TaskKind) -> impl Iterator<Item = &'static Parameter> {
+        let of_tensors = task == TaskKind::Tensor;
+        let all = self.parameters.iter().copied();
+        all.filter(move |parameter| !of_tensors || parameter.name != CHANNELS.name)
+            .chain(of_tensors.then_some(&INPUT))
     }
 
     /// The passes that it takes.
@@ -98,6 +107,19 @@ pub fn row(method: Method) -> &'static Row {
 /// The rows of the methods that explain models of this task.
 pub fn of_task(task: TaskKind) -> impl Iterator<Item = &'static Row> {
     ROWS.iter().filter(move |row| row.explains(task))
+}
+
+/// The rows of the methods that explain a model, as far as model.toml says: only what has a fraction has gradients.
+pub fn of_model(manifest: &Manifest) -> impl Iterator<Item = &'static Row> {
+    let has_gradients = match &manifest.input {
+        Input::Image(_) => true,
+        Input::Tensors(tensors) => {
+            let mut inputs = tensors.inputs.iter();
+            inputs.any(|input| input.spec.dtype.is_float())
+                && tensors.outputs.iter().any(|spec| spec.dtype.is_float())
+        }
+    };
+    of_task(manifest.task).filter(move |row| has_gradients || row.family == Family::Outputs)
 }
 
 const EIGEN_CAM: &str = "ignores the target; the sign of a principal component is arbitrary, and is chosen so that the map \
@@ -289,6 +311,14 @@ mod tests {
         assert_eq!(methods(TaskKind::Classification).len(), 16);
         assert!(methods(TaskKind::Detection).contains(&Method::DRise));
         assert!(methods(TaskKind::Captioning).contains(&Method::Attention));
-        assert!(methods(TaskKind::Tensor).is_empty());
+        let of_tensors = [
+            Method::Saliency,
+            Method::InputXGradient,
+            Method::SmoothGrad,
+            Method::IntegratedGradients,
+            Method::GuidedBackprop,
+            Method::Occlusion,
+        ];
+        assert_eq!(methods(TaskKind::Tensor), of_tensors);
     }
 }

@@ -16,7 +16,8 @@ pub enum Target {
     /// `all`: everything that the model found, a map each.
     All,
     /// `285`, `Egyptian cat`: a class. A number is for a detector the object of that index in its answer, for a VAE a
-    /// latent, for an embedding a dimension, for a regression a number, also by name; for a captioner it is a word, by index or text.
+    /// latent, for an embedding a dimension, for a regression a number, also by name; for a captioner
+    /// it is a word, by index or text; for a model of tensors an element, `logits[3]`.
     Class(ClassName),
     /// `box=x0,y0,x1,y1`: the object that overlaps most with it, in pixels of the original.
     Box([f64; 4]),
@@ -94,7 +95,10 @@ impl FromStr for Target {
             return index(word, "word=N, the index of a word, from 0").map(Self::Word);
         }
         if let Some(latent) = text.strip_prefix("mu[").and_then(|t| t.strip_suffix(']')) {
-            return index(latent, "mu[K], the index of a latent, from 0").map(Self::Latent);
+            // Several numbers are the index of an element of an output that is called so.
+            if !latent.contains(',') {
+                return index(latent, "mu[K], the index of a latent, from 0").map(Self::Latent);
+            }
         }
         if let Some((class, point)) = text.rsplit_once("@pixel=") {
             let point = numbers(point).ok_or("expected CLASS@pixel=x,y in pixels of the picture")?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::explanation::Explanation;
+use super::inputs::Inputs;
 use super::layers::Layers;
 use super::options::Options;
 use super::table::Row;
@@ -11,11 +12,20 @@ use crate::engine::{Pending, Ticket, Work as Waits};
 use crate::error::Error;
 use crate::image::ModelInput;
 
-/// One image for one explanation.
+/// What is explained.
+#[derive(Debug)]
+pub enum Subject {
+    /// A picture, as the model's input before normalisation.
+    Picture(ModelInput),
+    /// The inputs of a model of tensors.
+    Tensors(Inputs),
+}
+
+/// One picture, or one row of tensors, for one explanation.
 #[derive(Debug)]
 pub struct Item {
-    /// The model's input, before normalisation.
-    pub input: ModelInput,
+    /// What is explained.
+    pub subject: Subject,
     /// What was asked for.
     pub options: Options,
     /// What an embedding is compared with, before normalisation, too.

@@ -12,11 +12,12 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Item, Manual, Options, Target, manual, of_embedding,
-    of_regression, row, without_place,
+    Costed, Describe, Description, Explanation, Inputs, Item, Manual, Options, Subject, Target, last_two,
+    manual, of_embedding, of_regression, row, without_place,
 };
 use crate::image::{Fit, ModelInput, Placement};
-use crate::manifest::{Input, TaskKind};
+use crate::manifest::{Input, TaskKind, TensorInput};
+use crate::tasks::tensor::{NamedTensor, arrange};
 
 /// The pictures of one request for explanations.
 #[derive(Debug)]
@@ -45,6 +46,19 @@ pub struct Explained {
     pub options: Options,
     /// Each picture with its maps.
     pub images: Vec<ExplainedImage>,
+    /// What it cost.
+    pub spent: Spent,
+}
+
+/// An attribution to an input of a model of tensors.
+#[derive(Debug)]
+pub struct Attributed {
+    /// The model that was explained.
+    pub model: Arc<Model>,
+    /// The name of the input.
+    pub input: String,
+    /// Its values have the shape of the input.
+    pub explanation: Explanation,
     /// What it cost.
     pub spent: Spent,
 }
@@ -85,7 +99,7 @@ impl Service {
         for image in decoded.images {
             seen.push((image.original, image.input.placement));
             items.push(Item {
-                input: image.input,
+                subject: Subject::Picture(image.input),
                 options: options.clone(),
                 reference: reference.clone(),
                 most_maps,
@@ -122,7 +136,7 @@ impl Service {
 
     /// Refuses what is known to be too much without a look at the pictures.
     fn check_size(&self, model: &Model, options: &Options, images: usize) -> Result<()> {
-        let (most_maps, most_passes) = (self.limits().maps, self.limits().passes);
+        let most_maps = self.limits().maps;
         let maps = images * options.layers.len().max(1);
         if maps > most_maps {
             return Err(Error::parameter(
@@ -134,10 +148,16 @@ impl Service {
                 ),
             ));
         }
-        let size = model.spec.manifest.image_input()?.fit.size;
+        let (height, width) = model.spec.manifest.image_input()?.fit.size;
+        self.check_passes(options, (height as usize, width as usize), images)
+    }
+
+    /// Refuses what takes too many passes through the model, for inputs of `(height, width)`.
+    fn check_passes(&self, options: &Options, size: (usize, usize), images: usize) -> Result<()> {
+        let most_passes = self.limits().passes;
         let cost = row(options.method).cost(&Costed {
             options,
-            size: (size.0 as usize, size.1 as usize),
+            size,
             // Those of the layer are known only to the explainer; there are no more than some thousands.
             channels: 0,
         });
@@ -152,6 +172,39 @@ impl Service {
             ));
         }
         Ok(())
+    }
+
+    /// The attribution of an element of an output to one of the inputs of a model of tensors.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`] and [`Error::InvalidParameter`] for what cannot be explained, before a place is taken;
+    /// those of admission and of the computation.
+    pub async fn explain_tensors(
+        &self,
+        model: &Arc<Model>,
+        tensors: Vec<NamedTensor>,
+        options: Options,
+        context: &Context,
+    ) -> Result<Attributed> {
+        check(model, &options, false)?;
+        let specs = model.spec.manifest.tensors()?;
+        let inputs = Inputs::new(arrange(tensors, specs)?, &options, specs)?;
+        self.check_passes(&options, inputs.size(), 1)?;
+        let input = specs.inputs[inputs.place()].spec.name.clone();
+        let item = Item {
+            subject: Subject::Tensors(inputs),
+            options,
+            reference: None,
+            most_maps: 1,
+        };
+        let (explanations, spent): (Vec<Explanation>, _) = one(model, item, context).await?;
+        let missing = || Error::Internal("an explanation without a map".into());
+        Ok(Attributed {
+            model: Arc::clone(model),
+            input,
+            explanation: explanations.into_iter().next().ok_or_else(missing)?,
+            spent,
+        })
     }
 
     /// The picture that a channel or a class answers to most.
@@ -188,7 +241,12 @@ impl Service {
         let manifest = &model.spec.manifest;
         let size = match &manifest.input {
             Input::Image(input) => (input.fit.size.0 as usize, input.fit.size.1 as usize),
-            Input::Tensors(_) => (0, 0),
+            Input::Tensors(tensors) => {
+                let first = usize::from(tensors.is_batched());
+                let floats = |input: &&TensorInput| input.spec.dtype.is_float();
+                let explained = tensors.inputs.iter().find(floats).or(tensors.inputs.first());
+                explained.map_or((1, 1), |input| last_two(&input.example[first..]))
+            }
         };
         let methods = description.methods.iter();
         Ok(methods

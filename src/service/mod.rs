@@ -14,7 +14,7 @@ mod state;
 
 pub use compare::Compared;
 pub use decode::{Originals, Pictures};
-pub use explain::{Asked, Explained, ExplainedImage};
+pub use explain::{Asked, Attributed, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
 pub use predict::{MaskForm, Predicted, Seen};
 pub use spent::Spent;

@@ -73,7 +73,7 @@ async fn post(uri: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Ans
     send(router(), request.body(body.into()).expect("a request")).await
 }
 
-fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
+pub fn npy<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let options = npyz::WriteOptions::new()
         .default_dtype()

@@ -5,6 +5,7 @@
 mod support;
 
 mod arrays;
+mod attributions;
 mod bounds;
 mod clients;
 mod closed_forms;

@@ -3,7 +3,7 @@
 use lucarne::error::Error;
 use lucarne::explain::{self, Target};
 use lucarne::image::{Limits, decode};
-use lucarne::manifest::Manifest;
+use lucarne::manifest::{Manifest, TaskKind};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
@@ -75,7 +75,7 @@ proptest! {
         name in select(explain::parameters().map(|parameter| parameter.name).collect::<Vec<_>>()),
         text in ".{0,30}",
     ) {
-        let read = explain::read([(name, text.as_str())].into_iter());
+        let read = explain::read(TaskKind::Classification, [(name, text.as_str())].into_iter());
         if let Err(error) = read {
             let Error::InvalidParameter { name: named, .. } = &error else {
                 panic!("{error:?}");

@@ -11,6 +11,7 @@ use lucarne::engine::cores::{Class, Cores};
 use lucarne::error::Error;
 use lucarne::explain::visualize::{self, Ascent};
 use lucarne::explain::{Costed, Method, Options, ROWS, Row, Target, read};
+use lucarne::manifest::TaskKind;
 use lucarne::service::{Originals, Pictures};
 
 use crate::counting::{Counting, Tally};
@@ -65,7 +66,11 @@ fn subject(method: Method) -> (&'static str, Vec<u8>, (usize, usize), usize) {
 }
 
 fn options(row: &Row) -> Options {
-    read(asked(row).iter().map(|(name, value)| (*name, *value))).expect("they are right")
+    read(
+        TaskKind::Classification,
+        asked(row).iter().map(|(name, value)| (*name, *value)),
+    )
+    .expect("they are right")
 }
 
 async fn explain(
@@ -144,7 +149,11 @@ async fn each_long_explanation_ends_soon_after_its_client_left() {
                 pairs.insert(name, value);
             }
         }
-        let options = read(pairs.iter().map(|(name, value)| (*name, *value))).expect("they are right");
+        let options = read(
+            TaskKind::Classification,
+            pairs.iter().map(|(name, value)| (*name, *value)),
+        )
+        .expect("they are right");
         let context = Context::default();
         counted.tally.give_up_after(LEFT_AFTER, &context.cancellation);
         let ended = explain(&counted.server, row.method, options, &context).await;
@@ -168,7 +177,7 @@ async fn a_deadline_that_passes_ends_an_explanation_between_two_passes() {
     describe(&counted, "mobilenet_v2").await;
     let pairs = [("method", "integrated_gradients"), ("n_steps", "1000")];
     let context = Context::until(Some(Instant::now() + Duration::from_millis(200)));
-    let options = read(pairs.into_iter()).expect("they are right");
+    let options = read(TaskKind::Classification, pairs.into_iter()).expect("they are right");
     let ended = explain(&counted.server, Method::IntegratedGradients, options, &context).await;
     assert!(matches!(ended, Err(Error::DeadlineExceeded(_))), "{ended:?}");
     assert!(counted.tally.take().forward < 1000);

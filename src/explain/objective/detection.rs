@@ -142,7 +142,8 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
     let raw = images
         .first()
         .ok_or_else(|| refused("the model answered for no image"))?;
-    let found = raw.objects(untouched.spec, keys, Limits::from(keys), untouched.placement)?;
+    let placement = untouched.placement()?;
+    let found = raw.objects(untouched.spec, keys, Limits::from(keys), placement)?;
     let chosen = choose(untouched, target, &found)?;
     let per_class = match raw.class_scores(untouched.spec)? {
         ClassScores::PerClass(per_class) => Some(per_class),
@@ -179,7 +180,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         objective: Box::new(OfBoxes {
             wanted: chosen.iter().map(wanted).collect::<Result<_>>()?,
             spec: Arc::clone(untouched.spec),
-            width: untouched.placement.input_size().0 as f32,
+            width: placement.input_size().0 as f32,
         }),
     })
 }

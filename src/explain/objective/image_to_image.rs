@@ -59,14 +59,14 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
     let grid = (height, width);
     let (name, (rows, columns)) = match target {
         Target::Pixel(name, point) => {
-            let (row, column) = place::cell(untouched.placement, *point, grid)?;
+            let (row, column) = place::cell(untouched.placement()?, *point, grid)?;
             (name, (vec![row], vec![column]))
         }
         Target::Box(corners) => (
             &ClassName::Top,
-            place::cells(untouched.placement, *corners, grid)?,
+            place::cells(untouched.placement()?, *corners, grid)?,
         ),
-        Target::Patch(name, corners) => (name, place::cells(untouched.placement, *corners, grid)?),
+        Target::Patch(name, corners) => (name, place::cells(untouched.placement()?, *corners, grid)?),
         _ => return Err(without_place()),
     };
     let color = untouched.spec.manifest.image_input()?.fit.color;

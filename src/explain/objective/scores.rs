@@ -53,11 +53,23 @@ pub(in crate::explain) struct Resolved {
 pub(in crate::explain) struct Untouched<'a> {
     pub(in crate::explain) net: &'a dyn Call,
     pub(in crate::explain) spec: &'a Arc<ModelSpec>,
-    /// `[1, C, H, W]`
+    /// `[1, C, H, W]`; of a model of tensors the input that is explained, `[1, …]`.
     pub(in crate::explain) input: &'a Tensor,
-    pub(in crate::explain) placement: &'a Placement,
     /// `[1, C, H, W]`: what an embedding is compared with.
     pub(in crate::explain) reference: Option<&'a Tensor>,
     /// Whether gradients of the scores are taken.
     pub(in crate::explain) by_gradients: bool,
+    /// Where a picture lies.
+    pub(in crate::explain) placement: Option<&'a Placement>,
+}
+
+impl Untouched<'_> {
+    /// Where the picture lies.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the input is no picture.
+    pub(in crate::explain) fn placement(&self) -> Result<&Placement> {
+        self.placement
+            .ok_or_else(|| Error::Internal("no picture here".into()))
+    }
 }

@@ -236,7 +236,7 @@ impl Found {
 
     fn pixel(&self, untouched: &Untouched<'_>, class_id: Option<usize>, [x, y]: [f64; 2]) -> Result<Region> {
         let (rows, columns) = self.best.size2()?;
-        let (row, column) = place::cell(untouched.placement, [x, y], (rows, columns))?;
+        let (row, column) = place::cell(untouched.placement()?, [x, y], (rows, columns))?;
         let class_id = match class_id {
             Some(class_id) => class_id,
             None => {

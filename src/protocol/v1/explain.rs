@@ -16,6 +16,7 @@ use super::npy::npy;
 use super::openapi::{Binary, Deadline, ExplainParameters, Problems};
 use super::parameters::Parameters;
 use super::request::{self, ExplainCall, ExplainParts};
+use super::tensors;
 use super::timing::TimingMs;
 use super::wire::{ExplainerList, Explanation, Explanations, ImageExplanation, LayerList, Manual};
 use crate::catalog::Model;
@@ -25,14 +26,15 @@ use crate::explain::{self, Options};
 use crate::image::{Length, PoolThread};
 use crate::manifest::TaskKind;
 use crate::service::{Asked, Explained, Originals, Service, render};
+use crate::tasks::tensor::NamedTensor;
 use crate::transport::{App, within};
 
 /// Explain
 ///
 /// Where did the model look? Answers raw saliency maps as JSON (with overlays if `overlay=true`), the overlay as
 /// `image/png` (several maps in a grid), the raw map as `application/x-npy`, or progress and then the JSON as
-/// `text/event-stream`, as `Accept` asks. Bodies as for predict; for the task `embedding` also a `reference`, the picture that
-/// the others are compared with.
+/// `text/event-stream`, as `Accept` asks. Of a model of tensors, the attribution to one of its inputs. Bodies as for predict; for the
+/// task `embedding` also a `reference`, the picture that the others are compared with.
 #[utoipa::path(
     post, path = "/v1/models/{name}/explain", tag = "models",
     params(
@@ -43,6 +45,7 @@ use crate::transport::{App, within};
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),
         (ExplainParts = "multipart/form-data"), (ExplainCall<'_> = "application/json"),
+        (Binary = "application/x-npy"),
     )),
     responses(
         (status = OK, description = "One explanation an image, target and layer, in this order", content(
@@ -59,18 +62,19 @@ pub(super) async fn explain(
 ) -> Result<Response> {
     let started = Instant::now();
     let model = app.service.model(&name)?;
-    let form = accept::choose(
-        request.headers(),
-        &[Form::Json, Form::Png, Form::Npy, Form::Events],
-    )?;
+    let form = accept::choose(request.headers(), forms(model.spec.manifest.task))?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);
     within(&context, async {
-        let takes_reference = model.spec.manifest.task == TaskKind::Embedding;
+        let task = model.spec.manifest.task;
+        if task == TaskKind::Tensor {
+            return attributions(&app, request, (model, form), &context, started).await;
+        }
+        let takes_reference = task == TaskKind::Embedding;
         let (pictures, parameters) = request::explained(&app, request, takes_reference).await?;
         form.holds(pictures.pictures.count())?;
-        let options = explain::read(parameters.pairs())?;
+        let options = explain::read(task, parameters.pairs())?;
         if form == Form::Events {
             let service = app.service.clone();
             let work = |context: Context| async move {
@@ -87,6 +91,79 @@ pub(super) async fn explain(
     .await
 }
 
+/// The forms in which an explanation of this task can be answered, the default first.
+fn forms(task: TaskKind) -> &'static [Form] {
+    match task {
+        TaskKind::Tensor => &[Form::Json, Form::Npy, Form::Events],
+        _ => &[Form::Json, Form::Png, Form::Npy, Form::Events],
+    }
+}
+
+/// The answer to an explanation of a model of tensors.
+async fn attributions(
+    app: &App,
+    request: Request,
+    (model, form): (Arc<Model>, Form),
+    context: &Context,
+    started: Instant,
+) -> Result<Response> {
+    let called = tensors::read(app, request, model.spec.manifest.tensors()?).await?;
+    let options = explain::read(TaskKind::Tensor, called.parameters.pairs())?;
+    let asked = (called.tensors, options);
+    let service = app.service.clone();
+    if form == Form::Events {
+        let held = called.held;
+        let work = |context: Context| async move {
+            let answer = attribution(&service, &model, asked, (Form::Json, started), &context).await;
+            drop(held);
+            answer
+        };
+        return Ok(with_progress("explanation", context, work));
+    }
+    let answer = attribution(&service, &model, asked, (form, started), context).await?;
+    Ok(answer.into_response())
+}
+
+async fn attribution(
+    service: &Service,
+    model: &Arc<Model>,
+    (tensors, options): (Vec<NamedTensor>, Options),
+    (form, started): (Form, Instant),
+    context: &Context,
+) -> Result<Answer> {
+    /// Of a number in JSON, with room for a text that grows; of an array twice its four.
+    const BYTES_A_NUMBER: (u64, u64) = (32, 8);
+    let done = service.explain_tensors(model, tensors, options, context).await?;
+    let timing_ms = TimingMs::new(started, done.spent);
+    let values = done.explanation.map.data.len() as u64;
+    let bytes = values
+        * if form == Form::Npy {
+            BYTES_A_NUMBER.1
+        } else {
+            BYTES_A_NUMBER.0
+        };
+    let held = service.hold(bytes, 0).await?;
+    let written = service.pool().run(move |_| {
+        if form == Form::Npy {
+            return npy(&done.explanation.map.shape, &done.explanation.map.data).map(Answer::npy);
+        }
+        Answer::json(&Explanations {
+            explanations: vec![ImageExplanation {
+                image_index: None,
+                image: None,
+                input: Some(done.input),
+                explanation: Explanation::from(done.explanation),
+                overlay_png_b64: None,
+            }],
+            model: done.model.name.clone(),
+            version: done.model.version.clone(),
+            task: done.model.spec.manifest.task.into(),
+            timing_ms,
+        })
+    });
+    Ok(written.await?.holding([held]))
+}
+
 /// The answer to an explanation, in the form that was asked for.
 ///
 /// # Errors
@@ -98,7 +175,8 @@ pub async fn explained(
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {
-    let asked = (pictures, explain::read(parameters.pairs())?, form);
+    let options = explain::read(model.spec.manifest.task, parameters.pairs())?;
+    let asked = (pictures, options, form);
     maps(service, model, asked, context, started).await
 }
 
@@ -193,8 +271,9 @@ fn json(
                 .then(|| render::heat(thread, image, &[explanation], view))
                 .transpose()?;
             explanations.push(ImageExplanation {
-                image_index,
-                image: (&image.placement).into(),
+                image_index: Some(image_index),
+                image: Some((&image.placement).into()),
+                input: None,
                 explanation: Explanation::from(render::presented(image, explanation, &view)),
                 overlay_png_b64: png.map(|png| BASE64_STANDARD.encode(png)),
             });

@@ -1,6 +1,7 @@
 //! From the tensors of a request, however they were written, to those that the model takes.
 
 use bytes::Bytes;
+use tch::{Device, Tensor};
 
 use super::number::Number;
 use super::numbers::Numbers;
@@ -42,6 +43,22 @@ pub enum Given {
 pub struct Values {
     pub(super) shape: Vec<i64>,
     pub(super) data: Numbers,
+}
+
+impl Values {
+    /// Its sizes.
+    #[must_use]
+    pub fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// The tensor itself, which shares nothing with the request.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] where the device has no room.
+    pub(crate) fn tensor(&self, device: Device) -> Result<Tensor> {
+        Numbers::tensor(&[&self.data], &self.shape, device)
+    }
 }
 
 /// The request's tensors in the order of the model's inputs.

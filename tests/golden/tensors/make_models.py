@@ -6,7 +6,7 @@
 - lengths.pt: the mean of each channel, whatever the length is.
 - fusion.pt: a signal, a vector and a kind, to four logits and a value (tests/api/attributions.rs).
 - whole.pt: the signal of any length alone, without a batch, to four logits.
-- writes.pt: writes to its first input, and answers what it made of it.
+- writes.pt: writes to both of its inputs.
 
 expected.json: `inputs` of one row; `answers`, what each output is; `attributions`, a list of what is asked, and the values that
 captum 0.9 answers (SmoothGrad: a plain loop over the same noise).
@@ -74,8 +74,9 @@ class Writes(nn.Module):
 
     def forward(self, x: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
         x -= m
-        x.mul_(x)
-        return x.sum(dim=1, keepdim=True), x
+        m.zero_()
+        squares = x * x
+        return squares.sum(dim=1, keepdim=True), squares
 
 
 def attributions(model: Fusion, inputs: tuple[Tensor, Tensor, Tensor]) -> list[dict[str, Any]]:

@@ -69,6 +69,20 @@ class Client:
         (prediction,) = json.loads(self._call("POST", path, body, content_type="application/json"))["predictions"]
         return {found["name"]: np.array(found["data"]).reshape(found["shape"]) for found in prediction["outputs"]}
 
+    def predict_arrays(self, model: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The same as NPY files: a part for each input, and `Accept: application/zip`."""
+        body, kind = _arrays(inputs)
+        path = f"/v1/models/{quote(model)}/predict"
+        answer = self._call("POST", path, body, "application/zip", kind)
+        with np.load(io.BytesIO(answer)) as found:
+            return dict(found)
+
+    def explain_arrays(self, model: str, inputs: dict[str, np.ndarray], **parameters: Any) -> np.ndarray:
+        """The attribution to an input of a model of tensors, as an NPY file."""
+        body, kind = _arrays(inputs)
+        path = _with(f"/v1/models/{quote(model)}/explain", parameters)
+        return np.load(io.BytesIO(self._call("POST", path, body, "application/x-npy", kind)))
+
     def mask(self, model: str, png: bytes) -> np.ndarray:
         """The class of each pixel by `Accept: application/x-npy`, [H, W]."""
         return self.predict_npy(model, png)
@@ -138,9 +152,20 @@ def map_of(explanation: dict[str, Any]) -> np.ndarray:
     return np.array(found["data"], dtype=np.float32).reshape(found["shape"])
 
 
-def _part(name: str, png: bytes) -> bytes:
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}.png"\r\n'
-    return f"{head}Content-Type: image/png\r\n\r\n".encode() + png + b"\r\n"
+def _part(name: str, content: bytes, kind: str = "image/png") -> bytes:
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"; filename="{name}"\r\n'
+    return f"{head}Content-Type: {kind}\r\n\r\n".encode() + content + b"\r\n"
+
+
+def _arrays(inputs: dict[str, np.ndarray]) -> tuple[bytes, str]:
+    """A multipart body with a file for each array, and its content type."""
+    parts = []
+    for name, array in inputs.items():
+        file = io.BytesIO()
+        np.save(file, array)
+        parts.append(_part(name, file.getvalue(), "application/x-npy"))
+    body = b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+    return body, f"multipart/form-data; boundary={BOUNDARY}"
 
 
 def _with(path: str, parameters: dict[str, Any]) -> str:

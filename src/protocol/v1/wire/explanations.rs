@@ -23,12 +23,19 @@ pub(in crate::protocol::v1) struct Explanations {
     pub(in crate::protocol::v1) timing_ms: TimingMs,
 }
 
-/// One map of one image.
+/// One map of one image, or one attribution of one tensor.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in crate::protocol::v1) struct ImageExplanation {
     /// Which of the request's images this is of, from 0.
-    pub(in crate::protocol::v1) image_index: usize,
-    pub(in crate::protocol::v1) image: ImageSize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::protocol::v1) image_index: Option<usize>,
+    /// The picture's size, where the input is a picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::protocol::v1) image: Option<ImageSize>,
+    /// The input that is explained, of a model of tensors.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "x")]
+    pub(in crate::protocol::v1) input: Option<String>,
     #[serde(flatten)]
     pub(in crate::protocol::v1) explanation: Explanation,
     /// The picture under its heat, a PNG in base64; with `overlay=true`.
@@ -143,6 +150,17 @@ enum ResolvedTarget {
         /// The log-probability of all tokens, the end among them.
         log_prob: f32,
     },
+    /// An element of an output of named tensors.
+    Element {
+        /// The output's name.
+        #[schema(example = "logits")]
+        output: String,
+        /// Its index in a row; empty for the only element that there is.
+        index: Vec<i64>,
+        /// Its value; null where it is not finite.
+        #[schema(value_type = Option<f64>, required = true)]
+        value: f64,
+    },
     /// What a VAE makes of the picture.
     Latent {
         /// `mu[3]`, `sum_mu` or `reconstruction`.
@@ -234,6 +252,7 @@ impl From<explain::ResolvedTarget> for ResolvedTarget {
             },
             Core::Word { word, text, log_prob } => Self::Word { word, text, log_prob },
             Core::Caption { text, log_prob } => Self::Caption { text, log_prob },
+            Core::Element { output, index, value } => Self::Element { output, index, value },
             Core::Latent { latent, value } => Self::Latent { latent, value },
             Core::Similarity { similarity } => Self::Similarity { similarity },
             Core::Dimension { dimension, value } => Self::Dimension { dimension, value },
@@ -268,7 +287,7 @@ impl From<explain::ResolvedTarget> for ResolvedTarget {
 /// A map with its largest and smallest value.
 #[derive(Debug, Serialize, ToSchema)]
 struct Map {
-    /// `[height, width]`; `[channels, height, width]` with `channels=keep`.
+    /// `[height, width]`; `[channels, height, width]` with `channels=keep`; of a tensor its own shape.
     #[schema(example = json!([7, 7]))]
     shape: Vec<usize>,
     /// Row-major; one value a cell. Values that are not finite are `null` in JSON.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::names::{Method, TaskKind};
 use super::tensors::TensorSpec;
 use crate::catalog::{Listed, Measured, Model, State};
-use crate::explain::of_task;
+use crate::explain::of_model;
 use crate::image::{Color, ResizeMode};
 use crate::manifest::{ImageInput, Input, Precision};
 
@@ -191,7 +191,7 @@ impl From<&Model> for ReadyInfo {
             parameters: model.parameters,
             precision: model.precision.into(),
             precision_measured: model.measured.map(PrecisionMeasured::from),
-            explain_methods: of_task(manifest.task).map(|row| row.method.into()).collect(),
+            explain_methods: of_model(manifest).map(|row| row.method.into()).collect(),
         }
     }
 }
