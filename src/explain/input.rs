@@ -196,7 +196,7 @@ fn differentiate_for(
 fn accumulate(sums: &mut Vec<Tensor>, gradients: Vec<Tensor>, weights: &Tensor) -> Result<()> {
     for (target, gradient) in gradients.into_iter().enumerate() {
         let part = gradient
-            .f_mul(&weights)?
+            .f_mul(weights)?
             .f_sum_dim_intlist([0i64].as_slice(), false, Kind::Float)?;
         match sums.get_mut(target) {
             Some(sum) => *sum = sum.f_add(&part)?,

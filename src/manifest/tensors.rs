@@ -230,10 +230,8 @@ fn spec(s: &mut Section<'_>) -> Option<TensorSpec> {
 
 /// How many values a tensor of this shape has, if they are not too many; open sizes count once.
 fn elements(shape: &[i64]) -> Option<i64> {
-    let fixed = shape.iter().map(|&size| size.max(1));
-    let product = fixed
-        .into_iter()
-        .try_fold(1i64, |product, size| product.checked_mul(size));
+    let mut fixed = shape.iter().map(|&size| size.max(1));
+    let product = fixed.try_fold(1, i64::checked_mul);
     product.filter(|&count| count <= MOST_ELEMENTS)
 }
 

@@ -190,6 +190,13 @@ pub(crate) fn outputs(answer: &Value, expected: &[TensorSpec]) -> Result<Vec<Ten
             "forward answered {sizes:?}, but [[outputs]] says {expected:?}"
         )));
     }
+    let mut pairs = found.iter().zip(expected);
+    if let Some((tensor, spec)) = pairs.find(|(tensor, spec)| !numbers::holds(spec.dtype, tensor.kind())) {
+        let (name, found, dtype) = (&spec.name, tensor.kind(), spec.dtype);
+        return Err(Error::InferenceFailed(format!(
+            "forward answered `{name}` as {found:?}, but [[outputs]] says {dtype}"
+        )));
+    }
     Ok(found)
 }
 

@@ -244,7 +244,11 @@ async fn arrays_that_do_not_fit_are_refused_with_the_cure() {
             "invalid_parameter",
             "`x`: found values of f64, expected f32",
         ),
-        (small, "invalid_parameter", "found shape [1, 3, 6, 7]"),
+        (
+            small,
+            "invalid_parameter",
+            "found shape [1, 3, 6, 7], expected [-1, 3, 6, 8]",
+        ),
         (b"\x93NUMPY\x01\0".to_vec(), "invalid_body", "no NPY file"),
         (b"{}".to_vec(), "invalid_body", "no NPY file"),
         (Vec::new(), "empty_body", "application/x-npy array"),

@@ -48,7 +48,9 @@ pub(super) async fn read(app: &App, request: Request, model: &Tensors) -> Result
     } else if essence.ends_with("npy") {
         vec![alone(&app.read_some(request, EXPECTED).await?, model)?]
     } else {
-        let received = request::json_body(app, request, EXPECTED).await?;
+        let received = request::json_body(app, request, EXPECTED)
+            .await
+            .map_err(in_our_forms)?;
         if !received.bytes.starts_with(MAGIC) {
             return from_json(app, received, parameters).await;
         }
@@ -59,6 +61,16 @@ pub(super) async fn read(app: &App, request: Request, model: &Tensors) -> Result
         parameters,
         held: None,
     })
+}
+
+/// Names the forms of tensors where a body is of none.
+fn in_our_forms(error: Error) -> Error {
+    match error {
+        Error::UnsupportedMediaType(text) => {
+            Error::UnsupportedMediaType(format!("{text}, application/x-npy or multipart/form-data"))
+        }
+        other => other,
+    }
 }
 
 /// The array that is the whole body, for a model of one input.

@@ -130,12 +130,12 @@ fn check_shape(found: &[i64], input: &TensorInput, is_batched: bool) -> Result<(
             .zip(expected)
             .all(|(&found, &size)| found > 0 && (size == -1 || size == found));
     if !fits {
-        let found = shown(found);
-        let least = if found.contains(['0', '-']) {
+        let least = if found.iter().any(|&size| size < 1) {
             "; the sizes of a request are at least 1"
         } else {
             ""
         };
+        let found = shown(found);
         return Err(format!(
             "found shape {found}, expected {expected:?} (−1 is any size){least}"
         ));

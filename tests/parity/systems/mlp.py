@@ -11,7 +11,7 @@ from harness.client import Client
 from harness.conversions import CONVERSIONS
 from harness.model_folder import ModelFolder
 from harness.system import System
-from harness.table import Row, largest_difference
+from harness.table import Row, largest_difference, relative_difference
 from networks.mlp import GOAL, STATE, Mlp
 
 BATCH = 5
@@ -71,9 +71,8 @@ class MlpSystem(System):
         for method, values in expected.items():
             target = f"{next(iter(OUTPUTS))}[{ELEMENT}]"
             found = client.explain_arrays(conversion, arrays, method=method, input="state", target=target)
-            reference = values.detach().numpy()
-            difference = largest_difference(found, reference) / float(np.abs(reference).max())
-            yield Row(f"MLP, {conversion}", f"{method}, captum, relative", difference, MAP_TOLERANCE)
+            difference = relative_difference(found, values.detach().numpy())
+            yield Row(f"MLP, {conversion}", f"{method}, captum", difference, MAP_TOLERANCE)
 
 
 def _specs(sizes: dict[str, int]) -> list[dict[str, object]]:
