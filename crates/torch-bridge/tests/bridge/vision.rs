@@ -20,6 +20,14 @@ fn nms_keeps_the_same_boxes_in_the_same_order() {
         let kept = vision.call("forward", &inputs).unwrap().into_tensor().unwrap();
         assert_eq!(kept, arrays[&format!("nms:{threshold}")], "threshold {threshold}");
     }
+    // Boxes that were moved by a number of 64 bits, as the interpreter has it, are of another type than their scores.
+    let mixed = [
+        value(&arrays["boxes"].to_kind(Kind::Double)),
+        value(&arrays["scores"].to_kind(Kind::Float)),
+        Value::Double(0.5),
+    ];
+    let kept = vision.call("forward", &mixed).unwrap().into_tensor().unwrap();
+    assert_eq!(kept, arrays["nms:0.5"], "boxes of 64 bits, scores of 32");
     let none = [
         value(&Tensor::zeros([0, 4], (Kind::Float, Device::Cpu))),
         value(&Tensor::zeros([0], (Kind::Float, Device::Cpu))),
