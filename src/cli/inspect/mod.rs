@@ -10,6 +10,7 @@ mod entrance;
 mod facts;
 mod guess;
 mod guess_rows;
+mod guess_tensor;
 mod methods;
 mod named;
 mod probe;
@@ -133,27 +134,7 @@ impl Inspect {
                 run.ok_or_else(|| self.unusable("`forward` takes a list, and answers no list of pictures"))?;
             return Ok(self.of_guesses(&run, &[guess]));
         }
-        let pictures = if required.len() <= 1 {
-            prober.pictures("forward", &entrance, self.size, &probe::keeps_aspect)?
-        } else {
-            None
-        };
-        let run = match pictures {
-            Some(run) => Some(run),
-            None if self.size.is_some() => None,
-            None => prober.tensors(&entrance, required.len().max(1))?,
-        };
-        let run = run.ok_or_else(|| {
-            let what = if self.size.is_some() {
-                "picture of this size"
-            } else {
-                "input that was tried; --size says that of pictures"
-            };
-            let complaint = prober.complaint.take().unwrap_or_default();
-            self.unusable(&format!(
-                "`forward` runs with no {what}; it began with: {complaint}"
-            ))
-        })?;
+        let run = self.run_of(prober, &entrance, required.len())?;
         let guesses = match &run.input {
             Fed::Pictures { channels, size, .. } => {
                 let inputs = [
@@ -167,6 +148,31 @@ impl Inspect {
         let mut drafts = self.of_guesses(&run, &guesses);
         drafts.extend(self.of_tensors(&run, forward));
         Ok(drafts)
+    }
+
+    /// What `forward` of so many arguments runs with: pictures, else tensors.
+    fn run_of(&self, prober: &Prober<'_>, entrance: &Entrance, required: usize) -> Result<Run> {
+        let pictures = if required <= 1 {
+            prober.pictures("forward", entrance, self.size, &probe::keeps_aspect)?
+        } else {
+            None
+        };
+        let run = match pictures {
+            Some(run) => Some(run),
+            None if self.size.is_some() => None,
+            None => prober.tensors(entrance, required.max(1))?,
+        };
+        run.ok_or_else(|| {
+            let what = if self.size.is_some() {
+                "picture of this size"
+            } else {
+                "input that was tried; --size says that of pictures"
+            };
+            let complaint = prober.complaint.take().unwrap_or_default();
+            self.unusable(&format!(
+                "`forward` runs with no {what}; it began with: {complaint}"
+            ))
+        })
     }
 
     /// Those whose labels are there come first.

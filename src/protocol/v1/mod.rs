@@ -23,6 +23,7 @@ mod timing;
 mod vae;
 mod visualize;
 mod wire;
+mod words;
 
 use axum::Router;
 use utoipa::OpenApi as _;

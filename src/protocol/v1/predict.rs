@@ -14,9 +14,8 @@ use super::parameters::Parameters;
 use super::request::{self, MultipartCall, PredictCall};
 use super::timing::TimingMs;
 use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
-use super::{arrays, problem, query, tensors};
+use super::{arrays, query, tensors, words};
 use crate::catalog::{Model, Predict};
-use crate::engine::context::{Event, Progress};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
@@ -32,8 +31,8 @@ use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Res
 use crate::tasks::regression::{Prediction as Numbers, Regress};
 use crate::tasks::segmentation::{Prediction as Segmented, Segment};
 use crate::tasks::vae::{Reconstruct, Reconstruction};
-use crate::tasks::{Operation, TicketOf, captioning, detection};
-use crate::transport::{App, Streamed, stream, within};
+use crate::tasks::{Operation, TicketOf, detection};
+use crate::transport::{App, within};
 
 /// Predict
 ///
@@ -98,7 +97,13 @@ pub(super) async fn predict(
         form.holds(pictures.count())?;
         if form == Form::Events {
             let caption = (pictures, query::captioning(&parameters)?);
-            return Ok(events(&app, model.clone(), caption, started, context.clone()));
+            return Ok(words::events(
+                &app,
+                model.clone(),
+                caption,
+                started,
+                context.clone(),
+            ));
         }
         let asked = (pictures, &parameters, form);
         Ok(predicted(&app.service, &model, asked, &context, started)
@@ -367,46 +372,4 @@ fn predictions<O: Written>(thread: &PoolThread, done: Predicted<O>, started: Ins
         task: done.model.spec.manifest.task.into(),
         timing_ms,
     })
-}
-
-/// Streams the caption of one image: `word` for each word as soon as it is certain, then `caption`.
-fn events(
-    app: &App,
-    model: Arc<Model>,
-    (pictures, options): (Pictures, captioning::Options),
-    started: Instant,
-    context: Context,
-) -> Response {
-    let keys = model.spec.manifest.output.captioning.as_ref();
-    // Room for a whole caption, so that no word is missed.
-    let room = options.max_length().or(keys.map(|keys| keys.max_length));
-    let (progress, words) = Progress::channel(room.unwrap_or(1));
-    let context = Context { progress, ..context };
-    let service = app.service.clone();
-    let work = async move {
-        let Predict::Captioning(engine) = &model.predict else {
-            return Err(Error::UnsupportedForTask(
-                "only a captioner answers word by word".into(),
-            ));
-        };
-        let caption = async {
-            let pictures = (pictures, Originals::Dropped);
-            let done = service.predict::<Caption>(&model, engine, pictures, &options, &context);
-            json(&service, done.await?, started).await
-        };
-        super::answer::last_event("caption", within(&context, caption).await?)
-    };
-    stream(words, word, problem::event, work)
-}
-
-/// A word as an event.
-fn word(event: Event) -> Streamed {
-    let json = match event {
-        Event::Word { index, text } => serde_json::json!({"index": index, "text": text}),
-        Event::Passes(passes) => serde_json::json!({"done": passes.done, "planned": passes.planned}),
-    };
-    Streamed {
-        name: "word",
-        json: json.to_string(),
-    }
 }

@@ -11,6 +11,7 @@ mod numbers;
 mod pictures;
 mod predictions;
 mod rle;
+mod targets;
 mod tensors;
 
 pub(super) use embeddings::Comparison;

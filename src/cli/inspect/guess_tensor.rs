@@ -1,0 +1,241 @@
+//! What one tensor may mean: a vector, maps, rows.
+
+use super::entrance::{Entrance, Taker};
+use super::facts::Facts;
+use super::guess::Guess;
+use super::guess_rows::rows;
+use super::probe::{Fed, Run};
+
+/// Vectors of pictures have as many values at least.
+const FEW: i64 = 64;
+
+/// What this tensor may be, the likeliest first.
+pub(super) fn of_tensor(facts: &Facts, run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    match facts.shape[..] {
+        [_] => vec![Guess::new("regression", "forward answers one number a picture")],
+        [_, values] => of_vector(facts, values, entrance),
+        [_, _, _] => rows(facts, run),
+        [_, channels, _, _] => of_maps(facts, channels, run, entrance),
+        _ => Vec::new(),
+    }
+}
+
+fn of_vector(facts: &Facts, values: i64, entrance: &Entrance) -> Vec<Guess> {
+    let shown = format!("forward answers [B, {values}]");
+    let embedding = || {
+        Guess::new(
+            "embedding",
+            format!("{shown}, and no layer of it tells classes apart"),
+        )
+    };
+    let classification = |activation: &str, why: &str| {
+        let of_two = values == 1;
+        Guess::new("classification", format!("{shown}{why}"))
+            .key("activation", format!("\"{activation}\""))
+            .classes(if of_two { 2 } else { values })
+    };
+    if facts.is_whole {
+        return Vec::new();
+    }
+    if facts.is_unit && values > 1 && !facts.sums_to_one {
+        let unit = Guess::new("embedding", format!("{shown}, vectors of length 1"));
+        return vec![unit, classification("none", "")];
+    }
+    if values == 1 {
+        let sigmoid = if facts.are_probabilities() {
+            "none"
+        } else {
+            "sigmoid"
+        };
+        let binary = classification(sigmoid, ", one logit for two classes");
+        let regression = Guess::new(
+            "regression",
+            format!(
+                "{shown}, one number; of two classes that is task = \"classification\" with activation = \"{sigmoid}\""
+            ),
+        );
+        return vec![regression, binary];
+    }
+    let classes = match (facts.are_probabilities(), facts.sums_to_one) {
+        (true, true) => classification("none", ", probabilities already"),
+        (true, false) => classification("none", ", each from 0 to 1 already"),
+        (false, _) => classification(
+            "softmax",
+            ", logits; of classes that do not rule each other out it is \"sigmoid\"",
+        ),
+    };
+    // A norm or a projection without a bias at the end is no layer that tells classes apart.
+    let ends_in_classes = entrance
+        .last
+        .is_none_or(|last| last.mixes && last.has_bias && last.outputs == values);
+    // The width of a network is what its layers take, too; no layer takes the classes.
+    let is_width = values >= FEW && entrance.takers.contains(&Taker::Vector { values });
+    let ends_in_head = entrance.last.is_none_or(|last| last.has_bias && last.mixes);
+    let has_head = !is_width && (ends_in_classes || entrance.heads.contains(&values) && ends_in_head);
+    if has_head || values < FEW || facts.are_probabilities() {
+        vec![classes, embedding()]
+    } else {
+        vec![embedding(), classes]
+    }
+}
+
+/// `[B, C, h, w]`.
+fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<Guess> {
+    let Fed::Pictures {
+        size,
+        channels: given,
+        ..
+    } = run.input
+    else {
+        return Vec::new();
+    };
+    let shown = format!("forward answers [B, {channels}, h, w]");
+    let (rows, height) = (facts.shape[2], i64::from(size.0));
+    let is_larger = rows > height;
+    let range = if channels == 1 { "minmax" } else { "input" };
+    let image = |why: &str| Guess::image(format!("{shown}{why}"), range);
+    let segmentation = |activation: &str, why: &str| {
+        Guess::new("segmentation", format!("{shown}{why}"))
+            .key("activation", format!("\"{activation}\""))
+            .classes(if channels == 1 { 2 } else { channels })
+    };
+    if facts.is_whole || rows < 2 {
+        return Vec::new();
+    }
+    if channels == 1 {
+        // A depth is never below 0, and goes beyond 1.
+        let is_named = entrance.kinds.iter().any(|kind| kind.contains("Depth"));
+        let is_depth = is_named || facts.range.0 >= 0.0 && facts.range.1 > 1.0;
+        let activation = if facts.are_probabilities() {
+            "none"
+        } else {
+            "sigmoid"
+        };
+        let mask = segmentation(
+            activation,
+            ", a mask; a map of numbers such as a depth is task = \"image_to_image\"",
+        );
+        let map = image(", a map of numbers; a mask is task = \"segmentation\"");
+        return if is_depth || facts.follows_input || is_larger {
+            vec![map, mask]
+        } else {
+            vec![mask, map]
+        };
+    }
+    let activation = if facts.are_probabilities() && facts.sums_to_one {
+        "none"
+    } else {
+        "softmax"
+    };
+    let masks = segmentation(
+        activation,
+        ", a mask of each class; of classes that overlap it is activation = \"sigmoid\"",
+    );
+    let is_picture = channels == 3 && (is_larger || facts.follows_input) && given > 0;
+    if is_picture {
+        vec![image(", a picture"), masks]
+    } else if channels == 3 {
+        vec![masks, image(", a picture")]
+    } else {
+        vec![masks]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use torch_bridge::Value;
+
+    use super::*;
+
+    fn facts(shape: &[i64], range: (f64, f64)) -> Facts {
+        Facts {
+            shape: shape.to_vec(),
+            range,
+            sums_to_one: false,
+            is_unit: false,
+            follows_input: false,
+            is_whole: false,
+            score_rows: 0,
+        }
+    }
+
+    fn run() -> Run {
+        Run {
+            input: Fed::Pictures {
+                channels: 3,
+                size: (64, 96),
+                other_sizes: true,
+            },
+            output: Value::None,
+            other: Value::None,
+            batches: true,
+        }
+    }
+
+    fn entrance(heads: &[i64], has_bias: bool) -> Entrance {
+        Entrance::ending_in(heads, has_bias)
+    }
+
+    fn first(facts: &Facts, entrance: &Entrance) -> (&'static str, Option<String>) {
+        let guess = of_tensor(facts, &run(), entrance).into_iter().next();
+        let guess = guess.unwrap_or_else(|| Guess::new("tensor", ""));
+        let activation = guess.keys.iter().find(|(name, _)| *name == "activation");
+        (guess.task, activation.map(|(_, value)| value.clone()))
+    }
+
+    #[test]
+    fn a_vector_is_classes_or_an_embedding_or_a_number() {
+        let quoted = |word: &str| Some(format!("\"{word}\""));
+        let head = entrance(&[1000], true);
+        let logits = facts(&[1, 1000], (-3.0, 9.0));
+        assert_eq!(first(&logits, &head), ("classification", quoted("softmax")));
+        let probabilities = Facts {
+            sums_to_one: true,
+            ..facts(&[1, 1000], (0.0, 0.4))
+        };
+        assert_eq!(first(&probabilities, &head), ("classification", quoted("none")));
+        // A projection without a bias, and a vector of length 1.
+        assert_eq!(
+            first(&facts(&[1, 512], (-1.0, 1.0)), &entrance(&[512], false)),
+            ("embedding", None)
+        );
+        let unit = Facts {
+            is_unit: true,
+            ..facts(&[1, 128], (-0.5, 0.5))
+        };
+        assert_eq!(first(&unit, &entrance(&[128], true)), ("embedding", None));
+        assert_eq!(first(&facts(&[1, 1], (3.0, 9.0)), &head).0, "regression");
+        assert_eq!(first(&facts(&[1], (3.0, 9.0)), &head).0, "regression");
+    }
+
+    #[test]
+    fn maps_are_masks_or_pictures() {
+        let quoted = |word: &str| Some(format!("\"{word}\""));
+        let none = entrance(&[], true);
+        let shape = |channels, rows| [1, channels, rows, rows * 3 / 2];
+        let masks = facts(&shape(21, 64), (-4.0, 4.0));
+        assert_eq!(first(&masks, &none), ("segmentation", quoted("softmax")));
+        assert_eq!(
+            first(&facts(&shape(1, 64), (-4.0, 4.0)), &none),
+            ("segmentation", quoted("sigmoid"))
+        );
+        assert_eq!(
+            first(&facts(&shape(1, 64), (0.0, 0.9)), &none),
+            ("segmentation", quoted("none"))
+        );
+        assert_eq!(
+            first(&facts(&shape(1, 64), (0.5, 70.0)), &none).0,
+            "image_to_image"
+        );
+        assert_eq!(
+            first(&facts(&shape(3, 128), (0.0, 1.0)), &none).0,
+            "image_to_image"
+        );
+        let denoised = Facts {
+            follows_input: true,
+            ..facts(&shape(3, 64), (0.0, 1.0))
+        };
+        assert_eq!(first(&denoised, &none).0, "image_to_image");
+        assert_eq!(first(&facts(&[1, 3, 1, 1], (0.0, 1.0)), &none).0, "tensor");
+    }
+}
