@@ -1,6 +1,6 @@
 //! Which cells of a model's answer a point or a box of the original picture means.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::target::refused;
 use crate::image::Placement;
 
@@ -22,13 +22,17 @@ pub(super) fn cell(
     let (width, height) = placement.original();
     let inside = x >= 0.0 && y >= 0.0 && x < width.into() && y < height.into();
     let place = cell(at_y, input_height, rows).zip(cell(at_x, input_width, columns));
-    place.filter(|_| inside).ok_or_else(|| {
-        let seen = placement.visible();
-        refused(format!(
-            "the model does not see pixel {x},{y}; it sees {:.0},{:.0} to {:.0},{:.0}",
-            seen.x_min, seen.y_min, seen.x_max, seen.y_max
-        ))
-    })
+    place
+        .filter(|_| inside)
+        .ok_or_else(|| unseen(placement, &format!("pixel {x},{y}")))
+}
+
+fn unseen(placement: &Placement, what: &str) -> Error {
+    let seen = placement.visible();
+    refused(format!(
+        "the model does not see {what}; it sees {:.0},{:.0} to {:.0},{:.0}",
+        seen.x_min, seen.y_min, seen.x_max, seen.y_max
+    ))
 }
 
 /// The rows and the columns of the cells whose centres lie in a box of the original; of one that is smaller than a cell, the
@@ -51,6 +55,9 @@ pub(super) fn cells(
     let (width, height) = placement.original();
     let (x_min, x_max) = (x_min.max(0.0), x_max.min(width.into()));
     let (y_min, y_max) = (y_min.max(0.0), y_max.min(height.into()));
+    if x_min >= x_max || y_min >= y_max {
+        return Err(unseen(placement, "anything of this box"));
+    }
     let (input_width, input_height) = placement.input_size();
     let centre = |cell: i64, input: u32, cells: i64| (cell as f64 + 0.5) / cells as f64 * f64::from(input);
     let of_columns = (0..columns).filter(|&column| {

@@ -113,8 +113,7 @@ fn values((blank, noise): (&[f32], &[f32]), channels: usize, spec: &ModelSpec) -
         return Ok(());
     }
     let ends = ends(spec, channels, (0.0, 1.0)).map_err(|e| e.to_string())?;
-    fits(blank, &ends)?;
-    fits(noise, &ends)
+    fits(blank, noise, &ends)
 }
 
 /// Whether a softmax over three channels gives these.
@@ -126,35 +125,22 @@ fn are_probabilities(values: &[f32]) -> bool {
         && (0..cells).all(|cell| (sum(cell) - 1.0).abs() < 1e-3)
 }
 
-/// Whether values `[C, h, w]` fit these of black and white: not many lie far outside, and bytes are not parts of one.
-fn fits(values: &[f32], ends: &[[f32; 2]]) -> Result<(), String> {
-    /// How far outside, in widths of the range, is far; which part of the values is many.
-    const FAR: f32 = 0.25;
-    const MANY: f64 = 0.1;
+/// Whether what is made of a black picture and of noise, each `[C, h, w]`, fits these values of black and white: of neither lie
+/// many far outside, and where bytes are expected, they are not all parts of one.
+fn fits(blank: &[f32], noise: &[f32], ends: &[[f32; 2]]) -> Result<(), String> {
     /// A range as wide as this is one of bytes; values as large as this are none.
     const OF_BYTES: f32 = 100.0;
     const OF_PARTS: f32 = 1.5;
-    let cells = (values.len() / ends.len().max(1)).max(1);
-    let is_far = |(value, [black, white]): (&f32, &[f32; 2])| {
-        let part = (value - black) / (white - black);
-        !(-FAR..=1.0 + FAR).contains(&part)
-    };
-    let of_each = || {
-        values
-            .chunks(cells)
-            .zip(ends)
-            .flat_map(|(values, ends)| values.iter().map(move |v| (v, ends)))
-    };
-    let far = of_each().filter(|of| is_far(*of)).count();
-    let greatest = values.iter().fold(0f32, |most, v| most.max(v.abs()));
+    let all = || blank.iter().chain(noise).copied();
+    let least = all().fold(f32::INFINITY, f32::min);
+    let most = all().fold(f32::NEG_INFINITY, f32::max);
+    let greatest = least.abs().max(most.abs());
     let is_too_wide = ends.iter().all(|[black, white]| white - black >= OF_BYTES) && greatest <= OF_PARTS;
-    if far as f64 <= MANY * values.len() as f64 && !is_too_wide {
+    if !is_too_wide && !are_far(blank, ends) && !are_far(noise, ends) {
         return Ok(());
     }
-    let least = values.iter().copied().fold(f32::INFINITY, f32::min);
-    let most = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let likely = match (least, greatest) {
-        (least, ..=OF_PARTS) if least < -0.1 => "[-1, 1]",
+        (..-0.1, ..=OF_PARTS) => "[-1, 1]",
         (_, ..=OF_PARTS) => "[0, 1]",
         (-1.0.., 10.0..=300.0) => "[0, 255]",
         _ => "\"input\", or \"minmax\" for a map",
@@ -164,6 +150,24 @@ fn fits(values: &[f32], ends: &[[f32; 2]]) -> Result<(), String> {
         "forward answered values from {least} to {most}, but output.range says that {black} is black and {white} is white; \
          is it range = {likely}?"
     ))
+}
+
+/// Whether many of the values `[C, h, w]` lie far outside.
+fn are_far(values: &[f32], ends: &[[f32; 2]]) -> bool {
+    /// How far outside, in widths of the range, is far; which part of the values is many.
+    const FAR: f32 = 0.25;
+    const MANY: f64 = 0.1;
+    let cells = (values.len() / ends.len().max(1)).max(1);
+    let is_far = |value: f32, [black, white]: [f32; 2]| {
+        let part = (value - black) / (white - black);
+        !(-FAR..=1.0 + FAR).contains(&part)
+    };
+    let of_channel = |(values, ends): (&[f32], &[f32; 2])| {
+        let far = values.iter().filter(|value| is_far(**value, *ends));
+        far.count()
+    };
+    let far: usize = values.chunks(cells).zip(ends).map(of_channel).sum();
+    far as f64 > MANY * values.len() as f64
 }
 
 #[cfg(test)]
@@ -220,7 +224,7 @@ mod tests {
             (&parts, [0.0, 1.0]),
             (&around, [-1.0, 1.0]),
         ] {
-            assert_eq!(fits(values, &[ends]), Ok(()));
+            assert_eq!(fits(&[0.0; 256], values, &[ends]), Ok(()));
         }
         for (values, ends, likely) in [
             (&bytes, [0.0, 1.0], "range = [0, 255]"),
@@ -228,7 +232,7 @@ mod tests {
             (&around, [0.0, 1.0], "range = [-1, 1]"),
         ] {
             assert!(
-                fits(values, &[ends]).is_err_and(|text| text.contains(likely)),
+                fits(&[0.0; 256], values, &[ends]).is_err_and(|text| text.contains(likely)),
                 "{likely}"
             );
         }
