@@ -220,7 +220,7 @@ mod tests {
             ("segmentation", quoted("sigmoid"))
         );
         assert_eq!(
-            first(&facts(&shape(1, 64), (0.0, 0.9)), &none),
+            first(&facts(&shape(1, 64), (0.1, 0.9)), &none),
             ("segmentation", quoted("none"))
         );
         assert_eq!(

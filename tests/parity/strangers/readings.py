@@ -153,6 +153,8 @@ class Objects(Reading):
     pick: Callable[[Any], tuple[Tensor, Tensor]]
     relative: bool = False
     """Whether corners are parts of the picture, not pixels."""
+    one_class: bool = True
+    """Whether a candidate is an object of its best class alone."""
     suppressed: bool = False
     """Whether overlapping boxes of a class are gone already."""
     output_format: str | None = None
@@ -184,8 +186,7 @@ class Objects(Reading):
 
     def _found(self, boxes: Tensor, scores: Tensor, threshold: float, overlap: float, picture: Picture) -> Detections:
         """Those of which something lies in the picture, not clipped to it."""
-        if not self.suppressed:
-            # A candidate is an object of its best class alone.
+        if self.one_class:
             scores = scores.where(scores == scores.amax(dim=1, keepdim=True), torch.zeros_like(scores))
         rows, labels = (scores >= threshold).nonzero(as_tuple=True)
         boxes, sure = boxes[rows], scores[rows, labels]
@@ -229,10 +230,17 @@ class Field(Reading):
         return relative_difference(found, self.pick(output)[0].squeeze(0).numpy())
 
     def targets(self, asked: Asked, output: Any) -> Iterator[Target]:
-        """The mean over all."""
+        """The mean over all, and over each half."""
         height, width, _ = asked.picture.pixels.shape
-        words = f"box=0,0,{width},{height}"
-        yield Target(words, lambda model, x: self.pick(model(x)).flatten(1).mean(dim=1))
+        rows, columns = self.pick(output).shape[-2:]
+        for top, bottom, left, right in ((0, 2, 0, 2), (0, 1, 0, 2), (1, 2, 0, 2), (0, 2, 0, 1), (0, 2, 1, 2)):
+            words = f"box={left * width // 2},{top * height // 2},{right * width // 2},{bottom * height // 2}"
+            down, across = slice(top * rows // 2, bottom * rows // 2), slice(left * columns // 2, right * columns // 2)
+
+            def score(model: Any, x: Tensor, down: slice = down, across: slice = across) -> Tensor:
+                return self.pick(model(x))[..., down, across].flatten(1).mean(dim=1)
+
+            yield Target(words, score)
 
     def by_hand(self, output: Any) -> dict[str, Any]:
         """Tensors."""

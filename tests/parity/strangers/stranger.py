@@ -43,16 +43,16 @@ class Stranger:
     """Whether the library's documents have ImageNet's mean and deviation taken from the input."""
     prefix: int = 0
     """Tokens before those that are cells: a class token, a distillation token, registers."""
-    strides: tuple[int, ...] = IMAGE_STRIDES
+    strides: tuple[float, ...] = IMAGE_STRIDES
     """Pixels of a cell's side, over all layers that have cells."""
-    default_strides: tuple[int, ...] = ()
+    default_strides: tuple[float, ...] = ()
     """Of the layer that is explained by default; any of `strides` where it is empty."""
     earliest: float = 0.5
     """The part of the network that has run at the least before the layer that is explained by default."""
     prediction_tolerance: float = 1e-4
     map_tolerance: float = 1e-3
 
-    def grids(self, strides: tuple[int, ...] = ()) -> set[tuple[int, int]]:
+    def grids(self, strides: tuple[float, ...] = ()) -> set[tuple[int, int]]:
         """(rows, columns) that cells may lie in."""
         height, width = self.size
         return {(-(-height // stride), -(-width // stride)) for stride in strides or self.strides}

@@ -73,7 +73,7 @@ SMP = [
     Smp("Segformer", "encoder.norm3", changed={"encoder_name": "mit_b0"}),
     Smp("UPerNet"),
     Smp("MAnet"),
-    Smp("Linknet", "encoder.model.blocks.1", changed={"encoder_name": "tu-mobilenetv3_small_100"}),
+    Smp("Linknet", "decoder.blocks.1", changed={"encoder_name": "tu-mobilenetv3_small_100"}),
 ]
 
 STRANGERS = [model.stranger() for model in SMP]

@@ -105,7 +105,7 @@ def _queries(softmax: bool) -> Callable[[Mapping[str, Tensor]], tuple[Tensor, Te
 
 def _detr(kind: str, config: Callable[[], Any], softmax: bool, layer: str, **more: Any) -> Transformer:
     size = more.pop("size", (96, 128))
-    reading = Objects(_queries(softmax), relative=True, suppressed=True)
+    reading = Objects(_queries(softmax), relative=True, one_class=softmax, suppressed=True)
     words = {"tasks": ("detection",), "spread": ("class_labels_classifier", "bbox_predictor.layers.2"), "earliest": 0.1}
     return Transformer(kind, config, reading, layer, size=size, **words | more)
 
@@ -151,7 +151,7 @@ TRANSFORMERS = [
           spread=("class_embed.1", "bbox_embed.1.layers.2")),
     _detr("YolosForObjectDetection",
           _config("Yolos", **SMALL_VIT | {"image_size": [64, 96]}, num_detection_tokens=10, num_labels=5), True,
-          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, fixed=True, **PATCH,
+          "vit.embeddings.patch_embeddings.projection", size=(64, 96), prefix=1, fixed=True, earliest=0.02, **PATCH,
           spread=("class_labels_classifier.layers.2", "bbox_predictor.layers.2")),
     Transformer("DPTForDepthEstimation",
                 _config("DPT", **SMALL_VIT | {"image_size": 96, "num_hidden_layers": 4}, backbone_out_indices=[0, 1, 2, 3],
@@ -162,7 +162,7 @@ TRANSFORMERS = [
                 Field(_field("predicted_depth")), "glpn.encoder.layer_norm.2", size=(64, 96), strides=(1, 2, 4, 8, 16, 32), tasks=DEPTH),
     Transformer("Swin2SRForImageSuperResolution",
                 _config("Swin2SR", image_size=32, embed_dim=24, depths=[2, 2], num_heads=[2, 2], window_size=8, upscale=2),
-                Field(_field("reconstruction")), "swin2sr.first_convolution", size=(32, 48), strides=(1,), tasks=DEPTH),
+                Field(_field("reconstruction")), "swin2sr.first_convolution", size=(32, 48), strides=(0.5, 1), tasks=DEPTH),
 ]  # fmt: skip
 
 STRANGERS = [model.stranger() for model in TRANSFORMERS]
