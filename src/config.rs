@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use flags::{Flags, LogFormat};
+use serde_json::Value;
 use variables::Variables;
 
 /// The largest `max_images` that can be set.
@@ -139,7 +140,7 @@ impl Settings {
     /// that bears the program's name, so they are no reason not to start.
     #[must_use]
     pub fn unread_variables() -> Vec<(String, String)> {
-        variables::unread(environment())
+        variables::unread(environment(), &known())
     }
 
     fn extract(flags: &Flags, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
@@ -148,7 +149,7 @@ impl Settings {
             figment = figment.merge(Toml::file_exact(checked_file(file)?));
         }
         figment
-            .merge(Variables::read(environment)?)
+            .merge(Variables::read(environment, &known())?)
             .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|e| Error::InvalidSettings(e.to_string()))
@@ -222,6 +223,14 @@ impl Settings {
     #[must_use]
     pub fn request_timeout(&self) -> Option<Duration> {
         (self.request_timeout_ms > 0).then(|| Duration::from_millis(self.request_timeout_ms))
+    }
+}
+
+/// Every setting with its default.
+fn known() -> serde_json::Map<String, Value> {
+    match serde_json::to_value(Settings::default()) {
+        Ok(Value::Object(settings)) => settings,
+        _ => serde_json::Map::new(),
     }
 }
 

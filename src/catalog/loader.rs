@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tch::Device;
 use tokio::sync::Semaphore;
 
-use super::model::{Model, Predict};
+use super::model::{Measured, Model, Predict};
 use super::names::model_name;
 use super::thread::LoaderThread;
 use super::trial::Trials;
@@ -183,7 +183,7 @@ impl Loader {
             threads: loading.threads,
             parameters,
             precision,
-            measured,
+            measured: measured.map(Measured::from),
             predict,
             explain,
             retiring: retiring.clone(),

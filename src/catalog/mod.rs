@@ -12,10 +12,9 @@ mod roster;
 mod thread;
 mod trial;
 
-pub use crate::runtime::Measured;
 pub use check::{Finding, check, problems};
 pub use entry::State;
 pub use loader::{Loader, ObserverOf, open_alone};
-pub use model::{Model, Predict};
+pub use model::{Measured, Model, Predict};
 pub use roster::{Catalog, Listed};
 pub use trial::{Trials, VERDICT};

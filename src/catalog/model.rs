@@ -8,7 +8,7 @@ use crate::engine::{Engine, Work};
 use crate::error::{Error, Result};
 use crate::explain;
 use crate::manifest::Precision;
-use crate::runtime::Measured;
+use crate::runtime;
 use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::Embed;
@@ -16,6 +16,32 @@ use crate::tasks::image_to_image::Translate;
 use crate::tasks::regression::Regress;
 use crate::tasks::segmentation::Segment;
 use crate::tasks::{ModelSpec, TicketOf, captioning, tensor, vae};
+
+/// What bfloat16 was found to be beside f32.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measured {
+    /// Milliseconds of a picture in f32.
+    pub f32_ms: f64,
+    /// Milliseconds of a picture in bfloat16.
+    pub bf16_ms: f64,
+    /// The largest difference of a score.
+    pub difference: f64,
+}
+
+impl From<runtime::Measured> for Measured {
+    fn from(found: runtime::Measured) -> Self {
+        let runtime::Measured {
+            f32_ms,
+            bf16_ms,
+            difference,
+        } = found;
+        Self {
+            f32_ms,
+            bf16_ms,
+            difference,
+        }
+    }
+}
 
 /// A version of a model, ready to answer. The last handle on it retires it.
 #[derive(Debug)]

@@ -5,7 +5,6 @@ use figment::value::{Dict, Map};
 use figment::{Metadata, Profile, Provider};
 use serde_json::Value;
 
-use super::Settings;
 use crate::error::{Error, Result, excerpt};
 
 /// What variables of settings begin with.
@@ -33,8 +32,10 @@ impl Variables {
     ///
     /// # Errors
     /// [`Error::InvalidSettings`] for a value of another kind than its setting's.
-    pub(super) fn read(all: impl Iterator<Item = (String, String)>) -> Result<Self> {
-        let known = defaults();
+    pub(super) fn read(
+        all: impl Iterator<Item = (String, String)>,
+        known: &serde_json::Map<String, Value>,
+    ) -> Result<Self> {
         let mut set = Dict::new();
         for (name, text) in all {
             let Some(key) = key(&name) else { continue };
@@ -53,8 +54,10 @@ impl Variables {
 }
 
 /// Those of `all` that look like settings and are not read, and why.
-pub(super) fn unread(all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    let known = defaults();
+pub(super) fn unread(
+    all: impl Iterator<Item = (String, String)>,
+    known: &serde_json::Map<String, Value>,
+) -> Vec<(String, String)> {
     let why = |(name, text): (String, String)| {
         let key = key(&name).filter(|key| key != "config")?;
         let why = if known.contains_key(&key) {
@@ -68,20 +71,12 @@ pub(super) fn unread(all: impl Iterator<Item = (String, String)>) -> Vec<(String
         } else {
             format!(
                 "no setting has this name; the variable is left out{}",
-                nearest(&key, &known)
+                nearest(&key, known)
             )
         };
         Some((name, why))
     };
     all.filter_map(why).collect()
-}
-
-/// Every setting with its default.
-pub(super) fn defaults() -> serde_json::Map<String, Value> {
-    match serde_json::to_value(Settings::default()) {
-        Ok(Value::Object(settings)) => settings,
-        _ => serde_json::Map::new(),
-    }
 }
 
 /// The key that a variable is named after.
@@ -141,7 +136,7 @@ mod tests {
     use clap::Args;
 
     use super::*;
-    use crate::config::Flags;
+    use crate::config::{Flags, Settings, known as defaults};
 
     fn with(name: &str, text: &str) -> Result<Settings> {
         Settings::extract(
@@ -220,7 +215,7 @@ mod tests {
                     .to_uppercase()
             );
             assert!(
-                unread([(variable.clone(), "1".to_owned())].into_iter()).is_empty(),
+                unread([(variable.clone(), "1".to_owned())].into_iter(), &defaults()).is_empty(),
                 "{variable}"
             );
         }
@@ -276,13 +271,13 @@ mod tests {
             ("LUCARNE_MODLES", "x", "did you mean LUCARNE_MODELS?"),
             ("LUCARNE_QQQ", "x", "the variable is left out"),
         ] {
-            let unread = unread([(name.to_owned(), text.to_owned())].into_iter());
+            let unread = unread([(name.to_owned(), text.to_owned())].into_iter(), &defaults());
             assert_eq!(unread.len(), 1, "{name}");
             assert!(unread[0].1.contains(expected), "{unread:?}");
         }
         for name in ["LUCARNE_PORT", "LUCARNE_CONFIG", "PATH"] {
             assert!(
-                unread([(name.to_owned(), "1".to_owned())].into_iter()).is_empty(),
+                unread([(name.to_owned(), "1".to_owned())].into_iter(), &defaults()).is_empty(),
                 "{name}"
             );
         }

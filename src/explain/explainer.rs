@@ -140,6 +140,7 @@ impl Explainer {
             beside,
             ask: &item.options,
             most_maps: item.most_maps,
+            by_gradients: row.family.has_gradients(),
             pace,
         };
         let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));

@@ -4,9 +4,7 @@ use tch::{Device, Tensor};
 use torch_bridge::Value;
 
 use super::element::Element;
-use super::method::Family;
 use super::options::Options;
-use super::table::row;
 use super::target::refused;
 use crate::error::{Error, Result};
 use crate::manifest::{Dtype, TensorSpec, Tensors};
@@ -21,13 +19,17 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// `values`, which fit the inputs of `model`, for what `options` ask.
+    /// `values`, which fit the inputs of `model`, for what `options` ask, by a method that may need gradients.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] where they are more than one row, where it cannot be told which input or which element of
     /// an output is meant, or where the method cannot explain it.
-    pub fn new(values: Vec<Values>, options: &Options, model: &Tensors) -> Result<Self> {
-        let needs_gradients = row(options.method).family != Family::Outputs;
+    pub fn new(
+        values: Vec<Values>,
+        options: &Options,
+        model: &Tensors,
+        needs_gradients: bool,
+    ) -> Result<Self> {
         let place = explained(options, model, needs_gradients)?;
         let is_batched = model.is_batched();
         for (value, input) in values.iter().zip(&model.inputs) {

@@ -13,7 +13,6 @@ use super::objective::{self, Objective, Resolved, Untouched};
 use super::options::Options;
 use super::pace::Pace;
 use super::resolved::ResolvedTarget;
-use super::table::row;
 use super::target::refused;
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
@@ -76,6 +75,8 @@ pub(super) struct Sample<'a> {
     pub(super) beside: Option<Beside>,
     pub(super) ask: &'a Options,
     pub(super) most_maps: usize,
+    /// Whether gradients of the scores are taken.
+    pub(super) by_gradients: bool,
     pub(super) pace: Pace<'a>,
 }
 
@@ -184,7 +185,7 @@ impl Sample<'_> {
             spec: self.spec,
             input: &self.input,
             reference: self.reference.as_ref(),
-            by_gradients: row(self.ask.method).family.has_gradients(),
+            by_gradients: self.by_gradients,
             placement: self.placement.as_ref(),
         };
         let resolved = objective::resolve(&untouched, &self.ask.target, output)?;

@@ -188,7 +188,12 @@ impl Service {
     ) -> Result<Attributed> {
         check(model, &options, false)?;
         let specs = model.spec.manifest.tensors()?;
-        let inputs = Inputs::new(arrange(tensors, specs)?, &options, specs)?;
+        let inputs = Inputs::new(
+            arrange(tensors, specs)?,
+            &options,
+            specs,
+            row(options.method).needs_gradients(),
+        )?;
         self.check_passes(&options, inputs.size(), 1)?;
         let input = specs.inputs[inputs.place()].spec.name.clone();
         let item = Item {

@@ -15,10 +15,8 @@ use crate::error::Result;
 use crate::image::{ModelInput, Placement};
 use crate::runtime::Call;
 use crate::runtime::staging::floats;
+pub use choice::UNSEEN;
 pub(crate) use choice::{Choice, with_background};
-
-/// The class id of a pixel that the model did not see.
-pub const UNSEEN: u8 = 255;
 
 /// A picture to a class for each of its pixels.
 #[derive(Debug, Clone, Copy)]

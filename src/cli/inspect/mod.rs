@@ -9,6 +9,7 @@ mod draft;
 mod entrance;
 mod facts;
 mod guess;
+mod guess_parts;
 mod guess_rows;
 mod guess_tensor;
 mod methods;
@@ -141,7 +142,7 @@ impl Inspect {
                     probe::picture(*channels, *size, 1)?,
                     probe::picture(*channels, *size, 2)?,
                 ];
-                guess::of_pictures(&run, &entrance, inputs.each_ref())?
+                guess_parts::of_pictures(&run, &entrance, inputs.each_ref())?
             }
             _ => Vec::new(),
         };

@@ -24,6 +24,7 @@ mod vae;
 mod visualize;
 mod wire;
 mod words;
+mod written;
 
 use axum::Router;
 use utoipa::OpenApi as _;

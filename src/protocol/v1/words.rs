@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use axum::response::Response;
 
-use super::predict::json;
+use super::written::json;
 use super::{answer, problem};
 use crate::catalog::{Model, Predict};
 use crate::engine::Context;

@@ -4,6 +4,7 @@
 //! the directory of an archive are read, and each has a bound.
 
 mod archive;
+mod cures;
 mod pickle;
 
 use std::fs::File;
@@ -11,6 +12,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use archive::Archive;
+use cures::{but, traced};
 use pickle::Pickle;
 
 use crate::error::{Error, excerpt};
@@ -205,15 +207,6 @@ impl Foreign {
         };
         but(&what)
     }
-}
-
-fn but(what: &str) -> String {
-    format!("this is no TorchScript file, but {what}")
-}
-
-/// The line of Python that writes `net`, with an example of what it takes.
-fn traced(net: &str) -> String {
-    format!("torch.jit.trace({net}, torch.zeros(1, 3, 224, 224)).save(\"model.pt\")")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What Python's pickles hold, told by their first bytes: weights, a whole module, a training library's checkpoint. No
 //! pickle is run.
 
-use super::{but, traced};
+use super::cures::{but, traced};
 use crate::error::excerpt;
 
 /// How `torch.save` began a file before it wrote archives.

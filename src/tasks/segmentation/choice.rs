@@ -2,10 +2,12 @@
 
 use tch::Tensor;
 
-use super::UNSEEN;
 use crate::error::Result;
 use crate::manifest::{Activation, SegmentationOutput};
 use crate::tasks::spec::ModelSpec;
+
+/// The class id of a pixel that the model did not see.
+pub const UNSEEN: u8 = 255;
 
 /// How the classes of a pixel are chosen.
 #[derive(Debug, Clone, PartialEq)]

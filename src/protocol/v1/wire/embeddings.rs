@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::names::TaskKind;
-use super::predictions::{ImageSize, Prediction};
+use super::sizes::ImageSize;
 use crate::protocol::v1::timing::TimingMs;
 use crate::service::Compared;
 use crate::tasks::embedding;
@@ -28,15 +28,15 @@ struct Vector {
     vector: Vec<f32>,
 }
 
-impl From<embedding::Embedding> for Prediction {
+impl From<embedding::Embedding> for Embedded {
     fn from(found: embedding::Embedding) -> Self {
-        Self::Embedding(Embedded {
+        Self {
             embedding: Vector {
                 dimension: found.vector.len(),
                 normalised: found.normalised,
                 vector: found.vector,
             },
-        })
+        }
     }
 }
 

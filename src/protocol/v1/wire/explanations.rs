@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::latents::PngFrame;
 use super::names::{Method, TaskKind};
-use super::predictions::ImageSize;
+use super::sizes::ImageSize;
 use super::targets::ResolvedTarget;
 use crate::engine::context;
 use crate::explain::{self, visualize};

@@ -11,6 +11,7 @@ mod numbers;
 mod pictures;
 mod predictions;
 mod rle;
+mod sizes;
 mod targets;
 mod tensors;
 
@@ -21,5 +22,6 @@ pub(super) use explanations::{
 pub(super) use latents::{Frames, PngFrame};
 pub(super) use methods::{ExplainerList, LayerList, Manual, default_json};
 pub(super) use models::{ModelInfo, ModelList};
-pub(super) use predictions::{ImagePrediction, ImageSize, Prediction, Predictions};
+pub(super) use predictions::{ImagePrediction, Prediction, Predictions};
+pub(super) use sizes::ImageSize;
 pub(super) use tensors::TensorCall;

@@ -3,7 +3,6 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::predictions::Prediction;
 use crate::tasks::regression;
 
 /// The numbers of one image.
@@ -28,15 +27,15 @@ struct Quantity {
     unit: Option<String>,
 }
 
-impl From<regression::Prediction> for Prediction {
+impl From<regression::Prediction> for Regression {
     fn from(found: regression::Prediction) -> Self {
         let quantity = |quantity: regression::Quantity| Quantity {
             name: quantity.name,
             value: quantity.value,
             unit: quantity.unit,
         };
-        Self::Regression(Regression {
+        Self {
             values: found.values.into_iter().map(quantity).collect(),
-        })
+        }
     }
 }

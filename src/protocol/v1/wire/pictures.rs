@@ -5,7 +5,6 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::predictions::Prediction;
 use crate::tasks::image_to_image::{self, Body};
 
 /// What is made of one image.
@@ -40,7 +39,7 @@ struct Made {
     png_b64: String,
 }
 
-impl From<image_to_image::Prediction> for Prediction {
+impl From<image_to_image::Prediction> for Translation {
     fn from(found: image_to_image::Prediction) -> Self {
         let bits = found.bits();
         let png = match found.body {
@@ -48,7 +47,7 @@ impl From<image_to_image::Prediction> for Prediction {
             // It is what is made for JSON.
             Body::Array(_) => Vec::new(),
         };
-        Self::Translation(Translation {
+        Self {
             output: Made {
                 width: found.width,
                 height: found.height,
@@ -60,6 +59,6 @@ impl From<image_to_image::Prediction> for Prediction {
                 max: found.greatest,
                 png_b64: BASE64_STANDARD.encode(png),
             },
-        })
+        }
     }
 }

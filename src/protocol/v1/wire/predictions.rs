@@ -10,11 +10,14 @@ use super::names::TaskKind;
 use super::numbers::Regression;
 use super::pictures::Translation;
 use super::rle::Rle;
+use super::sizes::ImageSize;
 use super::tensors::AnsweredTensor;
 use crate::error::Result;
-use crate::image::{Placement, PoolThread};
+use crate::image::PoolThread;
 use crate::protocol::v1::timing::TimingMs;
-use crate::tasks::{captioning, classification, detection, segmentation, tensor, vae};
+use crate::tasks::{
+    captioning, classification, detection, embedding, image_to_image, regression, segmentation, tensor, vae,
+};
 
 /// The predictions for the inputs of one request, in their order.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,22 +39,6 @@ pub(in crate::protocol::v1) struct ImagePrediction {
     pub(in crate::protocol::v1) image: Option<ImageSize>,
     #[serde(flatten)]
     pub(in crate::protocol::v1) prediction: Prediction,
-}
-
-/// An upright image's size in pixels.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-pub(in crate::protocol::v1) struct ImageSize {
-    #[schema(example = 451)]
-    width: u32,
-    #[schema(example = 300)]
-    height: u32,
-}
-
-impl From<&Placement> for ImageSize {
-    fn from(placement: &Placement) -> Self {
-        let (width, height) = placement.original();
-        Self { width, height }
-    }
 }
 
 /// What was predicted, by task.
@@ -337,5 +324,23 @@ impl From<tensor::Prediction> for Prediction {
         Self::Tensor(Tensors {
             outputs: found.outputs.into_iter().map(AnsweredTensor::from).collect(),
         })
+    }
+}
+
+impl From<embedding::Embedding> for Prediction {
+    fn from(found: embedding::Embedding) -> Self {
+        Self::Embedding(found.into())
+    }
+}
+
+impl From<regression::Prediction> for Prediction {
+    fn from(found: regression::Prediction) -> Self {
+        Self::Regression(found.into())
+    }
+}
+
+impl From<image_to_image::Prediction> for Prediction {
+    fn from(found: image_to_image::Prediction) -> Self {
+        Self::Translation(found.into())
     }
 }
