@@ -1,6 +1,8 @@
 //! The layer that is looked at when none is asked for: the last one with a map on which the answer hangs, and which is not
 //! the answer itself.
 
+use std::collections::BTreeMap;
+
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
@@ -45,27 +47,9 @@ pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_
         }
     }
     let path = |candidate: &Candidate<'_>| candidate.seen.layer.path.clone();
-    let scalars = scalars(&answers, task)?;
-    if scalars.is_empty() {
-        // Without gradients the order is all there is.
-        return Ok(candidates.last().map(path));
-    }
-    let reached: Vec<Vec<bool>> = scalars
-        .iter()
-        .map(|scalar| reached(&candidates, scalar, pace))
-        .collect::<Result<_>>()?;
-    // What goes to both ends of a detector's rows; where nothing does, what goes to one of them.
-    let to_all: Vec<bool> = (0..candidates.len())
-        .map(|index| reached.iter().all(|of_scalar| of_scalar[index]))
-        .collect();
-    let matters = if to_all.contains(&true) {
-        to_all
-    } else {
-        let to_any = |index: usize| reached.iter().any(|of_scalar| of_scalar[index]);
-        (0..candidates.len()).map(to_any).collect()
-    };
+    let matters = mattering(&candidates, &answers, task, pace)?;
     if !matters.contains(&true) {
-        // A blank picture that the model answers without looking; the order is all there is.
+        // Without gradients, or to a blank picture that the model answers without looking, the order is all there is.
         return Ok(candidates.last().map(path));
     }
     let last = |wanted: &dyn Fn(&Candidate<'_>) -> bool| {
@@ -83,6 +67,55 @@ pub(super) fn find(seen: &[Seen], answer: &Value, task: TaskKind, pace: &Pace<'_
     let width = width.map_or(0, |last| last.seen.layer.channels());
     let of_width = last(&|candidate| is_tokens(candidate) && candidate.seen.layer.channels() == width);
     Ok(Some(path(of_width.unwrap_or(tokens))))
+}
+
+/// Whether the answer hangs on each candidate. Of a detector on what goes to both ends of its rows; where nothing does, to every
+/// level of its pyramid, or else to one end.
+fn mattering(
+    candidates: &[Candidate<'_>],
+    answers: &[&Tensor],
+    task: TaskKind,
+    pace: &Pace<'_>,
+) -> Result<Vec<bool>> {
+    let by_all = |reached_by: &[Vec<bool>]| -> Vec<bool> {
+        let by_all =
+            |index: usize| !reached_by.is_empty() && reached_by.iter().all(|of_scalar| of_scalar[index]);
+        (0..candidates.len()).map(by_all).collect()
+    };
+    let reached_by = all_reached(candidates, &scalars(answers, task)?, pace)?;
+    let mut matters = by_all(&reached_by);
+    if task == TaskKind::Detection && !matters.contains(&true) {
+        // A module that suppresses by itself answers a black picture with nothing, or with objects of one level.
+        matters = by_all(&all_reached(candidates, &levels(candidates)?, pace)?);
+    }
+    if matters.contains(&true) {
+        return Ok(matters);
+    }
+    let by_any = |index: usize| reached_by.iter().any(|of_scalar| of_scalar[index]);
+    Ok((0..candidates.len()).map(by_any).collect())
+}
+
+/// What the last map of each level of a detector's pyramid comes to: of each grid that has one in the second half.
+fn levels(candidates: &[Candidate<'_>]) -> Result<Vec<Tensor>> {
+    let mut last: BTreeMap<[i64; 2], &Tensor> = BTreeMap::new();
+    for candidate in &candidates[candidates.len() / 2..] {
+        if candidate.output.requires_grad() {
+            last.insert(grid(candidate), candidate.output);
+        }
+    }
+    let sum = |output: &&Tensor| -> Result<Tensor> { Ok(output.f_square()?.f_sum(Kind::Float)?) };
+    last.values().map(sum).collect()
+}
+
+/// Rows and columns of a layer's cells.
+fn grid(candidate: &Candidate<'_>) -> [i64; 2] {
+    let size = candidate.output.size();
+    let side = |axis: usize| size.get(axis).copied().unwrap_or(0);
+    match candidate.cells {
+        Cells::ChannelsFirst => [side(2), side(3)],
+        Cells::ChannelsLast => [side(1), side(2)],
+        Cells::Tokens { rows, columns, .. } => [rows, columns],
+    }
 }
 
 /// Whether a layer's output is one of the model's answers, or for a segmentation its logits on another grid, and likewise for a
@@ -136,6 +169,12 @@ fn scalars(answers: &[&Tensor], task: TaskKind) -> Result<Vec<Tensor>> {
         }
         _ => Ok(vec![sum(answer)?]),
     }
+}
+
+/// [`reached`] for each of `scalars`.
+fn all_reached(candidates: &[Candidate<'_>], scalars: &[Tensor], pace: &Pace<'_>) -> Result<Vec<Vec<bool>>> {
+    let of_scalar = |scalar| reached(candidates, scalar, pace);
+    scalars.iter().map(of_scalar).collect()
 }
 
 /// Whether each candidate's cells have a gradient to `scalar`.

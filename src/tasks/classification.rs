@@ -110,7 +110,7 @@ pub(crate) fn of_each_class(logits: Tensor, labels: &Labels) -> Result<Tensor> {
 /// Scores of logits `[B, K]`.
 ///
 /// # Errors
-/// [`Error::InferenceFailed`] with libtorch's words.
+/// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
 pub fn scores(logits: &Tensor, activation: Activation) -> Result<Tensor> {
     let logits = logits.f_to_kind(Kind::Float)?;
     Ok(match activation {

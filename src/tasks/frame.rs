@@ -48,7 +48,7 @@ impl Frame {
     /// Its PNG.
     ///
     /// # Errors
-    /// [`Error::Internal`] when it cannot be written.
+    /// [`Error::Internal`](crate::error::Error::Internal) when it cannot be written.
     pub fn png(&self, thread: &PoolThread) -> Result<Vec<u8>> {
         if self.channels == 1 {
             return encode_gray_png(thread, self.width, self.height, &self.data);
