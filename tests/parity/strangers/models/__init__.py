@@ -15,7 +15,7 @@ FEW = frozenset({
     "swin_tiny_patch4_window7_224", "mambaout_femto", "tiny_vit_5m_224", "vit_tiny_patch16_224",
     "deit_tiny_distilled_patch16_224", "vit_small_patch14_reg4_dinov2", "smp_unet", "smp_unet_one", "smp_segformer",
     "smp_deeplabv3plus", "hf_vit_imageclassification", "hf_dinov2", "hf_swin_imageclassification",
-    "hf_segformer_semanticsegmentation", "hf_detr_objectdetection", "yolo11n",
+    "hf_segformer_semanticsegmentation", "hf_detr_objectdetection", "yolo11n", "yolo11n_nms",
     "yolo11n_seg", "yolo11n_pose", "yolo26n", "yolov10n", "features_and_logits", "normalises_in_place",
     "regression",
 })  # fmt: skip
