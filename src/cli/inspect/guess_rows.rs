@@ -17,6 +17,9 @@ const SIGMOID: [&str; 8] = [
     "Deta",
 ];
 
+/// Values of an object at most: a box, its score and class, and dozens of keypoints or parts of a mask.
+const MOST_OF_OBJECT: i64 = 256;
+
 fn detector(format: &str, why: impl Into<String>) -> Guess {
     Guess::new("detection", why)
         .key("format", format!("\"{format}\""))
@@ -36,10 +39,15 @@ pub(super) fn rows(facts: &Facts, run: &Run) -> Vec<Guess> {
     if facts.is_whole {
         return guesses;
     }
-    if last > first && first > 4 {
+    let is_wide = last > first && first > 4;
+    if is_wide {
         guesses.extend(candidates(facts, first, &shown));
-    } else if last > 5 {
+    }
+    // A few objects with many keypoints are wide, too.
+    if last > 5 && (!is_wide || last <= MOST_OF_OBJECT) {
         guesses.extend(objects(last, &shown));
+    }
+    if last > 5 && !is_wide {
         guesses.push(
             detector(
                 "yolov5",
