@@ -9,7 +9,7 @@ use super::state::Service;
 use crate::catalog::Model;
 use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
-use crate::image::{Length, ModelInput, Placement, Taken};
+use crate::image::{Length, ModelInput, Placement, PoolThread, Taken};
 use crate::tasks::detection::{self, Detect};
 use crate::tasks::image_to_image::{self, Resolution, Translate, View};
 use crate::tasks::segmentation::{self, Segment};
@@ -142,21 +142,16 @@ impl Service {
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
-        let length = Length::of_pixels(largest);
-        let outputs = self
-            .pool()
-            .run_in_turn(self.pool().turn(), length, move |thread| {
-                let mut allowance =
-                    Allowance::of_bytes(text, "raise output.score_threshold, or send a smaller picture");
-                let finish = |one: segmentation::Segmented| {
-                    let mut finished = one.finish(thread, &spec.labels, &mut allowance, &context)?;
-                    if drawn == MaskForm::Text {
-                        finished.class_ids = Vec::new();
-                    }
-                    Ok(finished)
-                };
-                done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
-            });
+        let mut allowance =
+            Allowance::of_bytes(text, "raise output.score_threshold, or send a smaller picture");
+        let finish = move |thread: &PoolThread, one: segmentation::Segmented| {
+            let mut finished = one.finish(thread, &spec.labels, &mut allowance, &context)?;
+            if drawn == MaskForm::Text {
+                finished.class_ids = Vec::new();
+            }
+            Ok(finished)
+        };
+        let outputs = self.finished(done.outputs, Length::of_pixels(largest), finish);
         Ok(Predicted {
             model: done.model,
             pictures: looked.seen,
@@ -192,19 +187,17 @@ impl Service {
         };
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Detect>(model, engine, inputs, options, (looked.took, context)).await?;
-        let (length, context) = (Length::of_pixels(total), context.clone());
         let outputs = if held.is_some() {
-            let finished = self
-                .pool()
-                .run_in_turn(self.pool().turn(), length, move |thread| {
-                    let mut allowance = Allowance::of_bytes(
-                        text,
-                        "ask for a higher `score_threshold` or fewer `max_detections`, or send a smaller picture",
-                    );
-                    let finish = |one: detection::Detected| one.finish(thread, &mut allowance, &context);
-                    done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
-                });
-            finished.await?
+            let context = context.clone();
+            let mut allowance = Allowance::of_bytes(
+                text,
+                "ask for a higher `score_threshold` or fewer `max_detections`, or send a smaller picture",
+            );
+            let finish = move |thread: &PoolThread, one: detection::Detected| {
+                one.finish(thread, &mut allowance, &context)
+            };
+            self.finished(done.outputs, Length::of_pixels(total), finish)
+                .await?
         } else {
             done.outputs
                 .into_iter()
@@ -253,13 +246,10 @@ impl Service {
         let inputs = (looked.places, looked.inputs);
         let done = compute::<Translate>(model, engine, inputs, &(), (looked.took, context)).await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
-        let length = Length::of_pixels(pixels);
-        let outputs = self
-            .pool()
-            .run_in_turn(self.pool().turn(), length, move |thread| {
-                let finish = |one: image_to_image::Translated| one.finish(thread, &spec, view, &context);
-                done.outputs.into_iter().map(finish).collect::<Result<Vec<_>>>()
-            });
+        let finish = move |thread: &PoolThread, one: image_to_image::Translated| {
+            one.finish(thread, &spec, view, &context)
+        };
+        let outputs = self.finished(done.outputs, Length::of_pixels(pixels), finish);
         Ok(Predicted {
             model: done.model,
             pictures: looked.seen,
@@ -267,6 +257,20 @@ impl Service {
             spent: done.spent,
             held: Some(held),
         })
+    }
+
+    /// Each of `outputs` after what is work at the size of its picture: on the pool, in its turn, with no core held for it.
+    async fn finished<T: Send + 'static, O: Send + 'static>(
+        &self,
+        outputs: Vec<T>,
+        length: Length,
+        mut finish: impl FnMut(&PoolThread, T) -> Result<O> + Send + 'static,
+    ) -> Result<Vec<O>> {
+        let all = move |thread: &PoolThread| {
+            let outputs = outputs.into_iter();
+            outputs.map(|one| finish(thread, one)).collect::<Result<Vec<_>>>()
+        };
+        self.pool().run_in_turn(self.pool().turn(), length, all).await
     }
 
     /// Takes places for `pictures`, and decodes them.
