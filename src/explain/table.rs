@@ -71,12 +71,6 @@ fn passes(forward: usize, backward: usize) -> Cost {
 }
 
 impl Row {
-    /// Whether it differentiates the model.
-    #[must_use]
-    pub fn needs_gradients(&self) -> bool {
-        self.family != Family::Outputs
-    }
-
     /// Whether it explains models of this task; a model may still lack what it needs.
     #[must_use]
     pub fn explains(&self, task: TaskKind) -> bool {

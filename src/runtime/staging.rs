@@ -127,10 +127,17 @@ pub fn finite(tensor: &Tensor, what: &str) -> Result<Vec<f32>> {
 /// [`Error::NotFinite`]
 pub fn all_finite(values: &[f32], what: &str) -> Result<()> {
     let strange = values.iter().filter(|v| !v.is_finite()).count();
+    none_strange(strange, values.len(), what)
+}
+
+/// The same, where `strange` of so many values were found to be no numbers.
+///
+/// # Errors
+/// [`Error::NotFinite`]
+pub fn none_strange(strange: usize, of: usize, what: &str) -> Result<()> {
     if strange == 0 {
         return Ok(());
     }
-    let of = values.len();
     Err(Error::NotFinite(format!("{what}, {strange} of {of} values")))
 }
 

@@ -192,7 +192,7 @@ impl Service {
             arrange(tensors, specs)?,
             &options,
             specs,
-            row(options.method).needs_gradients(),
+            row(options.method).family.has_gradients(),
         )?;
         self.check_passes(&options, inputs.size(), 1)?;
         let input = specs.inputs[inputs.place()].spec.name.clone();

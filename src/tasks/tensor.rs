@@ -18,7 +18,7 @@ use crate::runtime::Call;
 
 pub use arrange::{Given, NamedTensor, Values, arrange};
 pub use number::Number;
-pub use numbers::{Numbers, Scalar};
+pub use numbers::{Numbers, Scalar, kind};
 
 /// Named tensors to named tensors.
 #[derive(Debug, Clone, Copy)]

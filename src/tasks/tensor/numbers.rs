@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::number::{Number, expected};
 use crate::error::{Error, Result};
 use crate::manifest::Dtype;
+use crate::runtime::staging::none_strange;
 
 // Bytes of tensors are those of the machine, and those of NPY files and raw bodies are little-endian.
 const _: () = assert!(cfg!(target_endian = "little"));
@@ -168,11 +169,7 @@ impl Numbers {
             Dtype::F64 => self.values::<f64>().filter(|value| !value.is_finite()).count(),
             Dtype::Bool | Dtype::U8 | Dtype::I32 | Dtype::I64 => 0,
         };
-        if strange == 0 {
-            return Ok(());
-        }
-        let of = self.count();
-        Err(Error::NotFinite(format!("{what}, {strange} of {of} values")))
+        none_strange(strange, self.count(), what)
     }
 
     pub(super) fn slice(&self, range: Range<usize>) -> Self {
@@ -184,7 +181,9 @@ impl Numbers {
     }
 }
 
-fn kind(dtype: Dtype) -> Kind {
+/// The type of libtorch's tensors with values of this one.
+#[must_use]
+pub fn kind(dtype: Dtype) -> Kind {
     match dtype {
         Dtype::Bool => Kind::Bool,
         Dtype::U8 => Kind::Uint8,
