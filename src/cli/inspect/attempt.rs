@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::app;
-use crate::catalog::Trials;
+use crate::catalog::{Trials, problems};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 
@@ -53,16 +53,11 @@ impl Workbench {
             // A link would lead out of the folder.
             std::fs::copy(labels, beside).map_err(failed)?;
         }
-        Ok(match self.trials.run(&self.folder, None) {
-            Ok(()) => Vec::new(),
-            Err(Error::InvalidModel { problems }) => {
-                let shown = format!("{}/", self.folder.display());
-                problems
-                    .into_iter()
-                    .map(|problem| problem.replace(&shown, ""))
-                    .collect()
-            }
-            Err(other) => vec![other.to_string()],
-        })
+        let shown = format!("{}/", self.folder.display());
+        let found = problems(&self.folder, self.trials.run(&self.folder, None));
+        Ok(found
+            .into_iter()
+            .map(|problem| problem.replace(&shown, ""))
+            .collect())
     }
 }

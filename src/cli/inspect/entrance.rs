@@ -183,14 +183,8 @@ impl Entrance {
     pub(super) fn sizes(&self, channels: u32) -> Vec<(u32, u32)> {
         let squares = SQUARES.iter().map(|&side| (side, side));
         let of_weights = self.flat_sizes(channels).into_iter().chain(self.token_sizes());
-        let mut sizes: Vec<(u32, u32)> = Vec::new();
         let multiples = (1..=32).map(|count| (32 * count, 32 * count));
-        for size in of_weights.chain(squares).chain(multiples).chain(oblongs()) {
-            if !sizes.contains(&size) {
-                sizes.push(size);
-            }
-        }
-        sizes
+        distinct(of_weights.chain(squares).chain(multiples).chain(oblongs()))
     }
 
     /// Squares whose pixels are what the first fully connected layer takes.
@@ -229,6 +223,17 @@ impl Entrance {
         sizes.sort_by_key(|&(height, width)| (height.abs_diff(width), height > width));
         sizes
     }
+}
+
+/// The same without what came before.
+pub(super) fn distinct<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut kept = Vec::new();
+    for one in all {
+        if !kept.contains(&one) {
+            kept.push(one);
+        }
+    }
+    kept
 }
 
 /// Sizes that are not square, those first that are near to it, and wider than high before higher than wide.

@@ -1,6 +1,6 @@
 //! What one tensor may mean: a vector, maps, rows.
 
-use super::entrance::{Entrance, Taker};
+use super::entrance::{Entrance, Head, Taker};
 use super::facts::Facts;
 use super::guess::Guess;
 use super::guess_rows::rows;
@@ -42,11 +42,7 @@ fn of_vector(facts: &Facts, values: i64, entrance: &Entrance) -> Vec<Guess> {
         return vec![unit, classification("none", "")];
     }
     if values == 1 {
-        let sigmoid = if facts.are_probabilities() {
-            "none"
-        } else {
-            "sigmoid"
-        };
+        let sigmoid = of_two_classes(facts);
         let binary = classification(sigmoid, ", one logit for two classes");
         let regression = Guess::new(
             "regression",
@@ -65,28 +61,31 @@ fn of_vector(facts: &Facts, values: i64, entrance: &Entrance) -> Vec<Guess> {
         ),
     };
     // A norm or a projection without a bias at the end is no layer that tells classes apart.
-    let ends_in_classes = entrance
+    let answers_as_many = |last: Head| last.outputs == values || entrance.heads.contains(&values);
+    let ends_in_head = entrance
         .last
-        .is_none_or(|last| last.mixes && last.has_bias && last.outputs == values);
+        .is_none_or(|last| last.mixes && last.has_bias && answers_as_many(last));
     // The width of a network is what its layers take, too; no layer takes the classes.
     let is_width = values >= FEW && entrance.takers.contains(&Taker::Vector { values });
-    let ends_in_head = entrance.last.is_none_or(|last| last.has_bias && last.mixes);
-    let has_head = !is_width && (ends_in_classes || entrance.heads.contains(&values) && ends_in_head);
-    if has_head || values < FEW || facts.are_probabilities() {
+    if ends_in_head && !is_width || values < FEW || facts.are_probabilities() {
         vec![classes, embedding()]
     } else {
         vec![embedding(), classes]
     }
 }
 
+/// What makes a score of one value for two classes.
+fn of_two_classes(facts: &Facts) -> &'static str {
+    if facts.are_probabilities() {
+        "none"
+    } else {
+        "sigmoid"
+    }
+}
+
 /// `[B, C, h, w]`.
 fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<Guess> {
-    let Fed::Pictures {
-        size,
-        channels: given,
-        ..
-    } = run.input
-    else {
+    let Fed::Pictures { size, .. } = run.input else {
         return Vec::new();
     };
     let shown = format!("forward answers [B, {channels}, h, w]");
@@ -106,13 +105,8 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
         // A depth is never below 0, and goes beyond 1.
         let is_named = entrance.kinds.iter().any(|kind| kind.contains("Depth"));
         let is_depth = is_named || facts.range.0 >= 0.0 && facts.range.1 > 1.0;
-        let activation = if facts.are_probabilities() {
-            "none"
-        } else {
-            "sigmoid"
-        };
         let mask = segmentation(
-            activation,
+            of_two_classes(facts),
             ", a mask; a map of numbers such as a depth is task = \"image_to_image\"",
         );
         let map = image(", a map of numbers; a mask is task = \"segmentation\"");
@@ -131,13 +125,14 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
         activation,
         ", a mask of each class; of classes that overlap it is activation = \"sigmoid\"",
     );
-    let is_picture = channels == 3 && (is_larger || facts.follows_input) && given > 0;
-    if is_picture {
-        vec![image(", a picture"), masks]
-    } else if channels == 3 {
-        vec![masks, image(", a picture")]
+    if channels != 3 {
+        return vec![masks];
+    }
+    let picture = image(", a picture");
+    if is_larger || facts.follows_input {
+        vec![picture, masks]
     } else {
-        vec![masks]
+        vec![masks, picture]
     }
 }
 

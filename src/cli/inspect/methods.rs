@@ -1,7 +1,7 @@
 //! What tasks with methods of their own have beside pictures: captioners and autoencoders.
 
 use tch::{Kind, Tensor};
-use torch_bridge::{Module, Value};
+use torch_bridge::Value;
 
 use super::draft::labels_beside;
 use super::entrance::Entrance;
@@ -20,24 +20,21 @@ pub(super) fn of_methods(
     file: &std::path::Path,
 ) -> Result<Option<(Run, Guess)>> {
     let module = prober.module;
-    if has(module, "start") && has(module, "step") {
+    let has = |name: &str| module.method(name).is_ok();
+    if has("start") && has("step") {
         let run = prober.pictures("start", &Entrance::of(module, "start")?, size, &keeps_aspect)?;
         return Ok(run.map(|run| {
             let guess = captioner(prober, &run, file);
             (run, guess)
         }));
     }
-    if has(module, "encode") && has(module, "decode") {
+    if has("encode") && has("decode") {
         let guess = Guess::new("vae", "the module encodes and decodes").pictures(Pictures::Plain);
         let comes_back = |encoded: &Value, size| is_decoded(prober, encoded, size);
         let run = prober.pictures("encode", &Entrance::of(module, "encode")?, size, &comes_back)?;
         return Ok(run.map(|run| (run, guess)));
     }
     Ok(None)
-}
-
-fn has(module: &Module, name: &str) -> bool {
-    module.methods().iter().any(|method| method.name == name)
 }
 
 /// Whether the mean of what was encoded is decoded to a picture of this size.

@@ -179,8 +179,8 @@ impl Inspect {
     /// Those whose labels are there come first.
     fn of_guesses(&self, run: &Run, guesses: &[Guess]) -> Vec<Draft> {
         let draft = |guess: &Guess| {
-            let labels = draft::labels_beside(&self.file, guess.classes).map(|(name, _)| name);
-            let labels = labels.filter(|_| guess.takes_labels());
+            let beside = || draft::labels_beside(&self.file, guess.classes);
+            let labels = guess.takes_labels().then(beside).flatten().map(|(name, _)| name);
             Draft {
                 text: draft::of_pictures(&self.file, run, guess, labels),
                 labels,

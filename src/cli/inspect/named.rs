@@ -6,6 +6,7 @@ use torch_bridge::{MethodInfo, Value};
 use super::draft::Named;
 use super::probe::{Fed, Run};
 use crate::manifest::Dtype;
+use crate::tasks::tensor;
 
 /// Outputs at most.
 const MOST_OUTPUTS: usize = 64;
@@ -75,14 +76,5 @@ fn names(output: &Value, count: usize) -> Vec<String> {
 }
 
 fn dtype(kind: Kind) -> Option<Dtype> {
-    match kind {
-        Kind::Bool => Some(Dtype::Bool),
-        Kind::Uint8 => Some(Dtype::U8),
-        Kind::Int => Some(Dtype::I32),
-        Kind::Int64 => Some(Dtype::I64),
-        Kind::Half => Some(Dtype::F16),
-        Kind::Float => Some(Dtype::F32),
-        Kind::Double => Some(Dtype::F64),
-        _ => None,
-    }
+    Dtype::ALL.into_iter().find(|dtype| tensor::kind(*dtype) == kind)
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Generator, Module, Value};
 
-use super::entrance::{Entrance, Taker};
+use super::entrance::{Entrance, Taker, distinct};
 use crate::error::{Result, excerpt};
 use crate::manifest::Dtype;
 
@@ -228,14 +228,7 @@ fn offers(entrance: &Entrance) -> Vec<(Dtype, Vec<i64>)> {
     if offers.is_empty() {
         offers.push((Dtype::F32, vec![1, 16]));
     }
-    let mut known = Vec::new();
-    offers.retain(|offer| {
-        !known.contains(offer) && {
-            known.push(offer.clone());
-            true
-        }
-    });
-    offers
+    distinct(offers)
 }
 
 /// Noise of the standard normal distribution, and small whole numbers.
