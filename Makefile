@@ -21,6 +21,7 @@ help:
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
+	@echo 'make test-image   build the container image and try it as people run it (BASES=own, TEST_IMAGE=, flags of tests/image/run.py)'
 	@echo 'make build        build the program, target/release/lucarne'
 	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
 	@echo 'make clean-cache  delete .cache'
@@ -94,7 +95,10 @@ aoti:
 image:
 	@scripts/image $(TAG)
 
+test-image:
+	@scripts/test-image $(TEST_IMAGE)
+
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti image clean-cache
+.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti image test-image clean-cache

@@ -1,6 +1,8 @@
 //! The composition root: builds the service, serves it, drains it.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -221,12 +223,26 @@ async fn load(server: Server) {
     }
 }
 
-/// Written beside and renamed, so that a reader that waits for the file never reads half of it.
+/// Written beside and renamed, so that a reader that waits for the file never reads half of it. What is no file, such as a
+/// pipe or /dev/stdout, is written to; a link stays one.
 fn write_port(file: &Path, port: u16) -> Result<()> {
-    let half = file.with_extension("part");
-    std::fs::write(&half, format!("{port}\n"))
-        .and_then(|()| std::fs::rename(&half, file))
-        .map_err(|e| Error::InvalidSettings(format!("--port-file {}: {e}", file.display())))
+    let text = format!("{port}\n");
+    let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let written = match std::fs::metadata(&target) {
+        // Without waiting: a pipe that nobody reads would hold up the start for ever.
+        Ok(found) if !found.is_file() => std::fs::File::options()
+            .write(true)
+            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+            .open(&target)
+            .and_then(|mut pipe| pipe.write_all(text.as_bytes())),
+        _ => {
+            let half = target.with_extension("part");
+            std::fs::write(&half, text)
+                .and_then(|()| std::fs::rename(&half, &target))
+                .inspect_err(|_| drop(std::fs::remove_file(&half)))
+        }
+    };
+    written.map_err(|e| Error::InvalidSettings(format!("--port-file {}: {e}", file.display())))
 }
 
 /// The signals that end a server; they are waited for from the start, so that none is lost.
@@ -241,11 +257,13 @@ impl Signals {
     fn new() -> Result<Self> {
         let listen = |kind| signal(kind).map_err(|e| Error::Internal(format!("signals: {e}")));
         let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-        Ok(Self {
+        let signals = Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             _file_too_large: listen(file_too_large)?,
-        })
+        };
+        process::admit_signals()?;
+        Ok(signals)
     }
 
     async fn next(&mut self) {

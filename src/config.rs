@@ -1,10 +1,12 @@
-//! The server's settings: defaults, then the file, then `LUCARNE_…` variables, then flags. Everything is
-//! validated before anything starts.
+//! The server's settings: defaults, then those of the installation, then the file, then `LUCARNE_…` variables, then flags.
+//! Everything is validated before anything starts.
 
 mod flags;
+mod installation;
 mod variables;
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 pub use flags::{Flags, LogFormat};
+pub use installation::revision;
 use serde_json::Value;
 use variables::Variables;
 
@@ -131,7 +134,7 @@ impl Settings {
     /// # Errors
     /// [`Error::InvalidSettings`], which names key, source and cure.
     pub fn read(flags: &Flags) -> Result<Self> {
-        let settings = Self::extract(flags, environment())?;
+        let settings = Self::extract(installation::defaults().as_deref(), flags, environment())?;
         settings.validate()?;
         Ok(settings)
     }
@@ -143,8 +146,15 @@ impl Settings {
         variables::unread(environment(), &known())
     }
 
-    fn extract(flags: &Flags, environment: impl Iterator<Item = (String, String)>) -> Result<Self> {
+    fn extract(
+        installed: Option<&Path>,
+        flags: &Flags,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        if let Some(file) = installed {
+            figment = figment.merge(Toml::file_exact(file));
+        }
         if let Some(file) = &flags.config {
             figment = figment.merge(Toml::file_exact(checked_file(file)?));
         }
@@ -155,35 +165,45 @@ impl Settings {
             .map_err(|e| Error::InvalidSettings(e.to_string()))
     }
 
+    /// What stands for itself alone: each number, and what it may be.
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 18] {
+        const MOST_MB: u64 = 1 << 20;
+        const WEEK_S: u64 = 7 * 24 * 3600;
+        const MANY: u64 = 1_000_000_000;
+        [
+            ("load_timeout_s", self.load_timeout_s, 1..=WEEK_S),
+            ("max_model_mb", self.max_model_mb, 0..=MOST_MB * 1024),
+            ("max_body_mb", self.max_body_mb, 1..=MOST_MB / 2),
+            ("max_image_mpx", self.max_image_mpx, 1..=100_000),
+            ("max_images", self.max_images as u64, 1..=MOST_IMAGES as u64),
+            ("max_maps", self.max_maps as u64, 1..=MANY),
+            ("max_passes", self.max_passes as u64, 1..=MANY),
+            ("max_connections", self.max_connections as u64, 1..=MANY),
+            ("header_timeout_s", self.header_timeout_s, 1..=WEEK_S),
+            ("idle_timeout_s", self.idle_timeout_s, 1..=WEEK_S),
+            ("body_timeout_s", self.body_timeout_s, 1..=WEEK_S),
+            ("stall_timeout_s", self.stall_timeout_s, 1..=WEEK_S),
+            ("min_rate_kb", self.min_rate_kb, 1..=MOST_MB),
+            ("request_timeout_ms", self.request_timeout_ms, 0..=WEEK_S * 1000),
+            (
+                "max_request_timeout_ms",
+                self.max_request_timeout_ms,
+                1..=WEEK_S * 1000,
+            ),
+            ("max_pass_s", self.max_pass_s, 1..=WEEK_S),
+            ("drain_timeout_s", self.drain_timeout_s, 0..=WEEK_S),
+            ("decode_threads", self.decode_threads as u64, 0..=1024),
+        ]
+    }
+
     fn validate(&self) -> Result<()> {
-        let positive = [
-            ("max_body_mb", self.max_body_mb),
-            ("max_image_mpx", self.max_image_mpx),
-            ("max_images", self.max_images as u64),
-            ("max_request_timeout_ms", self.max_request_timeout_ms),
-            ("max_pass_s", self.max_pass_s),
-            ("load_timeout_s", self.load_timeout_s),
-            ("max_maps", self.max_maps as u64),
-            ("max_passes", self.max_passes as u64),
-            ("max_connections", self.max_connections as u64),
-            ("header_timeout_s", self.header_timeout_s),
-            ("idle_timeout_s", self.idle_timeout_s),
-            ("body_timeout_s", self.body_timeout_s),
-            ("stall_timeout_s", self.stall_timeout_s),
-            ("min_rate_kb", self.min_rate_kb),
-        ];
-        for (key, value) in positive {
-            if value == 0 {
+        for (key, value, within) in self.ranges() {
+            if !within.contains(&value) {
+                let (least, most) = within.into_inner();
                 return Err(Error::InvalidSettings(format!(
-                    "{key}: found 0, expected at least 1"
+                    "{key}: found {value}, expected from {least} to {most}"
                 )));
             }
-        }
-        if self.max_images > MOST_IMAGES {
-            let found = self.max_images;
-            return Err(Error::InvalidSettings(format!(
-                "max_images: found {found}, expected at most {MOST_IMAGES}"
-            )));
         }
         let twice = self.max_body_mb.saturating_mul(2);
         let memory = [
@@ -274,6 +294,22 @@ mod tests {
             (2, 3, 32)
         );
         assert_eq!(settings.cors_origins, ["*"]);
+    }
+
+    #[test]
+    fn a_file_wins_over_the_installation_and_the_installation_over_the_program() {
+        let (
+            _installed,
+            Flags {
+                config: installed, ..
+            },
+        ) = with_file("port = 1\nhost = \"0.0.0.0\"\nmax_images = 3");
+        let (_dir, flags) = with_file("port = 2");
+        let variables = [("LUCARNE_MAX_IMAGES".to_owned(), "4".to_owned())];
+        let settings =
+            Settings::extract(installed.as_deref(), &flags, variables.into_iter()).expect("right settings");
+        assert_eq!((settings.port, settings.max_images), (2, 4));
+        assert!(settings.host.is_unspecified());
     }
 
     #[test]

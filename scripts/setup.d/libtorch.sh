@@ -84,6 +84,7 @@ unpack_cuda_libraries() {
         wheel=$(fetch_wheel "$pins" "$name")
         pairs=()
         for file in $files; do pairs+=("nvidia/$file" "$lib/${file##*/}"); done
+        pairs+=(LICENCES "$scratch/libtorch/licenses/$name/")
         unpack_wheel "$wheel" "${pairs[@]}"
     done < <(cuda_libraries)
 }

@@ -2,10 +2,11 @@
 
     unpack_wheel.py WHEEL FROM TO [FROM TO …]
 
-FROM is a file in the wheel, or a folder if it ends in a slash; TO is the file or folder to write. It is an error if
-FROM is not in the wheel, and zipfile checks each file's CRC.
+FROM is a file in the wheel, a folder if it ends in a slash, or LICENCES, the licences and notices of its dist-info; TO is
+the file or folder to write. It is an error if FROM is not in the wheel, and zipfile checks each file's CRC.
 """
 
+import re
 import shutil
 import sys
 import zipfile
@@ -26,7 +27,11 @@ def unpack(archive: zipfile.ZipFile, source: str, target: Path) -> None:
     if not members:
         sys.exit(f"{archive.filename}: there is no {source} in it")
     for info in members:
-        file = target / info.filename[len(source) :] if source.endswith("/") else target
+        file = target
+        if source == "LICENCES":
+            file = target / Path(info.filename).name
+        elif source.endswith("/"):
+            file = target / info.filename[len(source) :]
         file.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(info) as packed, file.open("wb") as unpacked:
             shutil.copyfileobj(packed, unpacked, 1 << 20)
@@ -36,6 +41,8 @@ def unpack(archive: zipfile.ZipFile, source: str, target: Path) -> None:
 
 def matches(name: str, source: str) -> bool:
     """Whether `name` is the file `source`, or inside the folder `source`."""
+    if source == "LICENCES":
+        return re.search(r"\.dist-info/(.*/)?(licen[sc]e|notice|copying)[^/]*$", name, re.IGNORECASE) is not None
     return name.startswith(source) if source.endswith("/") else name == source
 
 

@@ -149,6 +149,8 @@ impl Entry {
             return Some(String::new());
         };
         Some(match model.health()? {
+            // What asks for more than there is fails alone: the machine's memory is not the model's to fill.
+            Error::OutOfMemory(_) if model.device == "cpu" => return None,
             Error::OutOfMemory(_) => format!(" ({} is out of memory)", model.device),
             _ => format!(" ({} is lost; restart the server)", model.device),
         })

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::Device;
-use tokio::sync::Semaphore;
 
 use super::model::{Measured, Model, Predict};
 use super::names::model_name;
@@ -73,26 +72,16 @@ impl Loader {
         Self { trials, ..self }
     }
 
-    /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models; as many at one time as
-    /// `side_by_side` has permits.
+    /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models.
     ///
     /// # Errors
     /// As [`Trials::run`].
-    pub(super) async fn try_out(
-        &self,
-        dir: &Path,
-        version: Option<&str>,
-        side_by_side: &Arc<Semaphore>,
-    ) -> Result<()> {
+    pub(super) async fn try_out(&self, dir: &Path, version: Option<&str>) -> Result<()> {
         let Some(trials) = self.trials.clone() else {
             return Ok(());
         };
-        let permit = Arc::clone(side_by_side).acquire_owned().await;
         let (dir, version) = (dir.to_owned(), version.map(str::to_owned));
-        let trial = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            trials.run(&dir, version.as_deref())
-        });
+        let trial = tokio::task::spawn_blocking(move || trials.run(&dir, version.as_deref()));
         trial
             .await
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
@@ -120,6 +109,7 @@ impl Loader {
     pub(super) fn load(&self, dir: &Path, version: Option<&str>, retiring: &LoaderThread) -> Result<Model> {
         let started = Instant::now();
         let name = model_name(dir)?;
+        let _log = tracing::error_span!("load", model = name).entered();
         let manifest = Manifest::read(dir)?;
         let versions = manifest::versions(dir, &manifest.artifact)?;
         let version = chosen(&versions, version)?;
@@ -318,10 +308,11 @@ pub fn open_alone(file: &Path, spec: &ModelSpec, share: Share) -> Result<Opened>
 /// the process than cores, all of them sleep at every barrier instead of spinning, which made a batch of one on two
 /// threads take twice as long.
 fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let log = tracing::Span::current();
     std::thread::scope(|scope| {
         let working = scope.spawn(|| {
             configure_thread(threads);
-            work()
+            log.in_scope(work)
         });
         let panicked = |_| Err(Error::Internal("a panic while the model was loaded".into()));
         working.join().unwrap_or_else(panicked)

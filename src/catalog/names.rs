@@ -18,27 +18,44 @@ const OF_SYSTEMS: [&str; 7] = [
 
 /// The folders in `dir` that hold a model.toml, by name; also those where it is no file, or cannot be looked for, so that it is
 /// said what is wrong with them. Hidden ones are none: `.git`, or the `..data` to which Kubernetes links the files of a
-/// ConfigMap.
+/// ConfigMap. What looks like a model and is none is warned of.
 ///
 /// # Errors
-/// [`Error::InvalidSettings`] when `dir` cannot be read.
+/// [`Error::InvalidSettings`] when `dir` cannot be read, or is itself one model's.
 pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
+    let shown = dir.display();
+    if dir.join("model.toml").is_file() {
+        return Err(Error::InvalidSettings(format!(
+            "{shown} is the folder of one model: it holds a model.toml; --models (LUCARNE_MODELS) wants the folder around it, and \
+             in a container one model is mounted at {shown}/NAME"
+        )));
+    }
     let listing = std::fs::read_dir(dir).map_err(|e| {
-        let dir = dir.display();
+        let cure = match e.kind() {
+            ErrorKind::PermissionDenied => format!("let user {} read it", rustix::process::getuid().as_raw()),
+            _ => "give it with --models DIR (LUCARNE_MODELS)".to_owned(),
+        };
         Error::InvalidSettings(format!(
-            "the model folder {dir} cannot be read: {e}; give it with --models DIR"
+            "the folder of models {shown} cannot be read: {e}; {cure}"
         ))
     })?;
-    let mut folders: Vec<PathBuf> = listing
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| !is_passed_over(p))
-        .filter(|p| match p.join("model.toml").symlink_metadata() {
-            Ok(_) => true,
-            Err(error) => p.is_dir() && error.kind() != ErrorKind::NotFound,
-        })
-        .collect();
-    folders.sort();
-    Ok(folders)
+    let folders = listing.filter_map(|e| Some(e.ok()?.path()));
+    let mut models = Vec::new();
+    for folder in folders.filter(|p| !is_passed_over(p)) {
+        let leads_nowhere = folder.is_symlink() && !folder.exists();
+        let found = folder.join("model.toml").symlink_metadata();
+        let has_none = found.is_err_and(|e| e.kind() == ErrorKind::NotFound);
+        let name = folder.display();
+        if leads_nowhere {
+            tracing::warn!("{name} is no model: it is a link that leads nowhere");
+        } else if folder.is_dir() && has_none {
+            tracing::warn!("{name} is no model: it holds no model.toml; `lucarne inspect` writes one");
+        } else if folder.is_dir() {
+            models.push(folder);
+        }
+    }
+    models.sort();
+    Ok(models)
 }
 
 fn is_passed_over(dir: &Path) -> bool {
@@ -91,6 +108,25 @@ mod tests {
         std::fs::write(dir.path().join("notes.txt"), "").expect("writable");
         std::fs::create_dir(dir.path().join("empty")).expect("writable");
         assert_eq!(found(dir.path()), ["m"]);
+    }
+
+    #[test]
+    fn the_folder_of_one_model_is_refused_and_told_so() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(dir.path().join("model.toml"), "").expect("writable");
+        let error = model_folders(dir.path())
+            .expect_err("it is one model")
+            .to_string();
+        assert!(error.contains("is the folder of one model"), "{error}");
+    }
+
+    #[test]
+    fn what_leads_nowhere_and_what_has_no_manifest_is_passed_over() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        symlink("nowhere", dir.path().join("a")).expect("writable");
+        std::fs::create_dir(dir.path().join("b")).expect("writable");
+        std::fs::write(dir.path().join("b").join("model.pt"), "").expect("writable");
+        assert_eq!(found(dir.path()), Vec::<String>::new());
     }
 
     #[test]

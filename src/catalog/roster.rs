@@ -38,9 +38,16 @@ impl Catalog {
     /// The model folders in `dir`: its folders that hold a model.toml, by name. Nothing is loaded yet.
     ///
     /// # Errors
-    /// [`Error::InvalidSettings`] when `dir` cannot be read.
+    /// [`Error::InvalidSettings`] when `dir` cannot be read, or is itself one model's.
     pub fn scan(dir: &Path, loader: Loader) -> Result<Self> {
-        Self::of(model_folders(dir)?, loader)
+        let folders = model_folders(dir)?;
+        if folders.is_empty() {
+            let dir = dir.display();
+            tracing::error!(
+                "no model is served: {dir} holds none; a model is a folder in it with a model.toml"
+            );
+        }
+        Self::of(folders, loader)
     }
 
     /// These model folders. Nothing is loaded yet.
@@ -77,7 +84,10 @@ impl Catalog {
             let (loader, thread, trials) =
                 (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
             async move {
-                let loaded = match loader.try_out(&entry.dir, None, &trials).await {
+                let permit = trials.acquire_owned().await;
+                let tried = loader.try_out(&entry.dir, None).await;
+                drop(permit);
+                let loaded = match tried {
                     Ok(()) => {
                         let load = load(&loader, &entry, None, &thread);
                         // What is wrong with the model is its own; what is wrong beside that has stopped the thread.
@@ -150,8 +160,7 @@ impl Catalog {
         let complain = |error: &Error| {
             tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
         };
-        let alone = Arc::new(Semaphore::new(1));
-        let tried = loader.try_out(&entry.dir, version.as_deref(), &alone).await;
+        let tried = loader.try_out(&entry.dir, version.as_deref()).await;
         tried.inspect_err(complain)?;
         let loading = load(&loader, &entry, version, &thread);
         let (answers, named) = (Arc::clone(&entry), entry.name.clone());

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,9 @@ pub const VERDICT: &str = "lucarne-trial: ";
 
 /// This program, also where its file has been replaced since.
 const PROGRAM: &str = "/proc/self/exe";
+
+/// Held by those that are tried side by side; by one that had too little memory beside others, for itself.
+static OTHERS: RwLock<()> = RwLock::new(());
 
 /// How much is kept of what a trial writes.
 const WORDS: usize = 64 << 10;
@@ -52,27 +56,40 @@ impl Trials {
         if remembered.as_ref().is_some_and(|file| file.is_file()) {
             return Ok(());
         }
-        let problem = |text: String| Error::model(format!("{}: {text}", dir.display()));
         tracing::info!(model = %dir.display(), "the model is tried in a process of its own");
-        let mut trial = self
-            .start(dir, version)
-            .map_err(|e| problem(format!("cannot be tried: {e}")))?;
-        let Some(status) = trial.wait_until(end) else {
-            let seconds = self.patience.as_secs();
-            return Err(problem(format!(
-                "its trial took longer than {seconds} s (load_timeout_s): it computes for ever, or the machine is too slow"
-            )));
-        };
-        let (said, complained) = trial.words();
-        verdict(status, &said, &complained).map_err(|problems| match problems {
+        let beside_others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.attempt(dir, version, end);
+        drop(beside_others);
+        if matches!(found, Err(Problems::Killed)) {
+            let _alone = OTHERS.write().unwrap_or_else(PoisonError::into_inner);
+            tracing::info!(model = %dir.display(), "its trial was killed, as happens where memory ends: it is tried once more, alone");
+            found = self.attempt(dir, version, end + self.patience);
+        }
+        let problem = |text: &str| Error::model(format!("{}: {text}", dir.display()));
+        found.map_err(|problems| match problems {
             Problems::Named(problems) => Error::InvalidModel { problems },
-            Problems::Ended(how) => problem(how),
+            Problems::Ended(how) => problem(&how),
+            Problems::Killed => problem("its trial was killed, as happens where memory ends"),
         })?;
         if let Some(file) = remembered {
             // Where it cannot be remembered, it is tried again.
             remember(&file).unwrap_or_default();
         }
         Ok(())
+    }
+
+    fn attempt(&self, dir: &Path, version: Option<&str>, end: Instant) -> Result<(), Problems> {
+        let mut trial = self
+            .start(dir, version)
+            .map_err(|e| Problems::Ended(format!("cannot be tried: {e}")))?;
+        let Some(status) = trial.wait_until(end) else {
+            let seconds = self.patience.as_secs();
+            return Err(Problems::Ended(format!(
+                "its trial took longer than {seconds} s (load_timeout_s): it computes for ever, or the machine is too slow"
+            )));
+        };
+        let (said, complained) = trial.words();
+        verdict(status, &said, &complained)
     }
 
     fn start(&self, dir: &Path, version: Option<&str>) -> io::Result<Trial> {
@@ -154,11 +171,14 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
 }
 
 /// What a trial found.
+#[derive(Debug)]
 enum Problems {
     /// Its own words, which name the file.
     Named(Vec<String>),
     /// How it ended without a word.
     Ended(String),
+    /// The system ended it.
+    Killed,
 }
 
 fn verdict(status: ExitStatus, said: &str, complained: &str) -> Result<(), Problems> {
@@ -167,17 +187,26 @@ fn verdict(status: ExitStatus, said: &str, complained: &str) -> Result<(), Probl
     match (status.success(), problems) {
         (true, Some(problems)) if problems.is_empty() => Ok(()),
         (_, Some(problems)) if !problems.is_empty() => Err(Problems::Named(problems)),
+        _ if status.signal() == Some(9) => Err(Problems::Killed),
         _ => Err(Problems::Ended(ending(status, complained))),
     }
 }
 
 fn ending(status: ExitStatus, complained: &str) -> String {
     let how = match status.signal() {
-        Some(9) => "was killed, as happens where memory ends".to_owned(),
         Some(6) => {
             "aborted, as libtorch does where memory ends or it meets a state that cannot be".to_owned()
         }
-        Some(11) => "crashed (SIGSEGV): libtorch cannot run this model".to_owned(),
+        Some(8) => {
+            "crashed (SIGFPE): it divides whole numbers by 0, or the least one by −1, which a client may send; bound them by \
+             range = [least, greatest] under [[inputs]]"
+                .to_owned()
+        }
+        Some(11) => {
+            "crashed (SIGSEGV): libtorch cannot run this model; if it takes whole numbers, perhaps not the least and the \
+             greatest, which a client may send: bound them by range = [least, greatest] under [[inputs]]"
+                .to_owned()
+        }
         Some(signal) => format!("was ended by signal {signal}"),
         None => format!("ended with {status} and no verdict"),
     };

@@ -15,16 +15,16 @@ use clap::{Parser, Subcommand};
 
 use crate::app::{self, Ended};
 use crate::catalog::check;
-use crate::config::{Flags, LogFormat, Settings};
+use crate::config::{Flags, LogFormat, Settings, revision};
 use crate::error::{Error, Result};
 use crate::protocol::v1;
-use crate::runtime::process::{configure_process, exit_now};
+use crate::runtime::process::{admit_signals, configure_process, exit_now};
 use crate::telemetry::{never_wait, start_logging};
 use output::{print, runtime};
 
 /// Serves trained PyTorch vision models over HTTP, and shows where they looked.
 #[derive(Debug, Parser)]
-#[command(version, about)]
+#[command(version = version(), about)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -39,7 +39,7 @@ enum Command {
         /// A folder of model folders, or one model folder
         dir: PathBuf,
         /// How long each may take, in seconds
-        #[arg(long, env = "LUCARNE_LOAD_TIMEOUT_S", default_value_t = 300)]
+        #[arg(long, env = "LUCARNE_LOAD_TIMEOUT_S", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=604_800))]
         load_timeout_s: u64,
         /// Memory that each may take, in MiB; 0 for three quarters of the machine's
         #[arg(long, env = "LUCARNE_MAX_MODEL_MB", default_value_t = 0)]
@@ -59,10 +59,16 @@ enum Command {
     Openapi,
     /// Ask a running server whether it is ready; exit status 0 if it is
     Healthcheck {
-        /// What to ask
-        #[arg(long, default_value = "http://127.0.0.1:8080/readyz")]
-        url: String,
+        /// What to ask [default: /readyz of the server that runs here, or of one with these settings]
+        #[arg(long)]
+        url: Option<String>,
     },
+}
+
+/// The program's version, and the revision that it was built from where the installation says so.
+fn version() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    revision().map_or(version.to_owned(), |revision| format!("{version} ({revision})"))
 }
 
 /// Runs the command line of this process.
@@ -88,7 +94,7 @@ pub fn run() -> ExitCode {
         Command::Explain(explain) => quietly(|| explain.run()),
         Command::Trial(trial) => quietly(|| trial.run()),
         Command::Openapi => openapi(),
-        Command::Healthcheck { url } => healthcheck::ask(&url),
+        Command::Healthcheck { url } => healthcheck::run(url),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -106,6 +112,7 @@ fn complain(error: &Error) {
 
 /// For commands that are not the server: only what went wrong is logged.
 fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
+    admit_signals()?;
     configure_process();
     let log = start_logging("error", LogFormat::Text, std::io::stderr())?;
     let outcome = command();
@@ -121,13 +128,19 @@ fn serve(flags: &Flags) -> Result<()> {
     configure_process();
     // It is not dropped: that would wait for what the end of the process need not wait for.
     let runtime = runtime()?;
+    let format = settings.log_format;
     let ended = runtime.block_on(app::serve(settings, &log));
+    if let (Err(error), LogFormat::Json) = (&ended, format) {
+        tracing::error!(code = error.code(), %error, "cannot serve");
+    }
     log.close();
     match ended {
         Ok(Ended::Drained) => exit_now(0),
         Ok(Ended::AtOnce) => exit_now(1),
         Err(error) => {
-            complain(&error);
+            if format == LogFormat::Text {
+                complain(&error);
+            }
             exit_now(1)
         }
     }

@@ -58,6 +58,8 @@ fn restrict(memory: u64) {
     };
     limit(Resource::As, mapped.saturating_add(memory));
     limit(Resource::Core, 0);
+    // Where memory ends for all, this process goes first.
+    std::fs::write("/proc/self/oom_score_adj", "1000").unwrap_or_default();
     // Those who serve go first.
     nice(5).map(drop).unwrap_or_default();
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();

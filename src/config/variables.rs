@@ -140,6 +140,7 @@ mod tests {
 
     fn with(name: &str, text: &str) -> Result<Settings> {
         Settings::extract(
+            None,
             &Flags::default(),
             [(name.to_owned(), text.to_owned())].into_iter(),
         )

@@ -7,7 +7,8 @@
 //! overtaken [`PATIENCE`] times goes first, so that it ends at all under full load.
 //!
 //! A pass that does not end keeps its cores. Once it has held them for longer than [`Cores::giving_up_on`] says, nobody waits for
-//! them any more: who asks for more cores than are left gets those that are left.
+//! them any more: who asks for more cores than are left gets those that are left. One is always left, because a pass that loops
+//! keeps one core busy and only waits on the others.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -29,7 +30,6 @@ pub enum Class {
 
 #[derive(Debug)]
 struct State {
-    free: usize,
     next_ticket: u64,
     overtaken: usize,
     predict: VecDeque<(u64, usize)>,
@@ -45,9 +45,8 @@ struct Held {
 }
 
 impl State {
-    fn new(free: usize) -> Self {
+    fn new() -> Self {
         Self {
-            free,
             next_ticket: 0,
             overtaken: 0,
             predict: VecDeque::new(),
@@ -74,25 +73,28 @@ impl State {
         }
     }
 
-    /// Grants the permit to `ticket` if it is next and its cores are free, or as many of them as there can ever be: `most`.
+    /// Grants the permit to `ticket` if it is next and its cores are `free`, or as many of them as there can ever be: `most`.
     /// Answers how many that are.
-    fn grant(&mut self, class: Class, ticket: u64, most: usize) -> Option<usize> {
+    fn grant(&mut self, class: Class, ticket: u64, most: usize, free: usize) -> Option<usize> {
         if self.next_class() != Some(class) {
             return None;
         }
-        let free = self.free;
         let &(head, wanted) = self.queue(class).front()?;
         let count = wanted.min(most);
         if head != ticket || count == 0 || count > free {
             return None;
         }
         self.queue(class).pop_front();
-        self.free -= count;
         self.overtaken = match class {
             Class::Predict if !self.explain.is_empty() => self.overtaken + 1,
             _ => 0,
         };
         Some(count)
+    }
+
+    /// How many cores are held.
+    fn held(&self) -> usize {
+        self.held.values().map(|held| held.count).sum()
     }
 
     /// How many cores are held for so long that nobody waits for them, and when there will be more of those.
@@ -138,7 +140,7 @@ impl Cores {
         Arc::new(Self {
             count: count.get(),
             patience,
-            state: Mutex::new(State::new(count.get())),
+            state: Mutex::new(State::new()),
             changed: Condvar::new(),
         })
     }
@@ -158,7 +160,7 @@ impl Cores {
     /// How many cores are held now.
     #[must_use]
     pub fn in_use(&self) -> usize {
-        self.count - self.lock().free
+        self.lock().held().min(self.count)
     }
 
     /// How long the oldest permit has been held: how long a pass has taken that has not ended.
@@ -202,7 +204,9 @@ impl Cores {
             loop {
                 let now = Instant::now();
                 let (given_up, next) = state.given_up(self.patience, now);
-                if let Some(count) = state.grant(class, ticket, self.count.saturating_sub(given_up)) {
+                let left = self.count.saturating_sub(given_up).max(1);
+                let free = left.saturating_sub(state.held() - given_up);
+                if let Some(count) = state.grant(class, ticket, left, free) {
                     break count;
                 }
                 state = self.wait(state, next.map(|next| next.saturating_duration_since(now)));
@@ -240,7 +244,6 @@ impl CorePermit<'_> {
 impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
         let mut state = self.cores.lock();
-        state.free += self.count;
         state.held.remove(&self.ticket);
         drop(state);
         self.cores.changed.notify_all();
@@ -269,31 +272,29 @@ mod tests {
 
     #[test]
     fn predictions_go_first_but_an_explanation_does_not_starve() {
-        let mut s = State::new(1);
+        let mut s = State::new();
         s.explain.push_back((0, 1));
         s.predict.extend((1..=10).map(|t| (t, 1)));
         let mut order = Vec::new();
         while let Some(class) = s.next_class() {
             let ticket = s.queue(class)[0].0;
-            assert_eq!(s.grant(class, ticket, 1), Some(1));
+            assert_eq!(s.grant(class, ticket, 1, 1), Some(1));
             order.push(ticket);
-            s.free += 1;
         }
         assert_eq!(order[..6], [1, 2, 3, 4, 0, 5]);
     }
 
     #[test]
     fn a_permit_waits_for_its_cores_and_nobody_slips_past() {
-        let mut s = State::new(1);
+        let mut s = State::new();
         s.predict.extend([(0, 2), (1, 1)]);
         assert_eq!(
-            s.grant(Class::Predict, 0, 2),
+            s.grant(Class::Predict, 0, 2, 1),
             None,
             "needs two cores, one is free"
         );
-        assert_eq!(s.grant(Class::Predict, 1, 2), None, "is not at the head");
-        s.free = 2;
-        assert_eq!(s.grant(Class::Predict, 0, 2), Some(2));
+        assert_eq!(s.grant(Class::Predict, 1, 2, 1), None, "is not at the head");
+        assert_eq!(s.grant(Class::Predict, 0, 2, 2), Some(2));
     }
 
     #[test]
@@ -321,7 +322,7 @@ mod tests {
             }
         });
         assert!(most.into_inner() <= 3);
-        assert_eq!(cores.lock().free, 3);
+        assert_eq!(cores.in_use(), 0);
     }
 
     #[test]
@@ -360,15 +361,22 @@ mod tests {
     }
 
     #[test]
-    fn where_no_pass_ends_everybody_waits() {
-        let cores = Cores::giving_up_on(NonZeroUsize::MIN, Duration::from_millis(1));
-        let stuck = cores.acquire(Class::Predict, 1);
+    fn a_pass_on_every_core_that_does_not_end_leaves_one_to_the_others() {
+        let patience = Duration::from_millis(100);
+        let cores = Cores::giving_up_on(NonZeroUsize::new(2).expect("2 is not zero"), patience);
+        let started = Instant::now();
+        let stuck = cores.acquire(Class::Predict, 2);
+        let one = cores.acquire(Class::Predict, 2);
+        assert_eq!(one.count(), 1, "what a loop leaves");
+        assert!(started.elapsed() >= patience, "it might have ended");
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| cores.acquire(Class::Predict, 1).count());
-            std::thread::sleep(Duration::from_millis(20));
-            assert!(!waits.is_finished(), "there is no core for it");
-            drop(stuck);
+            std::thread::sleep(patience / 4);
+            assert!(!waits.is_finished(), "it is in use");
+            drop(one);
             assert_eq!(waits.join().ok(), Some(1));
         });
+        drop(stuck);
+        assert_eq!(cores.acquire(Class::Predict, 2).count(), 2, "it ended after all");
     }
 }

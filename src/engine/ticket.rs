@@ -122,7 +122,8 @@ impl<I: Send + 'static, O: Send + 'static> Work for Ticket<I, O> {
 }
 
 /// Computes `tickets` (at least one) as one batch with `run`, which answers in their order, and answers each of them. A
-/// batch that fails as a whole is run again one by one, so that one bad input fails alone; a panic is a failure. After a
+/// batch that fails as a whole is run again one by one, so that one bad input fails alone; a panic is a failure. So are those
+/// for which the answer was no numbers: what a module does with one input may spoil its whole batch. After a
 /// failure `is_lost` says whether the device answers nothing any more, so that every other input would fail too.
 ///
 /// The answer is what was met when the device was lost.
@@ -183,17 +184,29 @@ fn contained<I, O>(
         return asked.iter().map(|_| Err(lost.clone())).collect();
     }
     match outcome {
-        Ok(outputs) => outputs,
+        Ok(outputs) if asked.len() == 1 => outputs,
+        Ok(outputs) => {
+            let again = |(index, output): (usize, Result<O>)| match output {
+                Err(Error::NotFinite(_)) => one_alone(&asked[index..=index], run),
+                other => other,
+            };
+            outputs.into_iter().enumerate().map(again).collect()
+        }
         Err(error) if asked.len() == 1 => vec![Err(error)],
         Err(error) => {
             tracing::warn!(%error, batch_size = asked.len(), "batch failed; running its items one by one");
-            let alone = asked.chunks(1).flat_map(|one| match attempt(one, run) {
-                Ok(outputs) => outputs,
-                Err(error) => vec![Err(error)],
-            });
-            alone.collect()
+            asked.chunks(1).map(|one| one_alone(one, run)).collect()
         }
     }
+}
+
+/// The answer for `one` input.
+fn one_alone<I, O>(
+    one: &[Asked<'_, I>],
+    run: &mut impl FnMut(&[Asked<'_, I>]) -> Result<Vec<Result<O>>>,
+) -> Result<O> {
+    let no_answer = || Error::Internal("a batch of one without an answer".into());
+    attempt(one, run)?.pop().ok_or_else(no_answer)?
 }
 
 /// One answer an input, or the failure of all.

@@ -57,6 +57,14 @@ impl Layers {
     /// [`Error::LayerNotFound`], which names the nearest layers that have a map; [`Error::InvalidParameter`] for hints that
     /// fit none of them.
     pub fn choose(&self, asked: &[String], hints: Hints) -> Result<Vec<&LayerMap>> {
+        if self.with_map.is_empty() && self.without_map.is_empty() {
+            return Err(Error::LayerNotFound(
+                "this model has no layers to look at, as one that torch.jit.freeze has made one piece of: save the module \
+                 before it is frozen, or ask a method that looks at the picture alone, such as integrated_gradients, \
+                 occlusion or rise"
+                    .into(),
+            ));
+        }
         let no_layer = || {
             Error::LayerNotFound(
                 "no layer of this model has a spatial map that can be told from its shape; name one by layer=, with layout= or grid="

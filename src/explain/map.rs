@@ -62,7 +62,10 @@ impl Map {
         if self.data.iter().any(|v| !v.is_finite()) {
             Some("the map has values that are not finite")
         } else if self.data.iter().all(|&v| v == 0.0) {
-            Some("the map is zero everywhere: nothing that was looked at raises the target's score")
+            Some(
+                "the map is zero everywhere: nothing that was looked at raises the target's score, or the module cuts the \
+                 gradients on their way to it (no_grad, detach), which occlusion and rise do without",
+            )
         } else {
             None
         }

@@ -47,6 +47,8 @@ pub struct TensorInput {
     pub example: Vec<i64>,
     /// Values that a request may have, where there is a bound: in each row where requests share batches, else in all.
     pub max_elements: Option<i64>,
+    /// The least and the greatest whole number that a request may have, where the type has more of them.
+    pub range: Option<[i64; 2]>,
 }
 
 /// The type of a tensor's values.
@@ -106,6 +108,17 @@ impl Dtype {
         }
     }
 
+    /// The least and the greatest of its whole numbers; nothing for what is none.
+    #[must_use]
+    pub fn whole_numbers(self) -> Option<[i64; 2]> {
+        match self {
+            Self::U8 => Some([0, u8::MAX.into()]),
+            Self::I32 => Some([i32::MIN.into(), i32::MAX.into()]),
+            Self::I64 => Some([i64::MIN, i64::MAX]),
+            Self::Bool | Self::F16 | Self::F32 | Self::F64 => None,
+        }
+    }
+
     /// Whether its values have a fraction, so that there are gradients.
     #[must_use]
     pub fn is_float(self) -> bool {
@@ -159,6 +172,7 @@ struct Said {
     spec: TensorSpec,
     example: Option<Vec<i64>>,
     max_elements: Option<i64>,
+    range: Option<[i64; 2]>,
 }
 
 pub(super) fn tensors(root: &mut Section<'_>) -> Option<Tensors> {
@@ -173,10 +187,27 @@ pub(super) fn tensors(root: &mut Section<'_>) -> Option<Tensors> {
                 max_elements.unwrap_or(0)
             )
         });
+        let range: Option<[i64; 2]> = s.optional(
+            "range",
+            "the least and the greatest whole number, such as [0, 999]",
+        );
+        let spec = spec?;
+        let within = |[least, most]: [i64; 2]| {
+            let all = spec.dtype.whole_numbers();
+            all.is_some_and(|[first, last]| first <= least && least <= most && most <= last)
+        };
+        s.check(range.is_none_or(within), "range", || {
+            format!(
+                "found {:?}, expected the least and the greatest whole number of {}",
+                range.unwrap_or_default(),
+                spec.dtype
+            )
+        });
         Some(Said {
-            spec: spec?,
+            spec,
             example,
             max_elements,
+            range,
         })
     });
     let outputs = root.tables("outputs", MOST_TENSORS, spec);
@@ -251,6 +282,7 @@ fn input(root: &mut Section<'_>, index: usize, said: Said, is_batched: bool) -> 
         spec,
         example,
         max_elements,
+        range,
     } = said;
     let key = format!("inputs[{index}].example");
     let first_inner = usize::from(is_batched);
@@ -285,6 +317,7 @@ fn input(root: &mut Section<'_>, index: usize, said: Said, is_batched: bool) -> 
     Some(TensorInput {
         max_elements: max_elements.or(of_open),
         example: tried,
+        range,
         spec,
     })
 }

@@ -53,7 +53,7 @@ impl Inventory {
         let version = |(major, minor): (u32, u32)| format!("{major}.{minor}");
         let trouble = match (&library, driver) {
             (Err(reason), _) => Some(format!(
-                "libtorch has no CUDA libraries here ({reason}); get them with `CUDA=1 make setup`"
+                "libtorch has no CUDA libraries here ({reason}); a build or an image made with CUDA=1 has them"
             )),
             (Ok(()), Err(reason)) => Some(reason.clone()),
             (Ok(()), Ok(driver)) if driver.devices.is_empty() => Some(format!(

@@ -1,8 +1,9 @@
 //! Settings of libtorch for the process and for each thread.
 
+use nix::sys::signal::{SigSet, Signal};
 use tch::Device;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Settings that hold for the whole process; call it before anything is loaded and any thread is started.
 pub fn configure_process() {
@@ -15,6 +16,17 @@ pub fn configure_process() {
     drop(tch::jit::f_set_tensor_expr_fuser_enabled(false));
     // f32 means f32: with TF32, which libtorch would use for convolutions, scores move by up to 0.007.
     drop(torch_bridge::allow_tf32(false));
+}
+
+/// Lets the signals in that `lucarne-entrypoint` holds back; call it once they have handlers.
+///
+/// # Errors
+/// [`Error::Internal`] when the system refuses.
+pub fn admit_signals() -> Result<()> {
+    let stops: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
+    stops
+        .thread_unblock()
+        .map_err(|e| Error::Internal(format!("signals: {e}")))
 }
 
 /// Gives memory back to the system that large bodies, pictures and answers have left free, if that is much.

@@ -1,10 +1,10 @@
 //! What a loaded model can do, whatever format it came from.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_bridge::{Given, Layer, Run, Tap, Value};
 
 use crate::engine::{CorePermit, Share};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// A loaded model that can be called. Several threads may call it at once.
 ///
@@ -115,12 +115,31 @@ impl<'a> Held<'a> {
 
 impl Call for Held<'_> {
     fn call(&self, method: &str, inputs: &[Value]) -> Result<Value> {
-        self.program.call(self.permit, method, inputs)
+        let answer = self.program.call(self.permit, method, inputs)?;
+        answer
+            .tensors()
+            .into_iter()
+            .try_for_each(|tensor| plain(method, tensor))?;
+        Ok(answer)
     }
 
     fn device(&self) -> Device {
         self.program.device()
     }
+}
+
+/// Whether the numbers of an answer are what tasks compute with; others would be cut down to such in silence.
+fn plain(method: &str, tensor: &Tensor) -> Result<()> {
+    let what = match tensor.kind() {
+        Kind::ComplexHalf | Kind::ComplexFloat | Kind::ComplexDouble => {
+            "complex numbers; answer their real part or abs()"
+        }
+        Kind::QInt8 | Kind::QUInt8 | Kind::QInt32 => "quantised numbers; end with dequantize()",
+        _ if tensor.is_sparse() => "a sparse tensor; answer its to_dense()",
+        _ if tensor.is_mkldnn() => "a tensor in oneDNN's layout; answer its to_dense()",
+        _ => return Ok(()),
+    };
+    Err(Error::InferenceFailed(format!("{method} answered {what}")))
 }
 
 /// Gradients of the scalar `target` with respect to `inputs`, none where one did not contribute, computed on the cores of

@@ -320,9 +320,13 @@ impl<'a> Vocabulary<'a> {
         let find = |key: &str, token: &str| {
             let position = spec.labels.names().iter().position(|label| label == token);
             position.ok_or_else(|| {
-                Error::model(format!(
-                    "output.{key}: the labels have no line \"{token}\"; they are the vocabulary"
-                ))
+                Error::model(if spec.labels.is_empty() {
+                    "output.labels: a captioner wants its vocabulary, one word a line, in a file beside the module: \
+                     labels = \"vocab.txt\""
+                        .to_owned()
+                } else {
+                    format!("output.{key}: the labels have no line \"{token}\"; they are the vocabulary")
+                })
             })
         };
         Ok(Self {

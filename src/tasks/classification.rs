@@ -52,6 +52,7 @@ impl Operation for Classify {
 impl Batched for Classify {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
         let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        spec.same_row(&answer.size())?;
         let logits = of_each_class(answer, &spec.labels)?;
         let options: Vec<Options> = batch.iter().map(|asked| asked.input.options).collect();
         finish(&logits, spec, &options)
@@ -64,12 +65,20 @@ pub(super) struct Logits;
 impl Contract for Logits {
     fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
         let logits = net.forward(spec.blank(size, net.device())?)?;
-        Ok(check(
-            &logits,
-            size,
-            &spec.labels,
-            spec.manifest.output.activation,
-        )?)
+        check(&logits, size, &spec.labels, spec.manifest.output.activation)?;
+        spec.same_row(&logits.size())?;
+        // What cannot be read, such as a tensor without numbers, is refused here rather than at each request.
+        finish(
+            &of_each_class(logits, &spec.labels)?,
+            spec,
+            &vec![
+                Options {
+                    top_k: NonZeroUsize::MIN
+                };
+                size
+            ],
+        )?;
+        Ok(())
     }
 }
 
@@ -83,6 +92,9 @@ fn check(logits: &Tensor, size: usize, labels: &Labels, activation: Activation) 
         return Err(format!(
             "forward answered {shape:?}, expected {size} rows: is the batch its first dimension?"
         ));
+    }
+    if classes == 0 {
+        return Err(format!("forward answered {shape:?}: there is no class in it"));
     }
     if classes == 1 && activation == Activation::Softmax {
         return Err(format!(

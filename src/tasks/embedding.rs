@@ -46,6 +46,7 @@ impl Operation for Embed {
 impl Batched for Embed {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Embedding>>> {
         let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        spec.same_row(&answer.size())?;
         let vectors = vectors(&answer, spec)?;
         let normalised = normalises(spec);
         let one = |index: usize| {
@@ -113,6 +114,7 @@ impl Contract for Vectors {
     fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
         let blank = net.forward(spec.blank(size, net.device())?)?;
         shape(&blank.size(), size)?;
+        spec.same_row(&blank.size())?;
         if size == 1 {
             let noise = net.forward(spec.noise(net.device())?)?;
             shape(&noise.size(), 1)?;

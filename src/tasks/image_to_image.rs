@@ -105,7 +105,9 @@ impl Operation for Translate {
 
 impl Batched for Translate {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Translated>>> {
-        let answer = images(&net.forward(pictures::<Self>(net, spec, batch)?)?)?;
+        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        spec.same_row(&answer.size())?;
+        let answer = images(&answer)?;
         let side = |axis: usize| usize::try_from(answer.size()[axis]).unwrap_or(0);
         let one = |(index, placement): (usize, &Placement)| {
             Ok(Translated {

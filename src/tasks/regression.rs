@@ -43,6 +43,7 @@ impl Operation for Regress {
 impl Batched for Regress {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
         let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
+        spec.same_row(&answer.size())?;
         let numbers = numbers(&answer, spec)?;
         let one = |index: usize| {
             let values = finite(&numbers.f_select(0, index as i64)?, "the numbers")?;
@@ -99,6 +100,7 @@ impl Contract for Numbers {
         let keys = keys(spec)?;
         let blank = net.forward(spec.blank(size, net.device())?)?;
         shape(&blank.size(), size, keys)?;
+        spec.same_row(&blank.size())?;
         if size == 1 {
             let noise = net.forward(spec.noise(net.device())?)?;
             shape(&noise.size(), 1, keys)?;

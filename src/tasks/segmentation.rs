@@ -11,10 +11,10 @@ use torch_bridge::Value;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::rle::Rle;
 use super::spec::ModelSpec;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::{ModelInput, Placement};
 use crate::runtime::Call;
-use crate::runtime::staging::floats;
+use crate::runtime::staging::{finite, floats};
 pub use choice::UNSEEN;
 pub(crate) use choice::{Choice, with_background};
 
@@ -106,6 +106,7 @@ impl Batched for Segment {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Segmented>>> {
         let pictures = pictures::<Self>(net, spec, batch)?;
         let logits = logits(net.call("forward", &[Value::Tensor(pictures)])?)?;
+        spec.same_row(&logits.size())?;
         let logits = with_background(&logits, spec)?;
         let choice = Choice::of(spec, usize::try_from(logits.size()[1]).unwrap_or(0));
         let answer = |(index, placement): (usize, &Placement)| {
@@ -113,7 +114,7 @@ impl Batched for Segment {
             let side = |axis: usize| usize::try_from(logits.size()[axis]).unwrap_or(0);
             Ok(Segmented {
                 size: (side(1), side(2)),
-                logits: floats(&logits)?,
+                logits: finite(&logits, "logits")?,
                 choice: choice.clone(),
                 placement: *placement,
             })
@@ -130,12 +131,17 @@ impl Contract for LogitMaps {
     fn check(&self, net: &dyn Call, spec: &ModelSpec, size: usize) -> Result<(), Breach> {
         let input = spec.blank(size, net.device())?;
         let output = net.call("forward", &[Value::Tensor(input)])?;
-        let shape = logits(output)?.size();
+        let logits = logits(output)?;
+        let shape = logits.size();
         match shape[..] {
             [batch, ..] if batch != size as i64 => {
                 Err(format!("forward answered {shape:?}, expected {size} rows").into())
             }
-            [_, classes, _, _] => Ok(choice::check(spec, usize::try_from(classes).unwrap_or(0))?),
+            [_, classes, _, _] => {
+                choice::check(spec, usize::try_from(classes).unwrap_or(0))?;
+                floats(&logits.f_get(0).map_err(Error::from)?)?;
+                Ok(spec.same_row(&shape)?)
+            }
             _ => Err(format!("forward answered {shape:?}, expected logits [{size}, K, h, w]").into()),
         }
     }

@@ -28,6 +28,8 @@ pub struct ModelSpec {
     picture_shape: OnceLock<[i64; 3]>,
     /// How many classes a segmenter has whose pixels may be of several.
     overlapping: OnceLock<usize>,
+    /// The sizes of what `forward` answers for one picture, where they never change.
+    row: OnceLock<Vec<i64>>,
 }
 
 impl ModelSpec {
@@ -46,7 +48,24 @@ impl ModelSpec {
             has_masks: OnceLock::new(),
             picture_shape: OnceLock::new(),
             overlapping: OnceLock::new(),
+            row: OnceLock::new(),
         }
+    }
+
+    /// Whether what `forward` answered for a batch has the sizes, but for the batch, that it had when the contract was checked;
+    /// the first time they are remembered.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] where a model answers now so and now so: its labels would be those of something else.
+    pub(super) fn same_row(&self, shape: &[i64]) -> Result<()> {
+        let row = shape.get(1..).unwrap_or_default();
+        let known = self.row.get_or_init(|| row.to_vec());
+        if known == row {
+            return Ok(());
+        }
+        Err(Error::InferenceFailed(format!(
+            "forward answered {shape:?}, but a batch of {known:?} when the model was loaded"
+        )))
     }
 
     /// Remembers that a detector's objects have masks, which the module shows when its contract is checked.

@@ -4,6 +4,7 @@
 //! are put below each other, and the answers parted again. Other models run one request at a time.
 
 mod arrange;
+mod extremes;
 mod number;
 mod numbers;
 
@@ -148,7 +149,13 @@ impl Contract for Named {
             }
         };
         let values: Vec<Values> = model.inputs.iter().map(blank).collect();
+        if model.is_batched() && spec.manifest.batching.max_batch_size > 1 {
+            as_many_rows(&forward(net, model, &[&values])?, size as i64)?;
+        }
         answered(net, model, &[&values])?;
+        if size == 1 {
+            extremes::bear(net, model)?;
+        }
         Ok(())
     }
 }
@@ -200,6 +207,21 @@ pub(crate) fn outputs(answer: &Value, expected: &[TensorSpec]) -> Result<Vec<Ten
     Ok(found)
 }
 
+/// Whether each of what `forward` answered has a row for each of `rows`, which requests share.
+///
+/// # Errors
+/// [`Error::InferenceFailed`] where one has not: whose rows they are could not be told.
+fn as_many_rows(found: &[Tensor], rows: i64) -> Result<()> {
+    let Some(other) = found.iter().find(|tensor| tensor.size()[0] != rows) else {
+        return Ok(());
+    };
+    let found = other.size()[0];
+    Err(Error::InferenceFailed(format!(
+        "forward answered {found} rows for {rows}; where rows of the answer are not those of the inputs, no batch can be \
+         shared: set max_batch_size = 1 under [batching]"
+    )))
+}
+
 /// Parts the outputs of a shared batch into those of each request, which has so many of the rows. One request has
 /// all, whatever its sizes are.
 fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Prediction>> {
@@ -211,11 +233,8 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
     }
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
-    if let Some(other) = found.iter().find(|t| rows.len() > 1 && t.size()[0] != total) {
-        let found = other.size()[0];
-        return Err(Error::InferenceFailed(format!(
-            "forward answered {found} rows for {total}"
-        )));
+    if rows.len() > 1 {
+        as_many_rows(found, total)?;
     }
     let mut first = 0;
     let mut answers = Vec::with_capacity(rows.len());

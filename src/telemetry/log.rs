@@ -45,6 +45,30 @@ impl Log {
     }
 }
 
+/// Writes each event as one line, whatever texts are in it: a model's exception has many lines, and could look like others.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let (text, end) = event.split_at(event.len() - usize::from(event.ends_with(b"\n")));
+        let mut line = Vec::with_capacity(event.len());
+        for &byte in text {
+            match byte {
+                b'\n' => line.extend(b"\\n"),
+                b'\r' => line.extend(b"\\r"),
+                other => line.push(other),
+            }
+        }
+        line.extend(end);
+        self.0.write_all(&line)?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Starts logging to `into`, which is standard error; panics are logged, too.
 ///
 /// # Errors
@@ -58,12 +82,10 @@ pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 
         .finish(into);
     let dropped = lines.error_counter();
     // Colours are for people: a file or a log collector gets none.
-    let layer = fmt::layer()
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(lines);
+    let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
     let layer = match format {
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
-        LogFormat::Text => layer.boxed(),
+        LogFormat::Json => layer.with_writer(lines).json().flatten_event(true).boxed(),
+        LogFormat::Text => layer.with_writer(move || OneLine(lines.clone())).boxed(),
     };
     tracing_subscriber::registry()
         .with(filter)
@@ -73,4 +95,18 @@ pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 
     // The default hook writes to standard error itself, and waits where nobody reads it.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     Ok(Log { guard, dropped })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_it_says() {
+        let mut written = OneLine(Vec::new());
+        written
+            .write_all(b"ERROR it said: a\nINFO ready\r\nb\n")
+            .expect("a vector");
+        assert_eq!(written.0, b"ERROR it said: a\\nINFO ready\\r\\nb\n");
+    }
 }

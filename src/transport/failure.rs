@@ -63,7 +63,9 @@ fn is_internal(error: &Error) -> bool {
 
 fn detail(error: &Error) -> String {
     let of_device = match error {
-        Error::OutOfMemory(_) => "the model's device has no memory left for this; try again later",
+        Error::OutOfMemory(_) => {
+            "the model's device has not the memory for this; try again later, or with less at once"
+        }
         Error::DeviceLost(_) => "the model's device answers nothing any more; the server must be restarted",
         // That is of the model's answer alone.
         Error::NotFinite(_) => return error.to_string(),

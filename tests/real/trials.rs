@@ -94,3 +94,45 @@ fn a_file_without_an_end_holds_nobody_up() {
     assert!(said.contains("has 8388608 MiB"), "{said}");
     assert!(said.contains("beside: right"), "{said}");
 }
+
+/// A model of whole numbers, with `keys` for each of its inputs.
+fn of_whole_numbers(models: &Path, name: &str, inputs: &[&str], shape: &str, keys: &str) {
+    let folder = models.join(name);
+    std::fs::create_dir_all(&folder).expect("writable");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/tensors/{name}.pt"));
+    std::fs::copy(source, folder.join("model.pt")).expect("a copy");
+    let table = |kind: &str, name: &str, keys: &str| {
+        format!("[[{kind}]]\nname = \"{name}\"\ndtype = \"i64\"\nshape = {shape}\n{keys}\n")
+    };
+    let inputs: String = inputs.iter().map(|name| table("inputs", name, keys)).collect();
+    let text = format!("task = \"tensor\"\n{inputs}{}", table("outputs", "y", ""));
+    std::fs::write(folder.join("model.toml"), text).expect("writable");
+}
+
+#[test]
+fn whole_numbers_that_end_the_process_are_found_and_a_range_keeps_them_out() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let said = |keys: &str| {
+        of_whole_numbers(models.path(), "divides", &["x", "by"], "[-1, 4]", keys);
+        String::from_utf8_lossy(&check(models.path(), cache.path()).stdout).into_owned()
+    };
+    let of_any = said("");
+    assert!(of_any.contains("range = [least, greatest]"), "{of_any}");
+    let of_few = said("range = [0, 9]");
+    assert!(of_few.contains("divides: right"), "{of_few}");
+}
+
+#[test]
+fn rows_that_are_not_those_of_the_inputs_are_no_batch() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    of_whole_numbers(models.path(), "filters", &["x"], "[-1, 4]", "");
+    let output = check(models.path(), cache.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("max_batch_size = 1"), "{said}");
+}

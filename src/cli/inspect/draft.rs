@@ -95,7 +95,7 @@ fn input(text: &mut String, run: &Run, guess: &Guess) {
     let others = if other_sizes {
         "it runs with others too: say what the model was trained on"
     } else {
-        "it runs with no other that was tried"
+        "it runs with no other that was tried; --size tries the one that it was trained on"
     };
     let (height, width) = size;
     line(

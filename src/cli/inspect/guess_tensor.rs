@@ -83,6 +83,9 @@ fn of_two_classes(facts: &Facts) -> &'static str {
     }
 }
 
+/// Of maps from 0 to 1 that do not sum to 1.
+const OVERLAPPING: &str = ", masks of classes that overlap, from 0 to 1 already; pictures of such values are task = \"image_to_image\"";
+
 /// `[B, C, h, w]`.
 fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<Guess> {
     let Fed::Pictures { size, .. } = run.input else {
@@ -116,15 +119,14 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
             vec![mask, map]
         };
     }
-    let activation = if facts.are_probabilities() && facts.sums_to_one {
-        "none"
-    } else {
-        "softmax"
+    let masks = match (facts.are_probabilities(), facts.sums_to_one) {
+        (true, true) => segmentation("none", ", a mask of each class, probabilities already"),
+        (true, false) => segmentation("none", OVERLAPPING).key("multi_label", "true"),
+        (false, _) => segmentation(
+            "softmax",
+            ", a mask of each class, logits; of classes that overlap it is activation = \"sigmoid\"",
+        ),
     };
-    let masks = segmentation(
-        activation,
-        ", a mask of each class; of classes that overlap it is activation = \"sigmoid\"",
-    );
     if channels != 3 {
         return vec![masks];
     }
@@ -210,6 +212,10 @@ mod tests {
         let shape = |channels, rows| [1, channels, rows, rows * 3 / 2];
         let masks = facts(&shape(21, 64), (-4.0, 4.0));
         assert_eq!(first(&masks, &none), ("segmentation", quoted("softmax")));
+        let sigmoids = facts(&shape(4, 64), (0.01, 0.99));
+        assert_eq!(first(&sigmoids, &none), ("segmentation", quoted("none")));
+        let guess = of_tensor(&sigmoids, &run(), &none).swap_remove(0);
+        assert!(guess.keys.contains(&("multi_label", "true".into())));
         assert_eq!(
             first(&facts(&shape(1, 64), (-4.0, 4.0)), &none),
             ("segmentation", quoted("sigmoid"))

@@ -167,9 +167,13 @@ impl Inspect {
             let what = if self.size.is_some() {
                 "picture of this size"
             } else {
-                "input that was tried; --size says that of pictures"
+                "input that was tried; --size says that of pictures, and for others write a model.toml with task = \"tensor\" and \
+                 [[inputs]] by hand"
             };
             let complaint = prober.complaint.take().unwrap_or_default();
+            if complaint.contains("type (double)") || complaint.contains("Double") {
+                return self.unusable("its numbers are not all f32: export it as net.float()");
+            }
             self.unusable(&format!(
                 "`forward` runs with no {what}; it began with: {complaint}"
             ))

@@ -75,7 +75,13 @@ impl Prober<'_> {
                 if suits(&run.output, size) {
                     return Ok(Some(run));
                 }
-                // Sizes that tracing has made constants may fit a size that is not the model's.
+                // Sizes that tracing has made constants may fit a size that is not the model's; then a map has the right one.
+                if let Some(own) = size_of_map(&run.output).filter(|own| *own != size)
+                    && let Some(run) = self.of_size(method, channels, own)?
+                    && size_of_map(&run.output) == Some(own)
+                {
+                    return Ok(Some(run));
+                }
                 first = first.or(Some(run));
             }
         }
@@ -293,8 +299,24 @@ fn are_rows(pair: &Value, rows: [&Value; 2]) -> bool {
             .all(|((both, first), second)| is_both(((both, first), second)))
 }
 
+/// Height and width of an answer that is one map `[B, h, w]` of floats, in the proportions of a picture.
+fn size_of_map(output: &Value) -> Option<(u32, u32)> {
+    const SIDES: std::ops::RangeInclusive<u32> = 32..=1024;
+    let Value::Tensor(map) = output else { return None };
+    let [_, height, width] = map.size()[..] else {
+        return None;
+    };
+    let side = |side: i64| u32::try_from(side).ok().filter(|side| SIDES.contains(side));
+    let (height, width) = (side(height)?, side(width)?);
+    let is_picture = map.is_floating_point() && height.max(width) <= 3 * height.min(width);
+    is_picture.then_some((height, width))
+}
+
 /// Whether maps of the answer have the aspect of the input.
 pub(super) fn keeps_aspect(output: &Value, (height, width): (u32, u32)) -> bool {
+    if size_of_map(output).is_some_and(|own| own != (height, width)) {
+        return false;
+    }
     output.tensors().iter().all(|tensor| match tensor.size()[..] {
         [_, _, rows, columns] if rows > 4 && columns > 4 => {
             // Rows are as high as columns are wide, but for what padding adds.

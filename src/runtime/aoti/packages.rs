@@ -45,8 +45,8 @@ impl Packages {
         packages.sort_by_key(|(size, _)| *size);
         if packages.is_empty() {
             return Err(Error::model(
-                "[artifact] format = \"aoti\" wants packages named model.b1.pt2, model.b8.pt2 … beside it; \
-                     `make aoti MODEL=` makes them",
+                "[artifact] format = \"aoti\" wants packages named model.b1.pt2, model.b8.pt2 … beside it, \
+                     compiled by PyTorch's AOTInductor",
             ));
         }
         Ok(Self {
@@ -148,7 +148,7 @@ fn check(file: &Path, device: Device, present: &BTreeSet<String>) -> Result<()> 
 fn refused(file: &Path, what: &str) -> Error {
     let file = file.display();
     Error::model(format!(
-        "{file}: {what}; compile it here with `make aoti MODEL=`, or write format = \"torchscript\""
+        "{file}: {what}; compile it on such a machine as this, or write format = \"torchscript\""
     ))
 }
 

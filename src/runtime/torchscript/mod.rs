@@ -119,7 +119,9 @@ impl Exported {
             }
         };
         compiled
-            .inspect_err(|error| tracing::info!(%error, "the model is not compiled for batch sizes"))
+            .inspect_err(
+                |error| tracing::info!(%error, "it runs as it is: it cannot be compiled for batch sizes"),
+            )
             .ok()
             .map(|program| in_kind(program, kind))
     }

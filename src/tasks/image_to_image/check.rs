@@ -22,6 +22,7 @@ impl Contract for Pictures {
         let blank = net.forward(spec.blank(size, net.device())?)?;
         let shape = shape(&blank.size(), spec, size)?;
         spec.learn_picture(shape);
+        spec.same_row(&blank.size())?;
         if size == 1 {
             let noise = net.forward(spec.noise(net.device())?)?;
             let channels = usize::try_from(shape[0]).unwrap_or(0);

@@ -5,7 +5,6 @@ use super::{Choice, ClassArea, ClassMask, Mask, Prediction, Segmented, UNSEEN};
 use crate::engine::Context;
 use crate::error::Result;
 use crate::image::PoolThread;
-use crate::runtime::staging::all_finite;
 use crate::tasks::rle::{ValueMask, encode_all};
 use crate::tasks::tap::{Tap, lines};
 use crate::tasks::{Allowance, Labels};
@@ -23,8 +22,7 @@ impl Segmented {
     /// The classes of the original picture, and where they are.
     ///
     /// # Errors
-    /// [`Error::NotFinite`](crate::error::Error::NotFinite); [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge)
-    /// when masks that overlap take more than is left of `allowance`; [`Error::Cancelled`](crate::error::Error::Cancelled)
+    /// [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge) when masks that overlap take more than is left of `allowance`; [`Error::Cancelled`](crate::error::Error::Cancelled)
     /// and [`Error::DeadlineExceeded`](crate::error::Error::DeadlineExceeded) when nobody wants them any more.
     pub fn finish(
         &self,
@@ -33,7 +31,6 @@ impl Segmented {
         allowance: &mut Allowance,
         context: &Context,
     ) -> Result<Prediction> {
-        all_finite(&self.logits, "logits")?;
         let (width, height) = self.placement.original();
         let size = [height as usize, width as usize];
         let (found, class_ids, overlapping) = match &self.choice {

@@ -119,7 +119,12 @@ fn fitted(given: Given, input: &TensorInput, is_batched: bool) -> Result<Values,
             (shape, Numbers::of_bytes(bytes, spec.dtype)?)
         }
     };
-    Ok(Values { shape, data })
+    match input.range.and_then(|range| Some((range, data.beyond(range)?))) {
+        None => Ok(Values { shape, data }),
+        Some(([least, most], (index, value))) => Err(format!(
+            "value {index} is {value}, expected whole numbers from {least} to {most} (range in model.toml)"
+        )),
+    }
 }
 
 fn check_shape(found: &[i64], input: &TensorInput, is_batched: bool) -> Result<(), String> {

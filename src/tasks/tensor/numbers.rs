@@ -95,6 +95,22 @@ impl Numbers {
         }
     }
 
+    /// The same whole number everywhere.
+    pub(super) fn repeated(value: i64, count: usize, dtype: Dtype) -> Result<Self, String> {
+        Self::typed(&vec![Number::Whole(value); count], dtype)
+    }
+
+    /// The first value outside of `range`, and where it is, of whole numbers.
+    pub(super) fn beyond(&self, [least, most]: [i64; 2]) -> Option<(usize, i64)> {
+        let outside = |(_, value): &(usize, i64)| !(least..=most).contains(value);
+        match self.dtype {
+            Dtype::U8 => self.values::<u8>().map(i64::from).enumerate().find(outside),
+            Dtype::I32 => self.values::<i32>().map(i64::from).enumerate().find(outside),
+            Dtype::I64 => self.values::<i64>().enumerate().find(outside),
+            Dtype::Bool | Dtype::F16 | Dtype::F32 | Dtype::F64 => None,
+        }
+    }
+
     /// The values of `tensor` as this type, which [`holds`] them. 32-bit floats are rounded to 16 bits, since a model in
     /// half precision computes in single here.
     ///

@@ -151,6 +151,20 @@ def occlusions(logits: Any, floats: tuple[Tensor, Tensor]) -> list[dict[str, Any
     return found
 
 
+class Divides(nn.Module):
+    """The quotient of whole numbers, which the processor cannot make of the least one and -1."""
+
+    def forward(self, x: Tensor, by: Tensor) -> Tensor:
+        return torch.div(x, torch.where(by == 0, torch.ones_like(by), by), rounding_mode="trunc")
+
+
+class Filters(nn.Module):
+    """Rows that are not those of its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[:1]
+
+
 def smooth(logits: Any, floats: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """The mean gradient over noisy copies of one input after the other."""
     means = []
@@ -188,6 +202,7 @@ def main() -> None:
     }
     (folder / "expected.json").write_text(json.dumps(expected) + "\n")
     models = {"types": Types(), "lengths": Lengths(), "fusion": fusion, "whole": whole, "writes": Writes()}
+    models |= {"divides": Divides(), "filters": Filters()}
     for name, module in models.items():
         torch.jit.script(module.eval()).save(folder / f"{name}.pt")
 

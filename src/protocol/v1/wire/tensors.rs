@@ -26,6 +26,9 @@ pub(super) struct TensorSpec {
     /// is no other bound than that of bodies.
     #[serde(skip_serializing_if = "Option::is_none")]
     max_elements: Option<i64>,
+    /// Of an input: the least and the greatest whole number that a request may have; absent where that is the type's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    range: Option<[i64; 2]>,
 }
 
 /// The type of a tensor's values.
@@ -158,6 +161,7 @@ impl From<&manifest::TensorSpec> for TensorSpec {
             },
             shape: spec.shape.clone(),
             max_elements: None,
+            range: None,
         }
     }
 }
@@ -166,6 +170,7 @@ impl From<&manifest::TensorInput> for TensorSpec {
     fn from(input: &manifest::TensorInput) -> Self {
         Self {
             max_elements: input.max_elements,
+            range: input.range,
             ..Self::from(&input.spec)
         }
     }
