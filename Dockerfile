@@ -33,7 +33,7 @@ RUN for crate in . crates/entrypoint crates/interleavings crates/torch-bridge; d
 # touch, here and below: cargo goes by the time of a file, and these may be older than the empty ones.
 FROM dependencies AS bridge
 COPY crates crates
-RUN rm -f crates/torch-bridge/src/main.rs crates/interleavings/src/main.rs crates/entrypoint/src/lib.rs \
+RUN rm -f crates/torch-bridge/src/main.rs crates/interleavings/src/main.rs \
     && find crates -type f -exec touch {} + \
     && cargo build --release --locked -p lucarne -p lucarne-entrypoint
 
@@ -100,6 +100,6 @@ USER 10001:10001
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["/opt/lucarne/bin/lucarne", "healthcheck"]
+    CMD ["/opt/lucarne/bin/lucarne-entrypoint", "healthcheck"]
 ENTRYPOINT ["/opt/lucarne/bin/lucarne-entrypoint"]
 CMD ["serve"]

@@ -16,6 +16,10 @@ use super::thread::LoaderThread;
 use crate::engine;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
+use crate::runtime::process::machine_memory;
+
+/// With less memory, models are not tried and loaded side by side: that may take more than there is.
+const PLENTY: u64 = 1 << 30;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -72,21 +76,29 @@ impl Catalog {
     }
 
     /// Loads the newest version of every model folder; those that cannot be loaded say why in [`Catalog::list`]. They are
-    /// tried side by side, and each is loaded as soon as it has passed: one that hangs holds up nobody. `failed` is told
-    /// the name of each that cannot be loaded at once.
+    /// tried side by side, and each is loaded as soon as it has passed: one that hangs holds up nobody. Where memory is scarce
+    /// they are tried and loaded one after the other. `failed` is told the name of each that cannot be loaded at once.
     ///
     /// # Errors
     /// [`Error::NotReady`] when the catalog was shut down meanwhile.
     pub async fn load_all(&self, failed: impl Fn(&str, &Error)) -> Result<()> {
         let failed = &failed;
-        let trials = Arc::new(Semaphore::new((self.loader.cores().count() / 2).max(2)));
+        let is_scarce = machine_memory() < PLENTY;
+        let side_by_side = if is_scarce {
+            1
+        } else {
+            (self.loader.cores().count() / 2).max(2)
+        };
+        let trials = Arc::new(Semaphore::new(side_by_side));
         let loads = self.entries().into_iter().map(|entry| {
             let (loader, thread, trials) =
                 (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
             async move {
-                let permit = trials.acquire_owned().await;
+                let mut permit = trials.acquire_owned().await.ok();
                 let tried = loader.try_out(&entry.dir, None).await;
-                drop(permit);
+                if !is_scarce {
+                    permit.take();
+                }
                 let loaded = match tried {
                     Ok(()) => {
                         let load = load(&loader, &entry, None, &thread);

@@ -25,7 +25,7 @@ impl FromStr for Sides {
             {
                 Ok(Self { height, width })
             }
-            _ => Err("expected one side, such as 32, or height,width, such as 32,24".into()),
+            _ => Err("expected one side of at least 1, such as 32, or height,width, such as 32,24".into()),
         }
     }
 }

@@ -181,6 +181,12 @@ impl ClassName {
             Self::Label(label) => labels.find(label).map(Some).ok_or_else(|| {
                 let cure = match labels.nearest(label, 3).as_slice() {
                     [] => "the model has no labels; give a class id".to_owned(),
+                    _ if label.parse::<f64>().is_ok() => {
+                        format!(
+                            "the ids of the model's classes are 0 to {}",
+                            classes.saturating_sub(1)
+                        )
+                    }
                     nearest => format!("the nearest are \"{}\"", nearest.join("\", \"")),
                 };
                 refused(format!("no label \"{label}\"; {cure}"))

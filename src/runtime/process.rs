@@ -48,7 +48,7 @@ pub fn configure_thread(threads: usize) {
 /// [`configure_thread`] for a thread that computes on `device`; on CUDA it gets a stream of its own.
 ///
 /// # Errors
-/// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) when there is no such device.
+/// [`Error::InferenceFailed`] when there is no such device.
 pub fn configure_thread_on(device: Device, threads: usize) -> Result<()> {
     configure_thread(threads);
     if let Device::Cuda(index) = device {

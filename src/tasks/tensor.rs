@@ -154,7 +154,7 @@ impl Contract for Named {
         }
         answered(net, model, &[&values])?;
         if size == 1 {
-            extremes::bear(net, model)?;
+            extremes::bear(model, |values| drop(forward(net, model, &[values])))?;
         }
         Ok(())
     }

@@ -84,7 +84,12 @@ pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 
     // Colours are for people: a file or a log collector gets none.
     let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
     let layer = match format {
-        LogFormat::Json => layer.with_writer(lines).json().flatten_event(true).boxed(),
+        LogFormat::Json => layer
+            .with_writer(lines)
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
         LogFormat::Text => layer.with_writer(move || OneLine(lines.clone())).boxed(),
     };
     tracing_subscriber::registry()

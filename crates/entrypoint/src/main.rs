@@ -1,4 +1,5 @@
-//! `lucarne-entrypoint ARGS…` becomes `lucarne ARGS…`, the program beside it.
+//! `lucarne-entrypoint ARGS…` becomes `lucarne ARGS…`, the program beside it; `lucarne-entrypoint healthcheck` asks the server
+//! that it became whether it is ready.
 //!
 //! The kernel drops a signal to the first process of a container for which that process has no handler, and libtorch takes
 //! a third of a second to start before the server's `main` can set one. This program starts in a millisecond. It blocks
@@ -6,31 +7,50 @@
 #![forbid(unsafe_code)]
 
 use std::convert::Infallible;
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use lucarne_entrypoint::health;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::execv;
 
 fn main() -> ExitCode {
-    let Err(error) = become_the_program();
-    eprintln!("lucarne-entrypoint: {error}");
-    ExitCode::FAILURE
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let outcome = match &arguments[..] {
+        [word] if word == "healthcheck" => check_health(),
+        _ => become_the_program(arguments).map(|never| match never {}),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lucarne-entrypoint: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
-fn become_the_program() -> Result<Infallible, String> {
+fn program() -> Result<PathBuf, String> {
+    let own = std::env::current_exe().map_err(|e| format!("where it stands: {e}"))?;
+    Ok(own.with_file_name("lucarne"))
+}
+
+fn check_health() -> Result<(), String> {
+    let addresses = health::listening(&program()?);
+    let first = addresses.first().ok_or("no server listens here")?;
+    health::ask(&first.to_string(), "/readyz").map_err(|e| e.to_string())
+}
+
+fn become_the_program(arguments: Vec<OsString>) -> Result<Infallible, String> {
     let stops: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
     stops.thread_block().map_err(|e| format!("signals: {e}"))?;
-    let program = std::env::current_exe()
-        .map_err(|e| format!("where it stands: {e}"))?
-        .with_file_name("lucarne");
-    let arguments = std::env::args_os().skip(1).map(OsStringExt::into_vec);
+    let program = program()?;
     let path = c_string(program.as_os_str().as_bytes().to_vec())?;
-    let arguments = std::iter::once(Ok(path.clone()))
-        .chain(arguments.map(c_string))
-        .collect::<Result<Vec<CString>, String>>()?;
+    let arguments = arguments.into_iter().map(OsStringExt::into_vec).map(c_string);
+    let arguments: Vec<CString> = std::iter::once(Ok(path.clone()))
+        .chain(arguments)
+        .collect::<Result<_, _>>()?;
     execv(&path, &arguments).map_err(|e| failed(&program, e))
 }
 

@@ -2,11 +2,9 @@
 //! the processor ends the process where that cannot be done. So a model meets them in its trial first.
 
 use super::arrange::Values;
-use super::forward;
 use super::numbers::Numbers;
 use crate::error::{Error, Result};
 use crate::manifest::{TensorInput, Tensors};
-use crate::runtime::Call;
 
 /// A value of an input's range.
 #[derive(Debug, Clone, Copy)]
@@ -28,12 +26,12 @@ const PAIRS: [[End; 2]; 7] = [
     [End::Greatest, End::Zero],
 ];
 
-/// Runs `forward` with whole numbers at the ends of what requests may have. An error is an answer: who does not bear it does not
+/// Has `forward` run with whole numbers at the ends of what requests may have. An error is an answer: who does not bear it does not
 /// come back.
 ///
 /// # Errors
 /// [`Error::Internal`] where no such numbers can be made.
-pub(super) fn bear(net: &dyn Call, model: &Tensors) -> Result<()> {
+pub(super) fn bear(model: &Tensors, forward: impl Fn(&Vec<Values>)) -> Result<()> {
     if model.inputs.iter().all(|input| ends(input).is_none()) {
         return Ok(());
     }
@@ -56,7 +54,7 @@ pub(super) fn bear(net: &dyn Call, model: &Tensors) -> Result<()> {
             })
         };
         let values = model.inputs.iter().map(filled).collect::<Result<Vec<Values>>>()?;
-        drop(forward(net, model, &[&values]));
+        forward(&values);
     }
     Ok(())
 }
