@@ -273,3 +273,26 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_port_is_written_through_a_link_and_never_over_what_is_no_file() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let (file, link) = (dir.path().join("port"), dir.path().join("link"));
+        std::fs::write(&file, "old").expect("writable");
+        symlink("port", &link).expect("writable");
+        write_port(&link, 80).expect("written");
+        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "80\n");
+        assert!(link.is_symlink());
+        write_port(Path::new("/dev/null"), 80).expect("written");
+        assert!(!std::fs::metadata("/dev/null").expect("it is there").is_file());
+        assert!(write_port(dir.path(), 80).is_err());
+        let left = std::fs::read_dir(dir.path()).expect("it can be read").count();
+        assert_eq!(left, 2, "nothing beside the file and the link");
+    }
+}

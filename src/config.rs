@@ -319,6 +319,14 @@ mod tests {
             ("port = \"x\"", "port"),
             ("max_images = 0", "max_images: found 0"),
             (
+                "decode_threads = 1000000",
+                "decode_threads: found 1000000, expected from 0 to 1024",
+            ),
+            (
+                "load_timeout_s = 9000000000000",
+                "load_timeout_s: found 9000000000000",
+            ),
+            (
                 "max_body_mb = 65",
                 "max_inflight_mb: found 128, expected from 130",
             ),

@@ -49,7 +49,8 @@ fn share() -> Share {
 /// How many batches each worker computed.
 type BatchesOf = Arc<Mutex<Vec<usize>>>;
 
-/// Doubles numbers; 13 fails, 666 panics, 99 is too much for the device, 404 kills it, and every batch waits for the gate.
+/// Doubles numbers; 13 fails, 7 makes its whole batch no numbers, 666 panics, 99 is too much for the device, 404 kills it, and
+/// every batch waits for the gate.
 struct Doubler {
     index: usize,
     batches_of: BatchesOf,
@@ -76,7 +77,11 @@ impl Doubler {
         if self.dead.get() {
             return Err(Error::InferenceFailed("an illegal memory access".into()));
         }
-        Ok(inputs.iter().map(|i| Ok(2 * i)).collect())
+        let doubled = |i| match inputs.contains(&7) {
+            true => Err(Error::NotFinite("7".into())),
+            false => Ok(2 * i),
+        };
+        Ok(inputs.iter().map(doubled).collect())
     }
 }
 
@@ -168,7 +173,7 @@ async fn inputs_of_one_request_come_back_in_order() {
 
 #[tokio::test]
 async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
-    for bad in [13, 666] {
+    for bad in [13, 7, 666] {
         let rig = rig(64, 8);
         let tasks: Vec<_> = {
             let closed = rig.gate.lock().await;
@@ -187,7 +192,7 @@ async fn a_bad_item_and_a_panic_fail_alone_and_the_worker_lives_on() {
         }
         assert_eq!((&answers[0], &answers[1], &answers[3]), (&Ok(2), &Ok(4), &Ok(8)));
         assert!(
-            matches!(answers[2], Err(Error::InferenceFailed(_))),
+            matches!(answers[2], Err(Error::InferenceFailed(_) | Error::NotFinite(_))),
             "{:?}",
             answers[2]
         );

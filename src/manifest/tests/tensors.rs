@@ -148,3 +148,21 @@ fn an_open_size_is_tried_as_its_example_says() {
     let fixed = "dtype = \"i64\"\nshape = [3, 8]";
     assert_eq!(input(fixed, batched), (false, vec![3, 8], None));
 }
+
+#[test]
+fn a_range_is_one_of_whole_numbers_of_the_type() {
+    let range = |keys: &str| {
+        let manifest = tensors(keys, "dtype = \"f32\"\nshape = [2]")?;
+        Ok::<_, Vec<String>>(manifest.tensors().expect("tensors").inputs[0].range)
+    };
+    let found = range("dtype = \"i64\"\nshape = [2]\nrange = [-1, 999]");
+    assert_eq!(found, Ok(Some([-1, 999])));
+    for wrong in [
+        "dtype = \"i64\"\nshape = [2]\nrange = [2, 1]",
+        "dtype = \"u8\"\nshape = [2]\nrange = [0, 256]",
+        "dtype = \"f32\"\nshape = [2]\nrange = [0, 1]",
+    ] {
+        let problems = range(wrong).expect_err(wrong);
+        assert!(problems[0].contains("range: found"), "{problems:?}");
+    }
+}

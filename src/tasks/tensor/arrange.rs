@@ -249,6 +249,27 @@ mod tests {
     }
 
     #[test]
+    fn whole_numbers_lie_in_their_range() {
+        let mut model = model(MODEL);
+        model.inputs[1].range = Some([0, 9]);
+        let with = |k: f64| {
+            arrange(
+                vec![
+                    named_tensor("x", &[1, 2], &[1.0, 2.0]),
+                    named_tensor("k", &[1], &[k]),
+                ],
+                &model,
+            )
+        };
+        assert!(with(9.0).is_ok());
+        let refused = with(-1.0).expect_err("below").to_string();
+        assert!(
+            refused.contains("value 0 is -1, expected whole numbers from 0 to 9"),
+            "{refused}"
+        );
+    }
+
+    #[test]
     fn what_does_not_fit_is_named() {
         let wrong = |x: NamedTensor, k: NamedTensor| {
             arrange(vec![x, k], &model(MODEL)).expect_err("wrong").to_string()
