@@ -10,7 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 # As a careful operator runs it: no right, no file to write, half a core, 512 MB.
-CAREFUL = ("--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=512m", "--memory-swap=512m", "--cpus=0.5")
+CAREFUL = (
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--memory=512m",
+    "--memory-swap=512m",
+    "--cpus=0.5",
+)
 
 
 @dataclass

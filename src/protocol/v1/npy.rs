@@ -111,7 +111,7 @@ pub(super) fn array(bytes: &Bytes) -> Result<(Vec<i64>, Numbers)> {
     if data.len() as u64 != expected {
         let found = data.len();
         return Err(wrong(&format!(
-            "{found} bytes of values come behind its header, which says {expected}; was it cut off?"
+            "{found} bytes of values come behind its header, which says {expected}; was it written whole, and nothing behind it?"
         )));
     }
     let numbers = Numbers::of_bytes(bytes.slice_ref(data), dtype);

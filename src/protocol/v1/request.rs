@@ -33,7 +33,7 @@ const LATENTS_JSON: &str = "; expected {\"latents\": [[…]]}";
 
 /// The JSON spelling.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `images`")]
 pub(super) struct JsonCall<'a> {
     /// At least one.
     #[serde(borrow)]
@@ -88,7 +88,7 @@ pub(super) struct ParametersCall {
 
 /// One image in JSON.
 #[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `b64`")]
 pub(super) struct JsonImage<'a> {
     /// The file's bytes in base64, of either alphabet, with line breaks or none, or a `data:` URL.
     #[serde(borrow)]

@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 
 use super::number::Number;
 use super::numbers::Numbers;
-use crate::error::{Error, Result, counted};
+use crate::error::{Error, Result, counted, excerpt};
 use crate::manifest::{TensorInput, TensorSpec, Tensors};
 
 /// A named tensor in a request.
@@ -71,7 +71,7 @@ pub fn arrange(mut given: Vec<NamedTensor>, model: &Tensors) -> Result<Vec<Value
     for input in &model.inputs {
         let name = &input.spec.name;
         let place = given.iter().position(|tensor| tensor.name == *name);
-        let place = place.ok_or_else(|| Error::parameter(name, "this input is missing"))?;
+        let place = place.ok_or_else(|| missing(name, &given, model))?;
         let fitted = fitted(given.swap_remove(place).given, input, is_batched);
         values.push(fitted.map_err(|text| Error::parameter(name, text))?);
     }
@@ -86,12 +86,28 @@ pub fn arrange(mut given: Vec<NamedTensor>, model: &Tensors) -> Result<Vec<Value
                 .map(|input| input.spec.name.as_str())
                 .collect();
             Err(Error::parameter(
-                crate::error::excerpt(&unknown.name),
+                excerpt(&unknown.name),
                 format!("no such input; the model has {}", known.join(", ")),
             ))
         }
         None => Ok(values),
     }
+}
+
+/// What is missing, and what stands in its place.
+fn missing(name: &str, given: &[NamedTensor], model: &Tensors) -> Error {
+    let is_unknown = |tensor: &&NamedTensor| model.inputs.iter().all(|input| input.spec.name != tensor.name);
+    let unknown = given.iter().find(is_unknown);
+    let instead = unknown.map(|tensor| {
+        format!(
+            "; the request has `{}`, which the model has not",
+            excerpt(&tensor.name)
+        )
+    });
+    Error::parameter(
+        name,
+        format!("this input is missing{}", instead.unwrap_or_default()),
+    )
 }
 
 fn fitted(given: Given, input: &TensorInput, is_batched: bool) -> Result<Values, String> {
