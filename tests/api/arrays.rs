@@ -238,7 +238,7 @@ async fn arrays_that_do_not_fit_are_refused_with_the_cure() {
     let small = npy(&[1, 3, 6, 7], &[0f32; 126]);
     let npy_type = ("content-type", "application/x-npy");
     for (body, code, word) in [
-        (cut, "invalid_body", "was it cut off?"),
+        (cut, "invalid_body", "was it written whole"),
         (
             double,
             "invalid_parameter",
