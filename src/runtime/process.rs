@@ -1,6 +1,6 @@
 //! Settings of libtorch for the process and for each thread.
 
-use nix::sys::signal::{SigSet, Signal};
+use lucarne_entrypoint::signals;
 use tch::Device;
 
 use crate::error::{Error, Result};
@@ -23,10 +23,7 @@ pub fn configure_process() {
 /// # Errors
 /// [`Error::Internal`] when the system refuses.
 pub fn admit_signals() -> Result<()> {
-    let stops: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    stops
-        .thread_unblock()
-        .map_err(|e| Error::Internal(format!("signals: {e}")))
+    signals::admit().map_err(|e| Error::Internal(format!("signals: {e}")))
 }
 
 /// Gives memory back to the system that large bodies, pictures and answers have left free, if that is much.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use tch::{Kind, Tensor};
 
 use super::labels::Labels;
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::Result;
 use crate::image::ModelInput;
@@ -51,8 +51,7 @@ impl Operation for Classify {
 
 impl Batched for Classify {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
-        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
-        spec.same_row(&answer.size())?;
+        let answer = answer::<Self>(net, spec, batch)?;
         let logits = of_each_class(answer, &spec.labels)?;
         let options: Vec<Options> = batch.iter().map(|asked| asked.input.options).collect();
         finish(&logits, spec, &options)

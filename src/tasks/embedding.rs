@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
@@ -45,8 +45,7 @@ impl Operation for Embed {
 
 impl Batched for Embed {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Embedding>>> {
-        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
-        spec.same_row(&answer.size())?;
+        let answer = answer::<Self>(net, spec, batch)?;
         let vectors = vectors(&answer, spec)?;
         let normalised = normalises(spec);
         let one = |index: usize| {

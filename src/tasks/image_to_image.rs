@@ -7,7 +7,7 @@ mod finish;
 
 use tch::{Kind, Tensor};
 
-use super::operation::{Batch, Batched, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::Result;
 use crate::image::{ModelInput, Placement};
@@ -105,8 +105,7 @@ impl Operation for Translate {
 
 impl Batched for Translate {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Translated>>> {
-        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
-        spec.same_row(&answer.size())?;
+        let answer = answer::<Self>(net, spec, batch)?;
         let answer = images(&answer)?;
         let side = |axis: usize| usize::try_from(answer.size()[axis]).unwrap_or(0);
         let one = |(index, placement): (usize, &Placement)| {

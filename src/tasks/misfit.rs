@@ -6,6 +6,9 @@ use super::spec::ModelSpec;
 use crate::error::counted;
 use crate::manifest::{ImageInput, Precision};
 
+/// What a module of other numbers needs.
+pub const NOT_F32: &str = "its numbers are not all f32: export it as net.float()";
+
 /// What the module raised about a blank batch, in short, and the cure where one is known.
 pub(super) fn explained(words: &str, spec: &ModelSpec) -> String {
     let cure = Misfit::in_words(words).and_then(|misfit| cure(misfit, spec));
@@ -47,7 +50,7 @@ fn size(input: &ImageInput, found: &str) -> String {
 
 fn numbers(precision: Precision) -> String {
     match precision {
-        Precision::F32 | Precision::Auto => "its numbers are not all f32: export it as net.float()".into(),
+        Precision::F32 | Precision::Auto => NOT_F32.into(),
         Precision::F16 | Precision::Bf16 => {
             "it does not compute in half precision throughout: set precision = \"f32\" under [instances]"
                 .into()

@@ -28,6 +28,7 @@ pub use agreement::Scores;
 pub use allowance::Allowance;
 pub use frame::Frame;
 pub use labels::Labels;
+pub use misfit::NOT_F32;
 pub use operation::{Operation, Request, TicketOf};
 pub use predictor::{Predictor, argument, exercise, methods, takes_one_batch};
 pub use rle::Rle;

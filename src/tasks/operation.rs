@@ -50,6 +50,19 @@ where
     spec.batch(&inputs, net.device())
 }
 
+/// What `forward` answers for the pictures of a batch, whose sizes but for the batch never change.
+///
+/// # Errors
+/// Those of [`Call::forward`] and [`ModelSpec::same_row`].
+pub(super) fn answer<Op>(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Op>) -> Result<tch::Tensor>
+where
+    Op: Operation<Input = ModelInput>,
+{
+    let answer = net.forward(pictures(net, spec, batch)?)?;
+    spec.same_row(&answer.size())?;
+    Ok(answer)
+}
+
 /// How a module breaks its task's contract.
 pub(super) enum Breach {
     /// By what it answers, in words.

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::embedding::are_probabilities;
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
@@ -42,8 +42,7 @@ impl Operation for Regress {
 
 impl Batched for Regress {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
-        let answer = net.forward(pictures::<Self>(net, spec, batch)?)?;
-        spec.same_row(&answer.size())?;
+        let answer = answer::<Self>(net, spec, batch)?;
         let numbers = numbers(&answer, spec)?;
         let one = |index: usize| {
             let values = finite(&numbers.f_select(0, index as i64)?, "the numbers")?;

@@ -8,7 +8,7 @@ mod finish;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::rle::Rle;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -104,9 +104,7 @@ impl Operation for Segment {
 
 impl Batched for Segment {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Segmented>>> {
-        let pictures = pictures::<Self>(net, spec, batch)?;
-        let logits = logits(net.call("forward", &[Value::Tensor(pictures)])?)?;
-        spec.same_row(&logits.size())?;
+        let logits = answer::<Self>(net, spec, batch)?.f_to_kind(Kind::Float)?;
         let logits = with_background(&logits, spec)?;
         let choice = Choice::of(spec, usize::try_from(logits.size()[1]).unwrap_or(0));
         let answer = |(index, placement): (usize, &Placement)| {

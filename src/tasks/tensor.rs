@@ -149,10 +149,11 @@ impl Contract for Named {
             }
         };
         let values: Vec<Values> = model.inputs.iter().map(blank).collect();
+        let found = forward(net, model, &[&values])?;
         if model.is_batched() && spec.manifest.batching.max_batch_size > 1 {
-            as_many_rows(&forward(net, model, &[&values])?, size as i64)?;
+            as_many_rows(&found, size as i64)?;
         }
-        answered(net, model, &[&values])?;
+        part(&found, &model.outputs, &[size as i64])?;
         if size == 1 {
             extremes::bear(model, |values| drop(forward(net, model, &[values])))?;
         }

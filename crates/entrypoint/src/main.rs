@@ -12,8 +12,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use lucarne_entrypoint::health;
-use nix::sys::signal::{SigSet, Signal};
+use lucarne_entrypoint::{health, signals};
 use nix::unistd::execv;
 
 fn main() -> ExitCode {
@@ -43,8 +42,7 @@ fn check_health() -> Result<(), String> {
 }
 
 fn become_the_program(arguments: Vec<OsString>) -> Result<Infallible, String> {
-    let stops: SigSet = [Signal::SIGTERM, Signal::SIGINT].into_iter().collect();
-    stops.thread_block().map_err(|e| format!("signals: {e}"))?;
+    signals::hold_back().map_err(|e| format!("signals: {e}"))?;
     let program = program()?;
     let path = c_string(program.as_os_str().as_bytes().to_vec())?;
     let arguments = arguments.into_iter().map(OsStringExt::into_vec).map(c_string);

@@ -21,12 +21,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use torch_bridge::{MethodInfo, Module};
+use torch_bridge::{MethodInfo, Misfit, Module};
 
 use super::local;
 use super::output::print;
 use crate::error::{Error, Result};
 use crate::runtime::refused;
+use crate::tasks::NOT_F32;
 use attempt::Workbench;
 use describe::description;
 use entrance::Entrance;
@@ -171,8 +172,8 @@ impl Inspect {
                  [[inputs]] by hand"
             };
             let complaint = prober.complaint.take().unwrap_or_default();
-            if complaint.contains("type (double)") || complaint.contains("Double") {
-                return self.unusable("its numbers are not all f32: export it as net.float()");
+            if Misfit::in_words(&complaint) == Some(Misfit::Numbers) {
+                return self.unusable(NOT_F32);
             }
             self.unusable(&format!(
                 "`forward` runs with no {what}; it began with: {complaint}"

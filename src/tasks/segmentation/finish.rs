@@ -22,8 +22,8 @@ impl Segmented {
     /// The classes of the original picture, and where they are.
     ///
     /// # Errors
-    /// [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge) when masks that overlap take more than is left of `allowance`; [`Error::Cancelled`](crate::error::Error::Cancelled)
-    /// and [`Error::DeadlineExceeded`](crate::error::Error::DeadlineExceeded) when nobody wants them any more.
+    /// [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge) when masks that overlap take more than is left of
+    /// `allowance`; [`Error::Cancelled`](crate::error::Error::Cancelled) and [`Error::DeadlineExceeded`](crate::error::Error::DeadlineExceeded) when nobody wants them any more.
     pub fn finish(
         &self,
         _: &PoolThread,

@@ -97,7 +97,11 @@ impl Numbers {
 
     /// The same whole number everywhere.
     pub(super) fn repeated(value: i64, count: usize, dtype: Dtype) -> Result<Self, String> {
-        Self::typed(&vec![Number::Whole(value); count], dtype)
+        let one = Self::typed(&[Number::Whole(value)], dtype)?;
+        Ok(Self {
+            dtype,
+            bytes: one.bytes.repeat(count).into(),
+        })
     }
 
     /// The first value outside of `range`, and where it is, of whole numbers.
