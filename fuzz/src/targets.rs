@@ -3,12 +3,15 @@
 //!
 //! The tests of the server run the same functions over `fuzz/seeds`.
 
+use std::fs::File;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use exported_program::Exported;
 use http_body_util::BodyExt as _;
 use lucarne::app::Server;
 use lucarne::config::Settings;
@@ -19,12 +22,14 @@ use lucarne::manifest::{Manifest, TaskKind};
 use serde_json::json;
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// The name of its program and of its folder of seeds, and what it does.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 9] = [
     ("image", image),
     ("multipart", multipart),
     ("json", json),
@@ -33,6 +38,7 @@ pub const TARGETS: [Target; 8] = [
     ("npy", npy),
     ("base64", base64),
     ("encoded", encoded),
+    ("exported", exported),
 ];
 
 /// An image file. What a model sees of it is what it sees of the whole picture, however little was decoded for it.
@@ -142,6 +148,50 @@ fn base64(bytes: &[u8]) {
 fn encoded(bytes: &[u8]) {
     let (encoding, body) = first_line(bytes);
     ask("vae/predict", &[("content-encoding", &encoding)], body);
+}
+
+/// A file of torch.export, or the program in one whose other records are right.
+fn exported(bytes: &[u8]) {
+    static REST: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(records);
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    if bytes.starts_with(b"PK") {
+        file.write_all(bytes).expect("writable");
+    } else {
+        let mut archive = ZipWriter::new(&file);
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        let all = REST.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+        for (name, bytes) in all.chain([("ways/models/model.json", bytes)]) {
+            archive.start_file(name, stored).expect("a record");
+            archive.write_all(bytes).expect("writable");
+        }
+        archive.finish().expect("an archive");
+    }
+    match Exported::read(&file) {
+        Ok(exported) => {
+            for weight in &exported.weights {
+                let bytes = weight.bytes(&file).expect("its numbers were there");
+                assert!(!bytes.is_empty() || weight.sizes.contains(&0));
+            }
+        }
+        Err(error) => assert!((1..1000).contains(&error.to_string().len()), "{error}"),
+    }
+}
+
+/// What else is in a file with two ways.
+fn records() -> Vec<(String, Vec<u8>)> {
+    let path = root().join("crates/torch-bridge/tests/fixtures/exported/ways.pt2");
+    let mut archive = ZipArchive::new(File::open(path).expect("a fixture")).expect("an archive");
+    let mut found = Vec::new();
+    for at in 0..archive.len() {
+        let mut record = archive.by_index(at).expect("a record");
+        let name = record.name().expect("a name").into_owned();
+        let mut bytes = Vec::new();
+        record.read_to_end(&mut bytes).expect("its bytes");
+        if !name.ends_with("/model.json") {
+            found.push((name, bytes));
+        }
+    }
+    found
 }
 
 /// The first line, as it may stand in a header, and the rest.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
+use super::batches;
 use super::model::{Measured, Model, Predict};
 use super::names::model_name;
 use super::thread::LoaderThread;
@@ -113,9 +114,12 @@ impl Loader {
         let manifest = Manifest::read(dir)?;
         let versions = manifest::versions(dir, &manifest.artifact)?;
         let version = chosen(&versions, version)?;
-        let spec = Arc::new(ModelSpec::new(manifest.clone(), labels(dir, &manifest, version)?));
         let artifact = &manifest.artifact;
         let artifact = Artifact::open(&version.file, artifact.format, artifact.sha256.as_deref())?;
+        let sizes = self.formats.batch(&artifact, tasks::methods(manifest.task));
+        let manifest = sizes.and_then(|sizes| batches::within(manifest, sizes));
+        let manifest = manifest.map_err(|e| in_file(&version.file, e))?;
+        let spec = Arc::new(ModelSpec::new(manifest.clone(), labels(dir, &manifest, version)?));
         let devices = device::place(manifest.instances.device, manifest.instances.count)?;
         let loading = Loading {
             name: &name,

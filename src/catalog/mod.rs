@@ -3,6 +3,7 @@
 //! Each artifact is opened once; whoever computes gets a handle. Models are loaded, replaced and retired on a thread of
 //! their own while requests run: a request keeps the model that it began with until it ends.
 
+mod batches;
 mod check;
 mod entry;
 mod loader;

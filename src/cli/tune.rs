@@ -104,7 +104,7 @@ impl Measured {
         let version = manifest::versions(dir, &manifest.artifact)?.pop();
         let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
         let is_open = manifest.instances.precision == Precision::F32
-            && manifest.artifact.format == ArtifactFormat::Torchscript
+            && manifest.artifact.format != Some(ArtifactFormat::Aoti)
             && has_bf16();
         let half = is_open.then(|| {
             let mut manifest = manifest.clone();
@@ -142,11 +142,11 @@ impl Measured {
     /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.
     fn batches(&self, largest: usize) -> Vec<usize> {
         let sizes: Vec<usize> = match self.spec.manifest.artifact.format {
-            ArtifactFormat::Torchscript => (0..usize::BITS).map(|power| 1 << power).collect(),
-            ArtifactFormat::Aoti => manifest::packages(&self.file)
+            Some(ArtifactFormat::Aoti) => manifest::packages(&self.file)
                 .into_iter()
                 .map(|(size, _)| size)
                 .collect(),
+            _ => (0..usize::BITS).map(|power| 1 << power).collect(),
         };
         let within: Vec<usize> = sizes.into_iter().filter(|size| *size <= largest).collect();
         if within.is_empty() { vec![1] } else { within }

@@ -43,6 +43,8 @@ pub struct Layers {
     pub without_map: Vec<LayerMap>,
     /// The one that is looked at when none is asked for.
     pub default: Option<String>,
+    /// Modules of which the file has no step left.
+    pub(super) folded: Vec<String>,
     /// Where the cells of their outputs are.
     pub(super) geometry: Geometry,
     /// What model.toml says about that.
@@ -130,11 +132,17 @@ impl Layers {
     fn find(&self, path: &str, hints: Hints) -> Result<&LayerMap> {
         let nearest = || self.nearest(path);
         let Some(layer) = self.at(path) else {
-            let text = format!(
-                "there is no layer `{path}`; the nearest with a spatial map: {}",
+            let why = if self.folded.iter().any(|folded| folded == path) {
+                format!(
+                    "of the layer `{path}` torch.export left no step, as of one that hands its input on or is not called"
+                )
+            } else {
+                format!("there is no layer `{path}`")
+            };
+            return Err(Error::LayerNotFound(format!(
+                "{why}; the nearest with a spatial map: {}",
                 nearest()
-            );
-            return Err(Error::LayerNotFound(text));
+            )));
         };
         if self.cells(layer, &layer.shape, hints).is_some() {
             return Ok(layer);
@@ -227,6 +235,7 @@ mod tests {
             with_map,
             without_map,
             default: Some("features.18".into()),
+            folded: vec!["avgpool.identity".into()],
             geometry,
             hints: Hints::default(),
         }

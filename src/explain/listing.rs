@@ -52,6 +52,7 @@ pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'
         with_map,
         without_map,
         default,
+        folded: exported.folded(tasks::methods(spec.manifest.task)[0])?,
         geometry,
         hints,
     })

@@ -163,24 +163,25 @@ pub enum Precision {
     Auto,
 }
 
-/// What predicts; explanations always come from the TorchScript file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+/// What the file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ArtifactFormat {
-    /// The TorchScript file itself.
-    #[default]
+    /// TorchScript.
     Torchscript,
-    /// AOTInductor packages beside it, one a batch size.
+    /// A program of torch.export.
+    Exported,
+    /// Either, with AOTInductor packages beside it, one a batch size, which predict; the file is what is explained.
     Aoti,
 }
 
 /// `[artifact]`
 #[derive(Debug, Clone)]
 pub struct Artifact {
-    /// The file's name inside the version's folder.
-    pub file: String,
-    /// What predicts.
-    pub format: ArtifactFormat,
+    /// The file's name inside the version's folder; `model.pt` or `model.pt2` where it has none.
+    pub file: Option<String>,
+    /// What it is; told by the file where it is left out.
+    pub format: Option<ArtifactFormat>,
     /// Lower-case hex; checked when present.
     pub sha256: Option<String>,
 }
@@ -285,6 +286,8 @@ pub enum Input {
 pub struct Batching {
     /// At least 1.
     pub max_batch_size: usize,
+    /// Whether model.toml says so.
+    pub is_said: bool,
     /// How long the oldest may wait for company.
     pub max_delay: Duration,
     /// Images that may wait, at least 1.

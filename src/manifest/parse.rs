@@ -76,7 +76,7 @@ impl Manifest {
                     .into()
             });
         }
-        if artifact.format == ArtifactFormat::Aoti {
+        if artifact.format == Some(ArtifactFormat::Aoti) {
             let tensors = match &input {
                 Some(Input::Tensors(tensors)) => Some(tensors),
                 _ => None,

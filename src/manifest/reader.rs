@@ -39,6 +39,11 @@ impl<'a> Section<'a> {
             .ok()
     }
 
+    /// Whether `key` is there.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// The value of `key`, which must be there.
     pub(super) fn required<T: DeserializeOwned>(&mut self, key: &str, expected: &str) -> Option<T> {
         if !self.table.contains_key(key) {

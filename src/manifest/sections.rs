@@ -21,17 +21,13 @@ const MOST_WAITING: usize = 65_536;
 const MOST_THREADS: usize = 1024;
 
 pub(super) fn artifact(s: &mut Section<'_>) -> Artifact {
-    let file: String = s
-        .optional("file", "a file name such as \"model.pt\"")
-        .unwrap_or_else(|| "model.pt".into());
-    s.check(
-        Path::new(&file).components().count() == 1 && !file.starts_with('.'),
-        "file",
-        || format!("found \"{file}\", expected a file name inside the model's folder, such as \"model.pt\""),
-    );
-    let format = s
-        .optional("format", "\"torchscript\" or \"aoti\"")
-        .unwrap_or_default();
+    let file: Option<String> = s.optional("file", "a file name such as \"model.pt\"");
+    let is_name = |file: &String| Path::new(file).components().count() == 1 && !file.starts_with('.');
+    s.check(file.as_ref().is_none_or(is_name), "file", || {
+        let found = file.as_deref().unwrap_or_default();
+        format!("found \"{found}\", expected a file name inside the model's folder, such as \"model.pt\"")
+    });
+    let format = s.optional("format", "\"torchscript\", \"exported\" or \"aoti\"");
     let sha256: Option<String> = s.optional("sha256", "64 hexadecimal digits");
     let sha256 = sha256.map(|digest| digest.to_ascii_lowercase());
     let is_digest = |d: &String| d.len() == 64 && d.bytes().all(|b| b.is_ascii_hexdigit());
@@ -53,7 +49,7 @@ pub(super) fn check_packaged(
     let has_other_methods = matches!(task, Some(TaskKind::Captioning | TaskKind::Vae));
     let fits = !has_other_methods && !output.detection.as_ref().is_some_and(is_torchvision);
     root.check(fits, "artifact.format", || {
-        "found \"aoti\", which has `forward` of a batch alone; this model needs \"torchscript\"".into()
+        "found \"aoti\", which has `forward` of a batch alone; this model needs \"torchscript\" or \"exported\"".into()
     });
     root.check(
         instances.precision == Precision::F32,
@@ -65,7 +61,7 @@ pub(super) fn check_packaged(
     let is_fixed = |input: &TensorInput| input.spec.dtype != Dtype::F16 && !input.spec.has_open_inner_sizes();
     root.check(tensors.inputs.iter().all(is_fixed), "artifact.format", || {
         "found \"aoti\", which is compiled for fixed sizes and 32-bit floats; inputs of f16 or with open sizes beside the \
-         batch need \"torchscript\""
+         batch need \"torchscript\" or \"exported\""
             .into()
     });
 }
@@ -228,6 +224,7 @@ pub(super) fn batching(s: &mut Section<'_>) -> Batching {
         format!("found {delay_ms}, expected 0 to 10000")
     });
     Batching {
+        is_said: s.has("max_batch_size"),
         max_batch_size: s.count("max_batch_size", 16, 1024),
         max_delay: Duration::from_secs_f64(delay_ms.clamp(0.0, 10_000.0) / 1e3),
         queue_capacity: s.count("queue_capacity", 256, MOST_WAITING),

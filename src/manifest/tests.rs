@@ -19,7 +19,7 @@ std = [0.229, 0.224, 0.225]
 fn a_short_manifest_gets_defaults() {
     let m = Manifest::parse(RIGHT).expect("it is right");
     assert_eq!(m.task, TaskKind::Classification);
-    assert_eq!(m.artifact.file, "model.pt");
+    assert_eq!(m.artifact.file, None);
     let input = m.image_input().expect("a classifier takes images");
     assert_eq!(input.fit.size, (224, 200));
     assert_eq!(input.fit.mode, ResizeMode::ShorterSide);
@@ -193,8 +193,8 @@ fn what_is_not_toml_is_said_with_its_place() {
 fn versions_are_numbered_folders_or_the_file_itself() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let artifact = Artifact {
-        file: "model.pt".into(),
-        format: ArtifactFormat::Torchscript,
+        file: Some("model.pt".into()),
+        format: Some(ArtifactFormat::Torchscript),
         sha256: None,
     };
     let names = || versions(dir.path(), &artifact).map(|v| v.into_iter().map(|v| v.name).collect::<Vec<_>>());
@@ -258,7 +258,7 @@ fn packages_are_found_by_their_batch_size() {
 fn a_package_has_one_method_and_its_own_precision() {
     let with = |format: &str| format!("{RIGHT}[artifact]\nformat = \"{format}\"\n");
     let packaged = Manifest::parse(&with("aoti")).expect("a classifier can be packaged");
-    assert_eq!(packaged.artifact.format, ArtifactFormat::Aoti);
+    assert_eq!(packaged.artifact.format, Some(ArtifactFormat::Aoti));
     let other = Manifest::parse(&with("onnx")).expect_err("there is no such format");
     assert!(
         other[0].starts_with("artifact.format: found \"onnx\""),

@@ -14,41 +14,65 @@ pub struct Version {
     pub file: PathBuf,
 }
 
+/// What a file may be called where model.toml does not say.
+const NAMES: [&str; 2] = ["model.pt", "model.pt2"];
+
 /// The versions of the model in `dir`, oldest first: `1/model.pt`, `2/model.pt` …, or `model.pt` alone.
 ///
 /// # Errors
-/// [`Error::InvalidModel`] when there is none.
+/// [`Error::InvalidModel`] when there is none, or when two files of a version could be meant.
 pub fn versions(dir: &Path, artifact: &Artifact) -> Result<Vec<Version>> {
-    let mut numbered: Vec<u64> = std::fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| number(entry.ok()?.file_name().to_str()?))
-        .filter(|number: &u64| dir.join(number.to_string()).join(&artifact.file).is_file())
-        .collect();
+    let names: Vec<&str> = artifact.file.as_deref().map_or(NAMES.to_vec(), |name| vec![name]);
+    let mut numbered: Vec<(u64, PathBuf)> = Vec::new();
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let Some(number) = entry.file_name().to_str().and_then(number) else {
+            continue;
+        };
+        if let Some(file) = file_in(&dir.join(number.to_string()), &names)? {
+            numbered.push((number, file));
+        }
+    }
     numbered.sort_unstable();
-    let version = |number: u64| Version {
-        name: number.to_string(),
-        file: dir.join(number.to_string()).join(&artifact.file),
-    };
-    let plain = dir.join(&artifact.file);
     if !numbered.is_empty() {
-        Ok(numbered.into_iter().map(version).collect())
-    } else if plain.is_file() {
-        Ok(vec![Version {
+        let version = |(number, file): (u64, PathBuf)| Version {
+            name: number.to_string(),
+            file,
+        };
+        return Ok(numbered.into_iter().map(version).collect());
+    }
+    if let Some(file) = file_in(dir, &names)? {
+        return Ok(vec![Version {
             name: "1".into(),
-            file: plain,
-        }])
-    } else if plain.symlink_metadata().is_ok() {
-        Err(Error::model(format!(
-            "{}: [artifact] file: it is no regular file",
-            plain.display()
-        )))
+            file,
+        }]);
+    }
+    let plain = dir.join(names[0]);
+    Err(Error::model(if plain.symlink_metadata().is_ok() {
+        format!("{}: [artifact] file: it is no regular file", plain.display())
     } else {
-        Err(Error::model(format!(
+        format!(
             "{}: [artifact] file: there is no such file, nor {} in a numbered folder; put the exported model there",
             plain.display(),
-            Path::new("1").join(&artifact.file).display()
-        )))
+            Path::new("1").join(names[0]).display()
+        )
+    }))
+}
+
+/// The file in `folder` that has one of `names`.
+fn file_in(folder: &Path, names: &[&str]) -> Result<Option<PathBuf>> {
+    let files: Vec<PathBuf> = names
+        .iter()
+        .map(|name| folder.join(name))
+        .filter(|file| file.is_file())
+        .collect();
+    match <[PathBuf; 1]>::try_from(files) {
+        Ok([file]) => Ok(Some(file)),
+        Err(none) if none.is_empty() => Ok(None),
+        Err(_) => Err(Error::model(format!(
+            "{}: [artifact] file: there are {}; say which one is meant",
+            folder.display(),
+            names.join(" and ")
+        ))),
     }
 }
 
@@ -97,8 +121,8 @@ mod tests {
             std::fs::write(dir.path().join(stray), "").expect("writable");
         }
         let artifact = Artifact {
-            file: "model.pt".into(),
-            format: ArtifactFormat::Torchscript,
+            file: Some("model.pt".into()),
+            format: Some(ArtifactFormat::Torchscript),
             sha256: None,
         };
         let found = versions(dir.path(), &artifact).expect("versions");

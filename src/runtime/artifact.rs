@@ -19,7 +19,7 @@ use crate::manifest::{self, ArtifactFormat};
 #[derive(Debug)]
 pub struct Artifact {
     path: PathBuf,
-    format: ArtifactFormat,
+    format: Option<ArtifactFormat>,
     copy: File,
 }
 
@@ -29,7 +29,7 @@ impl Artifact {
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be read or copied, or has another digest; at once where it is larger than the
     /// memory of the machine, or than what is free where it is copied to.
-    pub fn open(path: &Path, format: ArtifactFormat, sha256: Option<&str>) -> Result<Self> {
+    pub fn open(path: &Path, format: Option<ArtifactFormat>, sha256: Option<&str>) -> Result<Self> {
         let problem = |text: String| Error::model(format!("{}: {text}", path.display()));
         let mut source = manifest::open(path).map_err(|e| problem(format!("cannot be read: {e}")))?;
         let unreadable = |e: io::Error| problem(format!("cannot be read: {e}"));
@@ -68,9 +68,9 @@ impl Artifact {
         &self.path
     }
 
-    /// Its format.
+    /// Its format, where model.toml says one.
     #[must_use]
-    pub fn format(&self) -> ArtifactFormat {
+    pub fn format(&self) -> Option<ArtifactFormat> {
         self.format
     }
 
@@ -129,7 +129,7 @@ mod tests {
         std::fs::write(&path, "abc").expect("writable");
         // FIPS 180-2, appendix B.1: the digest of "abc".
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        let open = |sha256| Artifact::open(&path, ArtifactFormat::Torchscript, sha256);
+        let open = |sha256| Artifact::open(&path, None, sha256);
         let other = abc.replace('b', "c");
         assert!(open(Some(&other)).is_err());
         let artifact = open(Some(abc)).expect("it is the file");
@@ -147,7 +147,7 @@ mod tests {
         let path = dir.path().join("model.pt");
         let file = File::create(&path).expect("writable");
         file.set_len(8 << 40).expect("a file of holes");
-        let refused = Artifact::open(&path, ArtifactFormat::Torchscript, None).expect_err("8 TiB");
+        let refused = Artifact::open(&path, None, None).expect_err("8 TiB");
         assert!(refused.to_string().contains("has 8388608 MiB"), "{refused}");
     }
 }

@@ -11,7 +11,7 @@ use super::process::has_bf16;
 use super::program::Program;
 use super::requirements::{Agreement, Measured, Opened, Requirements};
 use super::selected::{Selected, Selection};
-use super::torchscript::Exported;
+use super::torchscript::Network;
 use crate::engine::Share;
 use crate::engine::cores::Class;
 use crate::error::{Error, Result};
@@ -29,10 +29,10 @@ const PASSES: usize = 5;
 /// What predicts, and what was measured if both could be tried.
 ///
 /// # Errors
-/// As [`Exported::open`].
-pub(super) fn open(exported: &Exported, wanted: &Requirements<'_>) -> Result<Opened> {
-    let single = exported.open(wanted, Precision::F32)?;
-    let (half, agreement) = match other(exported, wanted) {
+/// As [`Network::open`].
+pub(super) fn open(network: &Network, wanted: &Requirements<'_>) -> Result<Opened> {
+    let single = network.open(wanted, Precision::F32)?;
+    let (half, agreement) = match other(network, wanted) {
         Ok(found) => found,
         Err(why) => {
             tracing::info!("precision = \"auto\": f32 is taken, {why}");
@@ -78,7 +78,7 @@ pub(super) fn open(exported: &Exported, wanted: &Requirements<'_>) -> Result<Ope
 
 /// The program in bfloat16 and how it is compared, or why there is none.
 fn other<'a>(
-    exported: &Exported,
+    network: &Network,
     wanted: &Requirements<'a>,
 ) -> Result<(Arc<dyn Program>, &'a dyn Agreement), &'static str> {
     if wanted.device != Device::Cpu {
@@ -88,7 +88,7 @@ fn other<'a>(
         return Err("this processor has no instructions for bfloat16");
     }
     let agreement = wanted.agreement.ok_or("scores of this task are not compared")?;
-    let half = exported.compiled(wanted, Precision::Bf16);
+    let half = network.compiled(wanted, Precision::Bf16);
     Ok((half.ok_or("the model cannot be compiled in bfloat16")?, agreement))
 }
 

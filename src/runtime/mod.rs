@@ -8,6 +8,7 @@ mod aoti;
 mod artifact;
 pub mod chosen;
 pub mod device;
+mod exported;
 mod fault;
 mod foreign;
 mod open;
@@ -22,8 +23,9 @@ pub mod staging;
 mod torchscript;
 
 pub use artifact::Artifact;
-pub(crate) use foreign::refused;
+pub(crate) use exported::Bounds;
 pub use open::{Formats, Native};
+pub(crate) use open::{Found, module};
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};
 pub use requirements::{Agreement, Measured, Opened, Requirements};
 pub use selected::Selection;

@@ -1,18 +1,22 @@
 //! From an artifact to what predicts and what can be explained, whatever its format.
 
 use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 
 use tch::Device;
+use torch_bridge::Module;
 
 use super::aoti::Packages;
 use super::artifact::Artifact;
 use super::chosen;
+use super::exported::{self, Bounded, Bounds};
 use super::program::Transparent;
 use super::requirements::{Opened, Requirements};
 use super::selected::{Selected, Selection};
-use super::torchscript::Exported;
-use crate::error::Result;
+use super::torchscript::{self, Network};
+use crate::error::{Error, Result};
 use crate::manifest::{ArtifactFormat, Precision};
 
 /// Makes programs of artifacts.
@@ -23,6 +27,14 @@ pub trait Formats: Send + Sync + std::fmt::Debug {
     /// [`Error::InvalidModel`](crate::error::Error::InvalidModel) when the artifact lacks what is required, or
     /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
     fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened>;
+
+    /// The sizes of batches that all `methods` of the artifact take, where its file says so.
+    ///
+    /// # Errors
+    /// As [`Formats::open`].
+    fn batch(&self, _artifact: &Artifact, _methods: &[&str]) -> Result<Option<RangeInclusive<usize>>> {
+        Ok(None)
+    }
 
     /// The model with its layers, for explanations.
     ///
@@ -42,28 +54,27 @@ pub struct Native;
 
 impl Formats for Native {
     fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened> {
-        // Packages stand beside the TorchScript file that they were compiled from, which is what is explained.
-        let exported = Exported::load(artifact, wanted.device, wanted.precision)?;
-        exported.check(wanted)?;
+        // Packages stand beside the file that they were compiled from, which is what is explained.
+        let (network, bounds) = network(artifact, wanted.device, wanted.precision)?;
+        network.check(wanted)?;
         let opened = match artifact.format() {
-            ArtifactFormat::Torchscript if wanted.precision == Precision::Auto => {
-                chosen::open(&exported, wanted)?
-            }
-            ArtifactFormat::Torchscript => exported.open(wanted, wanted.precision)?,
-            ArtifactFormat::Aoti => {
+            Some(ArtifactFormat::Aoti) => {
                 // One runner more than instances: explanations run it too.
                 let runners = NonZeroUsize::MIN.saturating_add(wanted.instances);
                 let packages = Packages::load(&artifact.packages(), runners, wanted.device)?;
                 Opened {
                     program: Arc::new(packages),
-                    parameters: exported.parameters()?,
+                    parameters: network.parameters()?,
                     precision: Precision::F32,
                     measured: None,
                 }
             }
+            _ if wanted.precision == Precision::Auto => chosen::open(&network, wanted)?,
+            _ => network.open(wanted, wanted.precision)?,
         };
+        let program = Bounded::program(opened.program, bounds.as_ref());
         Ok(Opened {
-            program: Selected::program(opened.program, wanted.selection),
+            program: Selected::program(program, wanted.selection),
             ..opened
         })
     }
@@ -75,7 +86,75 @@ impl Formats for Native {
         selection: Option<&Selection>,
     ) -> Result<Arc<dyn Transparent>> {
         // Gradients of half-precision numbers underflow.
-        let exported = Exported::load(artifact, device, Precision::F32)?;
-        Ok(Selected::transparent(Arc::new(exported), selection))
+        let (network, bounds) = network(artifact, device, Precision::F32)?;
+        let network = Bounded::transparent(Arc::new(network), bounds.as_ref());
+        Ok(Selected::transparent(network, selection))
     }
+
+    fn batch(&self, artifact: &Artifact, methods: &[&str]) -> Result<Option<RangeInclusive<usize>>> {
+        let Some(program) = exported::read(&artifact.readable())? else {
+            return Ok(None);
+        };
+        Ok(Bounds::of(&program).batch(methods))
+    }
+}
+
+/// The network in `artifact`, to compute in numbers of this `precision`: in f32 also what was exported in half; and what it
+/// may be called with, where the file says so.
+fn network(
+    artifact: &Artifact,
+    device: Device,
+    precision: Precision,
+) -> Result<(Network, Option<Arc<Bounds>>)> {
+    let widened = matches!(precision, Precision::F32 | Precision::Auto);
+    let found = module(&artifact.readable(), artifact.path(), device, widened)?;
+    let is_exported = found.bounds.is_some();
+    let said = match artifact.format() {
+        Some(ArtifactFormat::Torchscript) if is_exported => "torchscript",
+        Some(ArtifactFormat::Exported) if !is_exported => "exported",
+        _ => {
+            return Ok((
+                Network::new(found.module, device, found.modules)?,
+                found.bounds.map(Arc::new),
+            ));
+        }
+    };
+    let is = if is_exported {
+        "a program of torch.export"
+    } else {
+        "TorchScript"
+    };
+    Err(Error::model(format!(
+        "artifact.format: found \"{said}\", but the file is {is}; leave the key out, and the file tells it"
+    )))
+}
+
+/// A module, and what its file says of it.
+pub(crate) struct Found {
+    /// The module.
+    pub(crate) module: Module,
+    /// The shapes that it takes.
+    pub(crate) bounds: Option<Bounds>,
+    modules: Vec<String>,
+}
+
+/// The module in `file`, which `name` is the path of, of whatever format.
+///
+/// # Errors
+/// [`Error::InvalidModel`] with what is wrong with it or what it is instead, [`Error::InferenceFailed`] with libtorch's words.
+pub(crate) fn module(file: &Path, name: &Path, device: Device, widened: bool) -> Result<Found> {
+    let Some(program) = exported::read(file)? else {
+        let module = torchscript::load(file, name, device, widened)?;
+        return Ok(Found {
+            module,
+            bounds: None,
+            modules: Vec::new(),
+        });
+    };
+    let built = exported::build(program, file, device, widened)?;
+    Ok(Found {
+        module: built.module,
+        bounds: Some(built.bounds),
+        modules: built.modules,
+    })
 }

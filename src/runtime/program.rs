@@ -55,6 +55,15 @@ pub trait Transparent: Program {
     /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
     fn layers(&self, method: &str) -> Result<Vec<Layer>>;
 
+    /// Modules of which no step of `method` is left, so that there is nothing to put a tap on: an Identity, a dropout, what
+    /// a conversion has folded into its neighbours. Those that are known.
+    ///
+    /// # Errors
+    /// As [`Transparent::layers`].
+    fn folded(&self, _method: &str) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Whether it has gradients: a model that computes with quantised numbers has none, and its layers give no floats.
     fn has_gradients(&self) -> bool;
 

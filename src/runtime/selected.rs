@@ -165,6 +165,10 @@ impl Transparent for Selected<dyn Transparent> {
         self.program.layers(method)
     }
 
+    fn folded(&self, method: &str) -> Result<Vec<String>> {
+        self.program.folded(method)
+    }
+
     fn has_gradients(&self) -> bool {
         self.program.has_gradients()
     }

@@ -11,7 +11,8 @@ pub struct Room {
 }
 
 /// What only some rooms may use: crates, and the two sides of serde.
-pub const GUARDED: [&str; 9] = [
+pub const GUARDED: [&str; 10] = [
+    "exported_program",
     "tch",
     "torch_bridge",
     "axum",
@@ -62,7 +63,7 @@ pub const ROOMS: [Room; 13] = [
     Room {
         name: "runtime",
         rooms: &["error", "manifest", "engine"],
-        guarded: &["tch", "torch_bridge"],
+        guarded: &["exported_program", "tch", "torch_bridge"],
     },
     Room {
         name: "tasks",

@@ -155,6 +155,9 @@ bridge::Error bridge_value_items(const c10::IValue* value, c10::IValue** items, 
 // Modules.
 /// `widened`: what is in half precision becomes f32.
 bridge::Error bridge_module_load(const char* path, const char* device, bool widened, torch::jit::Module** out);
+/// Builds a module as `exported.h` describes it.
+bridge::Error bridge_module_build(
+    const c10::IValue* description, const char* device, bool widened, torch::jit::Module** out);
 void bridge_module_free(torch::jit::Module* module);
 /// List of (name, List of (argument, type, has default), return type).
 bridge::Error bridge_module_methods(const torch::jit::Module* module, c10::IValue** out);

@@ -169,7 +169,10 @@ Error bridge_module_is_quantised(const torch::jit::Module* module, bool* out) {
     bool found = false;
     each_graph(*module, [&](const torch::jit::Function&, torch::jit::Graph& graph) {
       each_node(graph.block(), [&](torch::jit::Node* node) {
-        const bool is_of_them = std::string_view(node->kind().ns().toUnqualString()) == "quantized";
+        const std::string_view space(node->kind().ns().toUnqualString());
+        const std::string_view name(node->kind().toUnqualString());
+        // Weights alone are only turned into floats.
+        const bool is_of_them = space == "quantized" || (space == "quantized_decomposed" && name.rfind("quantize_", 0) == 0);
         found = found || is_of_them || node->kind() == c10::aten::quantize_per_tensor;
       });
     });

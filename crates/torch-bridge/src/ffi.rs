@@ -108,6 +108,12 @@ unsafe extern "C" {
         widened: bool,
         out: *mut *mut RawModule,
     ) -> ErrorText;
+    pub(crate) fn bridge_module_build(
+        description: *const RawValue,
+        device: *const c_char,
+        widened: bool,
+        out: *mut *mut RawModule,
+    ) -> ErrorText;
     pub(crate) fn bridge_module_free(module: *mut RawModule);
     pub(crate) fn bridge_module_methods(module: *const RawModule, out: *mut *mut RawValue) -> ErrorText;
     pub(crate) fn bridge_module_is_stateful(module: *const RawModule, out: *mut bool) -> ErrorText;

@@ -1,6 +1,7 @@
 //! What tch does not bind: TorchScript modules whose layers can be looked into.
 //!
 //! * [`Module`]: loads a TorchScript file, describes its methods, calls them, makes a copy for fast inference;
+//! * [`Module::build`]: a module of what torch.export saved;
 //! * [`Module::layers`] and [`Module::capture`]: the layers of a model, and a copy of its graph that records what they
 //!   compute, without any change to the file;
 //! * [`Package`]: loads and runs what AOTInductor compiled ahead of time;
@@ -32,6 +33,7 @@ mod cuda;
 mod describe;
 mod error;
 mod exit;
+mod exported;
 mod ffi;
 mod grad;
 pub mod jpeg;

@@ -262,7 +262,7 @@ impl Module {
         Ok((count, bytes))
     }
 
-    fn own(raw: NonNull<RawModule>) -> Result<Self> {
+    pub(crate) fn own(raw: NonNull<RawModule>) -> Result<Self> {
         // Owned at once, so that it is freed if describing it fails.
         let mut shared = Shared {
             raw,
@@ -306,7 +306,7 @@ fn float_type(kind: Kind) -> Result<c_int> {
     }
 }
 
-fn device_name(device: Device) -> String {
+pub(crate) fn device_name(device: Device) -> String {
     match device {
         Device::Cpu => "cpu".to_owned(),
         Device::Cuda(index) => format!("cuda:{index}"),

@@ -1,13 +1,14 @@
-//! What is in a TorchScript file, for people.
+//! What is in a file of TorchScript or torch.export, for people.
 
 use std::path::Path;
 
 use torch_bridge::Module;
 
 use crate::error::Result;
+use crate::runtime::Bounds;
 
 /// Methods and layers of `module`.
-pub(super) fn description(file: &Path, module: &Module) -> Result<String> {
+pub(super) fn description(file: &Path, module: &Module, bounds: Option<&Bounds>) -> Result<String> {
     let megabytes = module.parameters_bytes()? as f64 / 1e6;
     let count = module.parameter_count()?;
     let mut lines = vec![format!(
@@ -26,6 +27,9 @@ pub(super) fn description(file: &Path, module: &Module) -> Result<String> {
             arguments.join(", "),
             method.returns
         ));
+        if let Some(shapes) = bounds.map(|bounds| bounds.described(&method.name)) {
+            lines.push(format!("    exported for {}", shapes.join("; ")));
+        }
     }
     for method in module.methods() {
         lines.push(format!("\nlayers of {}, in the order of execution", method.name));

@@ -14,15 +14,11 @@ const STARTS: [&str; 6] = ["<start>", "<sos>", "<bos>", "<s>", "[CLS]", "startse
 const ENDS: [&str; 6] = ["<end>", "<eos>", "</s>", "[SEP]", "endseq", "<stop>"];
 
 /// A run of the first method of a captioner or an autoencoder, and what it is; nothing for other modules.
-pub(super) fn of_methods(
-    prober: &Prober<'_>,
-    size: Option<(u32, u32)>,
-    file: &std::path::Path,
-) -> Result<Option<(Run, Guess)>> {
+pub(super) fn of_methods(prober: &Prober<'_>, file: &std::path::Path) -> Result<Option<(Run, Guess)>> {
     let module = prober.module;
     let has = |name: &str| module.method(name).is_ok();
     if has("start") && has("step") {
-        let run = prober.pictures("start", &Entrance::of(module, "start")?, size, &keeps_aspect)?;
+        let run = prober.pictures("start", &Entrance::of(module, "start")?, &keeps_aspect)?;
         return Ok(run.map(|run| {
             let guess = captioner(prober, &run, file);
             (run, guess)
@@ -31,7 +27,7 @@ pub(super) fn of_methods(
     if has("encode") && has("decode") {
         let guess = Guess::new("vae", "the module encodes and decodes").pictures(Pictures::Plain);
         let comes_back = |encoded: &Value, size| is_decoded(prober, encoded, size);
-        let run = prober.pictures("encode", &Entrance::of(module, "encode")?, size, &comes_back)?;
+        let run = prober.pictures("encode", &Entrance::of(module, "encode")?, &comes_back)?;
         return Ok(run.map(|run| (run, guess)));
     }
     Ok(None)

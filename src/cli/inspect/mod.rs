@@ -1,4 +1,4 @@
-//! `lucarne inspect`: what is in a TorchScript file, and a model.toml that passes `check` as it stands.
+//! `lucarne inspect`: what is in a file of TorchScript or torch.export, and a model.toml that passes `check` as it stands.
 //!
 //! The first layers say what goes in, noise shows what comes out, and each contract that its form fits is tried until one
 //! holds. What a file does not tell stands in comments: how pictures were prepared, and what else an answer may mean.
@@ -26,7 +26,7 @@ use torch_bridge::{MethodInfo, Misfit, Module};
 use super::local;
 use super::output::print;
 use crate::error::{Error, Result};
-use crate::runtime::refused;
+use crate::runtime::{self, Bounds, Found};
 use crate::tasks::NOT_F32;
 use attempt::Workbench;
 use describe::description;
@@ -46,7 +46,7 @@ const TOLD: usize = 5;
 /// `lucarne inspect`
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// A TorchScript file
+    /// A file of TorchScript or of torch.export
     file: PathBuf,
     /// The size of pictures that it was trained on, such as 224x224; found by trying where it is left out
     #[arg(long, value_name = "HEIGHTxWIDTH", value_parser = size)]
@@ -69,10 +69,10 @@ fn size(text: &str) -> Result<(u32, u32), String> {
 impl Inspect {
     /// Prints what the file offers.
     pub(super) fn run(&self) -> Result<()> {
-        let module = open(&self.file)?;
-        print(&description(&self.file, &module)?)?;
+        let Found { module, bounds, .. } = open(&self.file)?;
+        print(&description(&self.file, &module, bounds.as_ref())?)?;
         let bench = Workbench::new(&self.file)?;
-        let manifest = self.manifest(&module, &bench)?;
+        let manifest = self.manifest(&module, bounds.as_ref(), &bench)?;
         print(&format!("{HEADING}\n{}", manifest.trim_end()))?;
         match &self.image {
             Some(image) => print(&format!(
@@ -85,9 +85,15 @@ impl Inspect {
     }
 
     /// The first model.toml that passes.
-    fn manifest(&self, module: &Module, bench: &Workbench) -> Result<String> {
+    fn manifest(&self, module: &Module, bounds: Option<&Bounds>, bench: &Workbench) -> Result<String> {
+        let first = ["start", "encode"]
+            .into_iter()
+            .find(|name| module.method(name).is_ok());
+        let exported = || bounds?.picture(first.unwrap_or("forward"));
         let prober = Prober {
             module,
+            bounds,
+            size: self.size.or_else(exported),
             end: Instant::now() + PROBING,
             complaint: RefCell::new(None),
         };
@@ -109,7 +115,7 @@ impl Inspect {
 
     /// What the module may be, the likeliest first.
     fn drafts(&self, prober: &Prober<'_>) -> Result<Vec<Draft>> {
-        if let Some((run, guess)) = methods::of_methods(prober, self.size, &self.file)? {
+        if let Some((run, guess)) = methods::of_methods(prober, &self.file)? {
             return Ok(self.of_guesses(&run, &[guess]));
         }
         let Ok(forward) = prober.module.method("forward") else {
@@ -131,7 +137,7 @@ impl Inspect {
             let guess = Guess::new("detection", "forward takes a list of pictures")
                 .key("format", "\"torchvision\"")
                 .pictures(guess::Pictures::Letterbox);
-            let run = prober.list(&entrance, self.size)?;
+            let run = prober.list(&entrance, prober.size)?;
             let run =
                 run.ok_or_else(|| self.unusable("`forward` takes a list, and answers no list of pictures"))?;
             return Ok(self.of_guesses(&run, &[guess]));
@@ -155,17 +161,17 @@ impl Inspect {
     /// What `forward` of so many arguments runs with: pictures, else tensors.
     fn run_of(&self, prober: &Prober<'_>, entrance: &Entrance, required: usize) -> Result<Run> {
         let pictures = if required <= 1 {
-            prober.pictures("forward", entrance, self.size, &probe::keeps_aspect)?
+            prober.pictures("forward", entrance, &probe::keeps_aspect)?
         } else {
             None
         };
         let run = match pictures {
             Some(run) => Some(run),
-            None if self.size.is_some() => None,
+            None if prober.size.is_some() => None,
             None => prober.tensors(entrance, required.max(1))?,
         };
         run.ok_or_else(|| {
-            let what = if self.size.is_some() {
+            let what = if prober.size.is_some() {
                 "picture of this size"
             } else {
                 "input that was tried; --size says that of pictures, and for others write a model.toml with task = \"tensor\" and \
@@ -222,22 +228,21 @@ fn commented(text: &str) -> String {
     text.lines().map(|line| format!("# {line}\n")).collect()
 }
 
-fn open(file: &Path) -> Result<Module> {
+fn open(file: &Path) -> Result<Found> {
     let shown = file.display();
     if file.is_dir() {
-        let inside = file.join("model.pt");
-        let example = if inside.is_file() {
-            format!(", {}", inside.display())
-        } else {
-            String::new()
-        };
-        let text = format!("{shown} is a folder; name the TorchScript file in it{example}");
+        let known = ["model.pt", "model.pt2"].map(|name| file.join(name));
+        let inside = known.iter().find(|inside| inside.is_file());
+        let example = inside
+            .map(|inside| format!(", {}", inside.display()))
+            .unwrap_or_default();
+        let text = format!("{shown} is a folder; name the model's file in it{example}");
         return Err(Error::InvalidSettings(text));
     }
     if !file.is_file() {
         return Err(Error::InvalidSettings(format!("there is no file {shown}")));
     }
-    Module::load_widened(file, tch::Device::Cpu).map_err(|error| match refused(file, file, error.into()) {
+    runtime::module(file, file, tch::Device::Cpu, true).map_err(|error| match error {
         Error::InvalidModel { problems } => Error::model(format!("{shown}: {}", problems.join("; "))),
         other => other,
     })

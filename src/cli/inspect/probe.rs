@@ -9,6 +9,7 @@ use torch_bridge::{Generator, Module, Value};
 use super::entrance::{Entrance, Taker, distinct};
 use crate::error::{Result, excerpt};
 use crate::manifest::Dtype;
+use crate::runtime::Bounds;
 
 /// How many pairs of inputs are tried of a module that takes several tensors.
 const MOST_COMBINATIONS: usize = 256;
@@ -17,6 +18,10 @@ const MOST_COMBINATIONS: usize = 256;
 pub(super) struct Prober<'a> {
     /// What is tried.
     pub module: &'a Module,
+    /// What it may be called with, where its file says so.
+    pub bounds: Option<&'a Bounds>,
+    /// The size of pictures, where somebody says it.
+    pub size: Option<(u32, u32)>,
     /// No pass starts after it.
     pub end: Instant,
     /// What the first pass that failed was told.
@@ -54,17 +59,18 @@ pub(super) enum Fed {
 
 impl Prober<'_> {
     /// Runs `method` with pictures of the first size that fits and whose answer suits it, else of the first that fits; of
-    /// `size` alone where it is said.
+    /// the size that is said alone.
     pub(super) fn pictures(
         &self,
         method: &str,
         entrance: &Entrance,
-        size: Option<(u32, u32)>,
         suits: &dyn Fn(&Value, (u32, u32)) -> bool,
     ) -> Result<Option<Run>> {
         let mut first = None;
         for channels in entrance.channels() {
-            let sizes = size.map_or_else(|| entrance.sizes(channels), |size| vec![size]);
+            let sizes = self
+                .size
+                .map_or_else(|| entrance.sizes(channels), |size| vec![size]);
             for size in sizes {
                 let Some(run) = self.of_size(method, channels, size)? else {
                     if self.is_late() {
@@ -134,6 +140,9 @@ impl Prober<'_> {
 
     /// Runs `forward` of `count` tensors with what the first layers take.
     pub(super) fn tensors(&self, entrance: &Entrance, count: usize) -> Result<Option<Run>> {
+        if let Some(inputs) = self.bounds.and_then(|bounds| bounds.inputs("forward")) {
+            return self.of_tensors(inputs);
+        }
         let offers = offers(entrance);
         let all = u32::try_from(count)
             .ok()
@@ -192,7 +201,8 @@ impl Prober<'_> {
         if self.is_late() {
             return None;
         }
-        let answer = tch::no_grad(|| self.module.call(method, inputs));
+        let checked = self.bounds.map_or(Ok(()), |bounds| bounds.check(method, inputs));
+        let answer = checked.and_then(|()| Ok(tch::no_grad(|| self.module.call(method, inputs))?));
         answer
             .inspect_err(|error| {
                 self.complaint

@@ -47,7 +47,7 @@ enum Foreign {
 }
 
 /// `error`, with which libtorch refused `file`; where the file is known to be something else, that, and the cure.
-pub(crate) fn refused(file: &Path, name: &Path, error: Error) -> Error {
+pub(super) fn refused(file: &Path, name: &Path, error: Error) -> Error {
     if matches!(error, Error::OutOfMemory(_)) {
         return error;
     }
@@ -167,8 +167,8 @@ impl Foreign {
         let what = match self {
             Self::Pickle(pickle) => return pickle.described(name),
             Self::Exported => format!(
-                "a program of torch.export; in Python, with an example of the shape that it was exported for: {}",
-                traced(&format!("torch.export.load(\"{name}\").module()"))
+                "a program of torch.export in a form that newer versions do not write; in Python: \
+                 torch.export.save(torch.export.load(\"{name}\"), \"model.pt2\")"
             ),
             Self::Package => {
                 "a package of AOTInductor; it stands beside the TorchScript file, as model.b1.pt2, with \

@@ -1,14 +1,15 @@
-//! TorchScript modules: as they were exported, frozen, and compiled for batch sizes.
+//! TorchScript modules: as they were exported, frozen, and compiled for batch sizes. Those that are built from a program of
+//! torch.export too.
 
 mod compiled;
 mod stages;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Capture, Given, Layer, Module, Preparation, Run, Tap, Value};
 
-use super::artifact::Artifact;
 use super::foreign;
 use super::precision::{self, InHalf};
 use super::program::{Captured, Program, Transparent};
@@ -22,31 +23,42 @@ use compiled::Compiled;
 /// Bytes of a weight that is worth pages of its own.
 const LARGE: usize = 64 << 10;
 
-/// A module as it was exported.
+/// Loads the TorchScript `file`, which `name` is the path of, onto `device`. `widened`: what is in half precision becomes
+/// f32.
+///
+/// # Errors
+/// [`Error::InvalidModel`] with what it is, where it is known to be no TorchScript; else [`Error::InferenceFailed`] with
+/// libtorch's words.
+pub(super) fn load(file: &Path, name: &Path, device: Device, widened: bool) -> Result<Module> {
+    let loaded = if widened {
+        Module::load_widened(file, device)
+    } else {
+        Module::load(file, device)
+    };
+    loaded.map_err(|e| foreign::refused(file, name, e.into()))
+}
+
+/// A module as it was exported, whatever from.
 #[derive(Debug)]
-pub(super) struct Exported {
+pub(super) struct Network {
     module: Module,
     device: Device,
     is_quantised: bool,
+    /// The paths of its modules, where the file lists those that no step is left of.
+    modules: Vec<String>,
 }
 
-impl Exported {
-    /// Loads `artifact` onto `device`, to compute in numbers of this `precision`: in f32 also what was exported in half.
+impl Network {
+    /// `module`, which is on `device`.
     ///
     /// # Errors
-    /// [`Error::InvalidModel`] with what it is, where it is known to be no TorchScript; else [`Error::InferenceFailed`] with
-    /// libtorch's words.
-    pub(super) fn load(artifact: &Artifact, device: Device, precision: Precision) -> Result<Self> {
-        let file = artifact.readable();
-        let loaded = match precision {
-            Precision::F32 | Precision::Auto => Module::load_widened(&file, device),
-            Precision::F16 | Precision::Bf16 => Module::load(&file, device),
-        };
-        let module = loaded.map_err(|e| foreign::refused(&file, artifact.path(), e.into()))?;
+    /// [`Error::InferenceFailed`] with libtorch's words.
+    pub(super) fn new(module: Module, device: Device, modules: Vec<String>) -> Result<Self> {
         Ok(Self {
             is_quantised: module.is_quantised()?,
             module,
             device,
+            modules,
         })
     }
 
@@ -184,7 +196,7 @@ fn in_kind(program: Arc<dyn Program>, kind: Option<Kind>) -> Arc<dyn Program> {
     }
 }
 
-impl Program for Exported {
+impl Program for Network {
     fn call(&self, _permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value> {
         Ok(self.module.call(method, inputs)?)
     }
@@ -194,9 +206,23 @@ impl Program for Exported {
     }
 }
 
-impl Transparent for Exported {
+impl Transparent for Network {
     fn layers(&self, method: &str) -> Result<Vec<Layer>> {
         Ok(self.module.layers(method)?)
+    }
+
+    fn folded(&self, method: &str) -> Result<Vec<String>> {
+        if self.modules.is_empty() {
+            return Ok(Vec::new());
+        }
+        let layers = self.module.layers(method)?;
+        let is_left = |path: &String| layers.iter().any(|layer| layer.path == *path);
+        Ok(self
+            .modules
+            .iter()
+            .filter(|path| !is_left(path))
+            .cloned()
+            .collect())
     }
 
     fn has_gradients(&self) -> bool {

@@ -1,7 +1,7 @@
 """Serves other people's models as `lucarne inspect` says, and compares with PyTorch; prints one table.
 
     PYTHONPATH=tests/parity .cache/strangers-venv/bin/python -m strangers [--binary target/release/lucarne]
-        [--few] [--only resnet18 …] [--keep FOLDER]
+        [--few] [--only resnet18 …] [--keep FOLDER] [--exported]
 
 The exit status is 1 if a cell of the table fails.
 """
@@ -42,16 +42,16 @@ def main() -> int:
     chosen = [stranger for stranger in STRANGERS if stranger.name in wanted]
     with tempfile.TemporaryDirectory(prefix="lucarne-strangers-") as scratch:
         folder = options.keep or Path(scratch)
-        trials = [_run(stranger, options.binary, folder) for stranger in chosen]
+        trials = [_run(stranger, options, folder) for stranger in chosen]
     print(table(trials))
     failed = sum(not cell.passed for trial in trials for cell in trial.cells.values())
     print(f"\n{len(trials)} models, {failed} cells failed")
     return 1 if failed or not trials else 0
 
 
-def _run(stranger: Stranger, binary: Path, folder: Path) -> Trial:
+def _run(stranger: Stranger, options: argparse.Namespace, folder: Path) -> Trial:
     began = time.monotonic()
-    trial = Trial(stranger, binary, folder / stranger.name)
+    trial = Trial(stranger, options.binary, folder / stranger.name, options.exported)
     trial.run()
     found = {column: dataclasses.asdict(cell) for column, cell in trial.cells.items()}
     (trial.folder / "found.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
@@ -80,6 +80,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--binary", type=Path, default=BINARY, help="the server (default: %(default)s)")
     parser.add_argument("--only", nargs="+", metavar="MODEL", choices=names, help=f"some of: {', '.join(names)}")
     parser.add_argument("--few", action="store_true", help="one of each kind")
+    parser.add_argument("--exported", action="store_true", help="as torch.export saves them, not as TorchScript")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where the model folders are left")
     return parser.parse_args()
 

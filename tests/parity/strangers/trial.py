@@ -42,6 +42,8 @@ class Trial:
     binary: Path
     folder: Path
     """The model's folder: model.pt, model.toml, meta.json."""
+    exports: bool = False
+    """Whether the file is a program of torch.export."""
     cells: dict[str, Cell] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -61,14 +63,28 @@ class Trial:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "meta.json").write_text(json.dumps(self.stranger.facts(), indent=1), encoding="utf-8")
         exported = self.stranger.make()
-        torch.jit.save(exported.module, self.folder / "model.pt")
+        if self.exports:
+            self._save_program(exported)
+        else:
+            torch.jit.save(exported.module, self.folder / self._file)
         self.cells["export"] = Cell("yes")
         return exported
+
+    def _save_program(self, exported: Exported) -> None:
+        # Of two pictures: a batch of one would be written into the program.
+        example = torch.rand(2, self.stranger.channels, *self.stranger.size, dtype=_kind(exported))
+        batch = torch.export.Dim("batch", min=1, max=16)
+        program = torch.export.export(exported.model, (example,), dynamic_shapes=({0: batch},))
+        torch.export.save(program, self.folder / self._file)
+
+    @property
+    def _file(self) -> str:
+        return "model.pt2" if self.exports else "model.pt"
 
     def _manifest(self) -> str | None:
         """What `inspect` says, if the server takes it and it is the right task."""
         with self._column("task"):
-            manifest = manifests.inspected(self.binary, self.folder / "model.pt", self.stranger)
+            manifest = manifests.inspected(self.binary, self.folder / self._file, self.stranger)
             (self.folder / "model.toml").write_text(manifest, encoding="utf-8")
             task = manifests.parsed(manifest)["task"]
             right = task in self.stranger.tasks
@@ -86,8 +102,8 @@ class Trial:
         served = models / SERVED
         served.mkdir(parents=True, exist_ok=True)
         (served / "model.toml").write_text(manifests.unresized(manifest), encoding="utf-8")
-        (served / "model.pt").unlink(missing_ok=True)
-        (served / "model.pt").hardlink_to(self.folder / "model.pt")
+        (served / self._file).unlink(missing_ok=True)
+        (served / self._file).hardlink_to(self.folder / self._file)
         with Server(self.binary, models) as client:
             self._ask(exported, client, manifests.parsed(manifest))
 

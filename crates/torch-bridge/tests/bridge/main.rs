@@ -3,6 +3,7 @@
 
 mod calls;
 mod cuda;
+mod exported;
 mod fixtures;
 mod habits;
 mod layers;
