@@ -115,7 +115,7 @@ fn weights_that_are_not_what_their_table_says() {
     weight(|w| w["path_name"] = json!("../../models/model.json")).refused("its numbers are missing");
     Records::of("nested")
         .json(WEIGHTS, |table| {
-            table["config"]["head.weight"]["tensor_meta"]["sizes"] = size(-4)
+            table["config"]["head.weight"]["tensor_meta"]["sizes"] = size(-4);
         })
         .refused("no list of whole numbers");
     Records::of("nested")
@@ -167,7 +167,7 @@ fn signatures_that_do_not_fit() {
             p,
             "out_spec",
             r#"[1, {"type": null, "context": null, "children_spec": []}]"#,
-        )
+        );
     })
     .refused("the answer holds another number");
     program(|p| {
@@ -175,7 +175,7 @@ fn signatures_that_do_not_fit() {
             p,
             "in_spec",
             r#"[1, {"type": null, "context": null, "children_spec": []}]"#,
-        )
+        );
     })
     .refused("arguments");
     program(|p| p["graph_module"]["module_call_graph"] = json!([]))
@@ -196,7 +196,11 @@ fn what_is_deep_is_refused_where_it_is_too_deep() {
     let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
     Records::of("nested")
         .with(PROGRAM, deep.as_bytes())
-        .refused("recursion limit");
+        .refused("the file is damaged");
+    let within = format!("{{\"unknown\": {deep}}}");
+    Records::of("nested")
+        .with(PROGRAM, within.as_bytes())
+        .refused("missing field");
     // A graph in a graph in a graph.
     let mut graph = json!({"inputs": [], "outputs": [], "nodes": [], "tensor_values": {}});
     for _ in 0..200 {

@@ -1,0 +1,38 @@
+"""Lucarne in Python: export a network, serve it, ask it where it looked.
+
+>>> import lucarne_server as lucarne
+>>> lucarne.export(model, "models/cats", example=picture, task="classification", labels=names)
+>>> with lucarne.local("models") as client:
+...     client.explain("cats", "cat.jpg").show()
+
+The server itself is a program of its own, which this package holds and starts; no Python runs in it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .client import AsyncClient, Client
+    from .export import Captioner, Detector, Vae, export
+    from .local import local
+    from .migrate import import_mar, import_triton
+
+_HOMES = {
+    "export": ".export",
+    "Captioner": ".export",
+    "Detector": ".export",
+    "Vae": ".export",
+    "Client": ".client",
+    "AsyncClient": ".client",
+    "local": ".local",
+    "import_mar": ".migrate",
+    "import_triton": ".migrate",
+}
+__all__ = ["AsyncClient", "Captioner", "Client", "Detector", "Vae", "export", "import_mar", "import_triton", "local"]
+
+
+def __getattr__(name: str) -> Any:
+    # A client of a server far away needs no torch, so nothing is imported before it is asked for.
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
