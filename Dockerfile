@@ -23,9 +23,10 @@ FROM tools AS dependencies
 COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY crates/entrypoint/Cargo.toml crates/entrypoint/Cargo.toml
+COPY crates/exported-program/Cargo.toml crates/exported-program/Cargo.toml
 COPY crates/interleavings/Cargo.toml crates/interleavings/Cargo.toml
 COPY crates/torch-bridge/Cargo.toml crates/torch-bridge/Cargo.toml
-RUN for crate in . crates/entrypoint crates/interleavings crates/torch-bridge; do \
+RUN for crate in . crates/entrypoint crates/exported-program crates/interleavings crates/torch-bridge; do \
         mkdir -p $crate/src && echo 'fn main() {}' > $crate/src/main.rs && touch $crate/src/lib.rs || exit 1; \
     done \
     && cargo build --release --locked -p lucarne -p lucarne-entrypoint
@@ -33,7 +34,7 @@ RUN for crate in . crates/entrypoint crates/interleavings crates/torch-bridge; d
 # touch, here and below: cargo goes by the time of a file, and these may be older than the empty ones.
 FROM dependencies AS bridge
 COPY crates crates
-RUN rm -f crates/torch-bridge/src/main.rs crates/interleavings/src/main.rs \
+RUN rm -f crates/torch-bridge/src/main.rs crates/interleavings/src/main.rs crates/exported-program/src/main.rs \
     && find crates -type f -exec touch {} + \
     && cargo build --release --locked -p lucarne -p lucarne-entrypoint
 

@@ -1,10 +1,10 @@
 //! The whole file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use crate::archive::Archive;
-use crate::graph::{self, Placed};
+use crate::graph::{self, Frame, Placed};
 use crate::modules::Modules;
 use crate::program::{Attribute, Exported, Id, Method, Step};
 use crate::refused::{Refused, Result, excerpt};
@@ -90,9 +90,17 @@ impl Read {
         let tables = Tables::read(archive, name)?;
         let (mut names, mut values) = (Names::default(), Values::default());
         let inputs = signature::inputs(document, &tables, archive, (&mut names, &mut values))?;
-        let (steps, given) = graph::steps(&document.graph_module.graph, &mut names, &mut values)?;
+        let (mut steps, given) = graph::steps(&document.graph_module.graph, &mut names, &mut values)?;
         refuse_changes(&steps, &inputs)?;
         let answer = signature::answer(document, given)?;
+        let listed = document.graph_module.module_call_graph.iter();
+        let listed: HashSet<&str> = listed.map(|entry| entry.fqn.as_str()).collect();
+        for placed in &mut steps {
+            placed
+                .frames
+                .iter_mut()
+                .for_each(|frames| complete(frames, &listed));
+        }
         let paths = document
             .graph_module
             .module_call_graph
@@ -177,6 +185,17 @@ impl Read {
                 })
                 .collect(),
             kinds: self.values.into_kinds(),
+        }
+    }
+}
+
+/// Writes out the paths of calls: of a module whose `forward` was replaced by another of its methods, torch.export notes the
+/// modules in it by their names alone.
+fn complete(frames: &mut [Frame], listed: &HashSet<&str>) {
+    for at in 1..frames.len() {
+        let below = format!("{}.{}", frames[at - 1].path, frames[at].path);
+        if !listed.contains(frames[at].path.as_str()) && listed.contains(below.as_str()) {
+            frames[at].path = below;
         }
     }
 }

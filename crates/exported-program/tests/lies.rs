@@ -261,3 +261,18 @@ fn other_archives_are_told_apart() {
         .with("byteorder", b"big")
         .refused("not little-endian");
 }
+
+#[test]
+fn a_call_that_is_noted_by_its_name_alone_is_found() {
+    let exported = program(|p| {
+        nodes(p)[1]["metadata"]["nn_module_stack"] =
+            json!("L__self__,,N;L__self__body,body,S;L__self__0,0,C");
+    });
+    let modules = exported.read().unwrap().modules;
+    assert_eq!(
+        modules[..3],
+        ["body", "body.0", "body.1"],
+        "there is no module 0 on top"
+    );
+    assert!(!modules.contains(&"0".to_owned()));
+}

@@ -3,7 +3,8 @@
 >>> import lucarne_server as lucarne
 >>> lucarne.export(model, "models/cats", example=picture, task="classification", labels=names)
 >>> with lucarne.local("models") as client:
-...     client.explain("cats", "cat.jpg").show()
+...     seen = client.explain("cats", "cat.jpg")
+>>> seen.show()
 
 The server itself is a program of its own, which this package holds and starts; no Python runs in it.
 """
@@ -13,18 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
-    from .export import Captioner, Detector, Vae, export
-    from .local import local
+    from .exporting import Captioner, Detector, Vae, export
+    from .serving import local
     from .migrate import import_mar, import_triton
 
 _HOMES = {
-    "export": ".export",
-    "Captioner": ".export",
-    "Detector": ".export",
-    "Vae": ".export",
+    "export": ".exporting",
+    "Captioner": ".exporting",
+    "Detector": ".exporting",
+    "Vae": ".exporting",
     "Client": ".client",
     "AsyncClient": ".client",
-    "local": ".local",
+    "local": ".serving",
     "import_mar": ".migrate",
     "import_triton": ".migrate",
 }

@@ -25,7 +25,7 @@ from harness.table import aligned  # noqa: E402
 
 from .models import FEW, STRANGERS  # noqa: E402
 from .stranger import Stranger  # noqa: E402
-from .trial import COLUMNS, Trial  # noqa: E402
+from .trial import BESIDE, COLUMNS, Trial  # noqa: E402
 
 BINARY = Path(__file__).resolve().parents[3] / "target" / "release" / "lucarne"
 
@@ -55,7 +55,7 @@ def _run(stranger: Stranger, options: argparse.Namespace, folder: Path) -> Trial
     trial.run()
     found = {column: dataclasses.asdict(cell) for column, cell in trial.cells.items()}
     (trial.folder / "found.json").write_text(json.dumps(found, indent=1), encoding="utf-8")
-    failed = [column for column in COLUMNS if column in trial.cells and not trial.cells[column].passed]
+    failed = [column for column, cell in trial.cells.items() if not cell.passed]
     took = f"{time.monotonic() - began:.0f} s"
     print(f"{stranger.name}: {took}, {'failed: ' + ', '.join(failed) if failed else 'right'}", file=sys.stderr, flush=True)
     return trial
@@ -63,13 +63,14 @@ def _run(stranger: Stranger, options: argparse.Namespace, folder: Path) -> Trial
 
 def table(trials: Sequence[Trial]) -> str:
     """A row a model, and below the table what was wrong."""
-    lines = [("model", "library", *COLUMNS)]
+    columns = (*COLUMNS, *(BESIDE if any(trial.exports for trial in trials) else ()))
+    lines = [("model", "library", *columns)]
     notes = []
     for trial in trials:
-        cells = [trial.cells.get(column) for column in COLUMNS]
+        cells = [trial.cells.get(column) for column in columns]
         shown = ["" if cell is None else cell.text if cell.passed else f"FAIL {cell.text}" for cell in cells]
         lines.append((trial.stranger.name, trial.stranger.library, *shown))
-        failed = [(c, trial.cells[c]) for c in COLUMNS if c in trial.cells and not trial.cells[c].passed]
+        failed = [(c, trial.cells[c]) for c in columns if c in trial.cells and not trial.cells[c].passed]
         notes += [f"- {trial.stranger.name}, {column}: {cell.note}" for column, cell in failed]
     return "\n".join([aligned(lines), "", *notes])
 

@@ -17,11 +17,14 @@ from harness.server import Server
 from harness.table import relative_difference
 
 from . import manifests
+from .beside import METHODS, SCRIPT, TOLERANCE, Beside
 from .maps import Expected, NoMap, expected_map, fault_of_default
 from .readings import Asked, tensors_difference
 from .stranger import Exported, Stranger
 
 COLUMNS = ("export", "task", "inspect → check", "predictions", "default layer", "Grad-CAM", "one more layer")
+# Of a program of torch.export alone; the last is how many times as fast as the TorchScript, and no test.
+BESIDE = ("batch of 3", "batch of 16", *METHODS, "× TorchScript")
 SERVED = "stranger"
 
 
@@ -104,8 +107,20 @@ class Trial:
         (served / "model.toml").write_text(manifests.unresized(manifest), encoding="utf-8")
         (served / self._file).unlink(missing_ok=True)
         (served / self._file).hardlink_to(self.folder / self._file)
+        if self.exports:
+            self._serve_beside(exported, models, manifest)
         with Server(self.binary, models) as client:
             self._ask(exported, client, manifests.parsed(manifest))
+
+    def _serve_beside(self, exported: Exported, models: Path, manifest: str) -> None:
+        script = models / SCRIPT
+        script.mkdir(parents=True, exist_ok=True)
+        waits = "\n[batching]\nmax_delay_ms = 25\n"
+        for folder in (script, models / SERVED):
+            lines = manifests.unresized(manifest).splitlines()
+            kept = [line for line in lines if not line.startswith("file =")]
+            (folder / "model.toml").write_text("\n".join(kept) + waits, encoding="utf-8")
+        torch.jit.save(exported.module, script / "model.pt")
 
     def _ask(self, exported: Exported, client: Client, manifest: dict[str, Any]) -> None:
         picture = random_picture(*self.stranger.size, seed=0)
@@ -120,6 +135,23 @@ class Trial:
                 difference = self.stranger.reading.difference(asked, output)
             self.cells["predictions"] = _compared(difference, self.stranger.prediction_tolerance)
         self._explain(exported, asked, image, output)
+        if self.exports:
+            self._beside(Beside(self.stranger, exported, asked), output)
+
+    def _beside(self, beside: Beside, output: Any) -> None:
+        if beside.asked.manifest["task"] == "tensor":
+            return
+        with self._column(BESIDE[0]):
+            for count, difference in beside.batches():
+                tolerance = self.stranger.prediction_tolerance
+                self.cells[f"batch of {count}"] = _compared(difference, tolerance)
+        target = next(self.stranger.reading.targets(beside.asked, output), None)
+        words = {"target": target.words} if target and target.words else {}
+        for method in METHODS:
+            with self._column(method):
+                self.cells[method] = _compared(beside.method(method, words), TOLERANCE)
+        with self._column(BESIDE[-1]):
+            self.cells[BESIDE[-1]] = Cell(f"{beside.speed():.3f}")
 
     def _explain(self, exported: Exported, asked: Asked, image: Tensor, output: Any) -> None:
         targets = list(self.stranger.reading.targets(asked, output))

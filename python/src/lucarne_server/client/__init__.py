@@ -1,0 +1,70 @@
+"""A client of a server of Lucarne, and what it answers."""
+
+from .asynchronous import AsyncClient
+from .errors import DeadlineExceeded, LucarneError, NotFound, NotReady, Overloaded, Unreachable
+from .explanation import Explanation, SaliencyMap, Target
+from .latents import Comparison, Encoding, Frame, Frames, Reconstruction, Visualization
+from .models import Layer, Method, ModelInfo, Parameter
+from .pictures import Picture
+from .result import PictureResult, Result, Shown
+from .results import (
+    Caption,
+    Captioning,
+    Class,
+    ClassArea,
+    Classification,
+    DetectedObject,
+    Detection,
+    Embedding,
+    ImageToImage,
+    Keypoint,
+    OrientedBox,
+    Quantity,
+    Regression,
+    Segmentation,
+    Token,
+)
+from .synchronous import Client
+
+__all__ = [
+    "AsyncClient",
+    "Caption",
+    "Captioning",
+    "Class",
+    "ClassArea",
+    "Classification",
+    "Client",
+    "Comparison",
+    "DeadlineExceeded",
+    "DetectedObject",
+    "Detection",
+    "Embedding",
+    "Encoding",
+    "Explanation",
+    "Frame",
+    "Frames",
+    "ImageToImage",
+    "Keypoint",
+    "Layer",
+    "LucarneError",
+    "Method",
+    "ModelInfo",
+    "NotFound",
+    "NotReady",
+    "OrientedBox",
+    "Overloaded",
+    "Parameter",
+    "Picture",
+    "PictureResult",
+    "Quantity",
+    "Reconstruction",
+    "Regression",
+    "Result",
+    "SaliencyMap",
+    "Segmentation",
+    "Shown",
+    "Target",
+    "Token",
+    "Unreachable",
+    "Visualization",
+]
