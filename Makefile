@@ -20,6 +20,7 @@ help:
 	@echo 'make fuzz         have libFuzzer make up what strangers send (FUZZ=, flags and targets of scripts/fuzz)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
+	@echo 'make wheel        build dist/lucarne_server-*.whl, install it beside torch, and test it (WHEEL=, flags of pytest)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make test-image   build the container image and try it as people run it (BASES=own, TEST_IMAGE=, flags of tests/image/run.py)'
 	@echo 'make build        build the program, target/release/lucarne'
@@ -92,6 +93,16 @@ aoti:
 	scripts/python-environment models/recipes/aoti.requirements.txt .cache/aoti-venv
 	.cache/aoti-venv/bin/python models/recipes/aoti.py $(MODEL) $(AOTI)
 
+# The libraries whose objects are exported are those of make strangers.
+wheel: build
+	scripts/wheel
+	scripts/python-environment tests/parity/requirements.txt .cache/venv
+	scripts/python-environment tests/parity/strangers/requirements.txt .cache/strangers-venv .cache/venv
+	scripts/python-environment python/requirements.txt .cache/wheel-test-venv .cache/strangers-venv .cache/venv
+	python3 -m pip --python .cache/wheel-test-venv/bin/python install --disable-pip-version-check --quiet --no-deps \
+		--force-reinstall dist/lucarne_server-*.whl
+	.cache/wheel-test-venv/bin/python -m pytest -q --durations=10 python/tests $(WHEEL)
+
 image:
 	@scripts/image $(TAG)
 
@@ -101,4 +112,4 @@ test-image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti image test-image clean-cache
+.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti wheel image test-image clean-cache

@@ -39,3 +39,6 @@ def ten_photos(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
         picture.save(path)
         made.append(path)
     return made
+
+
+from client_samples import client, expected, row, tensors  # noqa: E402, F401 (fixtures, after the path is set)

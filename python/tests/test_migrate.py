@@ -2,13 +2,13 @@
 
 import io
 import tarfile
-import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomllib
 import torch
 from migrate_samples import (
     CHELSEA,

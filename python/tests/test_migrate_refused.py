@@ -13,6 +13,7 @@ from lucarne_server.migrate import MigrationError, archive, import_mar, torchser
 from lucarne_server.migrate.command import run
 from lucarne_server.migrate.labels import labels
 
+
 def test_a_custom_handler_is_refused_with_what_to_do(tmp_path: Path) -> None:
     source = "from ts.torch_handler.image_classifier import ImageClassifier\nclass Mine(ImageClassifier):\n    topk = 3\n"
     members = {"resnet18.pt": resnet_file(), "mine.py": source}

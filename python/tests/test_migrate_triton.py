@@ -1,11 +1,11 @@
 """Model folders of Triton: imported, served, and held against the network; and what is refused."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tomllib
 import torch
 from migrate_samples import COFFEE, assert_classified_alike, resnet, resnet_file, torchscript
 

@@ -125,4 +125,13 @@ void forbid_overwriting(Graph& graph) {
   }
 }
 
+void keep_strided(Graph& graph) {
+  const auto layouts = c10::Symbol::attr("output_layouts");
+  for (Node* group : torch::jit::findAllNodes(graph, c10::prim::oneDNNFusionGroup, /*recurse=*/true)) {
+    if (group->hasAttribute(layouts)) {
+      group->is_(layouts, std::vector<int64_t>(group->is(layouts).size(), 0));
+    }
+  }
+}
+
 }  // namespace bridge

@@ -63,6 +63,32 @@ void inline_fallbacks(torch::jit::Graph& graph) {
   }
 }
 
+// A part of the method, fused and compiled by a first run. `strided`: no group gives its tensors in a layout of oneDNN's own.
+std::unique_ptr<Specialised> compiled(
+    const torch::jit::Module& module, const char* method, std::pair<size_t, size_t> cuts, const IValue& inputs,
+    bool strided) {
+  const auto [from, to] = cuts;
+  const c10::FunctionSchema* schema = from == 0 ? &module.get_method(method).function().getSchema() : nullptr;
+  const IValue self = module._ivalue();
+  auto part = part_of(*straightened(module, method), from, to);
+  auto graph = profiled(part, Specialised::stack(self, schema, inputs));
+  fuse(graph);
+  forbid_overwriting(*graph);
+  if (strided) {
+    keep_strided(*graph);
+  }
+  inline_fallbacks(*graph);
+  torch::jit::ProfilingRecord::removeProfilingNodes(graph->block());
+  torch::jit::EliminateDeadCode(graph);
+  if (torch::jit::findAllNodes(*graph, c10::prim::oneDNNFusionGroup, /*recurse=*/true).empty()) {
+    throw std::runtime_error("oneDNN Graph finds nothing to compile in it");
+  }
+  auto made = std::make_unique<Specialised>(Specialised{self, schema, torch::jit::Code(graph, method)});
+  // Each kernel is compiled when it first runs.
+  made->run(inputs);
+  return made;
+}
+
 }  // namespace
 }  // namespace bridge
 
@@ -74,21 +100,14 @@ Error bridge_specialised_new(
     const torch::jit::Module* module, const char* method, size_t from, size_t to, const IValue* inputs,
     Specialised** out) {
   return guarded([&] {
-    const c10::FunctionSchema* schema = from == 0 ? &module->get_method(method).function().getSchema() : nullptr;
-    const IValue self = module->_ivalue();
-    auto part = part_of(*straightened(*module, method), from, to);
-    auto graph = profiled(part, Specialised::stack(self, schema, *inputs));
-    fuse(graph);
-    forbid_overwriting(*graph);
-    inline_fallbacks(*graph);
-    torch::jit::ProfilingRecord::removeProfilingNodes(graph->block());
-    torch::jit::EliminateDeadCode(graph);
-    if (torch::jit::findAllNodes(*graph, c10::prim::oneDNNFusionGroup, /*recurse=*/true).empty()) {
-      throw std::runtime_error("oneDNN Graph finds nothing to compile in it");
+    std::unique_ptr<Specialised> made;
+    try {
+      made = compiled(*module, method, {from, to}, *inputs, /*strided=*/false);
+    } catch (const std::exception&) {
+      // A group whose input has other strides than the group was made for is left for plain operators, which cannot read
+      // the layouts of oneDNN's own that the groups before it may give.
+      made = compiled(*module, method, {from, to}, *inputs, /*strided=*/true);
     }
-    auto made = std::make_unique<Specialised>(Specialised{self, schema, torch::jit::Code(graph, method)});
-    // Each kernel is compiled when it first runs.
-    made->run(*inputs);
     *out = made.release();
   });
 }

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .client import AsyncClient, Client
     from .exporting import Captioner, Detector, Vae, export
-    from .serving import local
     from .migrate import import_mar, import_triton
+    from .serving import local
 
 _HOMES = {
     "export": ".exporting",

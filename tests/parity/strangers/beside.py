@@ -37,7 +37,7 @@ class Beside:
     exported: Exported
     asked: Asked
 
-    def batches(self) -> Iterator[tuple[int, float]]:
+    def batches(self, served: str) -> Iterator[tuple[int, float]]:
         """The largest difference of so many pictures that are asked for at once, which the server waits for."""
         kind = next((p.dtype for p in self.exported.model.parameters()), torch.float32)
 
@@ -46,7 +46,8 @@ class Beside:
             image = manifests.image_of(self.stranger, picture, dict(self.asked.manifest))
             with torch.no_grad():
                 output = self.exported.model(image.to(kind).clone())
-            return self.stranger.reading.difference(dataclasses.replace(self.asked, picture=picture), output)
+            asked = dataclasses.replace(self.asked, picture=picture, served=served)
+            return self.stranger.reading.difference(asked, output)
 
         for count in BATCHES:
             with ThreadPoolExecutor(count) as pool:

@@ -4,13 +4,13 @@ from functools import cached_property
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
 # `Any` is for torch's tensors, which are told by what they can do: nothing here imports torch.
-Picture: TypeAlias = Union[str, PathLike[str], bytes, Image.Image, np.ndarray, Any]
+Picture: TypeAlias = str | PathLike[str] | bytes | Image.Image | np.ndarray | Any
 
 # What PNG holds as it is. Other modes are made RGB.
 _OF_PNG = frozenset({"1", "L", "LA", "P", "RGB", "RGBA", "I;16"})

@@ -2,8 +2,8 @@
 
 import base64
 from dataclasses import dataclass, field, fields
-from os import PathLike
 from io import BytesIO
+from os import PathLike
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np

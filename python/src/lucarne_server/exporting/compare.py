@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from ..serving import local
@@ -103,4 +103,4 @@ def table(rows: list[Row]) -> str:
     lines = [("picture", "Python", "server", "difference", "")]
     lines += [(r.picture, r.python, r.server, f"{r.difference:.1e}", "" if r.passed else "differs") for r in rows]
     widths = [max(len(line[column]) for line in lines) for column in range(5)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines)

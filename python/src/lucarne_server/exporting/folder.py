@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import tomlkit
-
-from ..program import environment, program
+from ..manifest import refusal, toml_text
 from .problems import ExportError
 
 TASKS = (
@@ -23,13 +20,11 @@ def write(folder: Path, task: str, tables: dict[str, Any], labels: list[str] | N
     if labels and task in _WITH_LABELS:
         (folder / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
         text["output"] = {"labels": "labels.txt", **text.get("output", {})}
-    (folder / "model.toml").write_text(tomlkit.dumps(text), encoding="utf-8")
+    (folder / "model.toml").write_text(toml_text(text), encoding="utf-8")
 
 
-def check(folder: Path) -> str:
-    """What `lucarne check` says of the model, which it has to pass."""
-    command = [str(program()), "check", str(folder)]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
-    if done.returncode:
-        raise ExportError(f"the server refuses {folder}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout.strip()
+def check(folder: Path) -> None:
+    """Whether the server takes the model."""
+    words = refusal(folder)
+    if words is not None:
+        raise ExportError(f"the server refuses {folder}: {words}")

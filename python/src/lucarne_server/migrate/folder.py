@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -10,13 +9,10 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
 
-import tomli_w
-
-from ..program import environment, program
+from ..manifest import refusal
 from .report import MigrationError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_LIST = re.compile(r"\[\n((?: +-?[\d.e+-]+,\n)+)\]")
 # Packages with one of these keep their network under this name in the archive.
 _TORCHSCRIPT_PART, _EXPORTED_PART, _COMPILED_PART = "/code/", "/models/", "/data/aotinductor/"
 
@@ -77,11 +73,6 @@ def checked_name(name: str) -> str:
     return name
 
 
-def toml_text(settings: dict[str, object]) -> str:
-    """The text of a model.toml, with each list of numbers on one line."""
-    return _LIST.sub(lambda found: f"[{' '.join(found[1].split()).rstrip(',')}]", tomli_w.dumps(settings))
-
-
 def install(
     models_folder: Path,
     name: str,
@@ -102,9 +93,9 @@ def install(
         made = scratch / name
         made.mkdir()
         write(made)
-        refusal = _refusal(made, target)
-        if refusal is not None and (amend is None or not amend(made) or _refusal(made, target) is not None):
-            raise refusal
+        refused = _refusal(made, target)
+        if refused is not None and (amend is None or not amend(made) or _refusal(made, target) is not None):
+            raise refused
         made.rename(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -113,11 +104,10 @@ def install(
 
 def _refusal(made: Path, target: Path) -> MigrationError | None:
     """What the server's own program finds wrong with the folder."""
-    command = [str(program()), "check", str(made)]
-    answer = subprocess.run(command, env=environment(), capture_output=True, text=True, errors="replace", check=False)
-    if answer.returncode == 0:
+    words = refusal(made)
+    if words is None:
         return None
-    words = (answer.stdout.strip() or answer.stderr.strip()).replace(str(made), str(target))
+    words = words.replace(str(made), str(target))
     tried = (made / "model.toml").read_text(encoding="utf-8")
     return MigrationError(
         f"`lucarne check` refuses the model, and nothing is left of {target}:\n{words}\n"

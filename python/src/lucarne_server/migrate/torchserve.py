@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..manifest import toml_text
 from . import workers
 from .archive import MANIFEST, Archive, opened, scratch_folder
 from .eager import script
-from .folder import artifact_name, checked_name, install, kind_of_file, toml_text
+from .folder import artifact_name, checked_name, install, kind_of_file
 from .handlers import HANDLERS, Handler, custom_handler_error
 from .labels import FILE as LABELS
 from .labels import labels

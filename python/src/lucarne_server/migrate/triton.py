@@ -5,8 +5,9 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..manifest import toml_text
 from . import pbtxt
-from .folder import artifact_name, checked_name, install, toml_text
+from .folder import artifact_name, checked_name, install
 from .groups import batching, instances, tell_the_rest
 from .pbtxt import Message
 from .report import MigrationError, Report
