@@ -19,7 +19,7 @@ use lucarne::catalog::open_alone;
 use lucarne::engine::Share;
 use lucarne::engine::cores::{Class, Cores};
 use lucarne::image::{Limits, ModelInput, model_input};
-use lucarne::manifest::Manifest;
+use lucarne::manifest::{Manifest, versions};
 use lucarne::runtime::plan::Plan;
 use lucarne::runtime::process::configure_process;
 use lucarne::runtime::{Call, Held, Program};
@@ -106,7 +106,8 @@ impl Work {
     fn read(bare: &Bare, threads: &BTreeSet<usize>) -> Self {
         let mut manifest = bare.manifest();
         manifest.batching.max_batch_size = BATCHES[BATCHES.len() - 1];
-        let file = bare.model.join(&manifest.artifact.file);
+        let versions = versions(&bare.model, &manifest.artifact).unwrap_or_else(|e| panic!("{e}"));
+        let file = versions.last().expect("a version").file.clone();
         let spec = ModelSpec::new(manifest, Labels::default());
         let cores = Cores::of_this_machine();
         let program = |count: usize| {

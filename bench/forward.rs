@@ -15,7 +15,7 @@ use clap::Parser;
 use lucarne::catalog::open_alone;
 use lucarne::engine::Share;
 use lucarne::engine::cores::{Class, Cores};
-use lucarne::manifest::{ArtifactFormat, Manifest, packages};
+use lucarne::manifest::{ArtifactFormat, Manifest, packages, versions};
 use lucarne::runtime::process::{configure_process, configure_thread};
 use lucarne::runtime::{Call, Held};
 use lucarne::tasks::{Labels, ModelSpec};
@@ -88,7 +88,7 @@ fn main() -> ExitCode {
 impl Forward {
     /// The first is what the others are measured by.
     fn ways(&self, manifest: &Manifest) -> Vec<(&'static str, Run)> {
-        let file = self.model.join(&manifest.artifact.file);
+        let file = self.file(manifest);
         configure_thread(self.threads);
         let frozen = Module::load(&file, Device::Cpu)
             .and_then(|module| module.prepare_for_inference_with(&["forward"], Preparation::PLAIN))
@@ -100,25 +100,28 @@ impl Forward {
         });
         let mut ways = vec![
             ("frozen", frozen),
-            (
-                "frozen and fused",
-                self.served(manifest, ArtifactFormat::Torchscript, false),
-            ),
-            (
-                "compiled for batch sizes",
-                self.served(manifest, ArtifactFormat::Torchscript, true),
-            ),
+            ("frozen and fused", self.served(manifest, None, false)),
+            ("compiled for batch sizes", self.served(manifest, None, true)),
         ];
         if !packages(&file).is_empty() {
-            ways.push(("AOTInductor", self.served(manifest, ArtifactFormat::Aoti, false)));
+            ways.push((
+                "AOTInductor",
+                self.served(manifest, Some(ArtifactFormat::Aoti), false),
+            ));
         }
         ways
     }
 
-    /// As the server computes it.
-    fn served(&self, manifest: &Manifest, format: ArtifactFormat, specialise: bool) -> Run {
+    /// The newest version.
+    fn file(&self, manifest: &Manifest) -> PathBuf {
+        let versions = versions(&self.model, &manifest.artifact).unwrap_or_else(|e| panic!("{e}"));
+        versions.last().expect("a version").file.clone()
+    }
+
+    /// As the server computes it; without a format, that of the file.
+    fn served(&self, manifest: &Manifest, format: Option<ArtifactFormat>, specialise: bool) -> Run {
         let mut manifest = manifest.clone();
-        let file = self.model.join(&manifest.artifact.file);
+        let file = self.file(&manifest);
         manifest.artifact.format = format;
         manifest.instances.specialise = specialise;
         let spec = ModelSpec::new(manifest, Labels::default());

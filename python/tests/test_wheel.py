@@ -56,16 +56,13 @@ def test_the_command_runs_where_torch_lies_elsewhere_and_beside() -> None:
 def test_other_versions_of_python_start_it() -> None:
     package = installed()
     torch_home = Path(torch.__file__).parent.parent
-    tried = 0
-    for minor in range(10, 16):
-        python = shutil.which(f"python3.{minor}")
-        if python is None:
-            continue
+    tried = set()
+    for python in pythons():
         path = os.pathsep.join([str(package.parent), str(torch_home)])
         command = [python, "-c", "from lucarne_server.__main__ import main; main()", "--version"]
         done = subprocess.run(command, capture_output=True, text=True, env={**plain(), "PYTHONPATH": path})
-        assert done.stdout.startswith("lucarne "), (minor, done.stderr)
-        tried += 1
+        assert done.stdout.startswith("lucarne "), (python, done.stderr)
+        tried.add(python)
     assert tried, "no Python was found"
 
 
@@ -92,6 +89,16 @@ def test_the_lines_of_the_readme(tmp_path: Path) -> None:
     finally:
         server.terminate()
         assert server.wait(40) == 0
+
+
+def pythons() -> list[str]:
+    """The Pythons from 3.10 that can be had here, on the path or where pyenv keeps them."""
+    named = [shutil.which(f"python3.{minor}") for minor in range(10, 16)]
+    kept = Path.home().glob(".pyenv/versions/3.*/bin/python")
+    asks = "import sys; sys.exit(sys.version_info < (3, 10))"
+    found = [str(python) for python in [*named, *sorted(kept)] if python]
+    # A name on the path may stand for a version that is not chosen.
+    return [python for python in found if subprocess.run([python, "-c", asks], capture_output=True).returncode == 0]
 
 
 def plain() -> dict[str, str]:
