@@ -49,6 +49,7 @@ parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	.cache/venv/bin/python tests/parity/run.py --binary "$(PROGRAM)" $(if $(PHOTOS),--photos $(PHOTOS))
 	$(MAKE) strangers STRANGERS=--few
+	$(MAKE) strangers STRANGERS='--few --exported'
 
 # All of them take half an hour.
 strangers: build

@@ -115,12 +115,12 @@ fn a_file_of_another_library_is_named_with_the_line_that_mends_it() {
 #[test]
 fn a_folder_is_not_said_to_be_missing() {
     let (succeeded, said) = lucarne(&[&"inspect", &"models/vae"]);
-    let expected = "models/vae is a folder; name the TorchScript file in it, models/vae/model.pt";
+    let expected = "models/vae is a folder; name the model's file in it, models/vae/model.pt";
     assert!(!succeeded && said.contains(expected), "{said}");
     let (_, said) = lucarne(&[&"inspect", &"tests"]);
     assert!(
         said.trim()
-            .ends_with("tests is a folder; name the TorchScript file in it"),
+            .ends_with("tests is a folder; name the model's file in it"),
         "{said}"
     );
     let (_, said) = lucarne(&[&"inspect", &Path::new("no/such.pt")]);

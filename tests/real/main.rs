@@ -9,6 +9,7 @@ mod server;
 mod bounds;
 mod commands;
 mod crowd;
+mod exported;
 mod inspect;
 mod signals;
 mod streams;

@@ -23,7 +23,7 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "YOLO_OFFLINE": "true", "YOLO_AUTOINST
 
 from harness.table import aligned  # noqa: E402
 
-from .models import FEW, STRANGERS  # noqa: E402
+from .models import EXPORTED, FEW, STRANGERS  # noqa: E402
 from .stranger import Stranger  # noqa: E402
 from .trial import BESIDE, COLUMNS, Trial  # noqa: E402
 
@@ -38,7 +38,8 @@ def main() -> int:
         return 2
     # torch.jit is deprecated and says so at each export, and tracing warns of each Python number.
     warnings.filterwarnings("ignore")
-    wanted = options.only or (FEW if options.few else {stranger.name for stranger in STRANGERS})
+    few = EXPORTED if options.exported else FEW
+    wanted = options.only or (few if options.few else {stranger.name for stranger in STRANGERS})
     chosen = [stranger for stranger in STRANGERS if stranger.name in wanted]
     with tempfile.TemporaryDirectory(prefix="lucarne-strangers-") as scratch:
         folder = options.keep or Path(scratch)
