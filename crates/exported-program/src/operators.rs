@@ -83,6 +83,7 @@ pub(crate) fn step<'a>(node: &'a Node, names: &mut Names<'a>, values: &mut Value
             "the program calls {target}, which is no operator of torch"
         )));
     };
+    refuse_training(&name, &args)?;
     let outputs = node
         .outputs
         .iter()
@@ -94,6 +95,27 @@ pub(crate) fn step<'a>(node: &'a Node, names: &mut Names<'a>, values: &mut Value
         args,
         outputs,
     })))
+}
+
+/// A batch norm by the statistics of its own batch, a dropout that drops: answers would hang on the pictures beside, or on
+/// chance.
+fn refuse_training(name: &str, args: &[(String, Arg)]) -> Result<()> {
+    let says = |flag: &str| {
+        args.iter()
+            .any(|(name, arg)| name == flag && *arg == Arg::Bool(true))
+    };
+    let trains = match name {
+        "aten::batch_norm" => says("training"),
+        "aten::dropout" | "aten::feature_dropout" | "aten::alpha_dropout" => says("train"),
+        _ => false,
+    };
+    if trains {
+        return Err(Refused::unsupported(format!(
+            "{name} computes as in training, so that an answer depends on the pictures beside it or on chance; call \
+             model.eval() before it is exported"
+        )));
+    }
+    Ok(())
 }
 
 /// "aten::conv2d" and "" of "torch.ops.aten.conv2d.default".

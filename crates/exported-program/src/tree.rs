@@ -135,12 +135,12 @@ impl Reader<'_> {
 
     /// The names of what a node holds: the keys of a dict, the fields of a class.
     fn names(&self, spec: &Spec) -> Option<Vec<Key>> {
-        let context: Value = serde_json::from_str(spec.context.as_deref()?).ok()?;
-        match (spec.kind.as_deref()?, context) {
-            ("collections.namedtuple", Value::String(class)) => {
-                let fields = &self.tuples.get(&class)?.field_names;
-                Some(fields.iter().cloned().map(Key::Text).collect())
-            }
+        let context = spec.context.as_deref()?;
+        if spec.kind.as_deref() == Some("collections.namedtuple") {
+            let fields = &self.tuples.get(context)?.field_names;
+            return Some(fields.iter().cloned().map(Key::Text).collect());
+        }
+        match (spec.kind.as_deref()?, serde_json::from_str(context).ok()?) {
             (_, Value::Object(of_default_dict)) => keys(of_default_dict.get("dict_context")?),
             (_, context) => keys(&context),
         }
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(output.expect("an output"), named(["logits", "boxes"]));
         let class = read(&node("models.Out", r#"[["logits", "boxes"], ["loss"]]"#, 2));
         assert_eq!(class.expect("a data class"), named(["logits", "boxes"]));
-        let tuple = read(&node("collections.namedtuple", r#""models.Latent""#, 2));
+        let tuple = read(&node("collections.namedtuple", "models.Latent", 2));
         assert_eq!(tuple.expect("a named tuple"), named(["mu", "variance"]));
         let whole = read(&node("builtins.dict", "[0]", 1));
         assert_eq!(

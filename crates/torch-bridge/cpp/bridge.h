@@ -82,8 +82,13 @@ std::vector<const torch::jit::Value*> written_by(const torch::jit::Node* node);
 void floats_to(torch::jit::Module& module, c10::ScalarType kind);
 /// Turns whatever is in half precision into f32: weights, constants, and what the code converts to.
 void widen(torch::jit::Module& module);
+/// Throws where a method reads or writes files.
+void refuse_files(const torch::jit::Module& module);
 /// Has every method that writes to a tensor that it is given work on a copy of it.
 void copy_written_inputs(torch::jit::Module& module);
+
+/// Gives the convolutions of a frozen graph their padding in numbers, where it is a word.
+void pad_by_numbers(torch::jit::Graph& graph);
 
 /// What one run of a captured graph carries through its taps.
 struct RunState : torch::CustomClassHolder {

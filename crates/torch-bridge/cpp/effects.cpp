@@ -7,6 +7,7 @@
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>
 
 #include <algorithm>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 
@@ -119,6 +120,17 @@ void copy_written_inputs(torch::jit::Graph& graph) {
 }
 
 }  // namespace
+
+void refuse_files(const torch::jit::Module& module) {
+  static const std::unordered_set<std::string> of_files{"aten::from_file", "aten::save"};
+  each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) {
+    each_node(graph.block(), [](torch::jit::Node* node) {
+      TORCH_CHECK(
+          of_files.count(node->kind().toQualString()) == 0, "the module calls ", node->kind().toQualString(),
+          ", which reads and writes files of this machine; a model computes with what it is given");
+    });
+  });
+}
 
 void each_graph(
     const torch::jit::Module& module, const std::function<void(torch::jit::Function&, torch::jit::Graph&)>& visit) {

@@ -116,6 +116,7 @@ extern "C" Error bridge_module_build(
       add_function(tree, function);
     }
     torch::jit::Module module = tree.at("");
+    refuse_files(module);
     if (widened) {
       widen(module);
     }

@@ -54,6 +54,7 @@ Error bridge_module_load(const char* path, const char* device, bool widened, tor
     register_torchvision_operators();
     auto module = torch::jit::load(path, c10::Device(std::string(device)));
     module.eval();
+    refuse_files(module);
     if (widened) {
       widen(module);
     }

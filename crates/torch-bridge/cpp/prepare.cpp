@@ -1,6 +1,7 @@
 // A copy of a module made for inference alone.
 #include "bridge.h"
 
+#include <torch/csrc/jit/ir/constants.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
 #include <torch/csrc/jit/passes/freeze_module.h>
 #include <torch/csrc/jit/passes/frozen_conv_add_relu_fusion.h>
@@ -94,10 +95,30 @@ bool writes_elsewhere(const torch::jit::Node* node) {
   });
 }
 
+// Whether a node is one that the pass of oneDNN's own layouts takes, and its operator then cannot compute: a clamp whose
+// bounds are not two floats, a GELU by the hyperbolic tangent.
+bool is_beyond_layouts(const torch::jit::Node* node) {
+  const auto is_float = [&](size_t index) {
+    const auto value = index < node->inputs().size() ? torch::jit::toIValue(node->input(index)) : std::nullopt;
+    return value && value->isDouble();
+  };
+  if (node->kind() == c10::aten::clamp || node->kind() == c10::aten::clamp_ || node->kind() == c10::aten::hardtanh ||
+      node->kind() == c10::aten::hardtanh_) {
+    return !is_float(1) || !is_float(2);
+  }
+  if (node->kind() == c10::aten::gelu || node->kind() == c10::aten::gelu_) {
+    const auto word = node->inputs().size() > 1 ? torch::jit::toIValue(node->input(1)) : std::nullopt;
+    return !word || !word->isString() || word->toStringRef() != "none";
+  }
+  return false;
+}
+
 // Whether the layers may get oneDNN's own layouts: the pass that gives them drops what is written to a view.
 bool may_change_layouts(torch::jit::Graph& graph) {
   bool may = true;
-  each_node(graph.block(), [&](const torch::jit::Node* node) { may = may && !writes_elsewhere(node); });
+  each_node(graph.block(), [&](const torch::jit::Node* node) {
+    may = may && !writes_elsewhere(node) && !is_beyond_layouts(node);
+  });
   return may;
 }
 
@@ -152,6 +173,7 @@ extern "C" Error bridge_module_prepare(
     const torch::jit::Module frozen = alone(torch::jit::freeze_module(copy, kept), kept);
     for (const std::string& name : kept) {
       auto graph = frozen.get_method(name).graph();
+      pad_by_numbers(*graph);
       torch::jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
       if (fuse) {
         torch::jit::FuseFrozenConvAddRelu(graph);
