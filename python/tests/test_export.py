@@ -242,3 +242,37 @@ def test_what_cannot_be_read_is_named() -> None:
 def test_a_task_that_is_not_known_is_asked_for(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match="task: the network does not say it; say one of classification"):
         lucarne.export(nn.Conv2d(3, 4, 1), tmp_path / "conv", preprocess={"size": (8, 8)})
+
+
+class Vectors(nn.Module):
+    """Two vectors, of which the second is meant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding="same")
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        pooled = self.conv(x).clamp(-1, 1).mean((2, 3))
+        return pooled, self.fc(pooled)
+
+
+def test_vectors_under_a_key(tmp_path: Path, ten_photos: list[Path]) -> None:
+    keys = {"size": (24, 32)}
+    output = {"key": 1, "normalise": True}
+    lucarne.export(Vectors(), tmp_path / "v", task="embedding", preprocess=keys, output=output, pictures=ten_photos)
+
+
+def test_arguments_that_are_wrong_are_named(tmp_path: Path) -> None:
+    net = torchvision.models.resnet18(num_classes=2)
+    for words, arguments in [
+        ("size is 64", {"preprocess": {"size": 64}}),
+        ("expected auto, exported or torchscript", {"format": "onnx"}),
+        ("labels: a text", {"labels": "labels.txt", "preprocess": {"size": (32, 32)}}),
+        ("labels: the keys", {"labels": {"a": "b"}, "preprocess": {"size": (32, 32)}}),
+        ("cannot be read", {"pictures": ["missing.png"], "preprocess": {"size": (32, 32)}}),
+    ]:
+        with pytest.raises(lucarne.ExportError, match=words):
+            lucarne.export(net, tmp_path / "net", **arguments)
+    with pytest.raises(lucarne.ExportError, match="no name of a model"):
+        lucarne.export(net, tmp_path / "two words")

@@ -13,8 +13,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .client import AsyncClient, Client
-    from .exporting import Captioner, Detector, Vae, export
+    from .client import AsyncClient, Client, LucarneError
+    from .exporting import Captioner, Detector, ExportError, Vae, export
     from .migrate import import_mar, import_triton
     from .serving import local
 
@@ -22,6 +22,8 @@ _HOMES = {
     "export": ".exporting",
     "Captioner": ".exporting",
     "Detector": ".exporting",
+    "ExportError": ".exporting",
+    "LucarneError": ".client",
     "Vae": ".exporting",
     "Client": ".client",
     "AsyncClient": ".client",
@@ -29,7 +31,19 @@ _HOMES = {
     "import_mar": ".migrate",
     "import_triton": ".migrate",
 }
-__all__ = ["AsyncClient", "Captioner", "Client", "Detector", "Vae", "export", "import_mar", "import_triton", "local"]
+__all__ = [
+    "AsyncClient",
+    "Captioner",
+    "Client",
+    "Detector",
+    "ExportError",
+    "LucarneError",
+    "Vae",
+    "export",
+    "import_mar",
+    "import_triton",
+    "local",
+]
 
 
 def __getattr__(name: str) -> Any:

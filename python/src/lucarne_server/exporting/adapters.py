@@ -151,7 +151,14 @@ def labels_of(labels: Any, found: Known) -> list[str] | None:
     meta = getattr(labels, "meta", labels)
     if isinstance(meta, dict) and "categories" in meta:
         meta = meta["categories"]
+    if isinstance(meta, dict) and meta and all(isinstance(index, int) for index in meta.values()):
+        # As torchvision's ImageFolder has them: the index of each label.
+        meta = {index: label for label, index in meta.items()}
+    if isinstance(meta, (str, bytes)):
+        raise ExportError("labels: a text; give the labels as a list, as Path(file).read_text().splitlines()")
     if isinstance(meta, dict):
+        if not all(str(index).isdigit() for index in meta):
+            raise ExportError("labels: the keys of the dict are no indices")
         indices = sorted(int(index) for index in meta)
         if indices != list(range(len(indices))):
             raise ExportError("labels: the indices of the dict are not 0, 1, 2 …")

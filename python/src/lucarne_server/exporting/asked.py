@@ -40,7 +40,7 @@ class Asked:
         """What the network says of one picture."""
         image = self.preprocess.python(picture)
         with torch.no_grad():
-            return tensor_of(self.module(image)).float()
+            return tensor_of(self.module(image), self.output.get("key")).float()
 
     def scores(self, picture: Image.Image) -> Tensor:
         answer = self.answer(picture)
@@ -49,14 +49,15 @@ class Asked:
         return activations.get(activation, lambda t: t)(answer)
 
 
-def tensor_of(answer: Any) -> Tensor:
-    """The tensor that an answer is, as the server picks it."""
+def tensor_of(answer: Any, key: str | int | None = None) -> Tensor:
+    """The tensor that an answer is, as the server picks it: under the key, else under a name that libraries use."""
     if isinstance(answer, Tensor):
         return answer
+    if key is not None:
+        return answer[key]
     if isinstance(answer, dict) or hasattr(answer, "keys"):
         for name in ("logits", "out", "image_embeds", "pooler_output", "reconstruction", "predicted_depth"):
             if name in answer:
                 return answer[name]
         answer = list(answer.values())
-    tensors = [part for part in answer if isinstance(part, Tensor)]
-    return tensors[0]
+    return next(part for part in answer if isinstance(part, Tensor))

@@ -88,7 +88,7 @@ def _of_aspect(picture: Image.Image, width: int, height: int) -> Image.Image:
 def _vectors(asked: Asked, name: str, picture: Image.Image) -> Row:
     expected = asked.answer(picture)[0].flatten().numpy()
     raw = asked.client.predict(asked.model, picture).raw
-    values = raw.get("embedding") or [entry["value"] for entry in raw["values"]]
+    values = raw["embedding"]["vector"] if "embedding" in raw else [entry["value"] for entry in raw["values"]]
     found = np.asarray(values, dtype=np.float64)
     scale = np.asarray(asked.output.get("scale", 1.0))
     expected = expected * scale + np.asarray(asked.output.get("offset", 0.0))

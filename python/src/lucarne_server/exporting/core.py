@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .methods import Captioner, Detector, Vae
 from .preprocess import IMAGENET_MEAN, IMAGENET_STD, Picture, Preprocess, read
 from .problems import ExportError
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 Example = Tensor | Image.Image | str | Path
 
 
@@ -51,8 +53,10 @@ def export(
     found = _found(model)
     found.output.update(output or {})
     chosen = _task(task, found)
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    if format not in ("auto", "exported", "torchscript"):
+        raise ExportError(f"format: found {format!r}, expected auto, exported or torchscript")
+    folder = _folder(folder)
+    compared = _pictures(example, pictures)
     prepared = _preprocess(preprocess, found, example)
     names = labels_of(labels, found)
     batch = _batch(example, prepared)
@@ -67,7 +71,20 @@ def export(
         say(f"note: {note}")
     say("checking it by the server …")
     folders.check(folder)
-    _compare(folder, chosen, found, prepared, _pictures(example, pictures), say)
+    _compare(folder, chosen, found, prepared, compared, say)
+    return folder
+
+
+def _folder(folder: str | Path) -> Path:
+    """The folder, which may be there; its name is the model's."""
+    folder = Path(folder)
+    if not NAME.fullmatch(folder.name):
+        raise ExportError(f"folder: {folder.name!r} is no name of a model; letters, digits, _, - and . are, up to 128")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ExportError(f"folder: {error}") from error
+    (folder / "labels.txt").unlink(missing_ok=True)
     return folder
 
 
@@ -99,7 +116,7 @@ def _task(task: str | None, found: Known) -> str:
 
 
 def _preprocess(preprocess: Any, found: Known, example: Example | None) -> Preprocess:
-    size = tuple(example.shape[-2:]) if isinstance(example, Tensor) else found.size
+    size = _size(example) or found.size
     wanted = preprocess if preprocess is not None else found.preprocess
     if wanted is not None:
         return read(wanted, size)
@@ -116,6 +133,15 @@ def _preprocess(preprocess: Any, found: Known, example: Example | None) -> Prepr
         picture = Picture(size, resize, min(size), mean=IMAGENET_MEAN, std=IMAGENET_STD)
     note = "how pictures were prepared in training was not said, so ImageNet's way stands in model.toml; preprocess= says another"
     return Preprocess(picture, picture.tensor, (note,))
+
+
+def _size(example: Example | None) -> tuple[int, int] | None:
+    if isinstance(example, Tensor):
+        return (int(example.shape[-2]), int(example.shape[-1]))
+    if example is None:
+        return None
+    picture = _opened(example)
+    return (picture.height, picture.width)
 
 
 def _batch(example: Example | None, prepared: Preprocess) -> Tensor:
@@ -154,7 +180,10 @@ def _plain(module: nn.Module) -> nn.Module:
 
 def _opened(picture: Example) -> Image.Image:
     if isinstance(picture, (str, Path)):
-        return Image.open(picture).convert("RGB")
+        try:
+            return Image.open(picture).convert("RGB")
+        except OSError as error:
+            raise ExportError(f"pictures: {picture} cannot be read: {error}") from error
     if isinstance(picture, Image.Image):
         return picture
     raise ExportError(f"pictures: expected files or pictures, found a {type(picture).__name__}")

@@ -93,6 +93,7 @@ def _script(module: nn.Module, example: tuple[Tensor, ...], folder: Path, why: s
         except Exception as error:  # noqa: BLE001
             try:
                 made = torch.jit.trace(module, tuple(doubled(tensor) for tensor in example), strict=False)
+                why = "; ".join(filter(None, [why, "it is traced: what `if` and loops chose for the example is what is served"]))
             except Exception as second:  # noqa: BLE001
                 reasons = [why, f"torch.jit.script: {_line(error)}", f"torch.jit.trace: {_line(second)}"]
                 raise ExportError("the network cannot be exported; " + "; ".join(filter(None, reasons))) from second

@@ -57,6 +57,9 @@ def _of_keys(keys: dict[str, Any], size: tuple[int, int] | None) -> Preprocess:
     keys.setdefault("size", size)
     if keys["size"] is None:
         raise ExportError("preprocess: say size = (height, width)")
+    sides = keys["size"]
+    if not isinstance(sides, tuple) or len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        raise ExportError(f"preprocess: size is {sides!r}; say (height, width)")
     keys.setdefault("resize", "stretch")
     picture = Picture(**keys)
     return Preprocess(picture, picture.tensor)

@@ -88,6 +88,8 @@ def _compose(steps: list[Any], size: tuple[int, int] | None) -> Picture:
             found["mean"], found["std"] = _floats(step.mean), _floats(step.std)
         elif name == "Compose":
             return _compose([inner for each in steps for inner in getattr(each, "transforms", [each])], size)
+        elif name == "ToDtype" and not getattr(step, "scale", False):
+            raise ExportError("preprocess: ToDtype(scale=False) leaves bytes as they are; give keys of [input], with scale = 1.0")
         elif name not in _PLAIN:
             raise ExportError(f"preprocess: {name} cannot be read; {_READ}, in this order, others as keys of [input]")
     return _picture(resize, crop, size, found)
