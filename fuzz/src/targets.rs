@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use exported_program::Exported;
+use exported_program::{Exported, Records};
 use http_body_util::BodyExt as _;
 use lucarne::app::Server;
 use lucarne::config::Settings;
@@ -168,8 +168,9 @@ fn exported(bytes: &[u8]) {
     }
     match Exported::read(&file) {
         Ok(exported) => {
+            let mut records = Records::open(&file).expect("it was read");
             for weight in &exported.weights {
-                let bytes = weight.bytes(&file).expect("its numbers were there");
+                let bytes = records.bytes(weight).expect("its numbers were there");
                 assert!(!bytes.is_empty() || weight.sizes.contains(&0));
             }
         }

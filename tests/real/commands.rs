@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{model_variant, path};
 
 /// Whether the command succeeds, and what it says.
-fn lucarne(arguments: &[&dyn AsRef<OsStr>]) -> (bool, String) {
+pub(crate) fn lucarne(arguments: &[&dyn AsRef<OsStr>]) -> (bool, String) {
     let cache = tempfile::tempdir().expect("a temporary folder");
     let output = Command::new(env!("CARGO_BIN_EXE_lucarne"))
         .args(arguments.iter().map(AsRef::as_ref))

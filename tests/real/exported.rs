@@ -2,29 +2,14 @@
 //! TorchScript is.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::Value;
 
+use crate::commands::lucarne;
 use crate::support::path;
 
 fn fixture(name: &str) -> PathBuf {
     path("crates/torch-bridge/tests/fixtures").join(name)
-}
-
-/// What the program prints, and whether it succeeded.
-fn lucarne(arguments: &[&Path]) -> (bool, String) {
-    let cache = tempfile::tempdir().expect("a temporary folder");
-    let output = Command::new(env!("CARGO_BIN_EXE_lucarne"))
-        .args(arguments)
-        .env("XDG_CACHE_HOME", cache.path())
-        .output()
-        .expect("the program starts");
-    let said = [output.stdout, output.stderr].concat();
-    (
-        output.status.success(),
-        String::from_utf8_lossy(&said).into_owned(),
-    )
 }
 
 /// A folder of the model in `file`, under `name`, as `inspect` describes it but for the size of pictures.
@@ -48,13 +33,20 @@ fn a_program_answers_and_is_explained_as_its_torchscript() {
     let photo = path("tests/golden/photos/chelsea.png");
     let answers = |name: &str, file: &str| {
         let model = folder(models.path(), name, &fixture(file), "");
-        let (checked, said) = lucarne(&[Path::new("check"), &model]);
+        let (checked, said) = lucarne(&[&"check", &model]);
         assert!(checked, "{said}");
-        let (_, said) = lucarne(&[Path::new("predict"), &model, &photo]);
+        let (_, said) = lucarne(&[&"predict", &model, &photo]);
         let answer: Value = serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {said}"));
         let heat = models.path().join(format!("{name}.png"));
-        let explain = ["explain", "--method", "grad_cam", "--output"].map(Path::new);
-        let (explained, said) = lucarne(&[&explain[..], &[&heat, &model, &photo]].concat());
+        let (explained, said) = lucarne(&[
+            &"explain",
+            &"--method",
+            &"grad_cam",
+            &"--output",
+            &heat,
+            &model,
+            &photo,
+        ]);
         assert!(explained, "{said}");
         let classes = answer
             .pointer("/predictions/0/classes")
@@ -80,7 +72,7 @@ fn every_fixture_of_pictures_is_inspected() {
         "quantised",
     ] {
         let file = fixture(&format!("exported/{name}.pt2"));
-        let (_, said) = lucarne(&[Path::new("inspect"), &file]);
+        let (_, said) = lucarne(&[&"inspect", &file]);
         assert!(
             said.contains("exported for x: [1 to 16, 3, 12, 10]"),
             "{name}: {said}"
@@ -96,7 +88,7 @@ fn what_the_program_was_not_exported_for_is_refused_when_it_is_loaded() {
         let model = folder(models.path(), name, &file, "");
         let text = std::fs::read_to_string(model.join("model.toml")).expect("readable");
         std::fs::write(model.join("model.toml"), text.replace("[12, 10]", size) + more).expect("writable");
-        let (succeeded, said) = lucarne(&[Path::new("check"), &model]);
+        let (succeeded, said) = lucarne(&[&"check", &model]);
         assert!(!succeeded, "{said}");
         said
     };

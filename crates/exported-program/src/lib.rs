@@ -39,4 +39,4 @@ pub use program::{
 pub use refused::{Refused, Result};
 pub use shapes::{Dimension, Range, Shape};
 pub use tree::{Key, Tree};
-pub use weights::{Number, Weight};
+pub use weights::{Number, Records, Weight};

@@ -13,7 +13,7 @@ use crate::scopes::{self, Calls};
 use crate::signature::{self, Inputs};
 use crate::tree::Tree;
 use crate::values::{Names, Values};
-use crate::weights::{Tables, Weight};
+use crate::weights::{Records, Tables, Weight};
 
 /// The version of the schema that is read.
 const MAJOR: i64 = 8;
@@ -234,18 +234,17 @@ fn refuse_changes(steps: &[Placed], inputs: &Inputs) -> Result<()> {
 
 /// Whether the programs are methods of one network: what has one path is one tensor.
 fn agree(read: &[Read], file: &File) -> Result<bool> {
+    let mut records = Records::open(file)?;
     let mut known: HashMap<&str, &Weight> = HashMap::new();
     for (_, weight) in read.iter().flat_map(|read| &read.inputs.weights) {
-        match known.insert(&weight.path, weight) {
-            Some(other) if !other.is_same_tensor(weight) => {
-                let is_like = other.number == weight.number
-                    && other.sizes == weight.sizes
-                    && other.strides == weight.strides;
-                if !is_like || other.bytes(file)? != weight.bytes(file)? {
-                    return Ok(false);
-                }
-            }
-            _ => {}
+        let Some(other) = known
+            .insert(&weight.path, weight)
+            .filter(|other| !other.is_same_tensor(weight))
+        else {
+            continue;
+        };
+        if !other.has_same_view(weight) || records.bytes(other)? != records.bytes(weight)? {
+            return Ok(false);
         }
     }
     Ok(true)

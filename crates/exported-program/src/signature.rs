@@ -117,7 +117,7 @@ fn call_signature(document: &Document) -> Result<&ModuleCallSignature> {
 }
 
 /// The values by argument.
-fn arguments(document: &Document, given: Vec<Given>) -> Result<Vec<Argument>> {
+fn arguments(document: &Document, mut given: Vec<Given>) -> Result<Vec<Argument>> {
     let signature = call_signature(document)?;
     let tree = tree::parse(
         &signature.in_spec,
@@ -128,8 +128,7 @@ fn arguments(document: &Document, given: Vec<Given>) -> Result<Vec<Argument>> {
             "the arguments hold another number of values than the signature has",
         ));
     }
-    let mut given: Vec<Option<Given>> = given.into_iter().map(Some).collect();
-    let tree = tree.map(&mut |at| given[at].take().flatten());
+    let tree = tree.map(&mut |at| given[at].take());
     let damaged = || Refused::damaged("the arguments are no pair of a tuple and a dict");
     let Tree::Tuple(pair) = tree else {
         return Err(damaged());

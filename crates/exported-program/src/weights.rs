@@ -104,28 +104,39 @@ pub struct Weight {
     record: String,
 }
 
-impl Weight {
-    /// The bytes of its record, which is as long as shape, strides and offset need.
+/// A file whose weights are read: opened once for all of them.
+pub struct Records<'a>(Archive<'a>);
+
+impl<'a> Records<'a> {
+    /// Opens `file`.
     ///
     /// # Errors
-    /// [`Refused::Damaged`] where `file` is not the one that it was read from.
-    pub fn bytes(&self, file: &File) -> Result<Vec<u8>> {
-        Archive::open(file)?.bytes(&self.record, u64::MAX)
+    /// [`Refused`] where it is no archive of torch.export.
+    pub fn open(file: &'a File) -> Result<Self> {
+        Archive::open(file).map(Self)
     }
 
-    /// What two weights that are one tensor have in common.
-    #[must_use]
-    pub fn is_same_tensor(&self, other: &Self) -> bool {
-        let view = |w: &Self| {
-            (
-                w.number,
-                w.sizes.clone(),
-                w.strides.clone(),
-                w.offset,
-                w.is_parameter,
-            )
-        };
-        self.record == other.record && view(self) == view(other)
+    /// The bytes of a weight's record, which is as long as shape, strides and offset need.
+    ///
+    /// # Errors
+    /// [`Refused::Damaged`] where this is not the file that the weight was read from.
+    pub fn bytes(&mut self, weight: &Weight) -> Result<Vec<u8>> {
+        self.0.bytes(&weight.record, u64::MAX)
+    }
+}
+
+impl Weight {
+    /// Whether both are one tensor: the same numbers of the same record.
+    pub(crate) fn is_same_tensor(&self, other: &Self) -> bool {
+        self.record == other.record && self.is_parameter == other.is_parameter && self.has_same_view(other)
+    }
+
+    /// Whether both are read alike from records that hold the same bytes.
+    pub(crate) fn has_same_view(&self, other: &Self) -> bool {
+        self.number == other.number
+            && self.sizes == other.sizes
+            && self.strides == other.strides
+            && self.offset == other.offset
     }
 
     /// The numbers that its record must have.

@@ -30,19 +30,6 @@ std::pair<std::string, std::string> split_last(const std::string& path) {
 
 void leave_training(Module& module) { module.register_attribute("training", c10::BoolType::get(), false); }
 
-// A tensor that several weights share stays one.
-class Moved {
- public:
-  explicit Moved(c10::Device device) : device_(device) {}
-
-  at::Tensor operator()(const at::Tensor& tensor) const {
-    return device_.is_cpu() ? tensor : tensor.detach().to(device_).set_requires_grad(tensor.requires_grad());
-  }
-
- private:
-  c10::Device device_;
-};
-
 }  // namespace
 
 ModuleTree::ModuleTree(const IValue& modules, const IValue& weights, c10::Device device)
@@ -61,13 +48,13 @@ ModuleTree::ModuleTree(const IValue& modules, const IValue& weights, c10::Device
     Module parent = at(around);
     parent.register_module(name, make(path, fields[1].toStringRef()));
   }
-  const Moved moved(device);
   for (const IValue& item : weights.toListRef()) {
     const auto& fields = item.toTupleRef().elements();
     const auto [around, name] = split_last(fields[0].toStringRef());
     Module module = at(around);
     TORCH_CHECK(!module.hasattr(name), "the weight ", fields[0].toStringRef(), " has the name of something else");
-    const at::Tensor tensor = moved(fields[1].toTensor());
+    const at::Tensor& read = fields[1].toTensor();
+    const at::Tensor tensor = read.detach().to(device).set_requires_grad(read.requires_grad());
     if (fields[2].toBool()) {
       module.register_parameter(name, tensor, /*is_buffer=*/false);
     } else {

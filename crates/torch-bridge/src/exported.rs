@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::fs::File;
 
 use exported_program::{
-    Arg, Argument, Body, Branch, Call, Exported, Id, Key, Kind, Method, Number, Operator, Output, Step,
-    Symbol, Tree, Weight, Whole,
+    Arg, Argument, Body, Branch, Call, Exported, Id, Key, Kind, Method, Number, Operator, Output, Records,
+    Refused, Step, Symbol, Tree, Weight, Whole,
 };
 use tch::{Device, Kind as Dtype, Tensor};
 
@@ -68,8 +68,9 @@ fn describe(exported: &Exported, file: &File) -> Result<Value> {
         let class = classes.get(path.as_str()).copied().unwrap_or("Module");
         tuple([Value::from(path.as_str()), Value::from(qualified(class))])
     });
+    let mut records = Records::open(file)?;
     let weights = exported.weights.iter().map(|weight| {
-        let tensor = tensor(weight, file)?;
+        let tensor = tensor(weight, &records.bytes(weight)?)?;
         Ok(tuple([
             Value::from(weight.path.as_str()),
             Value::Tensor(tensor),
@@ -117,10 +118,13 @@ fn dtype(number: Number) -> Dtype {
     }
 }
 
-fn tensor(weight: &Weight, file: &File) -> Result<Tensor> {
-    let bytes = weight
-        .bytes(file)
-        .map_err(|error| BridgeError::Torch(error.to_string()))?;
+impl From<Refused> for BridgeError {
+    fn from(error: Refused) -> Self {
+        Self::Torch(error.to_string())
+    }
+}
+
+fn tensor(weight: &Weight, bytes: &[u8]) -> Result<Tensor> {
     let kind = dtype(weight.number);
     let count = bytes.len() / weight.number.bytes() as usize;
     let whole = &bytes[..count * weight.number.bytes() as usize];
