@@ -19,8 +19,13 @@ pub(super) fn within(mut manifest: Manifest, sizes: Option<RangeInclusive<usize>
     };
     let (least, most) = (*sizes.start(), *sizes.end());
     if least > 1 {
+        let batches = match most {
+            usize::MAX => format!("of at least {least}"),
+            most if most == least => format!("of {least} alone"),
+            most => format!("of {least} to {most}"),
+        };
         return Err(Error::model(format!(
-            "the program was exported for batches of {least} to {most}, and requests come one by one too; {}",
+            "the program was exported for batches {batches}, and requests come one by one too; {}",
             remedy(16)
         )));
     }
@@ -69,6 +74,13 @@ mod tests {
             refused.contains("found 8") && refused.contains("max=8"),
             "{refused}"
         );
-        assert!(largest("", 4..=4).is_err(), "no single picture");
+        for (sizes, said) in [
+            (4..=4, "batches of 4 alone,"),
+            (2..=8, "batches of 2 to 8,"),
+            (2..=usize::MAX, "batches of at least 2,"),
+        ] {
+            let refused = largest("", sizes).expect_err("no single picture").to_string();
+            assert!(refused.contains(said), "{refused}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::explain::{Explainer, Origin};
 use crate::manifest::{self, Manifest, Precision, TaskKind, Version};
 use crate::runtime::process::{configure_thread, configure_thread_on, release_unused_memory};
-use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Requirements, device};
+use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Program, Requirements, device};
 use crate::tasks::{self, Labels, ModelSpec, Predictor, Scores};
 
 /// Makes the observer of one of a model's two queues, given the names of both.
@@ -31,6 +31,7 @@ pub struct Loader {
     formats: Arc<dyn Formats>,
     observer: Box<ObserverOf>,
     trials: Option<Trials>,
+    examines: bool,
 }
 
 impl std::fmt::Debug for Loader {
@@ -59,6 +60,7 @@ impl Loader {
             formats: Arc::new(Native),
             observer,
             trials: None,
+            examines: false,
         }
     }
 
@@ -88,13 +90,17 @@ impl Loader {
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
     }
 
-    /// Loads and warms up one model by itself, with nobody to serve it; it ends before this returns.
+    /// Loads, examines and warms up one model by itself, with nobody to serve it; it ends before this returns.
     ///
     /// # Errors
     /// [`Error::InvalidModel`] with all that is wrong with it.
-    pub fn load_alone(&self, dir: &Path, version: Option<&str>) -> Result<()> {
+    pub fn load_alone(self, dir: &Path, version: Option<&str>) -> Result<()> {
         let retiring = LoaderThread::start()?;
-        let loaded = self.load(dir, version, &retiring).map(drop);
+        let examining = Self {
+            examines: true,
+            ..self
+        };
+        let loaded = examining.load(dir, version, &retiring).map(drop);
         retiring.stop();
         loaded
     }
@@ -187,7 +193,8 @@ impl Loader {
     fn open(&self, loading: &Loading<'_>, device: Device) -> Result<Opened> {
         let share = self.share_on(device, loading.threads);
         with_threads(loading.threads, || {
-            open(&*self.formats, &loading.artifact, &loading.spec, device, share)
+            let (formats, examines) = (&*self.formats, self.examines);
+            open(formats, &loading.artifact, &loading.spec, device, share, examines)
         })
     }
 
@@ -274,8 +281,11 @@ fn open(
     spec: &ModelSpec,
     device: Device,
     share: Share,
+    examines: bool,
 ) -> Result<Opened> {
     let manifest = &spec.manifest;
+    let of_passes = share.clone();
+    let examine = |opened: &Opened, exported: &dyn Program| tasks::examine(opened, exported, spec, &of_passes);
     let blank = |size| spec.blank(size, device);
     let selection = spec.selection();
     let takes_one_batch = tasks::takes_one_batch(spec);
@@ -294,6 +304,7 @@ fn open(
         selection: selection.as_ref(),
         agreement: scores.as_ref().map(|scores| scores as &dyn Agreement),
         example: takes_one_batch.then_some(&blank),
+        examine: (examines && tasks::can_be_examined(spec)).then_some(&examine),
     };
     formats.open(artifact, &wanted)
 }
@@ -305,7 +316,7 @@ fn open(
 /// As [`Formats::open`].
 pub fn open_alone(file: &Path, spec: &ModelSpec, share: Share) -> Result<Opened> {
     let artifact = Artifact::open(file, spec.manifest.artifact.format, None)?;
-    with_threads(share.count, || open(&Native, &artifact, spec, Device::Cpu, share))
+    with_threads(share.count, || open(&Native, &artifact, spec, Device::Cpu, share, false))
 }
 
 /// Runs `work` on a thread that ends, and with it the helpers that OpenMP gave it: while there are more such helpers in

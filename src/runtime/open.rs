@@ -56,7 +56,12 @@ impl Formats for Native {
     fn open(&self, artifact: &Artifact, wanted: &Requirements<'_>) -> Result<Opened> {
         // Packages stand beside the file that they were compiled from, which is what is explained.
         let (network, bounds) = network(artifact, wanted.device, wanted.precision)?;
-        network.check(wanted)?;
+        let cure = if bounds.is_some() {
+            "write a program for it into the file too: package_pt2 of torch.export.pt2_archive takes a dict of them"
+        } else {
+            "export it with @torch.jit.export"
+        };
+        network.check(wanted, cure)?;
         let opened = match artifact.format() {
             Some(ArtifactFormat::Aoti) => {
                 // One runner more than instances: explanations run it too.
@@ -72,11 +77,18 @@ impl Formats for Native {
             _ if wanted.precision == Precision::Auto => chosen::open(&network, wanted)?,
             _ => network.open(wanted, wanted.precision)?,
         };
-        let program = Bounded::program(opened.program, bounds.as_ref());
-        Ok(Opened {
-            program: Selected::program(program, wanted.selection),
+        let as_asked = |program| {
+            let program = Bounded::program(program, bounds.as_ref());
+            Selected::program(program, wanted.selection)
+        };
+        let opened = Opened {
+            program: as_asked(opened.program),
             ..opened
-        })
+        };
+        if let Some(examine) = wanted.examine {
+            examine(&opened, &*as_asked(Arc::new(network)))?;
+        }
+        Ok(opened)
     }
 
     fn expose(

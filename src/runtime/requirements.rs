@@ -37,7 +37,12 @@ pub struct Requirements<'a> {
     pub agreement: Option<&'a dyn Agreement>,
     /// Makes a batch of some size, where all that is called is `forward` of one batch of pictures.
     pub example: Option<&'a dyn Fn(usize) -> Result<Tensor>>,
+    /// Holds what predicts against the module as it was exported.
+    pub examine: Option<&'a Examine<'a>>,
 }
+
+/// Says how what predicts differs from the module that it was made from.
+pub type Examine<'a> = dyn Fn(&Opened, &dyn Program) -> Result<()> + 'a;
 
 /// How it is told whether two programs answer the same.
 pub trait Agreement {

@@ -10,6 +10,7 @@ pub mod captioning;
 pub mod classification;
 pub mod detection;
 pub mod embedding;
+mod examination;
 mod frame;
 pub mod image_to_image;
 mod labels;
@@ -26,6 +27,7 @@ pub mod vae;
 
 pub use agreement::Scores;
 pub use allowance::Allowance;
+pub use examination::{can_be_examined, examine};
 pub use frame::Frame;
 pub use labels::Labels;
 pub use misfit::NOT_F32;

@@ -136,3 +136,45 @@ fn rows_that_are_not_those_of_the_inputs_are_no_batch() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(said.contains("max_batch_size = 1"), "{said}");
 }
+
+/// A classifier of pictures of 12×10 whose module is a fixture of the bridge.
+fn habit(models: &Path, fixture: &str, batching: &str) {
+    let folder = models.join(fixture);
+    std::fs::create_dir(&folder).expect("writable");
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/torch-bridge/tests/fixtures");
+    let file = fixtures.join(format!("habit_{fixture}.pt"));
+    std::fs::copy(file, folder.join("model.pt")).expect("it is there");
+    let manifest = format!("task = \"classification\"\n\n[input]\nsize = [12, 10]\nresize = \"stretch\"\n\n{batching}");
+    std::fs::write(folder.join("model.toml"), manifest).expect("writable");
+}
+
+#[test]
+fn a_trial_holds_a_model_against_its_module_and_each_picture_against_those_beside_it() {
+    let (models, cache) = (
+        tempfile::tempdir().expect("a folder"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let alone = "[batching]\nmax_batch_size = 1\n";
+    for right in ["order_flat", "order_strided", "sum_twice"] {
+        habit(models.path(), right, "");
+    }
+    habit(models.path(), "order_trains", "");
+    habit(models.path(), "drops", alone);
+    habit(models.path(), "reads_file", "");
+    let output = check(models.path(), cache.path());
+    let said = String::from_utf8_lossy(&output.stdout);
+    for expected in [
+        "order_flat: right",
+        "order_strided: right",
+        "sum_twice: right",
+        "two pictures in one batch are answered otherwise than each alone",
+        "answers the same picture otherwise the second time",
+        "aten::from_file, which reads and writes files of this machine",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(!Path::new("of-a-stranger").exists());
+    let models = tempfile::tempdir().expect("a folder");
+    habit(models.path(), "order_trains", alone);
+    assert!(check(models.path(), cache.path()).status.success());
+}

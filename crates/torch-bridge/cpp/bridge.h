@@ -84,8 +84,13 @@ void floats_to(torch::jit::Module& module, c10::ScalarType kind);
 void widen(torch::jit::Module& module);
 /// Throws where a method reads or writes files.
 void refuse_files(const torch::jit::Module& module);
-/// Has every method that writes to a tensor that it is given work on a copy of it.
-void copy_written_inputs(torch::jit::Module& module);
+/// Has every method take its tensors as it needs them: a copy of what it writes to, and in order what it reads so.
+void settle_inputs(torch::jit::Module& module);
+/// Whether the answer of a graph, with all calls inlined, hangs on the order in which the numbers of a tensor lie in memory.
+bool hangs_on_order(torch::jit::Graph& graph);
+/// Has every batch norm that computes as in training leave the statistics of the training alone, which it would change and
+/// does not read.
+void forget_statistics(torch::jit::Graph& graph);
 
 /// Gives the convolutions of a frozen graph their padding in numbers, where it is a word.
 void pad_by_numbers(torch::jit::Graph& graph);

@@ -105,16 +105,26 @@ std::unordered_set<std::string> called_by_itself(const torch::jit::Module& modul
   return called;
 }
 
-void copy_written_inputs(torch::jit::Graph& graph) {
+void settle_inputs(torch::jit::Graph& graph) {
   auto inlined = graph.copy();
   torch::jit::Inline(*inlined);
   const torch::jit::AliasDb aliases(inlined);
+  const bool in_order = hangs_on_order(*inlined);
   for (size_t index = 1; index < graph.inputs().size(); ++index) {
     torch::jit::Value* input = graph.inputs()[index];
-    if (input->type()->kind() == c10::TypeKind::TensorType && aliases.hasWriters(inlined->inputs()[index])) {
+    const auto replace = [&](c10::Symbol by) {
       torch::jit::WithInsertPoint first(*graph.block()->nodes().begin());
-      torch::jit::Value* copy = graph.insert(c10::aten::clone, {input});
-      input->replaceAllUsesAfterNodeWith(copy->node(), copy);
+      torch::jit::Value* made = graph.insert(by, {input});
+      input->replaceAllUsesAfterNodeWith(made->node(), made);
+    };
+    if (input->type()->kind() != c10::TypeKind::TensorType) {
+      continue;
+    }
+    if (aliases.hasWriters(inlined->inputs()[index])) {
+      replace(c10::aten::clone);
+    }
+    if (in_order) {
+      replace(c10::aten::contiguous);
     }
   }
 }
@@ -156,12 +166,27 @@ std::vector<const torch::jit::Value*> written_by(const torch::jit::Node* node) {
   return written;
 }
 
-void copy_written_inputs(torch::jit::Module& module) {
+void forget_statistics(torch::jit::Graph& graph) {
+  each_node(graph.block(), [&](torch::jit::Node* node) {
+    if (node->kind() != c10::aten::batch_norm) {
+      return;
+    }
+    const auto trains = torch::jit::toIValue(node->namedInput("training"));
+    if (trains && trains->isBool() && trains->toBool()) {
+      torch::jit::WithInsertPoint before(node);
+      torch::jit::Value* none = graph.insertConstant(IValue());
+      node->replaceInputWith(node->namedInput("running_mean"), none);
+      node->replaceInputWith(node->namedInput("running_var"), none);
+    }
+  });
+}
+
+void settle_inputs(torch::jit::Module& module) {
   const auto called = called_by_itself(module);
   for (torch::jit::Function* method : module.type()->methods()) {
     auto* function = torch::jit::tryToGraphFunction(*method);
     if (function && !is_of_serialisation(*method) && called.count(method->name()) == 0) {
-      copy_written_inputs(*function->graph());
+      settle_inputs(*function->graph());
     }
   }
 }

@@ -107,7 +107,7 @@ extern "C" Error bridge_module_build(
     if (widened) {
       widen(module);
     }
-    copy_written_inputs(module);
+    settle_inputs(module);
     settle_schemas(module);
     *out = new torch::jit::Module(std::move(module));
   });

@@ -43,6 +43,23 @@ void widen_arguments(torch::jit::Node* node) {
   }
 }
 
+// What converts numbers that are half answers a copy of them; it would be the same tensor where they are f32 already, and what
+// is written to the one would show in the other.
+void copy_conversion(torch::jit::Node* node) {
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  const auto copies = schema ? schema->argumentIndexWithName("copy") : std::nullopt;
+  if (node->kind() == c10::aten::to && copies && node->inputs().size() > static_cast<size_t>(*copies)) {
+    torch::jit::WithInsertPoint before(node);
+    node->replaceInput(*copies, node->owningGraph()->insertConstant(true));
+  }
+}
+
+bool writes(torch::jit::Graph& graph) {
+  bool found = false;
+  each_node(graph.block(), [&](const torch::jit::Node* node) { found = found || !written_by(node).empty(); });
+  return found;
+}
+
 }  // namespace
 
 void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
@@ -50,15 +67,22 @@ void floats_to(torch::jit::Module& module, c10::ScalarType kind) {
 }
 
 void widen(torch::jit::Module& module) {
-  each_float(module, [](const at::Tensor& value) {
-    return is_half(value.scalar_type()) ? value.detach().to(at::kFloat).set_requires_grad(value.requires_grad()) : value;
+  bool was_half = false;
+  each_float(module, [&](const at::Tensor& value) {
+    const bool half = is_half(value.scalar_type());
+    was_half = was_half || half;
+    return half ? value.detach().to(at::kFloat).set_requires_grad(value.requires_grad()) : value;
   });
-  each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) {
-    each_node(graph.block(), [](torch::jit::Node* node) {
+  each_graph(module, [&](const torch::jit::Function&, torch::jit::Graph& graph) {
+    const bool copies = was_half && writes(graph);
+    each_node(graph.block(), [&](torch::jit::Node* node) {
       if (node->kind() == c10::prim::Constant) {
         widen_constant(node);
       } else {
         widen_arguments(node);
+      }
+      if (copies) {
+        copy_conversion(node);
       }
     });
   });

@@ -55,10 +55,11 @@ Error bridge_module_load(const char* path, const char* device, bool widened, tor
     auto module = torch::jit::load(path, c10::Device(std::string(device)));
     module.eval();
     refuse_files(module);
+    each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) { forget_statistics(graph); });
     if (widened) {
       widen(module);
     }
-    copy_written_inputs(module);
+    settle_inputs(module);
     settle_schemas(module);
     *out = new torch::jit::Module(std::move(module));
   });

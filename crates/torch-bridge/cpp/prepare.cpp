@@ -8,6 +8,7 @@
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/passes/frozen_linear_transpose.h>
 #include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>
 
 #include <algorithm>
@@ -26,6 +27,14 @@ void weights_to_channels_last(torch::jit::Module& module) {
       }
     }
   }
+}
+
+bool any_hangs_on_order(const torch::jit::Module& module, const std::vector<std::string>& methods) {
+  return std::any_of(methods.begin(), methods.end(), [&](const std::string& name) {
+    auto graph = graph_function(module, name).graph()->copy();
+    torch::jit::Inline(*graph);
+    return hangs_on_order(*graph);
+  });
 }
 
 using Known = std::unordered_map<const torch::jit::Value*, torch::jit::Value*>;
@@ -168,16 +177,20 @@ extern "C" Error bridge_module_prepare(
     if (kind >= 0) {
       floats_to(copy, static_cast<c10::ScalarType>(kind));
     }
-    weights_to_channels_last(copy);
+    const bool in_order = any_hangs_on_order(copy, kept);
+    if (!in_order) {
+      weights_to_channels_last(copy);
+    }
     // torch::jit::freeze optimises `forward` alone, and fails where there is none.
     const torch::jit::Module frozen = alone(torch::jit::freeze_module(copy, kept), kept);
     for (const std::string& name : kept) {
       auto graph = frozen.get_method(name).graph();
       pad_by_numbers(*graph);
+      forget_statistics(*graph);
       torch::jit::OptimizeFrozenGraph(graph, /*optimize_numerics=*/true);
       if (fuse) {
         torch::jit::FuseFrozenConvAddRelu(graph);
-        if (may_change_layouts(*graph)) {
+        if (!in_order && may_change_layouts(*graph)) {
           torch::jit::ConvertFrozenOpsToMKLDNN(graph);
         }
         torch::jit::FrozenLinearTranspose(graph);

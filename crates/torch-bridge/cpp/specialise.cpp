@@ -70,7 +70,11 @@ std::unique_ptr<Specialised> compiled(
   const auto [from, to] = cuts;
   const c10::FunctionSchema* schema = from == 0 ? &module.get_method(method).function().getSchema() : nullptr;
   const IValue self = module._ivalue();
-  auto part = part_of(*straightened(module, method), from, to);
+  auto whole = straightened(module, method);
+  if (hangs_on_order(*whole)) {
+    throw std::runtime_error("its answer hangs on the order of numbers in memory, which compiled kernels choose");
+  }
+  auto part = part_of(*whole, from, to);
   auto graph = profiled(part, Specialised::stack(self, schema, inputs));
   fuse(graph);
   forbid_overwriting(*graph);

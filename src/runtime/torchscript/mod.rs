@@ -62,16 +62,16 @@ impl Network {
         })
     }
 
-    /// Whether the module offers what is called and looked at.
+    /// Whether the module offers what is called and looked at; `cure` says how it offers another method.
     ///
     /// # Errors
     /// [`Error::InvalidModel`]
-    pub(super) fn check(&self, wanted: &Requirements<'_>) -> Result<()> {
+    pub(super) fn check(&self, wanted: &Requirements<'_>, cure: &str) -> Result<()> {
         let offered: Vec<&str> = self.module.methods().iter().map(|m| m.name.as_str()).collect();
         if let Some(missing) = wanted.methods.iter().find(|method| !offered.contains(method)) {
             let (task, offered) = (wanted.task, offered.join(", "));
             return Err(Error::model(format!(
-                "the task {task} calls `{missing}`, but the module offers {offered}; export it with @torch.jit.export"
+                "the task {task} calls `{missing}`, but the module offers {offered}; {cure}"
             )));
         }
         let Some(layer) = wanted.layer else { return Ok(()) };

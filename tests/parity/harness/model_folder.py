@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from .exported import write_methods
 from .pictures import IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -32,7 +34,14 @@ class ModelFolder:
     labels: Sequence[str] = ()
 
     def write(self, models: Path, name: str, module: torch.jit.ScriptModule) -> None:
-        """Makes `models/name`."""
+        """Makes `models/name` with a TorchScript module."""
+        torch.jit.save(module, self._make(models, name) / "model.pt")
+
+    def write_exported(self, models: Path, name: str, model: nn.Module, examples: dict[str, tuple[Any, ...]]) -> None:
+        """Makes `models/name` with a program of torch.export for each method that has an example."""
+        write_methods(model, examples, self._make(models, name) / "model.pt2")
+
+    def _make(self, models: Path, name: str) -> Path:
         folder = models / name
         folder.mkdir(parents=True)
         # The server warms up at the largest batch, which takes a detector minutes at the default of 16.
@@ -40,7 +49,7 @@ class ModelFolder:
         (folder / "model.toml").write_text(to_toml(manifest), encoding="utf-8")
         if self.labels:
             (folder / "labels.txt").write_text("\n".join(self.labels) + "\n", encoding="utf-8")
-        torch.jit.save(module, folder / "model.pt")
+        return folder
 
 
 def classification_folder(height: int, width: int) -> ModelFolder:

@@ -39,21 +39,24 @@ class Captioner:
     build: Callable[[int], nn.Module]
     end_bias: float
     has_attention: bool = True
+    exported: bool = False
 
 
 CAPTIONERS = [
     Captioner("LSTM + attention", LstmCaptioner, 4.0),
     Captioner("GRU", GruCaptioner, 8.0, has_attention=False),
     Captioner("Transformer decoder", TransformerCaptioner, 0.0),
+    Captioner("LSTM + attention, exported", LstmCaptioner, 4.0, exported=True),
+    Captioner("GRU, exported", GruCaptioner, 8.0, has_attention=False, exported=True),
 ]
 
 
 class CaptionerSystem(System):
-    """Scripted: two methods cannot be traced with a state that grows."""
+    """Scripted, because two methods cannot be traced with a state that grows, or by torch.export."""
 
     def __init__(self, captioner: Captioner) -> None:
         self._captioner = captioner
-        self.name = captioner.label.lower().replace(" + ", "_").replace(" ", "_")
+        self.name = captioner.label.lower().replace(" + ", "_").replace(", ", "_").replace(" ", "_")
 
     def export(self, models: Path) -> None:
         """One folder."""
@@ -69,7 +72,14 @@ class CaptionerSystem(System):
             output["attention_grid"] = [GRID, GRID]
         sections = {"input": exact_input(SIDE, SIDE), "output": output}
         folder = ModelFolder("captioning", sections, labels=VOCABULARY)
-        folder.write(models, self.name, torch.jit.script(self._model))
+        if not self._captioner.exported:
+            folder.write(models, self.name, torch.jit.script(self._model))
+            return
+        pictures = torch.cat([picture.tensor() for picture in self._pictures[:2]])
+        with torch.no_grad():
+            started = self._model.start(pictures)
+        step = (torch.tensor([START, END]), *started)
+        folder.write_exported(models, self.name, self._model, {"start": (pictures,), "step": step})
 
     def compare(self, client: Client) -> Iterator[Row]:
         """Words, the log-probability of each, and of the whole."""

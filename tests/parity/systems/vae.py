@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,12 @@ LATENT_TOLERANCE = 1e-4
 
 
 class VaeSystem(System):
-    """`predict` of a scripted VAE."""
+    """`predict` of a VAE, scripted or by torch.export."""
 
-    name = "vae"
+    def __init__(self, exported: bool) -> None:
+        self._exported = exported
+        self._label = "VAE, exported" if exported else "VAE"
+        self.name = "vae_exported" if exported else "vae"
 
     def export(self, models: Path) -> None:
         """One folder."""
@@ -35,7 +39,13 @@ class VaeSystem(System):
         spreads = {"mean": 1.0, "log_variance": 1.0, "decoder.4": 2.0}
         calibrate(self._model, spreads, lambda: self._model.decode(self._model.encode(pictures)[0]))
         sections = {"input": exact_input(SIDE, SIDE) | {"mean": list(UNIT_MEAN), "std": list(UNIT_STD)}}
-        ModelFolder("vae", sections).write(models, self.name, torch.jit.script(self._model))
+        folder = ModelFolder("vae", sections)
+        if self._exported:
+            with torch.no_grad():
+                latents = self._model.encode(pictures)[0]
+            folder.write_exported(models, self.name, self._model, {"encode": (pictures,), "decode": (latents,)})
+        else:
+            folder.write(models, self.name, torch.jit.script(self._model))
 
     def compare(self, client: Client) -> Iterator[Row]:
         """The mean is decoded, never a sample."""
@@ -47,18 +57,18 @@ class VaeSystem(System):
         found = client.predict(self.name, picture.png)
         for key, expected in (("mu", mean), ("logvar", log_variance)):
             values = np.array(found["latent"][key])
-            yield Row("VAE", f"latent {key}", largest_difference(values, expected[0].numpy()), LATENT_TOLERANCE)
+            yield Row(self._label, f"latent {key}", largest_difference(values, expected[0].numpy()), LATENT_TOLERANCE)
         mse = float((decoded - x).square().mean())
         # Kingma and Welling, 2014, appendix B.
         kl = float(0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum())
         errors = {"mse": mse, "psnr_db": -10 * np.log10(mse), "kl": kl}
         for key, expected_value in errors.items():
-            yield Row("VAE", f"error {key}", abs(found["error"][key] - expected_value), LATENT_TOLERANCE)
+            yield Row(self._label, f"error {key}", abs(found["error"][key] - expected_value), LATENT_TOLERANCE)
         png = base64.b64decode(found["reconstruction"]["png_b64"])
         pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(np.float64)
         expected_pixels = decoded[0].permute(1, 2, 0).numpy() * 255
         # A byte is the nearest of 256 values: half a step, and a little for the float that was rounded.
-        yield Row("VAE", "reconstruction, of 255", largest_difference(pixels, expected_pixels), 0.501)
+        yield Row(self._label, "reconstruction, of 255", largest_difference(pixels, expected_pixels), 0.501)
 
 
-SYSTEMS = [VaeSystem]
+SYSTEMS = [partial(VaeSystem, exported=exported) for exported in (False, True)]

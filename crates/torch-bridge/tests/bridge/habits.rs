@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Module, Preparation, Tap, Value, grad};
 
-use crate::fixtures::{difference, fixture, module, value};
+use crate::fixtures::{arrays, difference, fixture, module, value};
 
 fn pictures(count: i64) -> Tensor {
     let pixels = Tensor::arange(count * 3 * 12 * 10, (Kind::Float, Device::Cpu)) * 0.37;
@@ -142,6 +142,59 @@ fn half_precision_is_widened_with_all_that_belongs_to_it() {
     let input = [Value::Tensor(pictures(1))];
     let (found, expected) = (plain.call("forward", &input), same.call("forward", &input));
     assert_eq!(found.unwrap().tensors()[0], expected.unwrap().tensors()[0]);
+}
+
+#[test]
+fn what_is_written_shows_where_pytorch_shows_it() {
+    let pytorch = arrays("habits");
+    let in_order = &pytorch["picture"];
+    let channels_last = in_order.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
+    for name in [
+        "order_flat",
+        "order_reshaped",
+        "order_contiguous",
+        "order_viewed",
+        "order_strided",
+        "order_loop",
+        "order_trains",
+    ] {
+        let name = format!("habit_{name}");
+        let exported = module(&name);
+        let expected = &pytorch[&name];
+        for picture in [in_order, &channels_last] {
+            assert!(difference(&answer(&exported, picture), expected) <= 1e-5, "{name}");
+            for preparation in [Preparation::PLAIN, Preparation::default()] {
+                let frozen = exported
+                    .prepare_for_inference_with(&["forward"], preparation)
+                    .unwrap();
+                let _no_grad = tch::no_grad_guard();
+                for _ in 0..3 {
+                    let found = answer(&frozen, picture);
+                    assert!(difference(&found, expected) <= 1e-5, "{name}, {preparation:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_hangs_on_the_order_of_numbers_is_not_compiled() {
+    let frozen = module("habit_order_flat")
+        .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
+        .unwrap();
+    let _no_grad = tch::no_grad_guard();
+    let example = [value(&pictures(1))];
+    let end = frozen.cuts("forward", &example).unwrap().last().unwrap().position;
+    let refused = frozen.specialise("forward", 0..end, &example).unwrap_err();
+    assert!(refused.to_string().contains("order of numbers"), "{refused}");
+}
+
+#[test]
+fn widened_conversions_still_copy() {
+    let pytorch = arrays("habits");
+    let widened = Module::load_widened(&fixture("habit_half_kept.pt"), Device::Cpu).unwrap();
+    let found = answer(&widened, &pytorch["picture"]);
+    assert!(difference(&found, &pytorch["habit_half_kept"]) <= 5e-3);
 }
 
 #[test]

@@ -1,0 +1,136 @@
+// Networks whose answers hang on the order in which a tensor's numbers lie in memory. `reshape`, `flatten` and `contiguous`
+// answer a view of what lies in order, else a copy; what is written to the one then shows in the other, or does not. PyTorch
+// computes pictures in order (NCHW), and so must whoever wants the same answer.
+#include "bridge.h"
+
+#include <torch/csrc/jit/ir/alias_analysis.h>
+#include <torch/csrc/jit/ir/constants.h>
+
+#include <algorithm>
+#include <string_view>
+#include <unordered_set>
+
+namespace bridge {
+
+namespace {
+
+using torch::jit::AliasDb;
+using torch::jit::Node;
+using torch::jit::Value;
+
+bool is_one_of(const Node* node, const std::unordered_set<std::string_view>& names) {
+  return names.count(node->kind().toQualString()) > 0;
+}
+
+// Whether a node answers a view of its input in one order, and a copy in another.
+bool may_view(const Node* node) {
+  static const std::unordered_set<std::string_view> names{
+      "aten::reshape", "aten::reshape_as", "aten::flatten", "aten::ravel", "aten::contiguous"};
+  return is_one_of(node, names);
+}
+
+// Whether a node reads numbers as they lie in memory, or how they lie.
+bool reads_order(const Node* node) {
+  static const std::unordered_set<std::string_view> names{
+      "aten::as_strided", "aten::as_strided_", "aten::stride", "aten::is_contiguous", "aten::storage_offset"};
+  return is_one_of(node, names);
+}
+
+bool is_in_loop(const Node* node) {
+  for (const torch::jit::Block* block = node->owningBlock(); block->owningNode(); block = block->owningNode()->owningBlock()) {
+    if (block->owningNode()->kind() == c10::prim::Loop) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// A graph in the order in which it is written, and what of it may lie in the same memory.
+struct Order {
+  explicit Order(torch::jit::Graph& graph) : aliases(graph.shared_from_this()), graph(graph) {
+    each_node(graph.block(), [&](Node* node) { nodes.push_back(node); });
+  }
+
+  // `value` and its views, by way of which no other name is read: what comes from it after `from`.
+  std::unordered_set<const Value*> views_of(const Value* value, size_t from) const {
+    std::unordered_set<const Value*> views{value};
+    for (size_t index = from; index < nodes.size(); ++index) {
+      const auto inputs = nodes[index]->inputs();
+      const bool takes = std::any_of(inputs.begin(), inputs.end(), [&](const Value* input) { return views.count(input) > 0; });
+      for (const Value* output : nodes[index]->outputs()) {
+        if (takes && aliases.mayAlias(const_cast<Value*>(output), const_cast<Value*>(value))) {
+          views.insert(output);
+        }
+      }
+    }
+    return views;
+  }
+
+  // Whether something is read from `from` on that may lie in the memory of `value`, and is among `views` or is not.
+  bool is_read(const Value* value, size_t from, const std::unordered_set<const Value*>& views, bool among) const {
+    const auto reads = [&](const Value* input) {
+      return (views.count(input) > 0) == among && aliases.mayContainAlias(const_cast<Value*>(input), const_cast<Value*>(value));
+    };
+    const auto any = [&](const auto& values) { return std::any_of(values.begin(), values.end(), reads); };
+    for (size_t index = from; index < nodes.size(); ++index) {
+      if (any(nodes[index]->inputs())) {
+        return true;
+      }
+      for (const torch::jit::Block* block : nodes[index]->blocks()) {
+        if (any(block->outputs())) {
+          return true;
+        }
+      }
+    }
+    return any(graph.outputs());
+  }
+
+  // Whether what is written after the node at `index`, which may answer a view, is read under the other name. In a loop
+  // what stands before a node comes after it too.
+  bool shows(size_t index) const {
+    const Value* made = nodes[index]->output();
+    if (!aliases.hasWriters(made)) {
+      return false;
+    }
+    const bool again = is_in_loop(nodes[index]);
+    const auto views = views_of(made, index + 1);
+    for (size_t later = again ? 0 : index + 1; later < nodes.size(); ++later) {
+      for (const Value* written : written_by(nodes[later])) {
+        const bool touches = aliases.mayAlias(const_cast<Value*>(written), const_cast<Value*>(made));
+        if (touches && is_read(made, again ? 0 : later + 1, views, views.count(written) == 0)) {
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  AliasDb aliases;
+  torch::jit::Graph& graph;
+  std::vector<Node*> nodes;
+};
+
+}  // namespace
+
+bool hangs_on_order(torch::jit::Graph& graph) {
+  bool reads = false;
+  bool writes = false;
+  bool may = false;
+  each_node(graph.block(), [&](const Node* node) {
+    reads = reads || reads_order(node);
+    writes = writes || !written_by(node).empty();
+    may = may || may_view(node);
+  });
+  if (reads || !writes || !may) {
+    return reads;
+  }
+  const Order order(graph);
+  for (size_t index = 0; index < order.nodes.size(); ++index) {
+    if (may_view(order.nodes[index]) && order.shows(index)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace bridge

@@ -1,0 +1,183 @@
+//! A model on trial: whether what serves it answers as the module that was exported, each time the same, and each picture
+//! whatever is beside it.
+
+use tch::{Device, Tensor};
+use torch_bridge::Value;
+
+use super::spec::ModelSpec;
+use super::takes_one_batch;
+use crate::engine::cores::Class;
+use crate::engine::{CorePermit, Share};
+use crate::error::{Error, Result};
+use crate::manifest::{DetectionFormat, Precision, TaskKind};
+use crate::runtime::{Opened, Program};
+
+/// How far two answers may be apart, as a part of the largest number: sums in another order.
+const TOLERANCE: f64 = 1e-2;
+
+/// The same in half precision.
+const HALF_TOLERANCE: f64 = 1e-1;
+
+const STEADY: &str = "forward answers the same picture otherwise the second time, as a dropout does in training; call \
+                      model.eval() before it is exported";
+
+const APART: &str = "two pictures in one batch are answered otherwise than each alone, as by a batch norm in training or a \
+                     mean over the batch; export the model after model.eval(), or set max_batch_size = 1 under [batching]";
+
+const FAITHFUL: &str = "optimised for serving, it answers otherwise than as it was exported";
+
+/// Whether the answers of a model are numbers that hang steadily on its pictures: not a choice of the best boxes, whose order
+/// rounding changes, and no picture that is made by chance.
+#[must_use]
+pub fn can_be_examined(spec: &ModelSpec) -> bool {
+    let output = &spec.manifest.output;
+    let is_dense = |format| {
+        use DetectionFormat::{Dense, EndToEnd, Torchvision, Yolo, YoloObb, YoloPose, YoloSeg, Yolov5};
+        match format {
+            Dense | Yolo | Yolov5 | YoloPose | YoloObb | YoloSeg => true,
+            Torchvision | EndToEnd | DetectionFormat::Detr => false,
+        }
+    };
+    let of_this_kind = match spec.manifest.task {
+        TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding | TaskKind::Regression => true,
+        TaskKind::Detection => output.detection.as_ref().is_some_and(|keys| is_dense(keys.format)),
+        TaskKind::Captioning | TaskKind::Vae | TaskKind::ImageToImage | TaskKind::Tensor => false,
+    };
+    of_this_kind && takes_one_batch(spec)
+}
+
+/// Compares what serves a model with the module that it was made from, on a picture of noise and a black one. What cannot
+/// be computed at all is left to the check of the contract.
+///
+/// # Errors
+/// [`Error::InvalidModel`] when they differ by more than rounding.
+pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share: &Share) -> Result<()> {
+    let _no_grad = tch::no_grad_guard();
+    let device = exported.device();
+    let permit = share.acquire(Class::Explain);
+    let pictures = [spec.noise(device)?, spec.blank(1, device)?];
+    let is_half = matches!(served.precision, Precision::F16 | Precision::Bf16);
+    let tolerance = if is_half { HALF_TOLERANCE } else { TOLERANCE };
+    let ask = |program: &dyn Program, pictures: &Tensor| answers(program, &permit, pictures);
+    let Some(expected) = ask(exported, &pictures[0]) else {
+        return Ok(());
+    };
+    if ask(exported, &pictures[0]).is_some_and(|again| differ(&expected, &again, TOLERANCE)) {
+        return Err(Error::model(STEADY));
+    }
+    let alone = pictures.each_ref().map(|picture| ask(&*served.program, picture));
+    let [Some(noise), Some(black)] = alone else {
+        return Ok(());
+    };
+    if differ(&expected, &noise, tolerance) {
+        return Err(Error::model(FAITHFUL));
+    }
+    if spec.manifest.batching.max_batch_size == 1 {
+        return Ok(());
+    }
+    let both = ask(&*served.program, &Tensor::f_cat(&pictures, 0)?);
+    let rows: Option<Vec<Tensor>> = noise
+        .iter()
+        .zip(&black)
+        .map(|(noise, black)| Tensor::f_cat(&[noise, black], 0).ok())
+        .collect();
+    match (rows, both) {
+        (Some(rows), Some(both)) if differ(&rows, &both, tolerance) => Err(Error::model(APART)),
+        _ => Ok(()),
+    }
+}
+
+/// The tensors of what `forward` answers, on the CPU.
+fn answers(program: &dyn Program, permit: &CorePermit<'_>, pictures: &Tensor) -> Option<Vec<Tensor>> {
+    let input = [Value::Tensor(pictures.shallow_clone())];
+    let answer = program.call(permit, "forward", &input).ok()?;
+    let tensors = answer.tensors().into_iter();
+    tensors.map(|tensor| tensor.f_to_device(Device::Cpu).ok()).collect()
+}
+
+/// Whether two answers of one form differ: floats by their largest difference, whole numbers and truths, such as a mask of
+/// classes, by their mean one. Another form is the contract's affair, and so is what is no number.
+fn differ(expected: &[Tensor], found: &[Tensor], tolerance: f64) -> bool {
+    let off = |expected: &Tensor, found: &Tensor| -> Option<bool> {
+        if expected.size() != found.size() || expected.numel() == 0 {
+            return None;
+        }
+        let (one, other) = (
+            expected.f_to_kind(tch::Kind::Double).ok()?,
+            found.f_to_kind(tch::Kind::Double).ok()?,
+        );
+        let largest = one.f_abs().ok()?.f_max().ok()?.f_double_value(&[]).ok()?;
+        let apart = one.f_sub(&other).ok()?.f_abs().ok()?;
+        let apart = if expected.is_floating_point() {
+            apart.f_max().ok()?
+        } else {
+            apart.f_mean(tch::Kind::Double).ok()?
+        };
+        Some(apart.f_double_value(&[]).ok()? > tolerance * largest.max(1e-6))
+    };
+    let mut pairs = expected.iter().zip(found);
+    pairs.any(|(expected, found)| off(expected, found).unwrap_or(false))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use crate::engine::cores::Cores;
+    use crate::manifest::Manifest;
+    use crate::tasks::Labels;
+
+    /// Answers the mean of each picture, scaled.
+    #[derive(Debug)]
+    struct Means(f64);
+
+    impl Program for Means {
+        fn call(&self, _: &CorePermit<'_>, _: &str, inputs: &[Value]) -> Result<Value> {
+            let pictures = inputs[0].tensors()[0].f_flatten(1, -1)?;
+            let means = pictures.f_mean_dim(&[1i64][..], true, tch::Kind::Float)?;
+            Ok(Value::Tensor(means.f_mul_scalar(self.0)?))
+        }
+
+        fn device(&self) -> Device {
+            Device::Cpu
+        }
+    }
+
+    #[test]
+    fn what_serves_answers_as_the_module_that_it_was_made_from() {
+        let text = "task = \"regression\"\n\n[input]\nsize = [4, 4]\nresize = \"stretch\"\n\n[output]\nnames = [\"mean\"]\n";
+        let spec = ModelSpec::new(Manifest::parse(text).expect("a regression"), Labels::default());
+        assert!(can_be_examined(&spec));
+        let share = Share {
+            cores: Cores::of_this_machine(),
+            count: 1,
+        };
+        let examined = |factor: f64, precision| {
+            let served = Opened {
+                program: Arc::new(Means(factor)),
+                parameters: 0,
+                precision,
+                measured: None,
+            };
+            examine(&served, &Means(1.0), &spec, &share)
+        };
+        assert_eq!(examined(1.001, Precision::F32), Ok(()));
+        assert_eq!(examined(1.05, Precision::Bf16), Ok(()));
+        assert_eq!(examined(1.05, Precision::F32), Err(Error::model(FAITHFUL)));
+        assert_eq!(examined(1.5, Precision::Bf16), Err(Error::model(FAITHFUL)));
+    }
+
+    #[test]
+    fn answers_differ_by_what_is_more_than_rounding() {
+        let of = |numbers: &[f32]| vec![Tensor::from_slice(numbers)];
+        assert!(!differ(&of(&[1.0, 10.0]), &of(&[1.05, 10.0]), TOLERANCE));
+        assert!(differ(&of(&[1.0, 10.0]), &of(&[1.2, 10.0]), TOLERANCE));
+        assert!(!differ(&of(&[1.0]), &of(&[1.0, 2.0]), TOLERANCE), "another form");
+        assert!(!differ(&of(&[f32::NAN]), &of(&[f32::NAN]), TOLERANCE));
+        // A pixel at the border between two classes.
+        let mask = |pixel: i64| vec![Tensor::cat(&[Tensor::ones([999], (tch::Kind::Int64, Device::Cpu)), Tensor::from_slice(&[pixel])], 0)];
+        assert!(!differ(&mask(1), &mask(4), TOLERANCE));
+        assert!(differ(&mask(1), &mask(400), TOLERANCE));
+    }
+}
