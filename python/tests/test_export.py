@@ -145,10 +145,12 @@ class Pair(nn.Module):
         return self.up(z).sigmoid()
 
 
-def test_a_vae_by_its_methods(tmp_path: Path, ten_photos: list[Path]) -> None:
+def test_a_vae_by_its_methods(tmp_path: Path, ten_photos: list[Path], capsys: pytest.CaptureFixture) -> None:
     net = Pair()
     keys = {"size": (16, 16), "resize": "stretch"}
     folder = lucarne.export(lucarne.Vae(net.encode, net.decode), tmp_path / "vae", preprocess=keys)
+    assert net.training, "the caller's network stays as it was"
+    assert "the server answers as Python does for 2 pictures" in capsys.readouterr().out
     with lucarne.local(tmp_path) as client:
         assert client.reconstruct("vae", ten_photos[0]).size
     assert folder.joinpath("model.pt2").is_file()
@@ -173,13 +175,24 @@ class Say(nn.Module):
         return self.out(state), state, attention
 
 
-def test_a_captioner_by_its_methods(tmp_path: Path, ten_photos: list[Path]) -> None:
+def test_a_captioner_by_its_methods(tmp_path: Path, ten_photos: list[Path], capsys: pytest.CaptureFixture) -> None:
     net = Say()
     captioner = lucarne.Captioner(net.start, net.step, start_token="<start>", end_token="<end>", max_length=6)
     keys = {"size": (32, 32), "resize": "stretch"}
-    lucarne.export(captioner, tmp_path / "say", labels=["<start>", "<end>", "a", "cat", "sits"], preprocess=keys)
+    labels = ["<start>", "<end>", "a", "cat", "sits"]
+    lucarne.export(captioner, tmp_path / "say", labels=labels, preprocess=keys, pictures=ten_photos)
+    assert "the server answers as Python does for 10 pictures" in capsys.readouterr().out
     with lucarne.local(tmp_path) as client:
         assert client.predict("say", ten_photos[0]).text is not None
+
+
+def test_a_picture_of_a_picture_in_half_precision(tmp_path: Path, ten_photos: list[Path], capsys: pytest.CaptureFixture) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2), nn.Sigmoid()).half()
+    keys = {"size": (24, 32), "resize": "stretch"}
+    output = {"range": [0, 1]}
+    lucarne.export(net, tmp_path / "sharp", task="image_to_image", preprocess=keys, output=output, pictures=ten_photos)
+    assert "the server answers as Python does for 10 pictures" in capsys.readouterr().out
+    assert all(parameter.dtype == torch.float16 for parameter in net.parameters())
 
 
 def test_a_network_that_cannot_be_exported_becomes_torchscript(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

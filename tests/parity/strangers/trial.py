@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from contextlib import contextmanager
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from .readings import Asked, tensors_difference
 from .stranger import Exported, Stranger
 
 COLUMNS = ("export", "task", "inspect → check", "predictions", "default layer", "Grad-CAM", "one more layer")
+THIRD = "a third layer"
 # Of a program of torch.export alone; the last is how many times as fast as the TorchScript, and no test.
-BESIDE = ("batch of 3", "batch of 16", *METHODS, "× TorchScript")
+BESIDE = (THIRD, "batch of 3", "batch of 16", *METHODS, "× TorchScript")
 SERVED = "stranger"
 
 
@@ -176,6 +177,23 @@ class Trial:
                 self.cells["Grad-CAM"] = compare(default, {})
         with self._column("one more layer"):
             self.cells["one more layer"] = compare(self.stranger.layer, {"layer": self.stranger.layer})
+        if self.exports and default:
+            with self._column(THIRD):
+                self.cells[THIRD] = self._third(exported, asked, default, compare)
+
+    def _third(
+        self, exported: Exported, asked: Asked, default: str, compare: Callable[[str, dict[str, Any]], Cell]
+    ) -> Cell:
+        """The map of the layer that is the nearest to the middle of the network, and none of the other two."""
+        known = dict(exported.model.named_modules())
+        paths = [layer["path"] for layer in asked.client.layers(SERVED)["layers"]]
+        paths = [path for path in paths if path in known and path not in (default, self.stranger.layer)]
+        for path in sorted(paths, key=lambda path: abs(paths.index(path) - len(paths) / 2)):
+            try:
+                return compare(path, {"layer": path})
+            except NoMap:
+                continue
+        raise NoMap("no third layer has a map")
 
     def _compare(self, asked: Asked, expected: Expected, parameters: dict[str, Any]) -> Cell:
         words = {"target": expected.target.words} if expected.target.words else {}

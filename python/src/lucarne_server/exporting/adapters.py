@@ -21,6 +21,8 @@ class Known:
     preprocess: Any = None
     output: dict[str, Any] = field(default_factory=dict)
     size: tuple[int, int] | None = None
+    programs: dict[str, nn.Module] = field(default_factory=dict)
+    """The methods of a network that has several."""
 
 
 def known(model: Any) -> Known:

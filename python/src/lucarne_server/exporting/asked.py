@@ -35,6 +35,9 @@ class Asked:
     module: nn.Module
     preprocess: Preprocess
     output: dict[str, Any]
+    labels: list[str]
+    programs: dict[str, nn.Module]
+    """The methods of a network that has several."""
 
     def answer(self, picture: Image.Image) -> Tensor:
         """What the network says of one picture."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 from torch.nn import functional
 
 from ..serving import local
+from . import sequences
+from .adapters import Known
 from .asked import PROBABILITY, Asked, Row
 from .detections import objects
 from .preprocess import Preprocess
@@ -22,22 +22,23 @@ PIXELS = 0.995
 
 
 def compare(
-    folder: Path, task: str, module: nn.Module, preprocess: Preprocess, pictures: dict[str, Image.Image], output: dict[str, Any]
+    folder: Path, task: str, found: Known, labels: list[str] | None, preprocess: Preprocess, pictures: dict[str, Image.Image]
 ) -> list[Row]:
-    """Asks a server of this one model, and compares; nothing where the task has no comparison."""
+    """Asks a server of this one model, and compares."""
     reading = {
         "classification": _classes,
         "segmentation": _masks,
         "detection": objects,
         "embedding": _vectors,
         "regression": _vectors,
-    }.get(task)
-    if reading is None or not pictures:
-        return []
+        "captioning": sequences.captions,
+        "vae": sequences.latents,
+        "image_to_image": sequences.pictures,
+    }[task]
     with tempfile.TemporaryDirectory(prefix="lucarne-export-") as scratch:
         (Path(scratch) / folder.name).symlink_to(folder.resolve(), target_is_directory=True)
         with local(scratch) as client:
-            asked = Asked(client, folder.name, module, preprocess, output)
+            asked = Asked(client, folder.name, found.module, preprocess, found.output, labels or [], found.programs)
             return [reading(asked, name, picture) for name, picture in pictures.items()]
 
 

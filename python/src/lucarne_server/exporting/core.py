@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from . import folder as folders
 from . import programs
 from .adapters import Known, known, labels_of
+from .asked import Row
 from .compare import compare, table
 from .methods import Captioner, Detector, Vae
 from .preprocess import IMAGENET_MEAN, IMAGENET_STD, Picture, Preprocess, read
@@ -71,7 +73,7 @@ def export(
         say(f"note: {note}")
     say("checking it by the server …")
     folders.check(folder)
-    _compare(folder, chosen, found, prepared, compared, say)
+    _compare(folder, compare(folder, chosen, found, names, prepared, compared), say)
     return folder
 
 
@@ -98,12 +100,29 @@ def _silent(_: str) -> None:
 
 def _found(model: Any) -> Known:
     if isinstance(model, (Captioner, Vae)):
-        first = next(iter(model.programs.values()))
-        return Known(first, model.task, output=dict(model.output))
+        served = {name: _as_served(module) for name, module in model.programs.items()}
+        return Known(next(iter(served.values())), model.task, output=dict(model.output), programs=served)
     if isinstance(model, Detector):
         inner = known(model.module)
-        return Known(inner.module, "detection", inner.labels, inner.preprocess, dict(model.output), inner.size)
-    return known(model)
+        return Known(_as_served(inner.module), "detection", inner.labels, inner.preprocess, dict(model.output), inner.size)
+    found = known(model)
+    found.module = _as_served(found.module)
+    return found
+
+
+def _as_served(module: nn.Module) -> nn.Module:
+    """The network in f32 on the CPU and in eval(), which is what the server computes: a copy, unless it is so already."""
+    tensors = [*module.parameters(), *module.buffers()]
+    is_plain = all(t.device.type == "cpu" and (t.dtype == torch.float32 or not t.is_floating_point()) for t in tensors)
+    if is_plain and not any(part.training for part in module.modules()):
+        return module
+    try:
+        module = copy.deepcopy(module)
+    except Exception as error:  # noqa: BLE001  (whatever a network's own __deepcopy__ raises)
+        raise ExportError(
+            f"model: it cannot be copied ({error}); give it as it is to be served: model.eval().float().cpu()"
+        ) from error
+    return module.float().cpu().eval()
 
 
 def _task(task: str | None, found: Known) -> str:
@@ -157,25 +176,17 @@ def _write(model: Any, found: Known, batch: Tensor, folder: Path, format: str) -
     for stale in ("model.pt", "model.pt2"):
         (folder / stale).unlink(missing_ok=True)
     if isinstance(model, Vae):
-        modules = {name: module.eval() for name, module in model.programs.items()}
         with torch.no_grad():
-            mean = modules["encode"](programs.doubled(batch))[0]
-        return programs.write_methods(modules, {"encode": (batch,), "decode": (mean,)}, folder)
+            mean = found.programs["encode"](programs.doubled(batch))[0]
+        return programs.write_methods(found.programs, {"encode": (batch,), "decode": (mean,)}, folder)
     if isinstance(model, Captioner):
-        modules = {name: module.eval() for name, module in model.programs.items()}
         with torch.no_grad():
-            memory, state = modules["start"](programs.doubled(batch))
+            memory, state = found.programs["start"](programs.doubled(batch))
         token = torch.zeros(memory.shape[0], dtype=torch.int64)
-        return programs.write_methods(modules, {"start": (batch,), "step": (token, memory, state)}, folder)
-    module = found.module.eval()
+        return programs.write_methods(found.programs, {"start": (batch,), "step": (token, memory, state)}, folder)
     if found.output.get("format") == "torchvision":
         format = "torchscript"
-    return programs.write(_plain(module), (batch,), folder, format)
-
-
-def _plain(module: nn.Module) -> nn.Module:
-    """The network in f32 on the CPU, which is what the server compares with."""
-    return module.float().cpu()
+    return programs.write(found.module, (batch,), folder, format)
 
 
 def _opened(picture: Example) -> Image.Image:
@@ -206,13 +217,7 @@ def _made_up(width: int, height: int) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-def _compare(
-    folder: Path, task: str, found: Known, prepared: Preprocess, pictures: dict[str, Image.Image], say: Any
-) -> None:
-    rows = compare(folder, task, found.module, prepared, pictures, found.output)
-    if not rows:
-        say(f"the server takes it; answers of the task {task} are not compared")
-        return
+def _compare(folder: Path, rows: list[Row], say: Any) -> None:
     say(table(rows))
     wrong = [row for row in rows if not row.passed]
     if wrong:
