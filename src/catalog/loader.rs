@@ -285,7 +285,8 @@ fn open(
 ) -> Result<Opened> {
     let manifest = &spec.manifest;
     let of_passes = share.clone();
-    let examine = |opened: &Opened, exported: &dyn Program| tasks::examine(opened, exported, spec, &of_passes);
+    let examine =
+        |opened: &Opened, exported: &dyn Program| tasks::examine(opened, exported, spec, &of_passes);
     let blank = |size| spec.blank(size, device);
     let selection = spec.selection();
     let takes_one_batch = tasks::takes_one_batch(spec);
@@ -316,7 +317,9 @@ fn open(
 /// As [`Formats::open`].
 pub fn open_alone(file: &Path, spec: &ModelSpec, share: Share) -> Result<Opened> {
     let artifact = Artifact::open(file, spec.manifest.artifact.format, None)?;
-    with_threads(share.count, || open(&Native, &artifact, spec, Device::Cpu, share, false))
+    with_threads(share.count, || {
+        open(&Native, &artifact, spec, Device::Cpu, share, false)
+    })
 }
 
 /// Runs `work` on a thread that ends, and with it the helpers that OpenMP gave it: while there are more such helpers in

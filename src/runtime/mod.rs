@@ -27,5 +27,5 @@ pub(crate) use exported::Bounds;
 pub use open::{Formats, Native};
 pub(crate) use open::{Found, module};
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};
-pub use requirements::{Agreement, Measured, Opened, Requirements};
+pub use requirements::{Agreement, Examine, Measured, Opened, Requirements};
 pub use selected::Selection;

@@ -39,8 +39,13 @@ pub fn can_be_examined(spec: &ModelSpec) -> bool {
         }
     };
     let of_this_kind = match spec.manifest.task {
-        TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding | TaskKind::Regression => true,
-        TaskKind::Detection => output.detection.as_ref().is_some_and(|keys| is_dense(keys.format)),
+        TaskKind::Classification | TaskKind::Segmentation | TaskKind::Embedding | TaskKind::Regression => {
+            true
+        }
+        TaskKind::Detection => output
+            .detection
+            .as_ref()
+            .is_some_and(|keys| is_dense(keys.format)),
         TaskKind::Captioning | TaskKind::Vae | TaskKind::ImageToImage | TaskKind::Tensor => false,
     };
     of_this_kind && takes_one_batch(spec)
@@ -92,7 +97,9 @@ fn answers(program: &dyn Program, permit: &CorePermit<'_>, pictures: &Tensor) ->
     let input = [Value::Tensor(pictures.shallow_clone())];
     let answer = program.call(permit, "forward", &input).ok()?;
     let tensors = answer.tensors().into_iter();
-    tensors.map(|tensor| tensor.f_to_device(Device::Cpu).ok()).collect()
+    tensors
+        .map(|tensor| tensor.f_to_device(Device::Cpu).ok())
+        .collect()
 }
 
 /// Whether two answers of one form differ: floats by their largest difference, whole numbers and truths, such as a mask of
@@ -176,7 +183,15 @@ mod tests {
         assert!(!differ(&of(&[1.0]), &of(&[1.0, 2.0]), TOLERANCE), "another form");
         assert!(!differ(&of(&[f32::NAN]), &of(&[f32::NAN]), TOLERANCE));
         // A pixel at the border between two classes.
-        let mask = |pixel: i64| vec![Tensor::cat(&[Tensor::ones([999], (tch::Kind::Int64, Device::Cpu)), Tensor::from_slice(&[pixel])], 0)];
+        let mask = |pixel: i64| {
+            vec![Tensor::cat(
+                &[
+                    Tensor::ones([999], (tch::Kind::Int64, Device::Cpu)),
+                    Tensor::from_slice(&[pixel]),
+                ],
+                0,
+            )]
+        };
         assert!(!differ(&mask(1), &mask(4), TOLERANCE));
         assert!(differ(&mask(1), &mask(400), TOLERANCE));
     }

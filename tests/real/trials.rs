@@ -144,7 +144,8 @@ fn habit(models: &Path, fixture: &str, batching: &str) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/torch-bridge/tests/fixtures");
     let file = fixtures.join(format!("habit_{fixture}.pt"));
     std::fs::copy(file, folder.join("model.pt")).expect("it is there");
-    let manifest = format!("task = \"classification\"\n\n[input]\nsize = [12, 10]\nresize = \"stretch\"\n\n{batching}");
+    let manifest =
+        format!("task = \"classification\"\n\n[input]\nsize = [12, 10]\nresize = \"stretch\"\n\n{batching}");
     std::fs::write(folder.join("model.toml"), manifest).expect("writable");
 }
 

@@ -162,7 +162,10 @@ fn what_is_written_shows_where_pytorch_shows_it() {
         let exported = module(&name);
         let expected = &pytorch[&name];
         for picture in [in_order, &channels_last] {
-            assert!(difference(&answer(&exported, picture), expected) <= 1e-5, "{name}");
+            assert!(
+                difference(&answer(&exported, picture), expected) <= 1e-5,
+                "{name}"
+            );
             for preparation in [Preparation::PLAIN, Preparation::default()] {
                 let frozen = exported
                     .prepare_for_inference_with(&["forward"], preparation)
