@@ -94,13 +94,10 @@ impl Loader {
     ///
     /// # Errors
     /// [`Error::InvalidModel`] with all that is wrong with it.
-    pub fn load_alone(self, dir: &Path, version: Option<&str>) -> Result<()> {
+    pub fn load_alone(mut self, dir: &Path, version: Option<&str>) -> Result<()> {
         let retiring = LoaderThread::start()?;
-        let examining = Self {
-            examines: true,
-            ..self
-        };
-        let loaded = examining.load(dir, version, &retiring).map(drop);
+        self.examines = true;
+        let loaded = self.load(dir, version, &retiring).map(drop);
         retiring.stop();
         loaded
     }

@@ -27,10 +27,13 @@ LATENT_TOLERANCE = 1e-4
 class VaeSystem(System):
     """`predict` of a VAE, scripted or by torch.export."""
 
-    def __init__(self, exported: bool) -> None:
+    name = "vae"
+
+    def __init__(self, exported: bool = False) -> None:
         self._exported = exported
         self._label = "VAE, exported" if exported else "VAE"
-        self.name = "vae_exported" if exported else "vae"
+        if exported:
+            self.name = "vae_exported"
 
     def export(self, models: Path) -> None:
         """One folder."""
@@ -71,4 +74,4 @@ class VaeSystem(System):
         yield Row(self._label, "reconstruction, of 255", largest_difference(pixels, expected_pixels), 0.501)
 
 
-SYSTEMS = [partial(VaeSystem, exported=exported) for exported in (False, True)]
+SYSTEMS = [VaeSystem, partial(VaeSystem, exported=True)]
