@@ -175,8 +175,25 @@ class Say(nn.Module):
         return self.out(state), state, attention
 
 
-def test_a_captioner_by_its_methods(tmp_path: Path, ten_photos: list[Path], capsys: pytest.CaptureFixture) -> None:
-    net = Say()
+class SayOfOne(Say):
+    """Memory and first state are one tensor, and the state is of several."""
+
+    def start(self, x: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        pooled = self.look(x).mean((2, 3))
+        return pooled, (pooled, pooled)
+
+    def step(
+        self, token: torch.Tensor, memory: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, torch.Tensor]]:
+        hidden = self.cell(self.words(token) + memory, state[0])
+        return self.out(hidden + state[1]), (hidden, state[0])
+
+
+@pytest.mark.parametrize("kind", [Say, SayOfOne])
+def test_a_captioner_by_its_methods(
+    kind: type[Say], tmp_path: Path, ten_photos: list[Path], capsys: pytest.CaptureFixture
+) -> None:
+    net = kind()
     captioner = lucarne.Captioner(net.start, net.step, start_token="<start>", end_token="<end>", max_length=6)
     keys = {"size": (32, 32), "resize": "stretch"}
     labels = ["<start>", "<end>", "a", "cat", "sits"]

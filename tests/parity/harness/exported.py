@@ -18,6 +18,8 @@ def write_methods(model: nn.Module, examples: dict[str, tuple[Any, ...]], file: 
 
 def _exported(model: nn.Module, method: str, example: tuple[Any, ...]) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    # Two arguments that are one tensor are one argument to torch.export.
+    example = tree_map(torch.clone, example)
     # torch.export knows no method but this one.
     model.forward = getattr(model, method)
     try:

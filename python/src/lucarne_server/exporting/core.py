@@ -180,9 +180,10 @@ def _write(model: Any, found: Known, batch: Tensor, folder: Path, format: str) -
             mean = found.programs["encode"](programs.doubled(batch))[0]
         return programs.write_methods(found.programs, {"encode": (batch,), "decode": (mean,)}, folder)
     if isinstance(model, Captioner):
+        pictures = programs.doubled(batch)
         with torch.no_grad():
-            memory, state = found.programs["start"](programs.doubled(batch))
-        token = torch.zeros(memory.shape[0], dtype=torch.int64)
+            memory, state = found.programs["start"](pictures)
+        token = torch.zeros(pictures.shape[0], dtype=torch.int64)
         return programs.write_methods(found.programs, {"start": (batch,), "step": (token, memory, state)}, folder)
     if found.output.get("format") == "torchvision":
         format = "torchscript"

@@ -6,9 +6,11 @@ import inspect
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from .problems import ExportError
 
@@ -40,7 +42,7 @@ def write(module: nn.Module, example: tuple[Tensor, ...], folder: Path, format: 
         return _script(module, example, folder, f"torch.export cannot export the network: {_line(error)}")
 
 
-def write_methods(programs: dict[str, nn.Module], examples: dict[str, tuple[Tensor, ...]], folder: Path) -> Program:
+def write_methods(programs: dict[str, nn.Module], examples: dict[str, tuple[Any, ...]], folder: Path) -> Program:
     """Writes several methods into one file."""
     from torch.export.pt2_archive._package import package_pt2
 
@@ -55,12 +57,13 @@ def doubled(example: Tensor) -> Tensor:
     return example if example.shape[0] > 1 else torch.cat([example, example])
 
 
-def _exported(module: nn.Module, example: tuple[Tensor, ...]) -> torch.export.ExportedProgram:
+def _exported(module: nn.Module, example: tuple[Any, ...]) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
-    example = tuple(doubled(tensor) for tensor in example)
+    # Copies: two arguments that are one tensor, as memory and first state may be, are one argument to torch.export.
+    example = tree_map(lambda tensor: doubled(tensor).clone(), example)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        shapes: tuple = tuple({0: batch} for _ in example)
+        shapes: tuple = tree_map(lambda _: {0: batch}, example)
         if any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(module.forward).parameters.values()):
             shapes = (shapes,)
         program = torch.export.export(module, example, dynamic_shapes=shapes)
