@@ -12,6 +12,7 @@
 #include <torch/csrc/jit/ir/ir.h>
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -68,6 +69,9 @@ std::string dotted(const std::vector<std::string>& path);
 /// The method's own graph, before any optimisation; throws when the method is not TorchScript.
 torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method);
 
+/// A copy in which every call is what is called.
+std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph);
+
 /// Every node of a block, those of nested blocks too.
 void each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit);
 
@@ -84,8 +88,10 @@ void floats_to(torch::jit::Module& module, c10::ScalarType kind);
 void widen(torch::jit::Module& module);
 /// Throws where a method reads or writes files.
 void refuse_files(const torch::jit::Module& module);
-/// Has every method take its tensors as it needs them: a copy of what it writes to, and in order what it reads so.
+/// Has every method take its tensors as it needs them: a copy of what it writes to; in order, where an answer hangs on that.
 void settle_inputs(torch::jit::Module& module);
+/// Turns `view` into `reshape`, which takes tensors in any order, in whatever the methods of a module do.
+void reshape_views(const torch::jit::Module& module);
 /// Whether the answer of a graph, with all calls inlined, hangs on the order in which the numbers of a tensor lie in memory.
 bool hangs_on_order(torch::jit::Graph& graph);
 /// Has every batch norm that computes as in training leave the statistics of the training alone, which it would change and

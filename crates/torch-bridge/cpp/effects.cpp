@@ -3,7 +3,6 @@
 
 #include <torch/csrc/jit/ir/alias_analysis.h>
 #include <torch/csrc/jit/passes/constant_propagation.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>
 
 #include <algorithm>
@@ -59,8 +58,7 @@ bool changes_attributes(const torch::jit::Module& module) {
     if (!function || is_of_serialisation(*method)) {
       continue;
     }
-    auto graph = function->graph()->copy();
-    torch::jit::Inline(*graph);
+    auto graph = inlined_copy(*function->graph());
     leave_training_out(*graph);
     torch::jit::ConstantPropagation(graph);
     const torch::jit::AliasDb aliases(graph);
@@ -105,11 +103,9 @@ std::unordered_set<std::string> called_by_itself(const torch::jit::Module& modul
   return called;
 }
 
-void settle_inputs(torch::jit::Graph& graph) {
-  auto inlined = graph.copy();
-  torch::jit::Inline(*inlined);
+void settle_inputs(torch::jit::Graph& graph, bool in_order) {
+  auto inlined = inlined_copy(graph);
   const torch::jit::AliasDb aliases(inlined);
-  const bool in_order = hangs_on_order(*inlined);
   for (size_t index = 1; index < graph.inputs().size(); ++index) {
     torch::jit::Value* input = graph.inputs()[index];
     const auto replace = [&](c10::Symbol by) {
@@ -183,11 +179,20 @@ void forget_statistics(torch::jit::Graph& graph) {
 
 void settle_inputs(torch::jit::Module& module) {
   const auto called = called_by_itself(module);
+  std::vector<std::shared_ptr<torch::jit::Graph>> graphs;
   for (torch::jit::Function* method : module.type()->methods()) {
     auto* function = torch::jit::tryToGraphFunction(*method);
     if (function && !is_of_serialisation(*method) && called.count(method->name()) == 0) {
-      settle_inputs(*function->graph());
+      graphs.push_back(function->graph());
     }
+  }
+  const bool in_order =
+      std::any_of(graphs.begin(), graphs.end(), [](const auto& graph) { return hangs_on_order(*inlined_copy(*graph)); });
+  for (const auto& graph : graphs) {
+    settle_inputs(*graph, in_order);
+  }
+  if (!in_order) {
+    reshape_views(module);
   }
 }
 

@@ -1,10 +1,11 @@
 // Networks whose answers hang on the order in which a tensor's numbers lie in memory. `reshape`, `flatten` and `contiguous`
 // answer a view of what lies in order, else a copy; what is written to the one then shows in the other, or does not. PyTorch
-// computes pictures in order (NCHW), and so must whoever wants the same answer.
+// computes pictures in order (NCHW), and so must whoever wants the same answer. In other networks the order is free, and
+// `view`, which fails where it cannot be a view, becomes `reshape`.
 #include "bridge.h"
 
 #include <torch/csrc/jit/ir/alias_analysis.h>
-#include <torch/csrc/jit/ir/constants.h>
+#include <torch/csrc/jit/passes/inliner.h>
 
 #include <algorithm>
 #include <string_view>
@@ -22,18 +23,25 @@ bool is_one_of(const Node* node, const std::unordered_set<std::string_view>& nam
   return names.count(node->kind().toQualString()) > 0;
 }
 
-// Whether a node answers a view of its input in one order, and a copy in another.
+// Whether a node is a view by sizes, and not by another type of number.
+bool is_view(const Node* node) {
+  const c10::FunctionSchema* schema = node->maybeSchema();
+  return node->kind() == c10::aten::view && schema && schema->argumentIndexWithName("size");
+}
+
+// Whether a node answers a view of its input in one order, and in another a copy, or would as `reshape`.
 bool may_view(const Node* node) {
   static const std::unordered_set<std::string_view> names{
-      "aten::reshape", "aten::reshape_as", "aten::flatten", "aten::ravel", "aten::contiguous"};
-  return is_one_of(node, names);
+      "aten::reshape", "aten::reshape_as", "aten::flatten", "aten::ravel", "aten::contiguous", "aten::view_as"};
+  return is_view(node) || is_one_of(node, names);
 }
 
 // Whether a node reads numbers as they lie in memory, or how they lie.
 bool reads_order(const Node* node) {
   static const std::unordered_set<std::string_view> names{
-      "aten::as_strided", "aten::as_strided_", "aten::stride", "aten::is_contiguous", "aten::storage_offset"};
-  return is_one_of(node, names);
+      "aten::as_strided", "aten::as_strided_", "aten::stride", "aten::is_contiguous", "aten::storage_offset",
+      "aten::view_as_complex"};
+  return is_one_of(node, names) || (node->kind() == c10::aten::view && !is_view(node));
 }
 
 bool is_in_loop(const Node* node) {
@@ -110,7 +118,38 @@ struct Order {
   std::vector<Node*> nodes;
 };
 
+void reshape_views(torch::jit::Graph& graph, std::unordered_set<const torch::jit::Graph*>& known) {
+  if (!known.insert(&graph).second) {
+    return;
+  }
+  std::vector<Node*> views;
+  each_node(graph.block(), [&](Node* node) {
+    if (is_view(node) || is_one_of(node, {"aten::view_as"})) {
+      views.push_back(node);
+    }
+    if (node->kind() == c10::prim::CallFunction) {
+      if (auto* function = torch::jit::tryToGraphFunction(node)) {
+        reshape_views(*function->graph(), known);
+      }
+    }
+  });
+  for (Node* node : views) {
+    torch::jit::WithInsertPoint before(node);
+    Node* reshape = graph.create(is_view(node) ? c10::aten::reshape : c10::Symbol::aten("reshape_as"), node->inputs());
+    graph.insertNode(reshape);
+    reshape->setSourceRange(node->sourceRange());
+    reshape->output()->copyMetadata(node->output());
+    node->output()->replaceAllUsesWith(reshape->output());
+    node->destroy();
+  }
+}
+
 }  // namespace
+
+void reshape_views(const torch::jit::Module& module) {
+  std::unordered_set<const torch::jit::Graph*> known;
+  each_graph(module, [&](const torch::jit::Function&, torch::jit::Graph& graph) { reshape_views(graph, known); });
+}
 
 bool hangs_on_order(torch::jit::Graph& graph) {
   bool reads = false;

@@ -1,6 +1,7 @@
 // Loading a TorchScript file, describing it and calling its methods.
 #include "bridge.h"
 
+#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <functional>
@@ -9,6 +10,12 @@ namespace bridge {
 
 torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method) {
   return torch::jit::toGraphFunction(module.get_method(method).function());
+}
+
+std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph) {
+  auto inlined = graph.copy();
+  torch::jit::Inline(*inlined);
+  return inlined;
 }
 
 void each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit) {

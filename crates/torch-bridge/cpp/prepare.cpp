@@ -8,7 +8,6 @@
 #include <torch/csrc/jit/passes/frozen_graph_optimizations.h>
 #include <torch/csrc/jit/passes/frozen_linear_transpose.h>
 #include <torch/csrc/jit/passes/frozen_ops_to_mkldnn.h>
-#include <torch/csrc/jit/passes/inliner.h>
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>
 
 #include <algorithm>
@@ -31,9 +30,7 @@ void weights_to_channels_last(torch::jit::Module& module) {
 
 bool any_hangs_on_order(const torch::jit::Module& module, const std::vector<std::string>& methods) {
   return std::any_of(methods.begin(), methods.end(), [&](const std::string& name) {
-    auto graph = graph_function(module, name).graph()->copy();
-    torch::jit::Inline(*graph);
-    return hangs_on_order(*graph);
+    return hangs_on_order(*inlined_copy(*graph_function(module, name).graph()));
   });
 }
 

@@ -157,6 +157,8 @@ fn what_is_written_shows_where_pytorch_shows_it() {
         "order_strided",
         "order_loop",
         "order_trains",
+        "order_free",
+        "order_free_function",
     ] {
         let name = format!("habit_{name}");
         let exported = module(&name);
@@ -182,14 +184,20 @@ fn what_is_written_shows_where_pytorch_shows_it() {
 
 #[test]
 fn what_hangs_on_the_order_of_numbers_is_not_compiled() {
-    let frozen = module("habit_order_flat")
-        .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
-        .unwrap();
     let _no_grad = tch::no_grad_guard();
-    let example = [value(&pictures(1))];
-    let end = frozen.cuts("forward", &example).unwrap().last().unwrap().position;
-    let refused = frozen.specialise("forward", 0..end, &example).unwrap_err();
+    let specialised = |name: &str| {
+        let frozen = module(name)
+            .prepare_for_inference_with(&["forward"], Preparation::PLAIN)
+            .unwrap();
+        let example = [value(&pictures(1))];
+        let end = frozen.cuts("forward", &example).unwrap().last().unwrap().position;
+        frozen.specialise("forward", 0..end, &example)
+    };
+    let refused = specialised("habit_order_flat").unwrap_err();
     assert!(refused.to_string().contains("order of numbers"), "{refused}");
+    for name in ["habit_order_free", "habit_order_free_function"] {
+        assert!(specialised(name).is_ok(), "{name}");
+    }
 }
 
 #[test]
