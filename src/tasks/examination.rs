@@ -2,7 +2,7 @@
 //! whatever is beside it.
 
 use tch::{Device, Tensor};
-use torch_bridge::Value;
+use torch_bridge::{Brief, Value};
 
 use super::spec::ModelSpec;
 use super::takes_one_batch;
@@ -25,6 +25,9 @@ const APART: &str = "two pictures in one batch are answered otherwise than each 
                      mean over the batch; export the model after model.eval(), or set max_batch_size = 1 under [batching]";
 
 const FAITHFUL: &str = "optimised for serving, it answers otherwise than as it was exported";
+
+const EXPLAINED: &str =
+    "it predicts, but as it was exported, which is what explanations look at, it does not run";
 
 /// Whether the answers of a model are numbers that hang steadily on its pictures: not a choice of the best boxes, whose order
 /// rounding changes, and no picture that is made by chance.
@@ -52,10 +55,10 @@ pub fn can_be_examined(spec: &ModelSpec) -> bool {
 }
 
 /// Compares what serves a model with the module that it was made from, on a picture of noise and a black one. What cannot
-/// be computed at all is left to the check of the contract.
+/// predict at all is left to the check of the contract.
 ///
 /// # Errors
-/// [`Error::InvalidModel`] when they differ by more than rounding.
+/// [`Error::InvalidModel`] when they differ by more than rounding, or the module itself does not run.
 pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share: &Share) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     let device = exported.device();
@@ -64,41 +67,56 @@ pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share:
     let is_half = matches!(served.precision, Precision::F16 | Precision::Bf16);
     let tolerance = if is_half { HALF_TOLERANCE } else { TOLERANCE };
     let ask = |program: &dyn Program, pictures: &Tensor| answers(program, &permit, pictures);
-    let Some(expected) = ask(exported, &pictures[0]) else {
-        return Ok(());
-    };
-    if ask(exported, &pictures[0]).is_some_and(|again| differ(&expected, &again, TOLERANCE)) {
-        return Err(Error::model(STEADY));
-    }
-    let alone = pictures.each_ref().map(|picture| ask(&*served.program, picture));
+    let alone = pictures
+        .each_ref()
+        .map(|picture| ask(&*served.program, picture).ok());
     let [Some(noise), Some(black)] = alone else {
         return Ok(());
     };
-    if differ(&expected, &noise, tolerance) {
-        return Err(Error::model(FAITHFUL));
+    match ask(exported, &pictures[0]) {
+        Ok(expected) => compare(&expected, &noise, &ask(exported, &pictures[0])?, tolerance)?,
+        // Explanations take such a module in f32.
+        Err(_) if is_half => {}
+        Err(Error::InferenceFailed(words)) => {
+            let brief = Brief(&words);
+            return Err(Error::model(format!("{EXPLAINED}: {brief}")));
+        }
+        Err(error) => return Err(error),
     }
     if spec.manifest.batching.max_batch_size == 1 {
         return Ok(());
     }
-    let both = ask(&*served.program, &Tensor::f_cat(&pictures, 0)?);
-    let rows: Option<Vec<Tensor>> = noise
-        .iter()
-        .zip(&black)
+    let Ok(both) = ask(&*served.program, &Tensor::f_cat(&pictures, 0)?) else {
+        return Ok(());
+    };
+    let rows = noise.iter().zip(&black);
+    let rows: Option<Vec<Tensor>> = rows
         .map(|(noise, black)| Tensor::f_cat(&[noise, black], 0).ok())
         .collect();
-    match (rows, both) {
-        (Some(rows), Some(both)) if differ(&rows, &both, tolerance) => Err(Error::model(APART)),
-        _ => Ok(()),
+    if rows.is_some_and(|rows| differ(&rows, &both, tolerance)) {
+        return Err(Error::model(APART));
     }
+    Ok(())
+}
+
+/// What the module answered to a picture, what serves it, and the module once more.
+fn compare(expected: &[Tensor], served: &[Tensor], again: &[Tensor], tolerance: f64) -> Result<()> {
+    if differ(expected, again, TOLERANCE) {
+        return Err(Error::model(STEADY));
+    }
+    if differ(expected, served, tolerance) {
+        return Err(Error::model(FAITHFUL));
+    }
+    Ok(())
 }
 
 /// The tensors of what `forward` answers, on the CPU.
-fn answers(program: &dyn Program, permit: &CorePermit<'_>, pictures: &Tensor) -> Option<Vec<Tensor>> {
+fn answers(program: &dyn Program, permit: &CorePermit<'_>, pictures: &Tensor) -> Result<Vec<Tensor>> {
     let input = [Value::Tensor(pictures.shallow_clone())];
-    let answer = program.call(permit, "forward", &input).ok()?;
+    let answer = program.call(permit, "forward", &input)?;
     let tensors = answer.tensors().into_iter();
     tensors
-        .map(|tensor| tensor.f_to_device(Device::Cpu).ok())
+        .map(|tensor| Ok(tensor.f_to_device(Device::Cpu)?))
         .collect()
 }
 
