@@ -69,6 +69,9 @@ std::string dotted(const std::vector<std::string>& path);
 /// The method's own graph, before any optimisation; throws when the method is not TorchScript.
 torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, const std::string& method);
 
+/// Writes what functions and methods do in the place of the calls that are wanted, and of those in them. libtorch's own pass
+/// optimises each function first, which then holds for all its callers, so that no other pass over it has an effect.
+void inline_calls(torch::jit::Graph& graph, const std::function<bool(torch::jit::Node*)>& is_wanted);
 /// A copy in which every call is what is called.
 std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph);
 

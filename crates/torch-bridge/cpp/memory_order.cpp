@@ -118,19 +118,25 @@ struct Order {
   std::vector<Node*> nodes;
 };
 
-void reshape_views(torch::jit::Graph& graph, std::unordered_set<const torch::jit::Graph*>& known) {
-  if (!known.insert(&graph).second) {
-    return;
+bool becomes_reshape(const Node* node) { return is_view(node) || is_one_of(node, {"aten::view_as"}); }
+
+// Whether a node calls a function, which is no method, that has views in it.
+bool calls_views(Node* node) {
+  auto* function = node->kind() == c10::prim::CallFunction ? torch::jit::tryToGraphFunction(node) : nullptr;
+  bool found = false;
+  if (function) {
+    each_node(function->graph()->block(), [&](Node* inner) { found = found || becomes_reshape(inner) || calls_views(inner); });
   }
+  return found;
+}
+
+void reshape_views(torch::jit::Graph& graph) {
+  // Functions belong to whoever calls them.
+  inline_calls(graph, calls_views);
   std::vector<Node*> views;
   each_node(graph.block(), [&](Node* node) {
-    if (is_view(node) || is_one_of(node, {"aten::view_as"})) {
+    if (becomes_reshape(node)) {
       views.push_back(node);
-    }
-    if (node->kind() == c10::prim::CallFunction) {
-      if (auto* function = torch::jit::tryToGraphFunction(node)) {
-        reshape_views(*function->graph(), known);
-      }
     }
   });
   for (Node* node : views) {
@@ -147,8 +153,7 @@ void reshape_views(torch::jit::Graph& graph, std::unordered_set<const torch::jit
 }  // namespace
 
 void reshape_views(const torch::jit::Module& module) {
-  std::unordered_set<const torch::jit::Graph*> known;
-  each_graph(module, [&](const torch::jit::Function&, torch::jit::Graph& graph) { reshape_views(graph, known); });
+  each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) { reshape_views(graph); });
 }
 
 bool hangs_on_order(torch::jit::Graph& graph) {

@@ -12,9 +12,29 @@ torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, cons
   return torch::jit::toGraphFunction(module.get_method(method).function());
 }
 
+void inline_calls(torch::jit::Graph& graph, const std::function<bool(torch::jit::Node*)>& is_wanted) {
+  std::vector<torch::jit::Node*> calls;
+  each_node(graph.block(), [&](torch::jit::Node* node) {
+    const bool is_call = node->kind() == c10::prim::CallFunction || node->kind() == c10::prim::CallMethod;
+    if (is_call && torch::jit::tryToGraphFunction(node) && is_wanted(node)) {
+      calls.push_back(node);
+    }
+  });
+  for (torch::jit::Node* call : calls) {
+    torch::jit::GraphFunction* function = torch::jit::tryToGraphFunction(call);
+    if (call->kind() == c10::prim::CallFunction) {
+      call->removeInput(0);
+    }
+    torch::jit::inlineCallTo(call, function, function->graph().get());
+  }
+  if (!calls.empty()) {
+    inline_calls(graph, is_wanted);
+  }
+}
+
 std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph) {
   auto inlined = graph.copy();
-  torch::jit::Inline(*inlined);
+  inline_calls(*inlined, [](torch::jit::Node*) { return true; });
   return inlined;
 }
 

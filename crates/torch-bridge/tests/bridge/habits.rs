@@ -159,6 +159,7 @@ fn what_is_written_shows_where_pytorch_shows_it() {
         "order_trains",
         "order_free",
         "order_free_function",
+        "order_free_below",
     ] {
         let name = format!("habit_{name}");
         let exported = module(&name);
@@ -195,7 +196,11 @@ fn what_hangs_on_the_order_of_numbers_is_not_compiled() {
     };
     let refused = specialised("habit_order_flat").unwrap_err();
     assert!(refused.to_string().contains("order of numbers"), "{refused}");
-    for name in ["habit_order_free", "habit_order_free_function"] {
+    for name in [
+        "habit_order_free",
+        "habit_order_free_function",
+        "habit_order_free_below",
+    ] {
         assert!(specialised(name).is_ok(), "{name}");
     }
 }
