@@ -6,7 +6,7 @@ use torch_bridge::{Given, Tap};
 use super::cam;
 use super::layers::LayerMap;
 use super::objective::{Objective, Resolved};
-use super::sample::{Attributions, Sample};
+use super::sample::{Attribution, Attributions, Sample};
 use super::smooth::{self, Maps};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
@@ -57,8 +57,26 @@ fn explain(
     resolved: Resolved,
     of_layer: impl Fn(&LayerMap, &Tensor, &dyn Objective) -> Result<OfLayer>,
 ) -> Result<Attributions> {
-    let _no_grad = tch::no_grad_guard();
     let layers = sample.asked_layers()?;
+    let found = tch::no_grad(|| at_layers(sample, &layers, &*resolved.objective, &of_layer));
+    let (maps, passes) = match found {
+        // A scripted nn.TransformerEncoderLayer calls its layers only where gradients may be taken.
+        Err(Error::LayerNotFound(_)) => at_layers(sample, &layers, &*resolved.objective, &of_layer)?,
+        found => found?,
+    };
+    Ok(Attributions {
+        targets: resolved.targets,
+        maps,
+        passes,
+    })
+}
+
+fn at_layers(
+    sample: &Sample<'_>,
+    layers: &[&LayerMap],
+    objective: &dyn Objective,
+    of_layer: &impl Fn(&LayerMap, &Tensor, &dyn Objective) -> Result<OfLayer>,
+) -> Result<(Vec<Attribution>, Option<Passes>)> {
     let mut passes = None;
     let mut all = |input: &Tensor, objective: &dyn Objective| {
         let by_layer = layers
@@ -71,13 +89,9 @@ fn explain(
             .collect::<Result<Vec<_>>>()?;
         Ok(transposed(by_layer))
     };
-    let maps = all(&sample.input, &*resolved.objective)?;
-    let maps = smooth::draw(sample, &layers, maps, &*resolved.objective, &mut all)?;
-    Ok(Attributions {
-        targets: resolved.targets,
-        maps,
-        passes,
-    })
+    let maps = all(&sample.input, objective)?;
+    let maps = smooth::draw(sample, layers, maps, objective, &mut all)?;
+    Ok((maps, passes))
 }
 
 fn add(sum: Option<Passes>, made: Option<Passes>) -> Option<Passes> {
@@ -115,9 +129,10 @@ fn record(sample: &Sample<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recor
     let mut run = sample.run(&*capture, &permit, input)?;
     let executions = run.recorded.pop().unwrap_or_default();
     let last = executions.last().into_iter().flatten();
+    let last = last.filter(|tensor| tensor.is_floating_point());
     let mut maps = last.filter_map(|tensor| sample.as_channels(layer, tensor).transpose());
     let missing = || Error::LayerNotFound(format!("layer `{}` gave no map for this image", layer.path));
-    let activation = maps.next().ok_or_else(missing)??;
+    let activation = maps.next().ok_or_else(missing)??.f_to_kind(Kind::Float)?;
     drop(maps);
     Ok(Recorded {
         executions,
@@ -186,16 +201,31 @@ fn ablation_weights(
             layer.path
         )));
     }
-    let capture = sample.capture(&[Tap::replay(&layer.path)])?;
+    let is_map = recorded
+        .executions
+        .iter()
+        .flatten()
+        .all(|tensor| tensor.dim() == 4);
+    let (capture, replays) = match sample.capture(&[Tap::replay(&layer.path)]) {
+        // libtorch fails to leave out of some scripted functions what need not run.
+        Err(Error::InferenceFailed(_)) if is_map => {
+            (sample.capture(&[Tap::zero_channel(&layer.path)])?, false)
+        }
+        found => (found?, true),
+    };
     let run = |permit: &CorePermit<'_>, channels: &[i64]| -> Result<Tensor> {
         let ablated = |tensor: &Tensor| without_channels(tensor, channels);
         let executions = recorded
             .executions
             .iter()
             .map(|tensors| tensors.iter().map(ablated).collect());
-        let given = vec![Given::Activations(executions.collect::<Result<_>>()?)];
+        let given = if replays {
+            Given::Activations(executions.collect::<Result<_>>()?)
+        } else {
+            Given::Channels(channels.to_vec())
+        };
         let arguments = sample.arguments(&repeated(input, channels.len())?)?;
-        let run = capture.run(permit, &arguments, given)?;
+        let run = capture.run(permit, &arguments, vec![given])?;
         let net = sample.exported(permit);
         match sample.spec.manifest.task {
             TaskKind::Captioning => objective.confidences(&net, &run.output),

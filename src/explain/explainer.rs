@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
+use torch_bridge::Brief;
 
 use super::explanation::Explanation;
 use super::listing;
@@ -106,6 +107,12 @@ impl Explainer {
         if row.family != Family::Outputs && !opened.exported.has_gradients() {
             return Err(without_gradients(row));
         }
+        if let (true, Some(why)) = (
+            row.family.has_gradients(),
+            &opened.description.layers.without_gradients,
+        ) {
+            return Err(not_differentiable(row, why));
+        }
         let reference = item
             .reference
             .as_ref()
@@ -144,6 +151,12 @@ impl Explainer {
             pace,
         };
         let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));
+        let answer = answer.map_err(|error| match error {
+            Error::InferenceFailed(words) if row.family.has_gradients() && is_of_gradients(&words) => {
+                not_differentiable(row, &Brief(&words).to_string())
+            }
+            error => error,
+        });
         if row.family != Family::LayerGradients {
             // Many passes, or gradients down to the input, take far more than predictions do.
             release_unused_memory();
@@ -153,6 +166,9 @@ impl Explainer {
 
     fn visualize(&self, options: &visualize::Options, context: &Context) -> Result<Visualization> {
         let opened = self.opened(context)?;
+        if let Some(why) = &opened.description.layers.without_gradients {
+            return Err(Error::UnsupportedForTask(format!("{NOT_DIFFERENTIABLE}: {why}")));
+        }
         let visualizer = Visualizer {
             exported: &*opened.exported,
             captures: &opened.captures,
@@ -200,6 +216,28 @@ impl Runner<Work> for Explainer {
         }
         lost
     }
+}
+
+const NOT_DIFFERENTIABLE: &str = "PyTorch cannot take gradients of this model";
+
+/// What a method of gradients answers about a model whose operators have none, or that writes to what they need.
+fn not_differentiable(row: &Row, why: &str) -> Error {
+    let method = row.method.name();
+    Error::UnsupportedForTask(format!(
+        "{method} takes gradients, and {NOT_DIFFERENTIABLE}: {why}; `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. \
+         A network that was traced under torch.no_grad() has operators without gradients: trace it without that"
+    ))
+}
+
+/// Whether libtorch's words are of taking gradients, and not of the pass itself.
+fn is_of_gradients(words: &str) -> bool {
+    const SAID: [&str; 4] = [
+        "derivative for",
+        "modified by an inplace operation",
+        "is being modified inplace",
+        "does not require grad",
+    ];
+    SAID.iter().any(|said| words.contains(said))
 }
 
 fn without_gradients(row: &Row) -> Error {

@@ -43,6 +43,8 @@ pub struct Layers {
     pub without_map: Vec<LayerMap>,
     /// The one that is looked at when none is asked for.
     pub default: Option<String>,
+    /// Why there are no gradients, where the module raises when they are taken.
+    pub(super) without_gradients: Option<String>,
     /// Modules of which the file has no step left.
     pub(super) folded: Vec<String>,
     /// Where the cells of their outputs are.

@@ -2,7 +2,7 @@
 //! methods have what they need.
 
 use tch::Tensor;
-use torch_bridge::{Given, Tap, Value};
+use torch_bridge::{Brief, Given, Tap, Value};
 
 use super::cells::{Geometry, Hints};
 use super::default_layer::{self, Seen};
@@ -11,8 +11,8 @@ use super::method::Family;
 use super::pace::Pace;
 use super::sides::Sides;
 use super::table::{Row, of_model};
-use crate::error::Result;
-use crate::manifest::Input;
+use crate::error::{Error, Result};
+use crate::manifest::{ImageInput, Input};
 use crate::runtime::Transparent;
 use crate::tasks::{self, ModelSpec};
 
@@ -24,6 +24,25 @@ pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'
     if !exported.has_gradients() {
         return Ok(Layers::default());
     }
+    match seen_layers(exported, spec, input, pace) {
+        Err(Error::InferenceFailed(words)) => {
+            let _no_grad = tch::no_grad_guard();
+            Ok(Layers {
+                without_gradients: Some(Brief(&words).to_string()),
+                ..seen_layers(exported, spec, input, pace)?
+            })
+        }
+        found => found,
+    }
+}
+
+/// The same, with gradients or without, as the calling thread's grad mode says.
+fn seen_layers(
+    exported: &dyn Transparent,
+    spec: &ModelSpec,
+    input: &ImageInput,
+    pace: &Pace<'_>,
+) -> Result<Layers> {
     let (walked, output) = walk(exported, spec, pace)?;
     let (height, width) = input.fit.size;
     let all = walked.iter().flat_map(|(layer, tensors, _)| {
@@ -52,6 +71,7 @@ pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'
         with_map,
         without_map,
         default,
+        without_gradients: None,
         folded: exported.folded(tasks::methods(spec.manifest.task)[0])?,
         geometry,
         hints,
@@ -102,7 +122,8 @@ fn seen(
     hints: Hints,
 ) -> Seen {
     let cells = |tensor: &Tensor| geometry.cells(&layer.kind, &tensor.size(), hints);
-    let first_map = tensors.iter().position(|tensor| cells(tensor).is_some());
+    let is_map = |tensor: &Tensor| tensor.is_floating_point() && cells(tensor).is_some();
+    let first_map = tensors.iter().position(is_map);
     let output = tensors.into_iter().nth(first_map.unwrap_or(0));
     Seen {
         layer: LayerMap {
@@ -140,6 +161,7 @@ pub(super) fn abilities(
         (layers.default.is_some() || !row.family.has_layer())
             && (has_relu || !row.is_guided)
             && (says_where || row.family != Family::Model)
+            && (layers.without_gradients.is_none() || !row.family.has_gradients())
     };
     Ok(of_model(&spec.manifest).filter(able).collect())
 }

@@ -55,10 +55,18 @@ impl Selection {
             }
             (Value::Tuple(parts) | Value::List(parts), None) => only_tensor(parts),
             (answer, None) => Ok(answer),
-            (answer, Some(key)) => Err(refused(&format!(
-                "found {key}, but forward answers a {}",
-                answer.kind()
-            ))),
+            (answer, Some(key)) => {
+                let by_place = match answer {
+                    Value::Tuple(_) | Value::List(_) => {
+                        "; say the place in it, counting from 0, without quotes"
+                    }
+                    _ => "",
+                };
+                let kind = answer.kind();
+                Err(refused(&format!(
+                    "found {key}, but forward answers a {kind}{by_place}"
+                )))
+            }
         }
     }
 

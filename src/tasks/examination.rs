@@ -54,7 +54,7 @@ pub fn can_be_examined(spec: &ModelSpec) -> bool {
     of_this_kind && takes_one_batch(spec)
 }
 
-/// Compares what serves a model with the module that it was made from, on a picture of noise and a black one. What cannot
+/// Compares what serves a model with the module that it was made from, on a picture of noise, a black and a white one. What cannot
 /// predict at all is left to the check of the contract.
 ///
 /// # Errors
@@ -63,40 +63,52 @@ pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share:
     let _no_grad = tch::no_grad_guard();
     let device = exported.device();
     let permit = share.acquire(Class::Explain);
-    let pictures = [spec.noise(device)?, spec.blank(1, device)?];
+    let pictures = [spec.noise(device)?, spec.blank(1, device)?, spec.white(device)?];
     let is_half = matches!(served.precision, Precision::F16 | Precision::Bf16);
     let tolerance = if is_half { HALF_TOLERANCE } else { TOLERANCE };
     let ask = |program: &dyn Program, pictures: &Tensor| answers(program, &permit, pictures);
-    let alone = pictures
-        .each_ref()
-        .map(|picture| ask(&*served.program, picture).ok());
-    let [Some(noise), Some(black)] = alone else {
+    let all = |program: &dyn Program| -> Result<Vec<_>> {
+        pictures.iter().map(|picture| ask(program, picture)).collect()
+    };
+    let Ok(alone) = all(&*served.program) else {
         return Ok(());
     };
-    match ask(exported, &pictures[0]) {
-        Ok(expected) => compare(&expected, &noise, &ask(exported, &pictures[0])?, tolerance)?,
+    // What serves may compute a batch picture by picture, as its compilation has it that time: the module tells.
+    let (program, alone) = match all(exported) {
+        Ok(expected) => {
+            compare(&expected[0], &alone[0], &ask(exported, &pictures[0])?, tolerance)?;
+            (exported, expected)
+        }
         // Explanations take such a module in f32.
-        Err(_) if is_half => {}
+        Err(_) if is_half => (&*served.program, alone),
         Err(Error::InferenceFailed(words)) => {
             let brief = Brief(&words);
             return Err(Error::model(format!("{EXPLAINED}: {brief}")));
         }
         Err(error) => return Err(error),
-    }
+    };
     if spec.manifest.batching.max_batch_size == 1 {
         return Ok(());
     }
-    let Ok(both) = ask(&*served.program, &Tensor::f_cat(&pictures, 0)?) else {
-        return Ok(());
-    };
-    let rows = noise.iter().zip(&black);
-    let rows: Option<Vec<Tensor>> = rows
-        .map(|(noise, black)| Tensor::f_cat(&[noise, black], 0).ok())
-        .collect();
-    if rows.is_some_and(|rows| differ(&rows, &both, tolerance)) {
-        return Err(Error::model(APART));
+    for (one, other) in [(0, 1), (1, 2), (2, 0)] {
+        let pair = Tensor::f_cat(&[&pictures[one], &pictures[other]], 0)?;
+        let Ok(together) = ask(program, &pair) else {
+            return Ok(());
+        };
+        let rows = below_each_other(&alone[one], &alone[other]);
+        if rows.is_some_and(|rows| differ(&rows, &together, tolerance)) {
+            return Err(Error::model(APART));
+        }
     }
     Ok(())
+}
+
+/// The tensors of two answers as those of a batch of two; nothing where they have other sizes.
+fn below_each_other(one: &[Tensor], other: &[Tensor]) -> Option<Vec<Tensor>> {
+    let pairs = one.iter().zip(other);
+    pairs
+        .map(|(one, other)| Tensor::f_cat(&[one, other], 0).ok())
+        .collect()
 }
 
 /// What the module answered to a picture, what serves it, and the module once more.

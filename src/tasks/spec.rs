@@ -146,6 +146,15 @@ impl ModelSpec {
         self.stage(&vec![model_input.as_slice(); size], device)
     }
 
+    /// A white image, as [`ModelSpec::batch`] would make it.
+    ///
+    /// # Errors
+    /// As [`ModelSpec::batch`].
+    pub fn white(&self, device: Device) -> Result<Tensor> {
+        let model_input = vec![u8::MAX; self.input_bytes()?];
+        self.stage(&[&model_input], device)
+    }
+
     /// A picture of noise, always the same, as [`ModelSpec::batch`] would make it.
     ///
     /// # Errors

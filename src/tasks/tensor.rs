@@ -143,12 +143,12 @@ impl Contract for Named {
                 *first = size as i64;
             }
             let count = shape.iter().product::<i64>().max(0) as usize;
-            Values {
-                data: Numbers::zeros(count, input.spec.dtype),
+            Ok(Values {
+                data: blank_numbers(input, count)?,
                 shape,
-            }
+            })
         };
-        let values: Vec<Values> = model.inputs.iter().map(blank).collect();
+        let values = model.inputs.iter().map(blank).collect::<Result<Vec<Values>>>()?;
         let found = forward(net, model, &[&values])?;
         if model.is_batched() && spec.manifest.batching.max_batch_size > 1 {
             as_many_rows(&found, size as i64)?;
@@ -158,6 +158,16 @@ impl Contract for Named {
             extremes::bear(model, |values| drop(forward(net, model, &[values])))?;
         }
         Ok(())
+    }
+}
+
+/// Zeros, or what of the input's range is the nearest to them.
+fn blank_numbers(input: &TensorInput, count: usize) -> Result<Numbers> {
+    match input.range {
+        Some([least, most]) => {
+            Numbers::repeated(0.clamp(least, most), count, input.spec.dtype).map_err(Error::Internal)
+        }
+        None => Ok(Numbers::zeros(count, input.spec.dtype)),
     }
 }
 

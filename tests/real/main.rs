@@ -10,6 +10,7 @@ mod bounds;
 mod commands;
 mod crowd;
 mod exported;
+mod habits;
 mod inspect;
 mod signals;
 mod streams;

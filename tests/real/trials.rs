@@ -138,7 +138,7 @@ fn rows_that_are_not_those_of_the_inputs_are_no_batch() {
 }
 
 /// A classifier of pictures of 12×10 whose module is a fixture of the bridge.
-fn habit(models: &Path, fixture: &str, batching: &str) {
+pub(crate) fn habit(models: &Path, fixture: &str, batching: &str) {
     let folder = models.join(fixture);
     std::fs::create_dir(&folder).expect("writable");
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/torch-bridge/tests/fixtures");
@@ -156,10 +156,12 @@ fn a_trial_holds_a_model_against_its_module_and_each_picture_against_those_besid
         tempfile::tempdir().expect("a folder"),
     );
     let alone = "[batching]\nmax_batch_size = 1\n";
-    for right in ["order_flat", "order_strided", "sum_twice"] {
+    for right in ["order_flat", "order_strided", "sum_twice", "uneven_pool"] {
         habit(models.path(), right, "");
     }
-    habit(models.path(), "order_trains", "");
+    for mixing in ["order_trains", "early_exit"] {
+        habit(models.path(), mixing, "");
+    }
     habit(models.path(), "drops", alone);
     habit(models.path(), "reads_file", "");
     let output = check(models.path(), cache.path());
@@ -168,12 +170,14 @@ fn a_trial_holds_a_model_against_its_module_and_each_picture_against_those_besid
         "order_flat: right",
         "order_strided: right",
         "sum_twice: right",
-        "two pictures in one batch are answered otherwise than each alone",
+        "uneven_pool: right",
         "answers the same picture otherwise the second time",
         "aten::from_file, which reads and writes files of this machine",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
+    let mixing = "two pictures in one batch are answered otherwise than each alone";
+    assert_eq!(said.matches(mixing).count(), 2, "{said}");
     assert!(!Path::new("of-a-stranger").exists());
     let models = tempfile::tempdir().expect("a folder");
     habit(models.path(), "order_trains", alone);

@@ -177,14 +177,33 @@ impl Network {
             kind,
             ..Preparation::default()
         };
-        let _permit = wanted.share.acquire(Class::Explain);
-        let frozen = Arc::new(Frozen {
-            module: self
+        let permit = wanted.share.acquire(Class::Explain);
+        let prepared = |preparation| -> Result<Arc<dyn Program>> {
+            let module = self
                 .module
-                .prepare_for_inference_with(wanted.methods, preparation)?,
-            device: self.device,
-        });
-        Ok(in_kind(frozen, kind))
+                .prepare_for_inference_with(wanted.methods, preparation)?;
+            let frozen = Arc::new(Frozen {
+                module,
+                device: self.device,
+            });
+            Ok(in_kind(frozen, kind))
+        };
+        let fused = prepared(preparation)?;
+        let Some(example) = wanted.example else {
+            return Ok(fused);
+        };
+        // libtorch turns some operators into ones of oneDNN that cannot compute them, as a pooling whose windows are of
+        // several sizes.
+        let Err(Error::InferenceFailed(words)) =
+            fused.call(&permit, "forward", &[Value::Tensor(example(1)?)])
+        else {
+            return Ok(fused);
+        };
+        tracing::info!(words, "it is only frozen: fused, it does not run");
+        prepared(Preparation {
+            kind,
+            ..Preparation::PLAIN
+        })
     }
 }
 
