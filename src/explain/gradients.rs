@@ -94,7 +94,7 @@ fn look<T>(
         .map(|(executions, layer)| {
             let tensors = executions.into_iter().flatten();
             tensors
-                .filter(|tensor| tensor.is_floating_point())
+                .filter(Tensor::is_floating_point)
                 .filter(|tensor| sample.as_channels(layer, tensor).is_ok_and(|c| c.is_some()))
                 .collect()
         })

@@ -237,6 +237,7 @@ mod tests {
             with_map,
             without_map,
             default: Some("features.18".into()),
+            without_gradients: None,
             folded: vec!["avgpool.identity".into()],
             geometry,
             hints: Hints::default(),
