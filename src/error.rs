@@ -71,6 +71,9 @@ pub enum Error {
     /// The model raised an error or panicked. The detail is for the log, never for the client.
     #[error("inference failed: {0}")]
     InferenceFailed(String),
+    /// PyTorch takes no gradients of the model, and says why. What asks for them names the methods that need none.
+    #[error("PyTorch cannot take gradients of this model: {0}")]
+    NotDifferentiable(String),
     /// The model answered NaN or infinity where a number belongs.
     #[error("the model answered NaN or infinity: {0}")]
     NotFinite(String),
@@ -138,7 +141,7 @@ impl Error {
             Self::NothingDetected(_) => "nothing_detected",
             Self::ModelNotFound(_) => "model_not_found",
             Self::LayerNotFound(_) => "layer_not_found",
-            Self::UnsupportedForTask(_) => "unsupported_for_task",
+            Self::UnsupportedForTask(_) | Self::NotDifferentiable(_) => "unsupported_for_task",
             Self::QueueFull { .. } => "queue_full",
             Self::NotReady(_) => "not_ready",
             Self::DeadlineExceeded(_) => "deadline_exceeded",

@@ -53,6 +53,13 @@ def test_the_command_runs_where_torch_lies_elsewhere_and_beside() -> None:
         beside.unlink()
 
 
+def test_its_help_names_the_commands_of_both() -> None:
+    installed()
+    command = Path(sys.executable).with_name("lucarne")
+    said = subprocess.run([command, "--help"], capture_output=True, text=True, check=True, env=plain()).stdout
+    assert all(f"\n  {name} " in said for name in ["serve", "import-mar", "import-triton"]), said
+
+
 def test_other_versions_of_python_start_it() -> None:
     package = installed()
     torch_home = Path(torch.__file__).parent.parent

@@ -237,10 +237,16 @@ fn ablation_weights(
     let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
     let mut scores = Vec::new();
     let passes = sample.pace.batches(total, sample.pace.batch, |range, permit| {
-        scores.push(run(
-            permit,
-            &range.map(|channel| channel as i64).collect::<Vec<_>>(),
-        )?);
+        let channels: Vec<i64> = range.map(|channel| channel as i64).collect();
+        match run(permit, &channels) {
+            // A layer that runs once a picture gives nothing that holds several.
+            Err(Error::InferenceFailed(_)) if channels.len() > 1 => {
+                for channel in channels {
+                    scores.push(run(permit, &[channel])?);
+                }
+            }
+            found => scores.push(found?),
+        }
         Ok(())
     })?;
     let without = Tensor::f_cat(&scores, 0)?;

@@ -152,9 +152,7 @@ impl Explainer {
         };
         let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));
         let answer = answer.map_err(|error| match error {
-            Error::InferenceFailed(words) if row.family.has_gradients() && is_of_gradients(&words) => {
-                not_differentiable(row, &Brief(&words).to_string())
-            }
+            Error::NotDifferentiable(why) => not_differentiable(row, &why),
             error => error,
         });
         if row.family != Family::LayerGradients {
@@ -167,7 +165,7 @@ impl Explainer {
     fn visualize(&self, options: &visualize::Options, context: &Context) -> Result<Visualization> {
         let opened = self.opened(context)?;
         if let Some(why) = &opened.description.layers.without_gradients {
-            return Err(Error::UnsupportedForTask(format!("{NOT_DIFFERENTIABLE}: {why}")));
+            return Err(Error::NotDifferentiable(why.clone()));
         }
         let visualizer = Visualizer {
             exported: &*opened.exported,
@@ -218,26 +216,13 @@ impl Runner<Work> for Explainer {
     }
 }
 
-const NOT_DIFFERENTIABLE: &str = "PyTorch cannot take gradients of this model";
-
 /// What a method of gradients answers about a model whose operators have none, or that writes to what they need.
 fn not_differentiable(row: &Row, why: &str) -> Error {
     let method = row.method.name();
     Error::UnsupportedForTask(format!(
-        "{method} takes gradients, and {NOT_DIFFERENTIABLE}: {why}; `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. \
+        "{method} takes gradients, and PyTorch cannot take those of this model: {why}; `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. \
          A network that was traced under torch.no_grad() has operators without gradients: trace it without that"
     ))
-}
-
-/// Whether libtorch's words are of taking gradients, and not of the pass itself.
-fn is_of_gradients(words: &str) -> bool {
-    const SAID: [&str; 4] = [
-        "derivative for",
-        "modified by an inplace operation",
-        "is being modified inplace",
-        "does not require grad",
-    ];
-    SAID.iter().any(|said| words.contains(said))
 }
 
 fn without_gradients(row: &Row) -> Error {

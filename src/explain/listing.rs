@@ -25,7 +25,7 @@ pub(super) fn layers(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'
         return Ok(Layers::default());
     }
     match seen_layers(exported, spec, input, pace) {
-        Err(Error::InferenceFailed(words)) => {
+        Err(Error::InferenceFailed(words) | Error::NotDifferentiable(words)) => {
             let _no_grad = tch::no_grad_guard();
             Ok(Layers {
                 without_gradients: Some(Brief(&words).to_string()),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 use torch_bridge::Value;
 
+use super::difference::Difference;
 use super::process::has_bf16;
 use super::program::Program;
 use super::requirements::{Agreement, Measured, Opened, Requirements};
@@ -155,8 +156,8 @@ fn difference(single: &[Tensor], half: &[Tensor]) -> Result<f64> {
                 one.size()
             )));
         }
-        if one.numel() > 0 {
-            let off = one.f_sub(other)?.f_abs()?.f_max()?.f_double_value(&[])?;
+        if let Some(difference) = Difference::between(one, other)? {
+            let off = difference.largest()?;
             largest = largest.max(if off.is_nan() { f64::INFINITY } else { off });
         }
     }

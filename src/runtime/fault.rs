@@ -1,6 +1,6 @@
 //! What a failure of libtorch means to the server.
 
-use torch_bridge::BridgeError;
+use torch_bridge::{BridgeError, Brief};
 
 use crate::error::Error;
 
@@ -8,6 +8,7 @@ impl From<BridgeError> for Error {
     fn from(error: BridgeError) -> Self {
         match error {
             BridgeError::OutOfMemory(words) => Self::OutOfMemory(words),
+            BridgeError::NotDifferentiable(words) => Self::NotDifferentiable(Brief(&words).to_string()),
             BridgeError::NotTorchScript(_) => Self::model(
                 "this is no TorchScript file, or a damaged one; export the model with torch.jit.trace or \
                  torch.jit.script, and write it with the module's save()",

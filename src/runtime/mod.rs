@@ -8,6 +8,7 @@ mod aoti;
 mod artifact;
 pub mod chosen;
 pub mod device;
+mod difference;
 mod exported;
 mod fault;
 mod foreign;
@@ -23,6 +24,7 @@ pub mod staging;
 mod torchscript;
 
 pub use artifact::Artifact;
+pub use difference::Difference;
 pub(crate) use exported::Bounds;
 pub use open::{Formats, Native};
 pub(crate) use open::{Found, module};

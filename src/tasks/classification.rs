@@ -85,7 +85,15 @@ impl Contract for Logits {
 fn check(logits: &Tensor, size: usize, labels: &Labels, activation: Activation) -> Result<(), String> {
     let shape = logits.size();
     let [batch, classes] = shape[..] else {
-        return Err(format!("forward answered {shape:?}, expected logits [{size}, K]"));
+        let cure = match shape.len() {
+            1 => {
+                "; a squeeze() without a dimension takes away a batch of one too: write squeeze(-1), or none"
+            }
+            _ => "",
+        };
+        return Err(format!(
+            "forward answered {shape:?}, expected logits [{size}, K]{cure}"
+        ));
     };
     if batch != size as i64 {
         return Err(format!(

@@ -10,7 +10,7 @@ use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Share};
 use crate::error::{Error, Result};
 use crate::manifest::{DetectionFormat, Precision, TaskKind};
-use crate::runtime::{Opened, Program};
+use crate::runtime::{Difference, Opened, Program};
 
 /// How far two answers may be apart, as a part of the largest number: sums in another order.
 const TOLERANCE: f64 = 1e-2;
@@ -146,21 +146,13 @@ fn answers(program: &dyn Program, permit: &CorePermit<'_>, pictures: &Tensor) ->
 /// no number.
 fn apart(expected: &[Tensor], found: &[Tensor]) -> f64 {
     let off = |expected: &Tensor, found: &Tensor| -> Option<f64> {
-        if expected.size() != found.size() || expected.numel() == 0 {
-            return None;
-        }
-        let (one, other) = (
-            expected.f_to_kind(Kind::Double).ok()?,
-            found.f_to_kind(Kind::Double).ok()?,
-        );
-        let largest = one.f_abs().ok()?.f_max().ok()?.f_double_value(&[]).ok()?;
-        let apart = one.f_sub(&other).ok()?.f_abs().ok()?;
-        let apart = if expected.is_floating_point() {
-            apart.f_max().ok()?
+        let difference = Difference::between(expected, found).ok()??;
+        let off = if expected.is_floating_point() {
+            difference.largest()
         } else {
-            apart.f_mean(Kind::Double).ok()?
+            difference.mean()
         };
-        Some(apart.f_double_value(&[]).ok()? / largest.max(1e-6))
+        Some(difference.relative(off.ok()?))
     };
     let pairs = expected.iter().zip(found);
     pairs

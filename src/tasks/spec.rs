@@ -142,8 +142,7 @@ impl ModelSpec {
     /// # Errors
     /// As [`ModelSpec::batch`].
     pub fn blank(&self, size: usize, device: Device) -> Result<Tensor> {
-        let model_input = vec![0; self.input_bytes()?];
-        self.stage(&vec![model_input.as_slice(); size], device)
+        self.plain(0, size, device)
     }
 
     /// A white image, as [`ModelSpec::batch`] would make it.
@@ -151,8 +150,7 @@ impl ModelSpec {
     /// # Errors
     /// As [`ModelSpec::batch`].
     pub fn white(&self, device: Device) -> Result<Tensor> {
-        let model_input = vec![u8::MAX; self.input_bytes()?];
-        self.stage(&[&model_input], device)
+        self.plain(u8::MAX, 1, device)
     }
 
     /// A picture of noise, always the same, as [`ModelSpec::batch`] would make it.
@@ -170,6 +168,12 @@ impl ModelSpec {
         };
         let noise: Vec<u8> = (0..self.input_bytes()?).map(byte).collect();
         self.stage(&[&noise], device)
+    }
+
+    /// A batch of `size` images whose bytes are all `value`.
+    fn plain(&self, value: u8, size: usize, device: Device) -> Result<Tensor> {
+        let model_input = vec![value; self.input_bytes()?];
+        self.stage(&vec![model_input.as_slice(); size], device)
     }
 
     /// Bytes of one picture as the model sees it.

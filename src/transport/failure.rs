@@ -41,6 +41,7 @@ fn status(error: &Error) -> StatusCode {
         Error::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Error::InvalidImage(_)
         | Error::UnsupportedForTask(_)
+        | Error::NotDifferentiable(_)
         | Error::AnswerTooLarge(_)
         | Error::NothingDetected(_) => StatusCode::UNPROCESSABLE_ENTITY,
         Error::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,

@@ -44,11 +44,13 @@ fn what_has_no_gradients_is_explained_without() {
 }
 
 #[test]
-fn scripted_functions_are_ablated() {
+fn layers_in_scripted_functions_and_loops_are_ablated() {
     let models = tempfile::tempdir().expect("a folder");
-    habit(models.path(), "interpolates", "");
-    for method in ["ablation_cam", "grad_cam"] {
-        let (made, said) = explained(models.path(), "interpolates", method);
-        assert!(made, "{method}: {said}");
+    for model in ["interpolates", "one_by_one"] {
+        habit(models.path(), model, "");
+        for method in ["ablation_cam", "grad_cam"] {
+            let (made, said) = explained(models.path(), model, method);
+            assert!(made, "{model}, {method}: {said}");
+        }
     }
 }

@@ -3,7 +3,14 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
 use crate::support::model_variant;
+
+/// One for models, and one for what trials leave behind.
+fn two_folders() -> [TempDir; 2] {
+    [(), ()].map(|()| tempfile::tempdir().expect("a folder"))
+}
 
 fn check(models: &Path, cache: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lucarne"))
@@ -16,10 +23,7 @@ fn check(models: &Path, cache: &Path) -> Output {
 
 #[test]
 fn a_trial_that_passed_is_remembered_until_a_file_changes() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     model_variant(models.path(), "m", "selfie", |text| text);
     let remembered = || std::fs::read_dir(cache.path().join("lucarne/trials")).map_or(0, Iterator::count);
     for expected in [1, 1] {
@@ -35,10 +39,7 @@ fn a_trial_that_passed_is_remembered_until_a_file_changes() {
 
 #[test]
 fn what_a_trial_finds_is_what_check_says() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     model_variant(models.path(), "good", "selfie", |text| text);
     model_variant(models.path(), "bad", "selfie", |text| text);
     let labels = models.path().join("bad/labels.txt");
@@ -61,10 +62,7 @@ fn what_a_trial_finds_is_what_check_says() {
 
 #[test]
 fn what_is_no_file_is_said_to_be_none() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     for (name, file) in [("manifest", "model.toml"), ("artifact", "model.pt")] {
         model_variant(models.path(), name, "selfie", |text| text);
         let file = models.path().join(name).join(file);
@@ -78,10 +76,7 @@ fn what_is_no_file_is_said_to_be_none() {
 
 #[test]
 fn a_file_without_an_end_holds_nobody_up() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     for (name, file) in [("artifact", "model.pt"), ("beside", "notes.bin")] {
         model_variant(models.path(), name, "selfie", |text| text);
         let file = models.path().join(name).join(file);
@@ -111,10 +106,7 @@ fn of_whole_numbers(models: &Path, name: &str, inputs: &[&str], shape: &str, key
 
 #[test]
 fn whole_numbers_that_end_the_process_are_found_and_a_range_keeps_them_out() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     let said = |keys: &str| {
         of_whole_numbers(models.path(), "divides", &["x", "by"], "[-1, 4]", keys);
         String::from_utf8_lossy(&check(models.path(), cache.path()).stdout).into_owned()
@@ -127,10 +119,7 @@ fn whole_numbers_that_end_the_process_are_found_and_a_range_keeps_them_out() {
 
 #[test]
 fn rows_that_are_not_those_of_the_inputs_are_no_batch() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     of_whole_numbers(models.path(), "filters", &["x"], "[-1, 4]", "");
     let output = check(models.path(), cache.path());
     let said = String::from_utf8_lossy(&output.stdout);
@@ -151,10 +140,7 @@ pub(crate) fn habit(models: &Path, fixture: &str, batching: &str) {
 
 #[test]
 fn a_trial_holds_a_model_against_its_module_and_each_picture_against_those_beside_it() {
-    let (models, cache) = (
-        tempfile::tempdir().expect("a folder"),
-        tempfile::tempdir().expect("a folder"),
-    );
+    let [models, cache] = two_folders();
     let alone = "[batching]\nmax_batch_size = 1\n";
     for right in ["order_flat", "order_strided", "sum_twice", "uneven_pool"] {
         habit(models.path(), right, "");

@@ -95,8 +95,8 @@ void refuse_files(const torch::jit::Module& module);
 void settle_inputs(torch::jit::Module& module);
 /// Turns `view` into `reshape`, which takes tensors in any order, in whatever the methods of a module do.
 void reshape_views(const torch::jit::Module& module);
-/// Whether the answer of a graph, with all calls inlined, hangs on the order in which the numbers of a tensor lie in memory.
-bool hangs_on_order(torch::jit::Graph& graph);
+/// Whether the answer of one of these graphs hangs on the order in which the numbers of a tensor lie in memory.
+bool hangs_on_order(const std::vector<std::shared_ptr<torch::jit::Graph>>& graphs);
 /// Has every batch norm that computes as in training leave the statistics of the training alone, which it would change and
 /// does not read.
 void forget_statistics(torch::jit::Graph& graph);

@@ -186,8 +186,7 @@ void settle_inputs(torch::jit::Module& module) {
       graphs.push_back(function->graph());
     }
   }
-  const bool in_order =
-      std::any_of(graphs.begin(), graphs.end(), [](const auto& graph) { return hangs_on_order(*inlined_copy(*graph)); });
+  const bool in_order = hangs_on_order(graphs);
   for (const auto& graph : graphs) {
     settle_inputs(*graph, in_order);
   }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 
 namespace bridge {
@@ -120,19 +121,30 @@ struct Order {
 
 bool becomes_reshape(const Node* node) { return is_view(node) || is_one_of(node, {"aten::view_as"}); }
 
-// Whether a node calls a function, which is no method, that has views in it.
-bool calls_views(Node* node) {
-  auto* function = node->kind() == c10::prim::CallFunction ? torch::jit::tryToGraphFunction(node) : nullptr;
-  bool found = false;
-  if (function) {
-    each_node(function->graph()->block(), [&](Node* inner) { found = found || becomes_reshape(inner) || calls_views(inner); });
+// Which functions, that are no methods, have views in them.
+class FunctionsWithViews {
+ public:
+  bool calls(Node* node) {
+    auto* function = node->kind() == c10::prim::CallFunction ? torch::jit::tryToGraphFunction(node) : nullptr;
+    if (!function) {
+      return false;
+    }
+    if (const auto known = known_.find(function); known != known_.end()) {
+      return known->second;
+    }
+    bool found = false;
+    each_node(function->graph()->block(), [&](Node* inner) { found = found || becomes_reshape(inner) || calls(inner); });
+    return known_[function] = found;
   }
-  return found;
-}
+
+ private:
+  std::unordered_map<const torch::jit::GraphFunction*, bool> known_;
+};
 
 void reshape_views(torch::jit::Graph& graph) {
   // Functions belong to whoever calls them.
-  inline_calls(graph, calls_views);
+  FunctionsWithViews with_views;
+  inline_calls(graph, [&](Node* node) { return with_views.calls(node); });
   std::vector<Node*> views;
   each_node(graph.block(), [&](Node* node) {
     if (becomes_reshape(node)) {
@@ -156,6 +168,9 @@ void reshape_views(const torch::jit::Module& module) {
   each_graph(module, [](const torch::jit::Function&, torch::jit::Graph& graph) { reshape_views(graph); });
 }
 
+namespace {
+
+// The same of one graph without calls.
 bool hangs_on_order(torch::jit::Graph& graph) {
   bool reads = false;
   bool writes = false;
@@ -175,6 +190,12 @@ bool hangs_on_order(torch::jit::Graph& graph) {
     }
   }
   return false;
+}
+
+}  // namespace
+
+bool hangs_on_order(const std::vector<std::shared_ptr<torch::jit::Graph>>& graphs) {
+  return std::any_of(graphs.begin(), graphs.end(), [](const auto& graph) { return hangs_on_order(*inlined_copy(*graph)); });
 }
 
 }  // namespace bridge

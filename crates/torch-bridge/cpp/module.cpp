@@ -14,22 +14,22 @@ torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, cons
 
 void inline_calls(torch::jit::Graph& graph, const std::function<bool(torch::jit::Node*)>& is_wanted) {
   std::vector<torch::jit::Node*> calls;
-  each_node(graph.block(), [&](torch::jit::Node* node) {
-    const bool is_call = node->kind() == c10::prim::CallFunction || node->kind() == c10::prim::CallMethod;
-    if (is_call && torch::jit::tryToGraphFunction(node) && is_wanted(node)) {
-      calls.push_back(node);
+  do {
+    calls.clear();
+    each_node(graph.block(), [&](torch::jit::Node* node) {
+      const bool is_call = node->kind() == c10::prim::CallFunction || node->kind() == c10::prim::CallMethod;
+      if (is_call && torch::jit::tryToGraphFunction(node) && is_wanted(node)) {
+        calls.push_back(node);
+      }
+    });
+    for (torch::jit::Node* call : calls) {
+      torch::jit::GraphFunction* function = torch::jit::tryToGraphFunction(call);
+      if (call->kind() == c10::prim::CallFunction) {
+        call->removeInput(0);
+      }
+      torch::jit::inlineCallTo(call, function, function->graph().get());
     }
-  });
-  for (torch::jit::Node* call : calls) {
-    torch::jit::GraphFunction* function = torch::jit::tryToGraphFunction(call);
-    if (call->kind() == c10::prim::CallFunction) {
-      call->removeInput(0);
-    }
-    torch::jit::inlineCallTo(call, function, function->graph().get());
-  }
-  if (!calls.empty()) {
-    inline_calls(graph, is_wanted);
-  }
+  } while (!calls.empty());
 }
 
 std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph) {

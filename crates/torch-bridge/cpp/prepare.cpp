@@ -28,12 +28,6 @@ void weights_to_channels_last(torch::jit::Module& module) {
   }
 }
 
-bool any_hangs_on_order(const torch::jit::Module& module, const std::vector<std::string>& methods) {
-  return std::any_of(methods.begin(), methods.end(), [&](const std::string& name) {
-    return hangs_on_order(*inlined_copy(*graph_function(module, name).graph()));
-  });
-}
-
 using Known = std::unordered_map<const torch::jit::Value*, torch::jit::Value*>;
 
 // Copies what a block computes, without the call stacks that say from which layer's code each node was inlined: these
@@ -174,7 +168,11 @@ extern "C" Error bridge_module_prepare(
     if (kind >= 0) {
       floats_to(copy, static_cast<c10::ScalarType>(kind));
     }
-    const bool in_order = any_hangs_on_order(copy, kept);
+    std::vector<std::shared_ptr<torch::jit::Graph>> graphs;
+    for (const std::string& name : kept) {
+      graphs.push_back(graph_function(copy, name).graph());
+    }
+    const bool in_order = hangs_on_order(graphs);
     if (!in_order) {
       weights_to_channels_last(copy);
     }

@@ -71,7 +71,7 @@ std::unique_ptr<Specialised> compiled(
   const c10::FunctionSchema* schema = from == 0 ? &module.get_method(method).function().getSchema() : nullptr;
   const IValue self = module._ivalue();
   auto whole = straightened(module, method);
-  if (hangs_on_order(*whole)) {
+  if (hangs_on_order({whole})) {
     throw std::runtime_error("its answer hangs on the order of numbers in memory, which compiled kernels choose");
   }
   auto part = part_of(*whole, from, to);

@@ -19,6 +19,9 @@ pub enum BridgeError {
     /// A device had no room for what was to be computed.
     #[error("{0}")]
     OutOfMemory(String),
+    /// The pass ran, or would, and its gradients cannot be taken.
+    #[error("{0}")]
+    NotDifferentiable(String),
     /// A file is no TorchScript, or a damaged one.
     #[error("{0}")]
     NotTorchScript(String),
@@ -64,6 +67,8 @@ impl BridgeError {
             Self::OutOfMemory(words)
         } else if words.contains(UNREADABLE) {
             Self::NotTorchScript(words)
+        } else if WITHOUT_GRADIENTS.iter().any(|said| words.contains(said)) {
+            Self::NotDifferentiable(words)
         } else {
             Self::Torch(words)
         }
@@ -83,6 +88,15 @@ const FULL: [&str; 4] = [
 /// What libtorch says of a file that is no archive, is cut off, or lacks what TorchScript has in it (a state dict does).
 const UNREADABLE: &str = "PytorchStreamReader failed";
 
+/// What autograd says of an operator that has no derivative, of a write to what a derivative needs, and of an answer that hangs
+/// on nothing of which gradients are taken.
+const WITHOUT_GRADIENTS: [&str; 4] = [
+    "derivative for",
+    "modified by an inplace operation",
+    "is being modified inplace",
+    "does not require grad",
+];
+
 #[cfg(test)]
 mod tests {
     use super::BridgeError;
@@ -99,5 +113,17 @@ mod tests {
              allocate 4503599627370496 bytes"
         ));
         assert!(!is_full("RuntimeError: the robot is out of memory cards"));
+    }
+
+    #[test]
+    fn what_has_no_gradients_is_told_apart() {
+        let ones = tch::Tensor::ones([2], (tch::Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
+        let root = ones.sqrt();
+        let _written = root.shallow_clone().fill_(3.0);
+        for sum in [root.sum(tch::Kind::Float), tch::Tensor::from(1.0f32)] {
+            let error = sum.f_backward().expect_err("it cannot be taken");
+            let error = BridgeError::from(error);
+            assert!(matches!(error, BridgeError::NotDifferentiable(_)), "{error}");
+        }
     }
 }

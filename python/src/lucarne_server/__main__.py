@@ -5,7 +5,10 @@ import sys
 from .program import become
 
 # Reading what others packed runs their Python.
-_IN_PYTHON = ("import-mar", "import-triton")
+_IN_PYTHON = {
+    "import-mar": "Make a model folder of a model archive of TorchServe",
+    "import-triton": "Make a model folder of a model of Triton's PyTorch backend",
+}
 
 
 def main() -> None:
@@ -15,6 +18,11 @@ def main() -> None:
         from .migrate.command import run
 
         sys.exit(run(arguments))
+    if arguments in (["--help"], ["-h"], ["help"]):
+        print("Commands of the Python package:")
+        for name, does in _IN_PYTHON.items():
+            print(f"  {name:<13}  {does}")
+        print()
     become(arguments)
 
 

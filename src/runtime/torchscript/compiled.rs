@@ -18,6 +18,7 @@ use super::stages::plan;
 use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Share};
 use crate::error::{Error, Result};
+use crate::runtime::Difference;
 use crate::runtime::parts::{self, Part};
 use crate::runtime::program::Program;
 
@@ -298,18 +299,13 @@ fn compare(plain: &Value, compiled: &Value, size: usize) -> Result<()> {
         } else {
             TOLERANCE
         };
-        if found.size() != expected.size() || found.size().first() != Some(&(size as i64)) {
+        let is_batch = found.size().first() == Some(&(size as i64));
+        let Some(difference) = Difference::between(expected, found)?.filter(|_| is_batch) else {
             return differ(format!("{:?} for a batch of {size}", found.size()));
-        }
-        let largest = expected.f_abs()?.f_max()?.f_double_value(&[])?;
-        let off = expected
-            .f_sub(found)?
-            .f_abs()?
-            .f_max()?
-            .f_to_kind(Kind::Double)?
-            .f_double_value(&[])?;
-        if off.is_nan() || off > tolerance * largest.max(1e-6) {
-            return differ(format!("otherwise, by {off} of {largest}"));
+        };
+        let off = difference.relative(difference.largest()?);
+        if off.is_nan() || off > tolerance {
+            return differ(format!("otherwise, by {off} of the largest number"));
         }
     }
     Ok(())
