@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
-use torch_bridge::Brief;
 
 use super::explanation::Explanation;
 use super::listing;

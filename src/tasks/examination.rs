@@ -1,7 +1,7 @@
 //! A model on trial: whether what serves it answers as the module that was exported, each time the same, and each picture
 //! whatever is beside it.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use torch_bridge::{Brief, Value};
 
 use super::spec::ModelSpec;
@@ -162,9 +162,11 @@ fn apart(expected: &[Tensor], found: &[Tensor]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Arc;
 
+    use tch::Kind;
+
+    use super::*;
     use crate::engine::cores::Cores;
     use crate::manifest::Manifest;
     use crate::tasks::Labels;

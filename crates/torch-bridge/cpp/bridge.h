@@ -74,6 +74,8 @@ torch::jit::GraphFunction& graph_function(const torch::jit::Module& module, cons
 void inline_calls(torch::jit::Graph& graph, const std::function<bool(torch::jit::Node*)>& is_wanted);
 /// A copy in which every call is what is called.
 std::shared_ptr<torch::jit::Graph> inlined_copy(torch::jit::Graph& graph);
+/// The same as it runs in evaluation, without the branches that constants rule out: what these write to is not written to.
+std::shared_ptr<torch::jit::Graph> evaluated_copy(torch::jit::Graph& graph);
 
 /// Every node of a block, those of nested blocks too.
 void each_node(torch::jit::Block* block, const std::function<void(torch::jit::Node*)>& visit);

@@ -58,9 +58,7 @@ bool changes_attributes(const torch::jit::Module& module) {
     if (!function || is_of_serialisation(*method)) {
       continue;
     }
-    auto graph = inlined_copy(*function->graph());
-    leave_training_out(*graph);
-    torch::jit::ConstantPropagation(graph);
+    auto graph = evaluated_copy(*function->graph());
     const torch::jit::AliasDb aliases(graph);
     bool found = false;
     each_node(graph->block(), [&](torch::jit::Node* node) {
@@ -104,8 +102,8 @@ std::unordered_set<std::string> called_by_itself(const torch::jit::Module& modul
 }
 
 void settle_inputs(torch::jit::Graph& graph, bool in_order) {
-  auto inlined = inlined_copy(graph);
-  const torch::jit::AliasDb aliases(inlined);
+  auto evaluated = evaluated_copy(graph);
+  const torch::jit::AliasDb aliases(evaluated);
   for (size_t index = 1; index < graph.inputs().size(); ++index) {
     torch::jit::Value* input = graph.inputs()[index];
     const auto replace = [&](c10::Symbol by) {
@@ -116,7 +114,7 @@ void settle_inputs(torch::jit::Graph& graph, bool in_order) {
     if (input->type()->kind() != c10::TypeKind::TensorType) {
       continue;
     }
-    if (aliases.hasWriters(inlined->inputs()[index])) {
+    if (aliases.hasWriters(evaluated->inputs()[index])) {
       replace(c10::aten::clone);
     }
     if (in_order) {
@@ -126,6 +124,13 @@ void settle_inputs(torch::jit::Graph& graph, bool in_order) {
 }
 
 }  // namespace
+
+std::shared_ptr<torch::jit::Graph> evaluated_copy(torch::jit::Graph& graph) {
+  auto evaluated = inlined_copy(graph);
+  leave_training_out(*evaluated);
+  torch::jit::ConstantPropagation(evaluated);
+  return evaluated;
+}
 
 void refuse_files(const torch::jit::Module& module) {
   static const std::unordered_set<std::string> of_files{"aten::from_file", "aten::save"};

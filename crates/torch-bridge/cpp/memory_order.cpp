@@ -60,15 +60,27 @@ struct Order {
     each_node(graph.block(), [&](Node* node) { nodes.push_back(node); });
   }
 
-  // `value` and its views, by way of which no other name is read: what comes from it after `from`.
+  // `value` and its views, by way of which no other name is read: what comes from it after `from`, and what a branch answers
+  // that has it.
   std::unordered_set<const Value*> views_of(const Value* value, size_t from) const {
     std::unordered_set<const Value*> views{value};
-    for (size_t index = from; index < nodes.size(); ++index) {
-      const auto inputs = nodes[index]->inputs();
-      const bool takes = std::any_of(inputs.begin(), inputs.end(), [&](const Value* input) { return views.count(input) > 0; });
-      for (const Value* output : nodes[index]->outputs()) {
-        if (takes && aliases.mayAlias(const_cast<Value*>(output), const_cast<Value*>(value))) {
-          views.insert(output);
+    const auto is_view = [&](const Value* any) { return views.count(any) > 0; };
+    size_t known = 0;
+    while (known < views.size()) {
+      known = views.size();
+      for (size_t index = 0; index < nodes.size(); ++index) {
+        const Node* node = nodes[index];
+        const bool takes = index >= from && std::any_of(node->inputs().begin(), node->inputs().end(), is_view);
+        for (size_t place = 0; place < node->outputs().size(); ++place) {
+          const Value* output = node->output(place);
+          const bool may = takes && aliases.mayAlias(const_cast<Value*>(output), const_cast<Value*>(value));
+          const bool is_answered = node->kind() == c10::prim::If &&
+              std::any_of(node->blocks().begin(), node->blocks().end(), [&](const torch::jit::Block* branch) {
+                                     return is_view(branch->outputs()[place]);
+                                   });
+          if (may || is_answered) {
+            views.insert(output);
+          }
         }
       }
     }
@@ -195,7 +207,7 @@ bool hangs_on_order(torch::jit::Graph& graph) {
 }  // namespace
 
 bool hangs_on_order(const std::vector<std::shared_ptr<torch::jit::Graph>>& graphs) {
-  return std::any_of(graphs.begin(), graphs.end(), [](const auto& graph) { return hangs_on_order(*inlined_copy(*graph)); });
+  return std::any_of(graphs.begin(), graphs.end(), [](const auto& graph) { return hangs_on_order(*evaluated_copy(*graph)); });
 }
 
 }  // namespace bridge
