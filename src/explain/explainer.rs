@@ -218,9 +218,10 @@ impl Runner<Work> for Explainer {
 /// What a method of gradients answers about a model whose operators have none, or that writes to what they need.
 fn not_differentiable(row: &Row, why: &str) -> Error {
     let method = row.method.name();
+    let refusal = Error::NotDifferentiable(why.to_owned());
     Error::UnsupportedForTask(format!(
-        "{method} takes gradients, and PyTorch cannot take those of this model: {why}; `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. \
-         A network that was traced under torch.no_grad() has operators without gradients: trace it without that"
+        "{refusal}; {method} takes them, `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. A network that was traced \
+         under torch.no_grad() has operators without gradients: trace it without that"
     ))
 }
 

@@ -2,7 +2,7 @@
 //! to, weights in half precision. `fixtures/habits.py` made them.
 
 use tch::{Device, Kind, Tensor};
-use torch_bridge::{Given, Module, Preparation, Tap, Value, grad};
+use torch_bridge::{Module, Preparation, Tap, Value, grad};
 
 use crate::fixtures::{arrays, difference, fixture, module, value};
 
@@ -210,7 +210,7 @@ fn what_hangs_on_no_order_computes_in_that_of_its_pictures() {
     let in_order = |name: &str| {
         let capture = module(name).capture("forward", &[Tap::record("stem")]).unwrap();
         let channels_last = [Value::Tensor(pictures(1))];
-        let run = capture.run(&channels_last, vec![Given::Nothing]).unwrap();
+        let run = capture.run(&channels_last).unwrap();
         run.recorded[0][0][0].is_contiguous()
     };
     assert!(in_order("habit_order_flat"));
