@@ -23,7 +23,8 @@ fn main() {
         .map(|entry| entry.expect("an entry of cpp can be read").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "cpp"));
 
-    cc::Build::new()
+    let mut build = cc::Build::new();
+    build
         .cpp(true)
         .std("c++17")
         // libtorch's own headers are not free of warnings.
@@ -34,10 +35,28 @@ fn main() {
         .flag("-fvisibility=hidden")
         .flag_if_supported("-Wno-stringop-overflow")
         .opt_level(2)
-        .debug(false)
-        .files(sources)
-        .compile("torch_bridge");
+        .debug(false);
+    if let Some(header) = precompiled(&build) {
+        build.flag("-include").flag(header.display().to_string());
+    }
+    build.files(sources).compile("torch_bridge");
 
     // Tests and binaries of this crate find libtorch without an environment variable.
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
+}
+
+/// The header that every file includes, and libtorch's with it, parsed once; nothing where the compiler cannot. What is to be
+/// included is the path without `.gch`.
+fn precompiled(build: &cc::Build) -> Option<PathBuf> {
+    let compiler = build.get_compiler();
+    let folder = PathBuf::from(env::var_os("OUT_DIR")?).join("precompiled");
+    let header = folder.join("bridge.h");
+    fs::create_dir_all(&folder).ok()?;
+    let status = compiler
+        .to_command()
+        .args(["-x", "c++-header", "cpp/bridge.h", "-o"])
+        .arg(folder.join("bridge.h.gch"))
+        .status()
+        .ok()?;
+    (compiler.is_like_gnu() && status.success()).then_some(header)
 }

@@ -90,6 +90,9 @@ fn hints(spec: &ModelSpec) -> Hints {
     }
 }
 
+/// PyTorch's layer that answers the weights of its attention beside its output. `[1, N, N]` look like tokens, and are none.
+const ATTENTION: &str = "MultiheadAttention";
+
 /// A layer, what its last execution gave, and how many there were.
 type Walked = (torch_bridge::Layer, Vec<Tensor>, usize);
 
@@ -122,6 +125,11 @@ fn seen(
     hints: Hints,
 ) -> Seen {
     let cells = |tensor: &Tensor| geometry.cells(&layer.kind, &tensor.size(), hints);
+    let tensors: Vec<Tensor> = if layer.kind == ATTENTION {
+        tensors.into_iter().take(1).collect()
+    } else {
+        tensors
+    };
     let is_map = |tensor: &Tensor| tensor.is_floating_point() && cells(tensor).is_some();
     let first_map = tensors.iter().position(is_map);
     let output = tensors.into_iter().nth(first_map.unwrap_or(0));

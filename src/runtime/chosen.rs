@@ -11,8 +11,9 @@ use super::difference::Difference;
 use super::process::has_bf16;
 use super::program::Program;
 use super::requirements::{Agreement, Measured, Opened, Requirements};
-use super::selected::{Selected, Selection};
+use super::selected::Selection;
 use super::torchscript::Network;
+use super::wrapped;
 use crate::engine::Share;
 use crate::engine::cores::Class;
 use crate::error::{Error, Result};
@@ -114,7 +115,7 @@ pub fn measure(
     (share, selection): (&Share, Option<&Selection>),
 ) -> Result<Measured> {
     let _no_grad = tch::no_grad_guard();
-    let [single, half] = programs.map(|program| Selected::program(program, selection));
+    let [single, half] = programs.map(|program| wrapped::program(program, selection));
     let permit = share.acquire(Class::Explain);
     let scores = |program: &Arc<dyn Program>, pictures: &Tensor| {
         let answer = program.call(&permit, "forward", &[Value::Tensor(pictures.shallow_clone())])?;

@@ -22,12 +22,13 @@ mod requirements;
 mod selected;
 pub mod staging;
 mod torchscript;
+mod wrapped;
 
 pub use artifact::Artifact;
 pub use difference::Difference;
-pub(crate) use exported::Bounds;
+pub(crate) use exported::{Bounds, Found};
+pub(crate) use open::module;
 pub use open::{Formats, Native};
-pub(crate) use open::{Found, module};
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};
 pub use requirements::{Agreement, Examine, Measured, Opened, Requirements};
 pub use selected::Selection;

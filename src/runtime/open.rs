@@ -11,11 +11,12 @@ use torch_bridge::Module;
 use super::aoti::Packages;
 use super::artifact::Artifact;
 use super::chosen;
-use super::exported::{self, Bounded, Bounds};
+use super::exported::{self, Bounds, Found};
 use super::program::Transparent;
 use super::requirements::{Opened, Requirements};
-use super::selected::{Selected, Selection};
+use super::selected::Selection;
 use super::torchscript::{self, Network};
+use super::wrapped;
 use crate::error::{Error, Result};
 use crate::manifest::{ArtifactFormat, Precision};
 
@@ -78,8 +79,8 @@ impl Formats for Native {
             _ => network.open(wanted, wanted.precision)?,
         };
         let as_asked = |program| {
-            let program = Bounded::program(program, bounds.as_ref());
-            Selected::program(program, wanted.selection)
+            let program = wrapped::program(program, bounds.as_ref());
+            wrapped::program(program, wanted.selection)
         };
         let opened = Opened {
             program: as_asked(opened.program),
@@ -99,8 +100,8 @@ impl Formats for Native {
     ) -> Result<Arc<dyn Transparent>> {
         // Gradients of half-precision numbers underflow.
         let (network, bounds) = network(artifact, device, Precision::F32)?;
-        let network = Bounded::transparent(Arc::new(network), bounds.as_ref());
-        Ok(Selected::transparent(network, selection))
+        let network = wrapped::transparent(Arc::new(network), bounds.as_ref());
+        Ok(wrapped::transparent(network, selection))
     }
 
     fn batch(&self, artifact: &Artifact, methods: &[&str]) -> Result<Option<RangeInclusive<usize>>> {
@@ -141,15 +142,6 @@ fn network(
     )))
 }
 
-/// A module, and what its file says of it.
-pub(crate) struct Found {
-    /// The module.
-    pub(crate) module: Module,
-    /// The shapes that it takes.
-    pub(crate) bounds: Option<Bounds>,
-    modules: Vec<String>,
-}
-
 /// The module in `file`, which `name` is the path of, of whatever format.
 ///
 /// # Errors
@@ -163,10 +155,5 @@ pub(crate) fn module(file: &Path, name: &Path, device: Device, widened: bool) ->
             modules: Vec::new(),
         });
     };
-    let built = exported::build(program, file, device, widened)?;
-    Ok(Found {
-        module: built.module,
-        bounds: Some(built.bounds),
-        modules: built.modules,
-    })
+    exported::build(program, file, device, widened)
 }

@@ -1,12 +1,8 @@
-//! A program of whose answer one tensor is the model's: the value of a dict under its key, or an element of a tuple.
+//! Which tensor of what a program answers is the model's: the value of a dict under its key, or an element of a tuple.
 
-use std::sync::Arc;
+use torch_bridge::Value;
 
-use tch::Device;
-use torch_bridge::{Given, Layer, Run, Tap, Value};
-
-use super::program::{Captured, Program, Transparent};
-use crate::engine::{CorePermit, Share};
+use super::wrapped::Around;
 use crate::error::{Error, Result};
 use crate::manifest::{OutputKey, TaskKind};
 
@@ -118,99 +114,15 @@ fn refused(text: &str) -> Error {
     Error::model(format!("output.key: {text}"))
 }
 
-/// See the module's text.
-#[derive(Debug)]
-pub(super) struct Selected<P: ?Sized> {
-    selection: Selection,
-    program: Arc<P>,
-}
-
-impl Selected<dyn Program> {
-    /// `program`, or what is selected of it.
-    pub(super) fn program(program: Arc<dyn Program>, selection: Option<&Selection>) -> Arc<dyn Program> {
-        match selection {
-            Some(selection) => Arc::new(Self {
-                selection: selection.clone(),
-                program,
-            }),
-            None => program,
-        }
-    }
-}
-
-impl Selected<dyn Transparent> {
-    /// As [`Selected::program`].
-    pub(super) fn transparent(
-        program: Arc<dyn Transparent>,
-        selection: Option<&Selection>,
-    ) -> Arc<dyn Transparent> {
-        match selection {
-            Some(selection) => Arc::new(Self {
-                selection: selection.clone(),
-                program,
-            }),
-            None => program,
-        }
-    }
-}
-
-impl<P: Program + ?Sized> Program for Selected<P> {
-    fn call(&self, permit: &CorePermit<'_>, method: &str, inputs: &[Value]) -> Result<Value> {
-        self.selection.take(self.program.call(permit, method, inputs)?)
-    }
-
-    fn device(&self) -> Device {
-        self.program.device()
-    }
-
-    fn settle(&self, share: &Share, example: &dyn Fn(usize) -> Result<tch::Tensor>) -> Result<()> {
-        self.program.settle(share, example)
-    }
-}
-
-impl Transparent for Selected<dyn Transparent> {
-    fn layers(&self, method: &str) -> Result<Vec<Layer>> {
-        self.program.layers(method)
-    }
-
-    fn folded(&self, method: &str) -> Result<Vec<String>> {
-        self.program.folded(method)
-    }
-
-    fn has_gradients(&self) -> bool {
-        self.program.has_gradients()
-    }
-
-    fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {
-        Ok(Box::new(SelectedRun {
-            selection: self.selection.clone(),
-            captured: self.program.capture(method, taps)?,
-        }))
-    }
-}
-
-struct SelectedRun {
-    selection: Selection,
-    captured: Box<dyn Captured>,
-}
-
-impl Captured for SelectedRun {
-    fn run(&self, permit: &CorePermit<'_>, inputs: &[Value], given: Vec<Given>) -> Result<Run> {
-        let run = self.captured.run(permit, inputs, given)?;
-        Ok(Run {
-            output: self.selection.take(run.output)?,
-            ..run
-        })
-    }
-
-    fn places(&self) -> &[usize] {
-        self.captured.places()
+impl Around for Selection {
+    fn after(&self, answer: Value) -> Result<Value> {
+        self.take(answer)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, Tensor};
+    use tch::{Device, Kind, Tensor};
 
     use super::*;
 

@@ -1,5 +1,6 @@
 //! Networks of which PyTorch takes no gradients, and what else strangers' networks do, explained by whatever method can.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::commands::lucarne;
@@ -8,18 +9,17 @@ use crate::trials::habit;
 
 /// Whether the map is made, and what was said.
 fn explained(models: &Path, model: &str, method: &str) -> (bool, String) {
-    let heat = models.join(format!("{model}-{method}.npy"));
+    explained_with(models, model, &["--method", method])
+}
+
+fn explained_with(models: &Path, model: &str, options: &[&str]) -> (bool, String) {
+    let heat = models.join(format!("{model}.npy"));
     let photo = path("tests/golden/photos/chelsea.png");
     let folder = models.join(model);
-    lucarne(&[
-        &"explain",
-        &"--method",
-        &method,
-        &"--output",
-        &heat,
-        &folder,
-        &photo,
-    ])
+    let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![&"explain", &"--output", &heat];
+    arguments.extend(options.iter().map(|option| option as &dyn AsRef<OsStr>));
+    arguments.extend([&folder as &dyn AsRef<OsStr>, &photo]);
+    lucarne(&arguments)
 }
 
 #[test]
@@ -53,4 +53,14 @@ fn layers_in_scripted_functions_and_loops_are_ablated() {
             assert!(made, "{model}, {method}: {said}");
         }
     }
+}
+
+#[test]
+fn weights_of_attention_are_no_map() {
+    let models = tempfile::tempdir().expect("a folder");
+    habit(models.path(), "attends_length_first", "");
+    let (made, said) = explained(models.path(), "attends_length_first", "grad_cam");
+    assert!(made, "{said}");
+    let (made, said) = explained_with(models.path(), "attends_length_first", &["--layer", "attention"]);
+    assert!(!made && said.contains("layer_not_found"), "{said}");
 }

@@ -2,17 +2,25 @@
 
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use exported_program::{Dimension, Exported, Number, Range, Shape, Tree};
 use torch_bridge::Value;
 
 use crate::error::{Error, Result};
 use crate::manifest::Dtype;
+use crate::runtime::wrapped::Around;
 
 /// What each method of a program may be called with.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     methods: HashMap<String, Vec<Argument>>,
+}
+
+impl Around for Arc<Bounds> {
+    fn before(&self, method: &str, inputs: &[Value]) -> Result<()> {
+        self.check(method, inputs)
+    }
 }
 
 #[derive(Debug)]

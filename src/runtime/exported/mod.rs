@@ -1,6 +1,5 @@
 //! Programs of torch.export (`.pt2`), built into modules: they are frozen, compiled and explained as TorchScript is.
 
-mod bounded;
 mod bounds;
 
 use std::path::Path;
@@ -9,17 +8,18 @@ use exported_program::{Exported, Refused};
 use tch::Device;
 use torch_bridge::Module;
 
-pub(super) use bounded::Bounded;
 pub(crate) use bounds::Bounds;
 
 use crate::error::{Error, Result};
 use crate::manifest;
 
-/// A program, and what it may be called with.
+/// A module, and what its file says of it: one of TorchScript says nothing.
 #[derive(Debug)]
-pub(super) struct Built {
-    pub(super) module: Module,
-    pub(super) bounds: Bounds,
+pub(crate) struct Found {
+    /// The module.
+    pub(crate) module: Module,
+    /// The shapes that it takes.
+    pub(crate) bounds: Option<Bounds>,
     /// The paths of its modules.
     pub(super) modules: Vec<String>,
 }
@@ -41,7 +41,7 @@ pub(super) fn read(file: &Path) -> Result<Option<Exported>> {
 ///
 /// # Errors
 /// [`Error::InvalidModel`] where it changes what it owns, [`Error::InferenceFailed`] with libtorch's words.
-pub(super) fn build(exported: Exported, file: &Path, device: Device, widened: bool) -> Result<Built> {
+pub(super) fn build(exported: Exported, file: &Path, device: Device, widened: bool) -> Result<Found> {
     let opened = manifest::open(file).map_err(|e| Error::model(format!("cannot be read: {e}")))?;
     let module = Module::build(&exported, &opened, device, widened)?;
     if module.is_stateful() {
@@ -50,9 +50,9 @@ pub(super) fn build(exported: Exported, file: &Path, device: Device, widened: bo
              it in eval(), or hand the state over as an argument",
         ));
     }
-    Ok(Built {
+    Ok(Found {
         module,
-        bounds: Bounds::of(&exported),
+        bounds: Some(Bounds::of(&exported)),
         modules: exported.modules,
     })
 }
