@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tch::Device;
-use torch_bridge::Module;
 
 use super::aoti::Packages;
 use super::artifact::Artifact;
