@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use super::batches;
+use super::files::{chosen, in_file, labels};
 use super::model::{Measured, Model, Predict};
 use super::names::model_name;
 use super::thread::LoaderThread;
@@ -14,13 +15,13 @@ use super::trial::Trials;
 use crate::engine::batcher::Policy;
 use crate::engine::cores::Cores;
 use crate::engine::observer::Observer;
-use crate::engine::{Engine, Runner, Setup, Share, Work};
+use crate::engine::{Context, Engine, Runner, Setup, Share, Work};
 use crate::error::{Error, Result};
 use crate::explain::{Explainer, Origin};
 use crate::manifest::{self, Manifest, Precision, TaskKind, Version};
 use crate::runtime::process::{configure_thread, configure_thread_on, release_unused_memory};
 use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Program, Requirements, device};
-use crate::tasks::{self, Labels, ModelSpec, Predictor, Scores};
+use crate::tasks::{self, ModelSpec, Predictor, Scores};
 
 /// Makes the observer of one of a model's two queues, given the names of both.
 pub type ObserverOf = dyn Fn(&str, &'static str) -> Arc<dyn Observer> + Send + Sync;
@@ -165,6 +166,9 @@ impl Loader {
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
             share: self.share(loading.threads),
         };
+        if self.examines && loading.spec.manifest.explain.layer.is_some() {
+            check_layer(&origin, &loading.spec).map_err(|e| in_file(file, e))?;
+        }
         let (parameters, precision, measured) = (first.parameters, first.precision, first.measured);
         let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
         let spec = Arc::clone(&loading.spec);
@@ -307,6 +311,16 @@ fn open(
     formats.open(artifact, &wanted)
 }
 
+/// Whether the layer that model.toml names has a map. It is looked at when an explanation is asked for, so nothing else would
+/// say before that it has none.
+fn check_layer(origin: &Origin, spec: &Arc<ModelSpec>) -> Result<()> {
+    with_threads(origin.share.count, || {
+        let explainer = Explainer::new(origin.clone(), Arc::clone(spec))?;
+        let checked = explainer.check_default_layer(&Context::until(None));
+        checked.map_err(|e| Error::model(format!("explain.layer: {e}")))
+    })
+}
+
 /// Opens the artifact `file` of a model without a server around it, for the calling thread's number of threads and on
 /// this `share` of the CPU; for measurements.
 ///
@@ -334,22 +348,6 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
     })
 }
 
-/// The version of this name; without one the newest.
-fn chosen<'a>(versions: &'a [Version], name: Option<&str>) -> Result<&'a Version> {
-    let found = match name {
-        Some(name) => versions.iter().find(|version| version.name == name),
-        None => versions.last(),
-    };
-    found.ok_or_else(|| {
-        let known: Vec<&str> = versions.iter().map(|version| version.name.as_str()).collect();
-        let name = name.unwrap_or_default();
-        Error::ModelNotFound(format!(
-            "there is no version `{name}` on disk; there are {}",
-            known.join(", ")
-        ))
-    })
-}
-
 /// Threads of each instance. Beside a GPU one is enough: it only hands over work.
 fn threads(manifest: &Manifest, devices: &[Device], cores: usize) -> usize {
     let asked = match (manifest.instances.threads, devices[0]) {
@@ -357,41 +355,4 @@ fn threads(manifest: &Manifest, devices: &[Device], cores: usize) -> usize {
         (asked, _) => asked,
     };
     device::threads_each(asked, devices.len(), cores)
-}
-
-fn labels(dir: &Path, manifest: &Manifest, version: &Version) -> Result<Labels> {
-    if let Some(keys) = &manifest.output.regression {
-        return Ok(Labels::new(keys.names.iter().cloned()));
-    }
-    let Some(name) = &manifest.output.labels else {
-        return Ok(Labels::default());
-    };
-    // A version may bring labels of its own.
-    let own = version.file.with_file_name(name);
-    let file = if own.is_file() { own } else { dir.join(name) };
-    // They are published, so a link that leads out of the folder would publish any file.
-    let real = |path: &Path| path.canonicalize().ok();
-    if let (Some(real_file), Some(folder)) = (real(&file), real(dir))
-        && !real_file.starts_with(&folder)
-    {
-        return Err(Error::model(format!(
-            "{}: output.labels: the file lies outside of the model's folder; copy it into it",
-            file.display()
-        )));
-    }
-    Labels::read(&file)
-}
-
-/// Says which file an error is about, and makes every failure to load one of the model's.
-fn in_file(file: &Path, error: Error) -> Error {
-    let problems = match error {
-        Error::InvalidModel { problems } => problems,
-        other => vec![other.to_string()],
-    };
-    Error::InvalidModel {
-        problems: problems
-            .into_iter()
-            .map(|p| format!("{}: {p}", file.display()))
-            .collect(),
-    }
 }

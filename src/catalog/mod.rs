@@ -6,6 +6,7 @@
 mod batches;
 mod check;
 mod entry;
+mod files;
 mod loader;
 mod model;
 mod names;

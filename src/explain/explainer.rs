@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Tensor};
 
+use super::cells::Hints;
 use super::explanation::Explanation;
 use super::listing;
 use super::map::Map;
@@ -98,6 +99,15 @@ impl Explainer {
             captures: Captures::default(),
             description: Description { layers, methods },
         }))
+    }
+
+    /// Whether the layer that is looked at where none is asked for has a map.
+    ///
+    /// # Errors
+    /// [`Error::LayerNotFound`] where it has not; those of opening the model and of a pass over a blank picture.
+    pub fn check_default_layer(&self, context: &Context) -> Result<()> {
+        let layers = &self.opened(context)?.description.layers;
+        layers.choose(&[], Hints::default()).map(drop)
     }
 
     fn explain(&self, item: &Item, context: &Context) -> Result<Vec<Explanation>> {

@@ -196,10 +196,10 @@ pub(super) static SEED: Parameter = Parameter {
     example: None,
     kind: Kind::Integer {
         least: 0,
-        most: i64::MAX as u64,
+        most: u32::MAX as u64,
         default: Some(0),
         is_wide: true,
-        set: |options, value| options.seed = value,
+        set: |options, value| options.seed = value as u32,
     },
 };
 

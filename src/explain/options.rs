@@ -121,7 +121,7 @@ pub struct Options {
     /// A mask's cells on a side.
     pub cell: usize,
     /// The seed of everything random.
-    pub seed: u64,
+    pub seed: u32,
     /// Methods of many passes stop after this long.
     pub budget: Option<Duration>,
     /// How the map is shown.

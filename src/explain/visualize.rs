@@ -63,7 +63,7 @@ pub struct Ascent {
     /// The weight of the mean magnitude, 0 to 1000.
     pub l1: f64,
     /// The seed of the noise and the jitter.
-    pub seed: u64,
+    pub seed: u32,
 }
 
 impl Options {
@@ -82,7 +82,6 @@ impl Options {
         within("jitter", ascent.jitter, 0, 64)?;
         within("tv", ascent.tv, 0.0, 1000.0)?;
         within("l1", ascent.l1, 0.0, 1000.0)?;
-        within("seed", ascent.seed, 0, i64::MAX as u64)?;
         let subject = match (channel, target) {
             (Some(channel), Target::Top) => Subject::Channel { layer, channel },
             (None, target) if target != Target::Top && layer.is_none() => Subject::Class(target),

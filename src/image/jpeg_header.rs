@@ -22,6 +22,10 @@ const ADOBE: &[u8] = b"Adobe";
 const ADOBE_TRANSFORM: usize = 11;
 const JFIF_MAJOR: usize = 5;
 
+/// Marker segments before the first scan. libjpeg and [`Header`] hold each, and 32 MB hold millions of empty ones; a colour
+/// profile or extended XMP that fills a file of that size takes some 500.
+const MOST_SEGMENTS: usize = 4096;
+
 /// One marker segment before the first scan.
 struct Segment {
     marker: u8,
@@ -52,7 +56,8 @@ impl<'a> Header<'a> {
     /// Reads the markers of `bytes`, which begin with SOI.
     ///
     /// # Errors
-    /// [`Error::InvalidImage`] when the bytes end, or a segment is malformed, before the first scan.
+    /// [`Error::InvalidImage`] when the bytes end, or a segment is malformed, before the first scan;
+    /// [`Error::ImageTooLarge`] for more than [`MOST_SEGMENTS`].
     pub(super) fn read(bytes: &'a [u8]) -> Result<Self> {
         let mut segments = Vec::new();
         let mut frame = None;
@@ -81,6 +86,11 @@ impl<'a> Header<'a> {
             let data = bytes.get(start + 2..at).ok_or_else(cut_in_header)?;
             if is_start_of_frame(marker) {
                 frame = Some(Frame::read(marker, data)?);
+            }
+            if segments.len() == MOST_SEGMENTS {
+                return Err(Error::ImageTooLarge(format!(
+                    "the JPEG has more than {MOST_SEGMENTS} marker segments before its first scan; write it again without its metadata"
+                )));
             }
             segments.push(Segment {
                 marker,
@@ -303,6 +313,16 @@ mod tests {
             );
         }
         assert!(Header::read(&whole[..header_ends]).is_ok());
+    }
+
+    #[test]
+    fn segments_without_end_are_refused() {
+        for (comments, is_read) in [(MOST_SEGMENTS - 1, true), (MOST_SEGMENTS, false)] {
+            let many = b"\xFF\xFE\0\x02".repeat(comments);
+            let read = Header::read(&jpeg(&[START, &many, SOF, SCAN, END])).map(|_| ());
+            assert!(is_read == read.is_ok(), "{read:?}");
+            assert!(is_read || matches!(read, Err(Error::ImageTooLarge(_))));
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub struct Difference {
     /// Of each number, without its sign.
     apart: Tensor,
     /// The largest number that is expected, without its sign.
-    pub scale: f64,
+    scale: f64,
 }
 
 impl Difference {

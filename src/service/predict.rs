@@ -13,7 +13,7 @@ use crate::image::{Length, ModelInput, Placement, PoolThread, Taken};
 use crate::tasks::detection::{self, Detect};
 use crate::tasks::image_to_image::{self, Resolution, Translate, View};
 use crate::tasks::segmentation::{self, Segment};
-use crate::tasks::tensor::{Compute, NamedTensor, arrange};
+use crate::tasks::tensor::{Compute, NamedTensor, arrange, check_rows};
 use crate::tasks::{Allowance, Operation, Request};
 
 /// What came of the inputs of one request, in their order.
@@ -311,7 +311,11 @@ impl Service {
         tensors: Vec<NamedTensor>,
         context: &Context,
     ) -> Result<Predicted<<Compute as Operation>::Output>> {
-        let inputs = vec![arrange(tensors, model.spec.manifest.tensors()?)?];
+        let (manifest, specs) = (&model.spec.manifest, model.spec.manifest.tensors()?);
+        let inputs = vec![arrange(tensors, specs)?];
+        if manifest.batching.max_batch_size > 1 {
+            check_rows(&inputs[0], specs)?;
+        }
         let places = engine.admit(1)?;
         compute::<Compute>(model, engine, (places, inputs), &(), (Duration::ZERO, context)).await
     }

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use tch::{Device, Tensor};
+use torch_bridge::Value;
 
 use super::labels::Labels;
 use crate::error::{Error, Result};
@@ -66,6 +67,17 @@ impl ModelSpec {
         Err(Error::InferenceFailed(format!(
             "forward answered {shape:?}, but a batch of {known:?} when the model was loaded"
         )))
+    }
+
+    /// [`ModelSpec::same_row`] of an answer, where the contract of the task fixes its sizes.
+    ///
+    /// # Errors
+    /// Those of [`ModelSpec::same_row`].
+    pub(crate) fn check_row(&self, answer: &Value) -> Result<()> {
+        if self.row.get().is_none() {
+            return Ok(());
+        }
+        self.same_row(&answer.shallow_clone().into_tensor()?.size())
     }
 
     /// Remembers that a detector's objects have masks, which the module shows when its contract is checked.

@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{TensorInput, TensorSpec, Tensors};
 use crate::runtime::Call;
 
-pub use arrange::{Given, NamedTensor, Values, arrange};
+pub use arrange::{Given, NamedTensor, Values, arrange, check_rows};
 pub use number::Number;
 pub use numbers::{Numbers, Scalar, kind};
 

@@ -8,6 +8,7 @@ use futures_util::TryStreamExt;
 use tokio::io::AsyncRead;
 use tokio_util::io::StreamReader;
 
+use super::expansion::{Expansion, SaysNothing};
 use crate::error::{Error, Result, excerpt};
 
 /// What is read, as `Accept-Encoding` says it.
@@ -24,6 +25,9 @@ pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<axum::Error>());
     let cure = match encoding.to_ascii_lowercase().as_str() {
+        _ if error.get_ref().is_some_and(|inner| inner.is::<SaysNothing>()) => {
+            "send one stream that holds the whole body"
+        }
         _ if of_socket.is_some() => return Error::InvalidBody(format!("the body broke off: {error}")),
         "" | "identity" => return Error::InvalidBody(format!("the body broke off: {error}")),
         "deflate" => {
@@ -47,7 +51,6 @@ pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
 /// [`Error::UnsupportedMediaType`] for an encoding that is not read, and for several at once.
 pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
     let stream = body.into_data_stream().map_err(std::io::Error::other);
-    let raw = StreamReader::new(stream);
     let mut named = headers.get_all(header::CONTENT_ENCODING).iter();
     let encoding = match (named.next(), named.next()) {
         (None, _) => "",
@@ -55,18 +58,18 @@ pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRe
         (Some(_), Some(_)) => "several",
     };
     Ok(match encoding.to_ascii_lowercase().as_str() {
-        "" | "identity" => Box::new(raw),
-        "gzip" | "x-gzip" => {
+        "" | "identity" => Box::new(StreamReader::new(stream)),
+        "gzip" | "x-gzip" => Expansion::of(stream, |raw| {
             let mut decoder = GzipDecoder::new(raw);
             decoder.multiple_members(true);
-            Box::new(decoder)
-        }
-        "deflate" => Box::new(ZlibDecoder::new(raw)),
-        "zstd" => {
+            decoder
+        }),
+        "deflate" => Expansion::of(stream, ZlibDecoder::new),
+        "zstd" => Expansion::of(stream, |raw| {
             let mut decoder = ZstdDecoder::with_params(raw, &[DParameter::window_log_max(ZSTD_WINDOW)]);
             decoder.multiple_members(true);
-            Box::new(decoder)
-        }
+            decoder
+        }),
         other => {
             return Err(Error::UnsupportedMediaType(format!(
                 "Content-Encoding: {}; send the body as it is, or with one of {ENCODINGS}",
@@ -110,6 +113,23 @@ mod tests {
             assert!(said.contains(&format!("Content-Encoding: {encoding}")), "{said}");
             assert!(said.contains(cure), "{said}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_compressed_body_that_says_nothing_is_refused() {
+        let empty = |encoding: &str| match encoding {
+            "gzip" => [&b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03"[..], &[0; 9]].concat(),
+            _ => zstd::encode_all(&[][..], 3).expect("memory"),
+        };
+        for encoding in ["gzip", "zstd"] {
+            let members = empty(encoding).repeat(1 << 18);
+            let said = read(encoding, members).await;
+            assert!(said.contains("one stream"), "{said}");
+        }
+        // Stored blocks without a byte.
+        let blocks = [b"\x78\x01".to_vec(), b"\0\0\0\xff\xff".repeat(1 << 19)].concat();
+        let said = read("deflate", blocks).await;
+        assert!(said.contains("one stream"), "{said}");
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ mod connections;
 mod deadline;
 mod encoding;
 mod events;
+mod expansion;
 mod failure;
 mod guarded;
 mod layers;

@@ -56,6 +56,45 @@ fn layers_in_scripted_functions_and_loops_are_ablated() {
 }
 
 #[test]
+fn classes_that_come_and_go_are_not_explained() {
+    let models = tempfile::tempdir().expect("a folder");
+    habit(models.path(), "other_classes", "");
+    let photo = path("tests/golden/photos/chelsea.png");
+    let (answered, predicted) = lucarne(&[&"predict", &models.path().join("other_classes"), &photo]);
+    assert!(!answered, "{predicted}");
+    for options in [
+        &["--method", "grad_cam"][..],
+        &["--method", "rise", "--target", "4"],
+        &["--method", "saliency", "--target", "9"],
+    ] {
+        let (made, said) = explained_with(models.path(), "other_classes", options);
+        for words in [&predicted, &said] {
+            assert!(
+                words.contains("inference_failed") && words.contains("when the model was loaded"),
+                "{words}"
+            );
+        }
+        assert!(!made, "{said}");
+    }
+}
+
+#[test]
+fn a_default_layer_without_a_map_is_refused_when_the_model_is_checked() {
+    let models = tempfile::tempdir().expect("a folder");
+    for (model, layer) in [("one_by_one", "head"), ("interpolates", "stem")] {
+        habit(models.path(), model, &format!("[explain]\nlayer = \"{layer}\"\n"));
+    }
+    let (passed, said) = lucarne(&[&"check", &models.path()]);
+    assert!(!passed, "{said}");
+    assert!(
+        said.contains("explain.layer") && said.contains("layer `head` has no spatial map"),
+        "{said}"
+    );
+    let (passed, said) = lucarne(&[&"check", &models.path().join("interpolates")]);
+    assert!(passed, "{said}");
+}
+
+#[test]
 fn weights_of_attention_are_no_map() {
     let models = tempfile::tempdir().expect("a folder");
     habit(models.path(), "attends_length_first", "");

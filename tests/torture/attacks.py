@@ -210,6 +210,7 @@ ATTACKS = [
     ),
     Attack("what a picture says of itself", "1,400,000 texts in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_texts(1_400_000)), 4)),
     Attack("what a picture says of itself", "a profile of 2 GB in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_profile(2000)), 4)),
+    Attack("what a picture says of itself", "7,750,000 comments in a JPEG", (), _posts(PREDICT, _raw(lambda: pictures.with_comments(7_750_000)), 4)),
     Attack(
         "quadratic work",
         "150,000 parameters in JSON",
@@ -235,6 +236,13 @@ ATTACKS = [
     Attack("JSON beyond its size", "brackets", (), _posts(PREDICT, _json("[", '{"images":', ""), 2)),
     Attack("JSON beyond its size", "unknown key of 31 MB", (), _posts(PREDICT, _json("q", '{"', '":1}'), 2)),
     Attack("compressed bodies", "1 GB of zeros in gzip", (), _posts(PREDICT, _raw(lambda: gzip.compress(bytes(64 * MB)) * 16, Content_Encoding="gzip"), 4)),
+    Attack(
+        "compressed bodies",
+        "1,500,000 empty members of gzip",
+        (),
+        _posts(PREDICT, _raw(lambda: gzip.compress(b"") * 1_500_000, Content_Encoding="gzip"), 40),
+        False,
+    ),
     Attack("compressed bodies", "an encoding of nobody", (), _posts(PREDICT, _raw(lambda: PHOTO, Content_Encoding="x" * 9000), 4)),
     Attack("connections", "1,500 that say nothing", (), _connections(1500, "")),
     Attack("connections", "300 in their headers", (), _connections(300, "POST / HTTP/1.1\r\nHost: x\r\nX-A: ")),

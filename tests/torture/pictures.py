@@ -73,3 +73,9 @@ def progressive_jpeg(width: int, height: int, scans: int) -> bytes:
         coefficient = 0 if scan < 3 else 1 + (scan - 3) // 3
         file += _segment(0xDA, bytes([1, 1 + scan % 3, 0, coefficient, coefficient, 0])) + data
     return file + b"\xff\xd9"
+
+
+def with_comments(count: int) -> bytes:
+    """A JPEG of 8 pixels' side with so many comments of no length."""
+    picture = progressive_jpeg(8, 8, 3)
+    return picture[:2] + _segment(0xFE, b"") * count + picture[2:]

@@ -14,13 +14,13 @@ use crate::ffi::{self, RawGenerator, own_tensor, produce};
 pub struct Generator(NonNull<RawGenerator>);
 
 impl Generator {
-    /// A generator with this seed.
+    /// A generator with this seed. Of a longer one libtorch takes 32 bits without a word.
     ///
     /// # Errors
     /// [`crate::BridgeError::Torch`] when libtorch cannot make one.
-    pub fn new(seed: u64) -> Result<Self> {
+    pub fn new(seed: u32) -> Result<Self> {
         // SAFETY: the pointer handed out is owned by the new value.
-        produce(|out| unsafe { ffi::bridge_generator_new(seed, out) }).map(Self)
+        produce(|out| unsafe { ffi::bridge_generator_new(seed.into(), out) }).map(Self)
     }
 
     /// `torch.rand(size)`: uniform numbers from 0 to 1.

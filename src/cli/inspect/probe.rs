@@ -168,7 +168,7 @@ impl Prober<'_> {
     }
 
     fn of_tensors(&self, specs: Vec<(Dtype, Vec<i64>)>) -> Result<Option<Run>> {
-        let answer = |rows: i64, seed: i64| -> Result<Option<Value>> {
+        let answer = |rows: i64, seed: u32| -> Result<Option<Value>> {
             let filled = |(dtype, shape): &(Dtype, Vec<i64>)| {
                 let shape: Vec<i64> = std::iter::once(rows).chain(shape[1..].iter().copied()).collect();
                 Ok(Value::Tensor(filled(*dtype, &shape, seed)?))
@@ -251,15 +251,19 @@ fn offers(entrance: &Entrance) -> Vec<(Dtype, Vec<i64>)> {
 }
 
 /// Noise of the standard normal distribution, and small whole numbers.
-fn filled(dtype: Dtype, shape: &[i64], seed: i64) -> Result<Tensor> {
+fn filled(dtype: Dtype, shape: &[i64], seed: u32) -> Result<Tensor> {
     match dtype {
-        Dtype::I64 => Ok(Tensor::f_full(shape, seed, (Kind::Int64, Device::Cpu))?),
+        Dtype::I64 => Ok(Tensor::f_full(
+            shape,
+            i64::from(seed),
+            (Kind::Int64, Device::Cpu),
+        )?),
         _ => noise(shape, seed),
     }
 }
 
 /// A picture `[1, C, H, W]` from 0 to 1: a gradient with noise.
-pub(super) fn picture(channels: u32, (height, width): (u32, u32), seed: i64) -> Result<Tensor> {
+pub(super) fn picture(channels: u32, (height, width): (u32, u32), seed: u32) -> Result<Tensor> {
     let shape = [1, i64::from(channels), i64::from(height), i64::from(width)];
     let options = (Kind::Float, Device::Cpu);
     let smooth = if seed == 1 {
@@ -288,8 +292,8 @@ fn last_line(text: &str) -> String {
 }
 
 /// Standard normal numbers, always the same for a seed.
-fn noise(shape: &[i64], seed: i64) -> Result<Tensor> {
-    Ok(Generator::new(seed.unsigned_abs())?.normal(shape)?)
+fn noise(shape: &[i64], seed: u32) -> Result<Tensor> {
+    Ok(Generator::new(seed)?.normal(shape)?)
 }
 
 /// Whether every tensor of `pair` is those of both of `rows` below each other.

@@ -143,7 +143,8 @@ fn schema(parameter: &explain::Parameter) -> RefOr<Schema> {
             object = object.minimum(Some(*least));
             if *is_wide {
                 object = object.format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)));
-            } else {
+            }
+            if *most < u64::MAX {
                 object = object.maximum(Some(*most));
             }
             object.into()

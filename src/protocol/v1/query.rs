@@ -251,8 +251,8 @@ pub(super) struct Visualize {
     #[param(required = false, minimum = 0, maximum = 1000, default = 0.3)]
     l1: f64,
     /// The seed of the noise and the jitter; the same one gives the same picture.
-    #[param(required = false, default = 0)]
-    seed: u64,
+    #[param(value_type = u64, required = false, maximum = 4294967295_u64, default = 0)]
+    seed: u32,
     /// Stops after this long, and says how far it came.
     #[param(required = false, minimum = 1)]
     budget_ms: Option<u64>,
