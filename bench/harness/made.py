@@ -47,6 +47,25 @@ max_batch_size = 1
 device = "auto"
 """
 
+TOKENS = """task = "tensor"
+
+[[inputs]]
+name = "tokens"
+dtype = "i64"
+shape = [-1, 4]
+
+[[outputs]]
+name = "y"
+dtype = "f32"
+shape = [-1, 3]
+
+[batching]
+max_batch_size = 1
+
+[instances]
+device = "auto"
+"""
+
 
 class Square(nn.Module):
     """The mean over all products of two numbers: of n numbers it takes n² · 4 bytes, so that a request decides how much."""
@@ -54,6 +73,19 @@ class Square(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, n] → [B]"""
         return (x.unsqueeze(2) * x.unsqueeze(1)).mean((1, 2))
+
+
+class Tokens(nn.Module):
+    """Looks words up in a table: for a number beyond it that is an error on the CPU, and the end of the context on a GPU. Its
+    model.toml sets no range, so that a trial asks for the least and the greatest number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(16, 3)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """[B, 4] → [B, 3]"""
+        return self.words(tokens).mean(1)
 
 
 class Fatal(nn.Module):
@@ -133,6 +165,7 @@ DENSE = 'format = "dense"\nscore_threshold = 0.0'
 
 ALL: dict[str, tuple[type[nn.Module], Callable[[nn.Module, Path], None], str]] = {
     "square": (Square, scripted, SQUARE),
+    "tokens": (Tokens, scripted, TOKENS),
     "fatal": (Fatal, scripted, pictures("classification", 8, SOFTMAX)),
     "boxes": (Boxes, scripted, pictures("detection", 64, DENSE)),
     "ramp": (Ramp, exported, pictures("classification", 16, SOFTMAX, '\n[artifact]\nfile = "model.pt2"\n')),
