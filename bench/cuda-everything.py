@@ -31,9 +31,8 @@ from harness.paths import MODELS, REPOSITORY
 HARNESS = REPOSITORY / "bench/harness"
 
 # Sums in another order. Of an explanation, whose map is a small difference of large numbers, more. A gradient down to the
-# input jumps where rounding takes a unit over the bend of its ReLU; two servers on one CPU differ by 0.004 in one pixel. An
-# ascent divides each step by its own size, so that where a gradient is nearly zero rounding decides its direction.
-ANSWER, MAP, GRADIENT, ASCENT = 1e-3, 1e-2, 5e-2, 5e-2
+# input jumps where rounding takes a unit over the bend of its ReLU; two servers on one CPU differ by 0.004 in one pixel.
+ANSWER, MAP, GRADIENT = 1e-3, 1e-2, 5e-2
 GRADIENTS = ("saliency", "input_x_gradient", "smooth_grad", "integrated_gradients", "guided_backprop", "guided_grad_cam")
 
 # What the parts behind the first need.
@@ -105,11 +104,12 @@ def both(one: Server, other: Server, request: Request) -> tuple[Answer, Answer]:
 def folders(run: Run) -> tuple[Path, Path]:
     """Every model on the CPU, and on the device with a classifier of two instances besides."""
     made = run.scratch / "made"
-    found = subprocess.run([sys.executable, HARNESS / "made.py", made], capture_output=True, text=True, timeout=90)
+    found = subprocess.run([sys.executable, HARNESS / "made.py", made, MODELS], capture_output=True, text=True, timeout=90)
     run.say((found.stdout + found.stderr)[-3000:].strip() or "every model was made")
     here, there = run.scratch / "on-the-cpu", run.scratch / "on-the-device"
-    ready = [path.parent for folder in (MODELS, made) for path in sorted(folder.glob("*/model.toml"))]
-    for model in ready:
+    # Of a model that was rewritten for an older torch, that copy comes later and stays.
+    ready = {path.parent.name: path.parent for folder in (MODELS, made) for path in sorted(folder.glob("*/model.toml"))}
+    for model in ready.values():
         if model.name in ("fatal", "tokens"):
             continue
         copied(model, here / model.name, "cpu")
@@ -145,12 +145,19 @@ def agreement(run: Run) -> None:
             run.row(what, "no time is left for it", False)
             continue
         run.compared(what, limit(request), *both(cpu, device, request))
-    of_a_class = Request("mobilenet_v2/visualize?target=285&n_steps=4", b"{}", "application/json")
-    ascents = [answer.json() or {} for answer in both(cpu, device, of_a_class)]
-    scores = [found.get("visualization", found).get("score", math.nan) for found in ascents]
-    run.row("mobilenet_v2/visualize", f"scores {scores}", abs(scores[0] - scores[1]) <= ASCENT * max(map(abs, scores)))
+    ascent(run, cpu, device)
     together(run, cpu, device)
     run.row("address space of the server", f"{device.addresses_gib():.0f} GiB", None)
+
+
+def ascent(run: Run, cpu: Server, device: Server) -> None:
+    """Of a visualisation where it begins is compared, and that it rises: each step is divided by its own size, so that where
+    a gradient is nearly zero rounding decides its direction, and two servers on one CPU end at 2.9 and 3.6."""
+    request = Request("mobilenet_v2/visualize?target=285&n_steps=6", b"{}", "application/json")
+    found = [(answer.json() or {}).get("visualization", {}) for answer in both(cpu, device, request)]
+    before, after = ([one.get(key, math.nan) for one in found] for key in ("score_before", "score"))
+    right = abs(before[0] - before[1]) <= ANSWER * abs(before[0]) and all(b > a for a, b in zip(before, after, strict=True))
+    run.row("mobilenet_v2/visualize", f"from {before} to {after}", right)
 
 
 def limit(request: Request) -> float:
