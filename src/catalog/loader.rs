@@ -13,14 +13,14 @@ use super::names::model_name;
 use super::thread::LoaderThread;
 use super::trial::Trials;
 use crate::engine::batcher::Policy;
-use crate::engine::cores::Cores;
+use crate::engine::cores::{Class, Cores};
 use crate::engine::observer::Observer;
 use crate::engine::{Context, Engine, Runner, Setup, Share, Work};
 use crate::error::{Error, Result};
 use crate::explain::{Explainer, Origin};
 use crate::manifest::{self, Manifest, Precision, TaskKind, Version};
 use crate::runtime::process::{configure_thread, configure_thread_on, release_unused_memory};
-use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Program, Requirements, device};
+use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Program, Requirements, device, raised};
 use crate::tasks::{self, ModelSpec, Predictor, Scores};
 
 /// Makes the observer of one of a model's two queues, given the names of both.
@@ -166,11 +166,11 @@ impl Loader {
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
             share: self.share(loading.threads),
         };
-        if self.examines && loading.spec.manifest.explain.layer.is_some() {
-            check_layer(&origin, &loading.spec).map_err(|e| in_file(file, e))?;
-        }
         let (parameters, precision, measured) = (first.parameters, first.precision, first.measured);
         let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
+        if self.examines {
+            try_limits(&origin, &loading.spec).map_err(|e| in_file(file, e))?;
+        }
         let spec = Arc::clone(&loading.spec);
         let explain = Engine::start(&self.explain_setup(loading), move |_| {
             Explainer::new(origin.clone(), Arc::clone(&spec))
@@ -311,10 +311,16 @@ fn open(
     formats.open(artifact, &wanted)
 }
 
-/// Whether the layer that model.toml names has a map. It is looked at when an explanation is asked for, so nothing else would
-/// say before that it has none.
-fn check_layer(origin: &Origin, spec: &Arc<ModelSpec>) -> Result<()> {
+/// Tries what nothing but a request would try: the ends of whole numbers, and the layer of which model.toml says that it has a
+/// map.
+fn try_limits(origin: &Origin, spec: &Arc<ModelSpec>) -> Result<()> {
     with_threads(origin.share.count, || {
+        let permit = origin.share.acquire(Class::Explain);
+        tasks::bear_extremes(&*origin.program, &permit, spec)?;
+        drop(permit);
+        if spec.manifest.explain.layer.is_none() {
+            return Ok(());
+        }
         let explainer = Explainer::new(origin.clone(), Arc::clone(spec))?;
         let checked = explainer.check_default_layer(&Context::until(None));
         checked.map_err(|e| Error::model(format!("explain.layer: {e}")))
@@ -341,7 +347,7 @@ fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> Result<T> + Send
     std::thread::scope(|scope| {
         let working = scope.spawn(|| {
             configure_thread(threads);
-            log.in_scope(work)
+            log.in_scope(|| raised(work))
         });
         let panicked = |_| Err(Error::Internal("a panic while the model was loaded".into()));
         working.join().unwrap_or_else(panicked)

@@ -36,7 +36,7 @@ const WORDS: usize = 64 << 10;
 pub struct Trials {
     /// How long one may take.
     pub patience: Duration,
-    /// Bytes of address space that one may take beyond what libtorch maps.
+    /// Bytes of memory that one may take beyond what the program takes at its start.
     pub memory: u64,
     /// Where those that passed are remembered.
     pub cache: Option<PathBuf>,
@@ -244,6 +244,7 @@ fn digest(dir: &Path, version: Option<&str>, memory: u64, end: Instant) -> io::R
     say(env!("CARGO_PKG_VERSION"));
     say(&format!("{} {:?}", program.len(), program.modified()?));
     say(&processor());
+    say(&gpus());
     say(&memory.to_string());
     say(version.unwrap_or("newest"));
     say(&std::thread::available_parallelism()
@@ -293,6 +294,15 @@ fn list(dir: &Path, levels: usize, into: &mut Vec<PathBuf>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the driver of NVIDIA's GPUs and the settings say of which there are; nothing where there are none.
+fn gpus() -> String {
+    const MOST: usize = 64;
+    let driver = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let seen = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
+    let nodes = (0..MOST).filter(|index| Path::new(&format!("/dev/nvidia{index}")).exists());
+    format!("{driver} {seen} {}", nodes.count())
 }
 
 /// What instructions the processor has: libtorch chooses its kernels by them.

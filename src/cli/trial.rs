@@ -22,7 +22,7 @@ pub(super) struct Trial {
     /// The version to load; the newest without it
     #[arg(long)]
     version_name: Option<String>,
-    /// Bytes of address space beyond what is mapped at the start
+    /// Bytes of memory beyond what is taken at the start
     #[arg(long)]
     memory: u64,
 }
@@ -48,15 +48,17 @@ impl Trial {
 
 /// Bounds what this process may take, and has it end with the one that started it. What cannot be had here is left out.
 fn restrict(memory: u64) {
-    let mapped = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = mapped.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0);
-    let mapped = pages.saturating_mul(rustix::param::page_size() as u64);
+    // Its sixth number is that of pages of data and stack.
+    let taken = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: u64 = taken.split(' ').nth(5).and_then(|n| n.parse().ok()).unwrap_or(0);
+    let taken = pages.saturating_mul(rustix::param::page_size() as u64);
     let limit = |resource, most: u64| {
         let maximum = getrlimit(resource).maximum;
         let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
         setrlimit(resource, Rlimit { current, maximum }).unwrap_or_default();
     };
-    limit(Resource::As, mapped.saturating_add(memory));
+    // Not of address space: CUDA reserves far more of that than there is memory.
+    limit(Resource::Data, taken.saturating_add(memory));
     limit(Resource::Core, 0);
     // Where memory ends for all, this process goes first.
     std::fs::write("/proc/self/oom_score_adj", "1000").unwrap_or_default();

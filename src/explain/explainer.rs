@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Precision;
 use crate::runtime::process::{configure_thread_on, release_unused_memory};
 use crate::runtime::staging::floats;
-use crate::runtime::{Artifact, Formats, Program, Transparent, device};
+use crate::runtime::{Artifact, Formats, Program, Transparent, device, raised};
 use crate::tasks::ModelSpec;
 
 /// Images of a pass at most: as fast an image as larger ones, and a prediction that comes meanwhile waits less long.
@@ -197,7 +197,7 @@ impl Explainer {
         compute(vec![ticket], station, is_lost, |asked| {
             Ok(asked
                 .iter()
-                .map(|asked| answer(asked.input, asked.context))
+                .map(|asked| raised(|| answer(asked.input, asked.context)))
                 .collect())
         })
     }

@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{CudaDriver, load_cuda};
 
+use super::fault::raised;
 use crate::error::{Error, Result};
 use crate::manifest::DeviceChoice;
 
@@ -155,12 +156,14 @@ impl Inventory {
 /// Computes something small on `cuda:index`: a driver that is too old, a GPU that libtorch has no kernels for, one that
 /// is full or lost all show here.
 fn probe(index: usize) -> Result<()> {
-    let twos = Tensor::f_full([4], 2.0, (Kind::Float, Device::Cuda(index)))?.f_square()?;
-    let sum = Vec::<f32>::try_from(twos)?.iter().sum::<f32>();
-    if sum == 16.0 {
-        return Ok(());
-    }
-    Err(Error::InferenceFailed(format!("it computed {sum} instead of 16")))
+    raised(|| {
+        let twos = Tensor::f_full([4], 2.0, (Kind::Float, Device::Cuda(index)))?.f_square()?;
+        let sum = Vec::<f32>::try_from(twos)?.iter().sum::<f32>();
+        if sum == 16.0 {
+            return Ok(());
+        }
+        Err(Error::InferenceFailed(format!("it computed {sum} instead of 16")))
+    })
 }
 
 /// Whether `device` computes nothing any more. A CUDA error that spoils the context makes every later call fail.

@@ -1,8 +1,11 @@
 //! What a failure of libtorch means to the server.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use torch_bridge::{BridgeError, Brief};
 
-use crate::error::Error;
+use crate::engine::panic_text;
+use crate::error::{Error, Result};
 
 impl From<BridgeError> for Error {
     fn from(error: BridgeError) -> Self {
@@ -24,9 +27,47 @@ impl From<tch::TchError> for Error {
     }
 }
 
+/// What `computing` gives, also where libtorch's words come as a panic. tch frees a number that is an argument of an operator
+/// before it reads what the operator threw, and so panics as it frees it: `f_full`, `f_mul_scalar` and their like never answer
+/// with an error.
+pub fn raised<T>(computing: impl FnOnce() -> Result<T>) -> Result<T> {
+    let outcome = catch_unwind(AssertUnwindSafe(computing));
+    outcome.unwrap_or_else(|panic| Err(BridgeError::of_words(thrown(&panic_text(panic.as_ref()))).into()))
+}
+
+/// What libtorch said, of which a `panic` of tch shows the `TchError`; else the panic itself.
+fn thrown(panic: &str) -> String {
+    let shown = panic
+        .split_once("Torch(\"")
+        .and_then(|(_, words)| words.rsplit_once("\")"));
+    shown.map_or_else(|| panic.to_owned(), |(words, _)| words.replace("\\n", "\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_operator_with_a_number_throws_is_an_error() {
+        let full = |size: i64| {
+            raised(|| {
+                Ok(tch::Tensor::f_full(
+                    [size],
+                    2.0,
+                    (tch::Kind::Float, tch::Device::Cpu),
+                )?)
+            })
+        };
+        assert!(matches!(full(1 << 50), Err(Error::OutOfMemory(_))));
+        let Err(Error::InferenceFailed(words)) = full(-1) else {
+            panic!("a size below zero");
+        };
+        assert!(
+            words.contains("negative dimension") && !words.contains("panic"),
+            "{words}"
+        );
+        assert_eq!(full(2).expect("there is room").size(), [2]);
+    }
 
     #[test]
     fn a_full_device_is_told_apart_by_its_variant() {

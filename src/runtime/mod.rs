@@ -27,6 +27,7 @@ mod wrapped;
 pub use artifact::Artifact;
 pub use difference::Difference;
 pub(crate) use exported::{Bounds, Found};
+pub use fault::raised;
 pub(crate) use open::module;
 pub use open::{Formats, Native};
 pub use program::{Call, Captured, Held, Program, Transparent, gradients};

@@ -32,6 +32,6 @@ pub use frame::Frame;
 pub use labels::Labels;
 pub use misfit::NOT_F32;
 pub use operation::{Operation, Request, TicketOf};
-pub use predictor::{Predictor, argument, exercise, methods, takes_one_batch};
+pub use predictor::{Predictor, argument, bear_extremes, exercise, methods, takes_one_batch};
 pub use rle::Rle;
 pub use spec::ModelSpec;

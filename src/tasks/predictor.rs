@@ -14,8 +14,8 @@ use super::{
 use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Runner, Share, Station, compute};
 use crate::error::{Error, Result};
-use crate::manifest::{DetectionFormat, TaskKind};
-use crate::runtime::{Held, Program, device};
+use crate::manifest::{DetectionFormat, Input, TaskKind};
+use crate::runtime::{Held, Program, device, raised};
 
 fn contract(kind: TaskKind) -> &'static dyn Contract {
     match kind {
@@ -84,6 +84,25 @@ pub fn exercise(program: &dyn Program, permit: &CorePermit<'_>, spec: &ModelSpec
     )))
 }
 
+/// Has a model of tensors meet the whole numbers at both ends of what requests may have, on trial: libtorch ends the process on
+/// some, and a GPU computes nothing after others.
+///
+/// # Errors
+/// [`Error::InvalidModel`] where they lose the GPU.
+pub fn bear_extremes(program: &dyn Program, permit: &CorePermit<'_>, spec: &ModelSpec) -> Result<()> {
+    let Input::Tensors(tensors) = &spec.manifest.input else {
+        return Ok(());
+    };
+    raised(|| tensor::bear_extremes(&Held::new(program, permit), tensors))?;
+    if device::is_lost(program.device()) {
+        return Err(Error::model(
+            "inputs: the GPU computes nothing any more after a whole number at an end of what requests may have; say what the \
+             model takes by `range` under [[inputs]], such as [0, 9999] for the rows of an embedding",
+        ));
+    }
+    Ok(())
+}
+
 /// Runs batches of predictions on the thread that owns it.
 #[derive(Debug)]
 pub struct Predictor {
@@ -105,7 +124,7 @@ impl Predictor {
             largest.max(2) - 1
         };
         for size in (1..=largest).step_by(step) {
-            exercise(&*program, &share.acquire(Class::Explain), &spec, size)?;
+            raised(|| exercise(&*program, &share.acquire(Class::Explain), &spec, size))?;
         }
         Ok(Self { program, spec })
     }
@@ -117,7 +136,7 @@ impl Predictor {
         let net = Held::new(&*self.program, station.permit);
         let is_lost = || device::is_lost(self.program.device());
         compute(tickets, station, is_lost, |batch| {
-            Op::run(&net, &self.spec, batch)
+            raised(|| Op::run(&net, &self.spec, batch))
         })
     }
 }

@@ -154,11 +154,13 @@ impl Contract for Named {
             as_many_rows(&found, size as i64)?;
         }
         part(&found, &model.outputs, &[size as i64])?;
-        if size == 1 {
-            extremes::bear(model, |values| drop(forward(net, model, &[values])))?;
-        }
         Ok(())
     }
+}
+
+/// Has `forward` run at the ends of what requests may have.
+pub(super) fn bear_extremes(net: &dyn Call, model: &Tensors) -> Result<()> {
+    extremes::bear(model, |values| drop(forward(net, model, &[values])))
 }
 
 /// Zeros, or what of the input's range is the nearest to them.

@@ -56,13 +56,14 @@ pub enum BridgeError {
 
 impl From<TchError> for BridgeError {
     fn from(error: TchError) -> Self {
-        Self::from_words(error.to_string())
+        Self::of_words(error.to_string())
     }
 }
 
 impl BridgeError {
     /// What libtorch's `words` are about.
-    pub(crate) fn from_words(words: String) -> Self {
+    #[must_use]
+    pub fn of_words(words: String) -> Self {
         if FULL.iter().any(|full| words.contains(full)) {
             Self::OutOfMemory(words)
         } else if words.contains(UNREADABLE) {
@@ -76,12 +77,15 @@ impl BridgeError {
 }
 
 /// What libtorch's allocators say when they have no room: that of the CPU, that of CUDA («CUDA out of memory. Tried to
-/// allocate …»), and CUDA itself («CUDA error: out of memory»).
+/// allocate …»), CUDA itself, its driver, and the libraries above it, such as `CUBLAS_STATUS_ALLOC_FAILED`.
 /// Last, what C++ says where even an exception has no room.
-const FULL: [&str; 4] = [
+const FULL: [&str; 7] = [
     "DefaultCPUAllocator: can't allocate memory",
     "CUDA out of memory",
     "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "_ALLOC_FAILED",
+    "ALLOCATION_FAILED",
     "std::bad_alloc",
 ];
 
@@ -104,13 +108,16 @@ mod tests {
     #[test]
     fn a_device_is_full_where_an_allocator_says_so_and_not_where_a_program_does() {
         let is_full =
-            |words: &str| matches!(BridgeError::from_words(words.into()), BridgeError::OutOfMemory(_));
+            |words: &str| matches!(BridgeError::of_words(words.into()), BridgeError::OutOfMemory(_));
         assert!(is_full(
             "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79 GiB"
         ));
         assert!(is_full(
             "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to \
              allocate 4503599627370496 bytes"
+        ));
+        assert!(is_full(
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
         ));
         assert!(!is_full("RuntimeError: the robot is out of memory cards"));
     }

@@ -234,7 +234,7 @@ pub(crate) fn check(error: ErrorText) -> Result<()> {
     if error.is_null() {
         return Ok(());
     }
-    Err(BridgeError::from_words(take_text(error)))
+    Err(BridgeError::of_words(take_text(error)))
 }
 
 /// Copies and frees a text of the bridge's.
