@@ -253,7 +253,8 @@ def again(run: Run, server: Server) -> None:
 def complaints(run: Run, server: Server) -> None:
     """What the log says of failures, which clients are not told."""
     log = server.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    grave = [line[:400] for line in log if "ERROR" in line or "WARN" in line]
+    shortened = (line if len(line) < 500 else f"{line[:250]} … {line[-250:]}" for line in log)
+    grave = [line for line in shortened if "ERROR" in line or "WARN" in line]
     run.say("its log:\n" + "\n".join(grave[:60]))
 
 
@@ -304,12 +305,9 @@ def whole_numbers(run: Run) -> None:
     copied(MODELS / "mobilenet_v2", models / "mobilenet_v2", run.device)
     server = run.server(models)
     found = server.wait(time.monotonic() + min(60, run.left()))
-    words = json.dumps({"inputs": [{"name": "tokens", "shape": [1, 4], "data": [0, 1, 2, 15]}]}).encode()
     for model in ("tokens1", "tokens2"):
-        state = found[model]["state"]
-        run.row(f"whole numbers: {model}", "ready" if state == "ready" else json.dumps(found[model])[:600], None)
-        if state == "ready":
-            run.expect(f"whole numbers: {model} answers", server.ask(Request(f"{model}/predict", words, "application/json")), 200)
+        error = found[model].get("error") or "it is served"
+        run.row(f"whole numbers: {model}", error[:300], "range" in error)
     photo = Request("mobilenet_v2/predict", image("photos/chelsea.png"))
     run.row("whole numbers: mobilenet_v2", found["mobilenet_v2"]["state"], found["mobilenet_v2"]["state"] == "ready")
     run.expect("whole numbers: mobilenet_v2 answers", server.ask(photo), 200)
