@@ -77,15 +77,17 @@ impl BridgeError {
 }
 
 /// What libtorch's allocators say when they have no room: that of the CPU, that of CUDA («CUDA out of memory. Tried to
-/// allocate …»), CUDA itself, its driver, and the libraries above it, such as `CUBLAS_STATUS_ALLOC_FAILED`.
+/// allocate …»), CUDA itself, its driver, and the libraries above it, such as `CUBLAS_STATUS_ALLOC_FAILED`. An internal error is all
+/// that cuDNN says where the last 30 MB do not do for it.
 /// Last, what C++ says where even an exception has no room.
-const FULL: [&str; 7] = [
+const FULL: [&str; 8] = [
     "DefaultCPUAllocator: can't allocate memory",
     "CUDA out of memory",
     "CUDA error: out of memory",
     "CUDA driver error: out of memory",
     "_ALLOC_FAILED",
     "ALLOCATION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
     "std::bad_alloc",
 ];
 
