@@ -7,6 +7,7 @@ mod arrange;
 mod extremes;
 mod number;
 mod numbers;
+mod rows;
 
 use tch::Tensor;
 use torch_bridge::Value;
@@ -17,9 +18,11 @@ use crate::error::{Error, Result};
 use crate::manifest::{TensorInput, TensorSpec, Tensors};
 use crate::runtime::Call;
 
-pub use arrange::{Given, NamedTensor, Values, arrange, check_rows};
+pub use arrange::{Given, NamedTensor, Values, arrange};
 pub use number::Number;
 pub use numbers::{Numbers, Scalar, kind};
+pub use rows::check_rows;
+use rows::{groups, shape_in_batch};
 
 /// Named tensors to named tensors.
 #[derive(Debug, Clone, Copy)]
@@ -77,51 +80,6 @@ impl Batched for Compute {
             .map(|answer| answer.unwrap_or_else(missing))
             .collect())
     }
-}
-
-/// How many rows a request has, and its other sizes.
-#[derive(Debug, PartialEq)]
-struct InBatch {
-    rows: i64,
-    inner: Vec<Vec<i64>>,
-}
-
-/// What a request adds to a batch; nothing where its inputs have not the same number of rows.
-fn shape_in_batch(values: &[Values]) -> Option<InBatch> {
-    let rows = *values.first()?.shape.first()?;
-    let inner = |value: &Values| match value.shape.split_first() {
-        Some((&first, inner)) if first == rows => Some(inner.to_vec()),
-        _ => None,
-    };
-    Some(InBatch {
-        rows,
-        inner: values.iter().map(inner).collect::<Option<_>>()?,
-    })
-}
-
-/// Which requests are run together: those whose inner sizes are the same, up to so many rows; a request that can share
-/// with none, or has more rows by itself, is alone.
-fn groups(requests: &[Option<InBatch>], most_rows: usize) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(Vec<usize>, i64)> = Vec::new();
-    for (index, request) in requests.iter().enumerate() {
-        let Some(own) = request else {
-            groups.push((vec![index], i64::MAX));
-            continue;
-        };
-        let has_room = |(members, rows): &&mut (Vec<usize>, i64)| {
-            let first = members.first().and_then(|&first| requests[first].as_ref());
-            first.is_some_and(|first| first.inner == own.inner)
-                && rows.saturating_add(own.rows) <= i64::try_from(most_rows).unwrap_or(i64::MAX)
-        };
-        match groups.iter_mut().find(has_room) {
-            Some((members, rows)) => {
-                members.push(index);
-                *rows += own.rows;
-            }
-            None => groups.push((vec![index], own.rows)),
-        }
-    }
-    groups.into_iter().map(|(members, _)| members).collect()
 }
 
 /// The answers of requests that are run together.
@@ -271,41 +229,4 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
         first += count as usize;
     }
     Ok(answers)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_of_the_same_inner_sizes_share_a_batch_up_to_its_rows() {
-        let of = |rows: i64, inner: i64| {
-            Some(InBatch {
-                rows,
-                inner: vec![vec![inner]],
-            })
-        };
-        let found = groups(&[of(1, 4), of(2, 7), None, of(1, 4), of(3, 4), of(9, 7), None], 4);
-        assert_eq!(found, [vec![0, 3], vec![1], vec![2], vec![4], vec![5], vec![6]]);
-    }
-
-    #[test]
-    fn a_request_whose_inputs_differ_in_rows_shares_with_none() {
-        let values = |shape: &[i64]| Values {
-            shape: shape.to_vec(),
-            data: Numbers::zeros(
-                shape.iter().product::<i64>() as usize,
-                crate::manifest::Dtype::F32,
-            ),
-        };
-        assert!(shape_in_batch(&[values(&[2, 3]), values(&[1])]).is_none());
-        let shared = shape_in_batch(&[values(&[2, 3]), values(&[2])]);
-        assert_eq!(
-            shared,
-            Some(InBatch {
-                rows: 2,
-                inner: vec![vec![3], vec![]]
-            })
-        );
-    }
 }

@@ -24,10 +24,11 @@ pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
     let of_socket = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<axum::Error>());
+    let says_nothing = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<SaysNothing>());
     let cure = match encoding.to_ascii_lowercase().as_str() {
-        _ if error.get_ref().is_some_and(|inner| inner.is::<SaysNothing>()) => {
-            "send one stream that holds the whole body"
-        }
+        _ if says_nothing.is_some() => "send one stream that holds the whole body",
         _ if of_socket.is_some() => return Error::InvalidBody(format!("the body broke off: {error}")),
         "" | "identity" => return Error::InvalidBody(format!("the body broke off: {error}")),
         "deflate" => {

@@ -94,30 +94,6 @@ pub fn arrange(mut given: Vec<NamedTensor>, model: &Tensors) -> Result<Vec<Value
     }
 }
 
-/// Whether all of `values` have as many rows, where requests share batches.
-///
-/// # Errors
-/// [`Error::InvalidParameter`] for the first that has others: which row belongs to which could not be told.
-pub fn check_rows(values: &[Values], model: &Tensors) -> Result<()> {
-    let rows = |values: &Values| values.shape.first().copied().unwrap_or(1);
-    let mut named = values.iter().zip(&model.inputs);
-    let Some((first, of_first)) = named.next() else {
-        return Ok(());
-    };
-    match named.find(|(other, _)| rows(other) != rows(first)) {
-        Some((other, input)) if model.is_batched() => Err(Error::parameter(
-            &input.spec.name,
-            format!(
-                "found {} rows, and {} of `{}`: the first size is the batch, which all inputs share",
-                rows(other),
-                rows(first),
-                of_first.spec.name
-            ),
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// What is missing, and what stands in its place.
 fn missing(name: &str, given: &[NamedTensor], model: &Tensors) -> Error {
     let is_unknown = |tensor: &&NamedTensor| model.inputs.iter().all(|input| input.spec.name != tensor.name);
@@ -340,19 +316,6 @@ mod tests {
         };
         assert!(three(x()).contains("`x`: this input is given more than once"));
         assert!(three(named_tensor("z", &[1], &[0.0])).contains("`z`: no such input; the model has x, k"));
-    }
-
-    #[test]
-    fn rows_are_those_of_all_inputs() {
-        let model = model(MODEL);
-        let of = |x: i64, k: i64| {
-            let x = named_tensor("x", &[x, 2], &vec![0.0; 2 * x as usize]);
-            let k = named_tensor("k", &[k], &vec![0.0; k as usize]);
-            check_rows(&arrange(vec![x, k], &model).expect("they fit"), &model)
-        };
-        assert_eq!(of(2, 2), Ok(()));
-        let refused = of(2, 1).expect_err("one is short").to_string();
-        assert!(refused.contains("`k`: found 1 rows, and 2 of `x`"), "{refused}");
     }
 
     #[test]
