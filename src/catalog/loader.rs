@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use super::batches;
-use super::files::{chosen, in_file, labels};
+use super::files::{Stamp, chosen, in_file, labels};
 use super::model::{Measured, Model, Predict};
 use super::names::model_name;
 use super::thread::LoaderThread;
@@ -76,16 +76,19 @@ impl Loader {
         Self { trials, ..self }
     }
 
-    /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models.
+    /// Tries `version` of the model in `dir`, the newest without one, if this loader tries models; what its files were before.
     ///
     /// # Errors
     /// As [`Trials::run`].
-    pub(super) async fn try_out(&self, dir: &Path, version: Option<&str>) -> Result<()> {
+    pub(super) async fn try_out(&self, dir: &Path, version: Option<&str>) -> Result<Option<Stamp>> {
         let Some(trials) = self.trials.clone() else {
-            return Ok(());
+            return Ok(None);
         };
         let (dir, version) = (dir.to_owned(), version.map(str::to_owned));
-        let trial = tokio::task::spawn_blocking(move || trials.run(&dir, version.as_deref()));
+        let trial = tokio::task::spawn_blocking(move || {
+            let stamp = Stamp::of(&dir);
+            trials.run(&dir, version.as_deref()).map(|()| Some(stamp))
+        });
         trial
             .await
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))
@@ -98,7 +101,7 @@ impl Loader {
     pub fn load_alone(mut self, dir: &Path, version: Option<&str>) -> Result<()> {
         let retiring = LoaderThread::start()?;
         self.examines = true;
-        let loaded = self.load(dir, version, &retiring).map(drop);
+        let loaded = self.load(dir, version, None, &retiring).map(drop);
         retiring.stop();
         loaded
     }
@@ -110,8 +113,14 @@ impl Loader {
     }
 
     /// Loads `version` of the model in `dir`, the newest without one, and warms it up. Its workers are waited for on
-    /// `retiring` when the last handle on it is dropped.
-    pub(super) fn load(&self, dir: &Path, version: Option<&str>, retiring: &LoaderThread) -> Result<Model> {
+    /// `retiring` when the last handle on it is dropped. Nothing where its files are others than those that were `tried`.
+    pub(super) fn load(
+        &self,
+        dir: &Path,
+        version: Option<&str>,
+        tried: Option<&Stamp>,
+        retiring: &LoaderThread,
+    ) -> Result<Option<Model>> {
         let started = Instant::now();
         let name = model_name(dir)?;
         let _log = tracing::error_span!("load", model = name).entered();
@@ -124,6 +133,10 @@ impl Loader {
         let manifest = sizes.and_then(|sizes| batches::within(manifest, sizes));
         let manifest = manifest.map_err(|e| in_file(&version.file, e))?;
         let spec = Arc::new(ModelSpec::new(manifest.clone(), labels(dir, &manifest, version)?));
+        // All of them have been read now, and nothing of them has been run.
+        if tried.is_some_and(|tried| Stamp::of(dir) != *tried) {
+            return Ok(None);
+        }
         let devices = device::place(manifest.instances.device, manifest.instances.count)?;
         let loading = Loading {
             name: &name,
@@ -143,7 +156,7 @@ impl Loader {
             load_ms,
             "model is ready"
         );
-        Ok(model)
+        Ok(Some(model))
     }
 
     fn start(

@@ -95,19 +95,12 @@ impl Catalog {
                 (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
             async move {
                 let mut permit = trials.acquire_owned().await.ok();
-                let tried = loader.try_out(&entry.dir, None).await;
-                if !is_scarce {
-                    permit.take();
-                }
-                let loaded = match tried {
-                    Ok(()) => {
-                        let load = load(&loader, &entry, None, &thread);
-                        // What is wrong with the model is its own; what is wrong beside that has stopped the thread.
-                        thread.run(move || Ok(load())).await?
+                let tried = || {
+                    if !is_scarce {
+                        permit.take();
                     }
-                    Err(error) => Err(error),
                 };
-                match loaded {
+                match load(&loader, (&entry, None), &thread, tried, |model| model).await? {
                     Ok(model) => entry.put(Arc::new(model), true),
                     Err(error) => {
                         failed(&entry.name, &error);
@@ -172,19 +165,15 @@ impl Catalog {
         let complain = |error: &Error| {
             tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
         };
-        let tried = loader.try_out(&entry.dir, version.as_deref()).await;
-        tried.inspect_err(complain)?;
-        let loading = load(&loader, &entry, version, &thread);
-        let (answers, named) = (Arc::clone(&entry), entry.name.clone());
-        let put = self.thread.run(move || {
-            let model = Arc::new(loading().inspect_err(|error| {
-                tracing::error!(model = named, %error, "model cannot be loaded; what answers goes on");
-            })?);
+        let answers = Arc::clone(&entry);
+        let put = move |model| {
+            let model = Arc::new(model);
             let serves = serves || !matches!(answers.state(), State::Ready(_));
             answers.put(Arc::clone(&model), serves);
-            Ok(model)
-        });
-        put.await
+            model
+        };
+        let loaded = load(&loader, (&entry, version.as_deref()), &thread, || (), put).await?;
+        loaded.inspect_err(complain)
     }
 
     /// Every model, by name.
@@ -268,15 +257,40 @@ impl Drop for Catalog {
     }
 }
 
-/// What the loader's thread does for a version of a model.
-fn load(
+/// Tries a version of a model, loads what was tried on the loader's thread, and does `then` there. What is wrong with the model is
+/// the inner error; what is wrong beside that has stopped the thread.
+async fn load<T: Send + 'static>(
     loader: &Arc<Loader>,
-    entry: &Arc<Entry>,
-    version: Option<String>,
+    (entry, version): (&Arc<Entry>, Option<&str>),
     thread: &LoaderThread,
-) -> impl FnOnce() -> Result<Model> + Send + use<> {
-    let (loader, entry, thread) = (Arc::clone(loader), Arc::clone(entry), thread.clone());
-    move || loader.load(&entry.dir, version.as_deref(), &thread)
+    mut tried: impl FnMut(),
+    then: impl Fn(Model) -> T + Clone + Send + 'static,
+) -> Result<Result<T>> {
+    /// Somebody who writes a file writes it once.
+    const TURNS: usize = 3;
+    for _ in 0..TURNS {
+        let found = loader.try_out(&entry.dir, version).await;
+        tried();
+        let stamp = match found {
+            Ok(stamp) => stamp,
+            Err(error) => return Ok(Err(error)),
+        };
+        let (loader, entry, version) = (Arc::clone(loader), Arc::clone(entry), version.map(str::to_owned));
+        let (of_model, then) = (thread.clone(), then.clone());
+        let loading = move || {
+            let loaded = loader.load(&entry.dir, version.as_deref(), stamp.as_ref(), &of_model);
+            Ok(loaded.map(|model| model.map(then)))
+        };
+        match thread.run(loading).await? {
+            Ok(None) => tracing::info!("a model's files changed while it was tried: it is tried again"),
+            Ok(Some(loaded)) => return Ok(Ok(loaded)),
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    let dir = entry.dir.display();
+    Ok(Err(Error::model(format!(
+        "{dir}: its files changed while it was tried, {TURNS} times; load it when they are whole"
+    ))))
 }
 
 fn entry(dir: PathBuf) -> Entry {

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
+use super::files::Stamp;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::runtime::process::machine_memory;
@@ -49,6 +50,7 @@ impl Trials {
     /// [`Error::InvalidModel`] with what the trial found, or how it ended.
     pub fn run(&self, dir: &Path, version: Option<&str>) -> Result<()> {
         let end = Instant::now() + self.patience;
+        let stamp = Stamp::of(dir);
         let remembered = self.cache.as_ref().and_then(|cache| {
             let digest = digest(dir, version, self.memory, end).ok()?;
             Some(cache.join("trials").join(digest))
@@ -71,7 +73,7 @@ impl Trials {
             Problems::Ended(how) => problem(&how),
             Problems::Killed => problem("its trial was killed, as happens where memory ends"),
         })?;
-        if let Some(file) = remembered {
+        if let Some(file) = remembered.filter(|_| Stamp::of(dir) == stamp) {
             // Where it cannot be remembered, it is tried again.
             remember(&file).unwrap_or_default();
         }
@@ -284,7 +286,7 @@ fn hash(file: &mut File, hasher: &mut Sha256, end: Instant) -> io::Result<()> {
 }
 
 /// The files in `dir` and in so many levels of folders below it.
-fn list(dir: &Path, levels: usize, into: &mut Vec<PathBuf>) -> io::Result<()> {
+pub(super) fn list(dir: &Path, levels: usize, into: &mut Vec<PathBuf>) -> io::Result<()> {
     for entry in dir.read_dir()? {
         let path = entry?.path();
         if path.is_file() {

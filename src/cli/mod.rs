@@ -92,7 +92,10 @@ pub fn run() -> ExitCode {
         Command::Tune(tune) => quietly(|| tune.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
         Command::Explain(explain) => quietly(|| explain.run()),
-        Command::Trial(trial) => quietly(|| trial.run()),
+        Command::Trial(trial) => {
+            trial.restrict();
+            quietly(|| trial.run())
+        }
         Command::Openapi => openapi(),
         Command::Healthcheck { url } => healthcheck::run(url),
     };

@@ -28,12 +28,16 @@ pub(super) struct Trial {
 }
 
 impl Trial {
+    /// Bounds what this process may take; call it before libtorch is set up, whose blocks would not count otherwise.
+    pub(super) fn restrict(&self) {
+        restrict(self.memory);
+    }
+
     /// Prints the verdict.
     ///
     /// # Errors
     /// [`Error::InvalidModel`] where the model did not pass, which the verdict has said.
     pub(super) fn run(&self) -> Result<()> {
-        restrict(self.memory);
         let loader = Loader::new(Cores::of_this_machine(), Box::new(|_, _| Arc::new(Silent)));
         let loaded = loader.load_alone(&self.dir, self.version_name.as_deref());
         let problems = problems(&self.dir, loaded);

@@ -39,7 +39,7 @@ pub(super) use scores::{Objective, Resolved, Untouched};
 /// [`Error::InvalidParameter`] when there is no such thing in it; [`Error::NotFinite`] when its score is no number.
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
     let _no_grad = tch::no_grad_guard();
-    untouched.spec.check_row(output)?;
+    untouched.spec.check_one_row(output)?;
     let target = &target.among(&untouched.spec.labels);
     let resolved = match untouched.spec.manifest.task {
         TaskKind::Classification => classification::resolve(untouched, target, output),

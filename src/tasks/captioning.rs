@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::bounds::within;
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, check_rows, pictures};
 use super::spec::ModelSpec;
 use crate::engine::context::{Context, Event};
 use crate::error::{Error, Result};
@@ -182,6 +182,7 @@ fn search_all(
     let mut tokens = vec![vocabulary.start; captions.len()];
     while !tokens.is_empty() {
         let step = decoder.step(&tokens)?;
+        check_rows("step", &step.log_probs, tokens.len())?;
         looks.push(match step.attention.filter(|_| wants_attention) {
             Some(attention) => Some(Arc::new(finite(&attention, "attention")?)),
             None => None,

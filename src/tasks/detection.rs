@@ -18,7 +18,7 @@ mod tests;
 use std::num::NonZeroUsize;
 
 use super::bounds::Fraction;
-use super::operation::{Batch, Batched, Operation, Request, TicketOf, pictures};
+use super::operation::{Batch, Batched, Operation, Request, TicketOf, check_count, pictures};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
@@ -83,6 +83,7 @@ impl Batched for Detect {
         let keys = keys(spec)?;
         let input = argument(&pictures::<Self>(net, spec, batch)?, keys.format)?;
         let found = parse(net.call("forward", &[input])?, spec, keys.format)?;
+        check_count("forward", found.len(), batch.len())?;
         let answer = |(asked, raw): (&Request<Self>, Raw)| {
             let placement = &asked.input.placement;
             let found = raw.objects(spec, keys, asked.options.over(keys), placement)?;

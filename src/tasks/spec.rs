@@ -6,6 +6,7 @@ use tch::{Device, Tensor};
 use torch_bridge::Value;
 
 use super::labels::Labels;
+use super::operation::check_rows;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::manifest::{Input, Manifest};
@@ -78,6 +79,18 @@ impl ModelSpec {
             return Ok(());
         }
         self.same_row(&answer.shallow_clone().into_tensor()?.size())
+    }
+
+    /// The same of the answer for one picture, which has one row.
+    ///
+    /// # Errors
+    /// [`Error::InferenceFailed`] where it has others.
+    pub(crate) fn check_one_row(&self, answer: &Value) -> Result<()> {
+        self.check_row(answer)?;
+        if self.row.get().is_none() {
+            return Ok(());
+        }
+        check_rows("forward", &answer.shallow_clone().into_tensor()?, 1)
     }
 
     /// Remembers that a detector's objects have masks, which the module shows when its contract is checked.

@@ -57,12 +57,13 @@ impl Batched for Compute {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
         let model = spec.manifest.tensors()?;
         let requests: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
+        let shares = model.is_batched() && spec.manifest.batching.max_batch_size > 1;
         let shared = |values: &Vec<Values>| model.is_batched().then(|| shape_in_batch(values)).flatten();
         let kinds = requests.iter().map(|values| shared(values));
         let mut answers: Vec<Option<Result<Prediction>>> = requests.iter().map(|_| None).collect();
         for group in groups(&kinds.collect::<Vec<_>>(), spec.manifest.batching.max_batch_size) {
             let together: Vec<&Vec<Values>> = group.iter().map(|&index| requests[index]).collect();
-            let answered = answered(net, model, &together);
+            let answered = answered(net, model, &together, shares);
             match (group.as_slice(), answered) {
                 (&[index], answered) => answers[index] = Some(answered.map(|mut found| found.remove(0))),
                 (_, Ok(found)) => {
@@ -83,10 +84,19 @@ impl Batched for Compute {
 }
 
 /// The answers of requests that are run together.
-fn answered(net: &dyn Call, model: &Tensors, requests: &[&Vec<Values>]) -> Result<Vec<Prediction>> {
+fn answered(
+    net: &dyn Call,
+    model: &Tensors,
+    requests: &[&Vec<Values>],
+    shares: bool,
+) -> Result<Vec<Prediction>> {
     let first = |values: &&Vec<Values>| values.first().and_then(|v| v.shape.first().copied());
     let rows: Vec<i64> = requests.iter().map(|values| first(values).unwrap_or(1)).collect();
-    part(&forward(net, model, requests)?, &model.outputs, &rows)
+    let found = forward(net, model, requests)?;
+    if shares {
+        as_many_rows(&found, rows.iter().sum())?;
+    }
+    part(&found, &model.outputs, &rows)
 }
 
 /// Any `forward` of tensors that model.toml names.

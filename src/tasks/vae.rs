@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::frame::{Frame, pixels};
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, check_rows, pictures};
 use super::spec::ModelSpec;
 use crate::engine::{Pending, Work as Waits};
 use crate::error::{Error, Result};
@@ -237,8 +237,9 @@ impl Contract for Autoencoder {
 impl Batched for Reconstruct {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Reconstruction>>> {
         let input = pictures::<Self>(net, spec, batch)?;
-        let (mu, logvar) = encode(net, input.shallow_clone())?;
+        let (mu, logvar) = latents(net, input.shallow_clone())?;
         let decoded = decode(net, mu.shallow_clone())?;
+        check_rows("decode", &decoded, batch.len())?;
         let one = |index: usize| {
             let row = |t: &Tensor| -> Result<Tensor> { Ok(t.f_select(0, index as i64)?) };
             let latent = Latent::read(&mu, &logvar, index)?;
@@ -254,7 +255,7 @@ impl Batched for Reconstruct {
 
 impl Batched for Encode {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Latent>>> {
-        let (mu, logvar) = encode(net, pictures::<Self>(net, spec, batch)?)?;
+        let (mu, logvar) = latents(net, pictures::<Self>(net, spec, batch)?)?;
         Ok((0..batch.len())
             .map(|index| Latent::read(&mu, &logvar, index))
             .collect())
@@ -271,6 +272,7 @@ impl Batched for Decode {
             .f_view(shape.as_slice())?
             .f_to_device(net.device())?;
         let decoded = decode(net, latents)?;
+        check_rows("decode", &decoded, batch.len())?;
         Ok(decoded
             .f_unbind(0)?
             .into_iter()
@@ -287,6 +289,15 @@ impl Latent {
             logvar: finite(&logvar.f_select(0, index as i64)?, "logvar")?,
         })
     }
+}
+
+/// What `encode` answers for a batch, a row for each of it.
+fn latents(net: &dyn Call, input: Tensor) -> Result<(Tensor, Tensor)> {
+    let batch = usize::try_from(input.size().first().copied().unwrap_or(0)).unwrap_or(0);
+    let (mu, logvar) = encode(net, input)?;
+    check_rows("encode", &mu, batch)?;
+    check_rows("encode", &logvar, batch)?;
+    Ok((mu, logvar))
 }
 
 fn encode(net: &dyn Call, input: Tensor) -> Result<(Tensor, Tensor)> {

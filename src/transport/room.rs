@@ -165,6 +165,26 @@ impl Room {
         Ok(())
     }
 
+    /// Whether all that is taken is held by bodies that wait for more, of which `place` is the youngest: none would go on before
+    /// one of them gives way.
+    fn is_stuck(&self, place: &Place, lack: Lack) -> bool {
+        let state = self.lock();
+        let counts = |one: &Arriving| lack == Lack::Room || one.peer == place.peer;
+        let waiting = state
+            .arriving
+            .iter()
+            .filter(|(_, one)| one.waits && one.bytes > 0 && counts(one));
+        let (mut held, mut youngest, mut count) = (0, 0, 0);
+        for (id, one) in waiting {
+            (held, youngest, count) = (held + one.bytes, youngest.max(*id), count + 1);
+        }
+        let taken = match lack {
+            Lack::Room => state.taken,
+            Lack::Share => state.by_peer.get(&place.peer).copied().unwrap_or(0),
+        };
+        count > 1 && held == taken && youngest == place.id
+    }
+
     /// Has the largest of the slow bodies give way: one of the same client where its share is lacking.
     fn evict(&self, place: &Place, lack: Lack) {
         let state = self.lock();
@@ -190,6 +210,9 @@ impl Place {
                 return Ok(());
             };
             self.waits(true);
+            if self.room.is_stuck(self, lack) {
+                break;
+            }
             self.room.evict(self, lack);
             tokio::time::sleep(WAIT).await;
         }
@@ -280,6 +303,21 @@ mod tests {
         let comes = room.place(peer(1));
         assert_eq!(comes.grow(50).await, Ok(()), "it waits for the other to give way");
         reader.await.expect("it was told");
+    }
+
+    #[tokio::test]
+    async fn of_bodies_that_wait_for_each_other_the_youngest_gives_way() {
+        let room = Room::new(1000);
+        let (older, younger) = (room.place(peer(1)), room.place(peer(1)));
+        assert_eq!(older.grow(250).await, Ok(()));
+        assert_eq!(younger.grow(250).await, Ok(()));
+        let grows = tokio::spawn(async move { older.grow(200).await });
+        tokio::time::sleep(WAIT / 2).await;
+        let started = Instant::now();
+        assert!(matches!(younger.grow(200).await, Err(Error::QueueFull { .. })));
+        assert!(started.elapsed() < WAIT * 20, "at once");
+        drop(younger);
+        assert_eq!(grows.await.expect("it ends"), Ok(()));
     }
 
     #[tokio::test]

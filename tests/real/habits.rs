@@ -79,6 +79,36 @@ fn classes_that_come_and_go_are_not_explained() {
 }
 
 #[test]
+fn rows_of_another_number_are_neither_answered_nor_explained() {
+    let models = tempfile::tempdir().expect("a folder");
+    habit(models.path(), "other_rows", "");
+    let photo = path("tests/golden/photos/chelsea.png");
+    let (answered, said) = lucarne(&[&"predict", &models.path().join("other_rows"), &photo]);
+    assert!(
+        !answered && said.contains("forward answered 2 rows for a batch of 1"),
+        "{said}"
+    );
+    for method in ["grad_cam", "occlusion"] {
+        let (made, said) = explained(models.path(), "other_rows", method);
+        assert!(
+            !made && said.contains("2 rows for a batch of 1"),
+            "{method}: {said}"
+        );
+    }
+}
+
+#[test]
+fn tensors_count_towards_the_memory_of_a_trial() {
+    let models = tempfile::tempdir().expect("a folder");
+    habit(models.path(), "takes_memory", "");
+    let folder = models.path().join("takes_memory");
+    let (passed, said) = lucarne(&[&"check", &folder, &"--max-model-mb", &"700"]);
+    assert!(!passed && said.contains("out of memory"), "{said}");
+    let (passed, said) = lucarne(&[&"check", &folder, &"--max-model-mb", &"4000"]);
+    assert!(passed, "{said}");
+}
+
+#[test]
 fn a_default_layer_without_a_map_is_refused_when_the_model_is_checked() {
     let models = tempfile::tempdir().expect("a folder");
     for (model, layer) in [("one_by_one", "head"), ("interpolates", "stem")] {
