@@ -28,6 +28,9 @@ const STEADY: &str = "forward answers the same picture otherwise the second time
 const APART: &str = "two pictures in one batch are answered otherwise than each alone, as by a batch norm in training or a \
                      mean over the batch; export the model after model.eval(), or set max_batch_size = 1 under [batching]";
 
+const NO_NUMBERS: &str = "it answers NaN to a black, a white and a noisy picture alike: its weights are those of a training that diverged, or \
+                          were damaged";
+
 const FAITHFUL: &str = "optimised for serving, it answers otherwise than as it was exported";
 
 const EXPLAINED: &str =
@@ -77,6 +80,9 @@ pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share:
     let Ok(alone) = all(&*served.program) else {
         return Ok(());
     };
+    if alone.iter().all(|answer| answer.iter().any(has_nan)) {
+        return Err(Error::model(NO_NUMBERS));
+    }
     // What serves may compute a batch picture by picture, as its compilation has it that time: the module tells.
     let (program, alone, tolerance) = match all(exported) {
         Ok(expected) => {
@@ -110,6 +116,11 @@ pub fn examine(served: &Opened, exported: &dyn Program, spec: &ModelSpec, share:
         }
     }
     Ok(())
+}
+
+fn has_nan(tensor: &Tensor) -> bool {
+    let found = tensor.f_isnan().and_then(|nan| nan.f_any());
+    found.is_ok_and(|any| bool::try_from(any).unwrap_or(false))
 }
 
 /// The tensors of two answers as those of a batch of two; nothing where they have other sizes.
@@ -209,6 +220,7 @@ mod tests {
         assert_eq!(examined(1.05, Precision::Bf16), Ok(()));
         assert_eq!(examined(1.05, Precision::F32), Err(Error::model(FAITHFUL)));
         assert_eq!(examined(1.5, Precision::Bf16), Err(Error::model(FAITHFUL)));
+        assert_eq!(examined(f64::NAN, Precision::F32), Err(Error::model(NO_NUMBERS)));
     }
 
     #[test]

@@ -49,3 +49,10 @@ async fn sigterm_while_idle_ends_at_once() {
     server.terminate();
     assert!(server.ended().await.success());
 }
+
+#[tokio::test]
+async fn a_terminal_that_is_closed_ends_a_server_as_sigterm_does() {
+    let mut server = Server::start(|text| text, &[]).await;
+    server.signal("-HUP");
+    assert!(server.ended().await.success());
+}
