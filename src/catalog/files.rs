@@ -77,7 +77,8 @@ impl Stamp {
         let stamped = |file: PathBuf| {
             let found = file.metadata().ok()?;
             let which = [found.dev(), found.ino(), found.len()];
-            Some((file, which, [found.ctime(), found.ctime_nsec()]))
+            // Not when its status changed: one more link to it elsewhere does that.
+            Some((file, which, [found.mtime(), found.mtime_nsec()]))
         };
         Self(files.into_iter().filter_map(stamped).collect())
     }
