@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use super::batches;
-use super::files::{Stamp, chosen, in_file, labels};
+use super::files::{chosen, in_file, labels};
 use super::model::{Measured, Model, Predict};
 use super::names::model_name;
+use super::stamp::Stamp;
 use super::thread::LoaderThread;
 use super::trial::Trials;
 use crate::engine::batcher::Policy;

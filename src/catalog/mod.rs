@@ -11,6 +11,7 @@ mod loader;
 mod model;
 mod names;
 mod roster;
+mod stamp;
 mod thread;
 mod trial;
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::files::Stamp;
+use super::stamp::{Stamp, list};
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::runtime::process::machine_memory;
@@ -283,19 +283,6 @@ fn hash(file: &mut File, hasher: &mut Sha256, end: Instant) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-}
-
-/// The files in `dir` and in so many levels of folders below it.
-pub(super) fn list(dir: &Path, levels: usize, into: &mut Vec<PathBuf>) -> io::Result<()> {
-    for entry in dir.read_dir()? {
-        let path = entry?.path();
-        if path.is_file() {
-            into.push(path);
-        } else if levels > 0 && path.is_dir() {
-            list(&path, levels - 1, into)?;
-        }
-    }
-    Ok(())
 }
 
 /// What the driver of NVIDIA's GPUs and the settings say of which there are; nothing where there are none.

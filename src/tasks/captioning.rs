@@ -12,7 +12,8 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::bounds::within;
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, check_rows, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::row_count::check_rows;
 use super::spec::ModelSpec;
 use crate::engine::context::{Context, Event};
 use crate::error::{Error, Result};

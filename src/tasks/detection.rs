@@ -18,7 +18,8 @@ mod tests;
 use std::num::NonZeroUsize;
 
 use super::bounds::Fraction;
-use super::operation::{Batch, Batched, Operation, Request, TicketOf, check_count, pictures};
+use super::operation::{Batch, Batched, Operation, Request, TicketOf, pictures};
+use super::row_count::check_count;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;

@@ -19,6 +19,7 @@ mod operation;
 mod predictor;
 pub mod regression;
 mod rle;
+mod row_count;
 pub mod segmentation;
 mod spec;
 mod tap;

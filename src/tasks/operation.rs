@@ -2,9 +2,10 @@
 
 use std::fmt::Debug;
 
+use super::row_count::check_rows;
 use super::spec::ModelSpec;
 use crate::engine::{Asked, Ticket, Work};
-use crate::error::{Error, Result, counted};
+use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::runtime::Call;
 
@@ -62,26 +63,6 @@ where
     spec.same_row(&answer.size())?;
     check_rows("forward", &answer, batch.len())?;
     Ok(answer)
-}
-
-/// Whether `found`, which `method` answered for a batch of so many, has a row for each.
-///
-/// # Errors
-/// [`Error::InferenceFailed`] where it has not: one request would get what is another's.
-pub(super) fn check_rows(method: &str, found: &tch::Tensor, batch: usize) -> Result<()> {
-    let rows = found.size().first().copied().unwrap_or(0);
-    check_count(method, usize::try_from(rows).unwrap_or(0), batch)
-}
-
-/// The same, of so many rows.
-pub(super) fn check_count(method: &str, rows: usize, batch: usize) -> Result<()> {
-    if rows == batch {
-        return Ok(());
-    }
-    Err(Error::InferenceFailed(format!(
-        "{method} answered {} for a batch of {batch}",
-        counted(rows, "row")
-    )))
 }
 
 /// How a module breaks its task's contract.

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 use torch_bridge::Value;
 
 use super::labels::Labels;
-use super::operation::check_rows;
+use super::row_count::check_rows;
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::manifest::{Input, Manifest};

@@ -10,7 +10,8 @@ use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::frame::{Frame, pixels};
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, check_rows, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::row_count::check_rows;
 use super::spec::ModelSpec;
 use crate::engine::{Pending, Work as Waits};
 use crate::error::{Error, Result};
