@@ -86,10 +86,7 @@ impl Loader {
             return Ok(None);
         };
         let (dir, version) = (dir.to_owned(), version.map(str::to_owned));
-        let trial = tokio::task::spawn_blocking(move || {
-            let stamp = Stamp::of(&dir);
-            trials.run(&dir, version.as_deref()).map(|()| Some(stamp))
-        });
+        let trial = tokio::task::spawn_blocking(move || trials.stamped(&dir, version.as_deref()).map(Some));
         trial
             .await
             .unwrap_or_else(|e| Err(Error::Internal(e.to_string())))

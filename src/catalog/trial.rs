@@ -49,6 +49,14 @@ impl Trials {
     /// # Errors
     /// [`Error::InvalidModel`] with what the trial found, or how it ended.
     pub fn run(&self, dir: &Path, version: Option<&str>) -> Result<()> {
+        self.stamped(dir, version).map(drop)
+    }
+
+    /// The same; what its files were before.
+    ///
+    /// # Errors
+    /// [`Error::InvalidModel`] with what the trial found, or how it ended.
+    pub(super) fn stamped(&self, dir: &Path, version: Option<&str>) -> Result<Stamp> {
         let end = Instant::now() + self.patience;
         let stamp = Stamp::of(dir);
         let remembered = self.cache.as_ref().and_then(|cache| {
@@ -56,7 +64,7 @@ impl Trials {
             Some(cache.join("trials").join(digest))
         });
         if remembered.as_ref().is_some_and(|file| file.is_file()) {
-            return Ok(());
+            return Ok(stamp);
         }
         tracing::info!(model = %dir.display(), "the model is tried in a process of its own");
         let beside_others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +85,7 @@ impl Trials {
             // Where it cannot be remembered, it is tried again.
             remember(&file).unwrap_or_default();
         }
-        Ok(())
+        Ok(stamp)
     }
 
     fn attempt(&self, dir: &Path, version: Option<&str>, end: Instant) -> Result<(), Problems> {

@@ -28,9 +28,26 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// Bounds what this process may take; call it before libtorch is set up, whose blocks would not count otherwise.
+    /// Bounds what this process may take, and has it end with the one that started it; call it before libtorch is set up, whose
+    /// blocks would not count otherwise. What cannot be had here is left out.
     pub(super) fn restrict(&self) {
-        restrict(self.memory);
+        // Its sixth number is that of pages of data and stack.
+        let taken = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: u64 = taken.split(' ').nth(5).and_then(|n| n.parse().ok()).unwrap_or(0);
+        let taken = pages.saturating_mul(rustix::param::page_size() as u64);
+        let limit = |resource, most: u64| {
+            let maximum = getrlimit(resource).maximum;
+            let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
+            setrlimit(resource, Rlimit { current, maximum }).unwrap_or_default();
+        };
+        // Not of address space: CUDA reserves far more of that than there is memory.
+        limit(Resource::Data, taken.saturating_add(self.memory));
+        limit(Resource::Core, 0);
+        // Where memory ends for all, this process goes first.
+        std::fs::write("/proc/self/oom_score_adj", "1000").unwrap_or_default();
+        // Those who serve go first.
+        nice(5).map(drop).unwrap_or_default();
+        set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();
     }
 
     /// Prints the verdict.
@@ -48,25 +65,4 @@ impl Trial {
         }
         Err(Error::InvalidModel { problems })
     }
-}
-
-/// Bounds what this process may take, and has it end with the one that started it. What cannot be had here is left out.
-fn restrict(memory: u64) {
-    // Its sixth number is that of pages of data and stack.
-    let taken = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: u64 = taken.split(' ').nth(5).and_then(|n| n.parse().ok()).unwrap_or(0);
-    let taken = pages.saturating_mul(rustix::param::page_size() as u64);
-    let limit = |resource, most: u64| {
-        let maximum = getrlimit(resource).maximum;
-        let current = Some(maximum.map_or(most, |maximum| maximum.min(most)));
-        setrlimit(resource, Rlimit { current, maximum }).unwrap_or_default();
-    };
-    // Not of address space: CUDA reserves far more of that than there is memory.
-    limit(Resource::Data, taken.saturating_add(memory));
-    limit(Resource::Core, 0);
-    // Where memory ends for all, this process goes first.
-    std::fs::write("/proc/self/oom_score_adj", "1000").unwrap_or_default();
-    // Those who serve go first.
-    nice(5).map(drop).unwrap_or_default();
-    set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();
 }

@@ -381,4 +381,10 @@ impl Manifest {
             )),
         }
     }
+
+    /// Whether requests for a model of tensors may share a batch, so that their first sizes are rows of it.
+    #[must_use]
+    pub fn shares_batches(&self) -> bool {
+        self.batching.max_batch_size > 1 && self.tensors().is_ok_and(Tensors::is_batched)
+    }
 }

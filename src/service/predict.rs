@@ -313,7 +313,7 @@ impl Service {
     ) -> Result<Predicted<<Compute as Operation>::Output>> {
         let (manifest, specs) = (&model.spec.manifest, model.spec.manifest.tensors()?);
         let inputs = vec![arrange(tensors, specs)?];
-        if manifest.batching.max_batch_size > 1 {
+        if manifest.shares_batches() {
             check_rows(&inputs[0], specs)?;
         }
         let places = engine.admit(1)?;

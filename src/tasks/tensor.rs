@@ -57,7 +57,7 @@ impl Batched for Compute {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
         let model = spec.manifest.tensors()?;
         let requests: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
-        let shares = model.is_batched() && spec.manifest.batching.max_batch_size > 1;
+        let shares = spec.manifest.shares_batches();
         let shared = |values: &Vec<Values>| model.is_batched().then(|| shape_in_batch(values)).flatten();
         let kinds = requests.iter().map(|values| shared(values));
         let mut answers: Vec<Option<Result<Prediction>>> = requests.iter().map(|_| None).collect();
@@ -118,7 +118,7 @@ impl Contract for Named {
         };
         let values = model.inputs.iter().map(blank).collect::<Result<Vec<Values>>>()?;
         let found = forward(net, model, &[&values])?;
-        if model.is_batched() && spec.manifest.batching.max_batch_size > 1 {
+        if spec.manifest.shares_batches() {
             as_many_rows(&found, size as i64)?;
         }
         part(&found, &model.outputs, &[size as i64])?;
@@ -203,7 +203,7 @@ fn as_many_rows(found: &[Tensor], rows: i64) -> Result<()> {
     )))
 }
 
-/// Parts the outputs of a shared batch into those of each request, which has so many of the rows. One request has
+/// Parts the outputs of a shared batch, which has [`as_many_rows`], into those of each request, which has so many of the rows. One request has
 /// all, whatever its sizes are.
 fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Prediction>> {
     let numbers = found.iter().zip(outputs);
@@ -214,9 +214,6 @@ fn part(found: &[Tensor], outputs: &[TensorSpec], rows: &[i64]) -> Result<Vec<Pr
     }
     let rows = if rows.len() == 1 { &[1] } else { rows };
     let total: i64 = rows.iter().sum();
-    if rows.len() > 1 {
-        as_many_rows(found, total)?;
-    }
     let mut first = 0;
     let mut answers = Vec::with_capacity(rows.len());
     for &count in rows {

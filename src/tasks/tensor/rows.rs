@@ -4,7 +4,7 @@ use super::arrange::Values;
 use crate::error::{Error, Result, counted};
 use crate::manifest::Tensors;
 
-/// Whether all of `values` have as many rows, where requests share batches.
+/// Whether all of `values` have as many rows; of a model whose requests share batches.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] for the first that has others: which row belongs to which could not be told.
@@ -15,7 +15,7 @@ pub fn check_rows(values: &[Values], model: &Tensors) -> Result<()> {
         return Ok(());
     };
     match named.find(|(other, _)| rows(other) != rows(first)) {
-        Some((other, input)) if model.is_batched() => Err(Error::parameter(
+        Some((other, input)) => Err(Error::parameter(
             &input.spec.name,
             format!(
                 "found {}, and {} of `{}`: the first size is the batch, which all inputs share",
@@ -24,7 +24,7 @@ pub fn check_rows(values: &[Values], model: &Tensors) -> Result<()> {
                 of_first.spec.name
             ),
         )),
-        _ => Ok(()),
+        None => Ok(()),
     }
 }
 
