@@ -178,20 +178,34 @@ impl ClassName {
                     "found class {id}, but the model has classes 0 to {last}"
                 )))
             }
-            Self::Label(label) => labels.find(label).map(Some).ok_or_else(|| {
-                let cure = match labels.nearest(label, 3).as_slice() {
-                    [] => "the model has no labels; give a class id".to_owned(),
-                    _ if label.parse::<f64>().is_ok() => {
-                        format!(
-                            "the ids of the model's classes are 0 to {}",
-                            classes.saturating_sub(1)
-                        )
-                    }
-                    nearest => format!("the nearest are \"{}\"", nearest.join("\", \"")),
-                };
-                refused(format!("no label \"{label}\"; {cure}"))
-            }),
+            Self::Label(label) => labelled(label, labels, classes).map(Some),
         }
+    }
+}
+
+/// The class among `classes` that alone has this label.
+fn labelled(label: &str, labels: &Labels, classes: usize) -> Result<usize> {
+    /// So many classes of one label are named.
+    const NAMED: usize = 5;
+    let mut found = labels.all(label);
+    let Some(first) = found.next() else {
+        let cure = match labels.nearest(label, 3).as_slice() {
+            [] => "the model has no labels; give a class id".to_owned(),
+            _ if label.parse::<f64>().is_ok() => {
+                let last = classes.saturating_sub(1);
+                format!("the ids of the model's classes are 0 to {last}")
+            }
+            nearest => format!("the nearest are \"{}\"", nearest.join("\", \"")),
+        };
+        return Err(refused(format!("no label \"{label}\"; {cure}")));
+    };
+    let others: Vec<_> = found.take(NAMED).map(|id| format!("id:{id}")).collect();
+    match others.is_empty() {
+        true => Ok(first),
+        false => Err(refused(format!(
+            "several classes have the label \"{label}\"; say id:{first} or {}",
+            others.join(" or ")
+        ))),
     }
 }
 
@@ -223,6 +237,18 @@ mod tests {
         assert_eq!(find("id:2"), Ok(Some(2)));
         assert_eq!(find("label:2"), Ok(Some(4)));
         assert!(find("id:9").is_err() && find("label:9").is_err());
+    }
+
+    #[test]
+    fn a_label_of_several_classes_is_refused_with_their_ids() {
+        // ImageNet has a crane that flies and one that lifts.
+        let labels = Labels::new(["crane", "bee", "crane", "Bee"].map(String::from));
+        let find = |text: &str| ClassName::from(text).find(&labels, 4);
+        let refused = find("crane").expect_err("two classes").to_string();
+        assert!(refused.contains("id:0 or id:2"), "{refused}");
+        assert_eq!(find("id:2"), Ok(Some(2)));
+        assert_eq!(find("Bee"), Ok(Some(3)), "as it is written");
+        assert!(find("BEE").is_err(), "either");
     }
 
     #[test]

@@ -42,7 +42,13 @@ pub(super) fn decode_png(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     }
     let mut bounds = limits.for_image_crate();
     bounds.max_alloc = Some(limits.memory.most().min(PNG_METADATA_BYTES));
-    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(refusal(Format::Png))?;
+    let mut decoder = PngDecoder::with_limits(Cursor::new(bytes), bounds).map_err(|error| match error {
+        ImageError::Limits(_) => Error::ImageTooLarge(format!(
+            "the texts and profiles of the PNG take more than {} MB, or their chunks are too large ({error}); save it without them",
+            PNG_METADATA_BYTES >> 20
+        )),
+        error => refusal(Format::Png)(error),
+    })?;
     let xmp = decoder.xmp_metadata().ok().flatten();
     let orientation = Orientation::from_metadata(png_chunks::exif(bytes), xmp.as_deref());
     read(Format::Png, decoder, orientation, limits)

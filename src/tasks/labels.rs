@@ -106,11 +106,22 @@ impl Labels {
         &self.0
     }
 
-    /// The first output with this label, whatever its case.
+    /// The first output with this label; see [`Labels::all`].
     #[must_use]
     pub fn find(&self, label: &str) -> Option<usize> {
-        let same = |candidate: &String| candidate.eq_ignore_ascii_case(label.trim());
-        self.0.iter().position(same)
+        self.all(label).next()
+    }
+
+    /// Every output with this label: those that are written like it, or else those that differ from it in case alone.
+    pub fn all(&self, label: &str) -> impl Iterator<Item = usize> {
+        let label = label.trim();
+        let is_written_so = self.0.iter().any(|candidate| candidate == label);
+        let same = move |candidate: &str| match is_written_so {
+            true => candidate == label,
+            false => candidate.eq_ignore_ascii_case(label),
+        };
+        let numbered = self.0.iter().enumerate();
+        numbered.filter_map(move |(index, candidate)| same(candidate).then_some(index))
     }
 
     /// The labels most like `label`, best first, for messages.
@@ -191,6 +202,9 @@ mod tests {
         let labels = Labels::new(["tabby", "Egyptian cat", "tabby"].map(String::from));
         assert_eq!(labels.find("egyptian cat "), Some(1));
         assert_eq!(labels.find("tabby"), Some(0), "the first of two");
+        assert_eq!(labels.all("Tabby").collect::<Vec<_>>(), [0, 2]);
+        let polish = Labels::new(["polish", "Polish"].map(String::from));
+        assert_eq!(polish.all("Polish").collect::<Vec<_>>(), [1], "written so");
         assert_eq!(labels.find("dog"), None);
         assert_eq!(labels.name(1), "Egyptian cat");
         assert_eq!(labels.name(7), "7");

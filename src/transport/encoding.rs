@@ -19,18 +19,17 @@ const ZSTD_WINDOW: u32 = 23;
 
 /// What is wrong with a body that could not be read to its end, whose request had these headers, and what mends it.
 pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    let encoding = encoding.map_or("", |encoding| encoding.to_str().unwrap_or_default().trim());
+    let encoding = encoding(headers);
     let of_socket = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<axum::Error>());
     let says_nothing = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<SaysNothing>());
-    let cure = match encoding.to_ascii_lowercase().as_str() {
+    let cure = match encoding.as_str() {
         _ if says_nothing.is_some() => "send one stream that holds the whole body",
         _ if of_socket.is_some() => return Error::InvalidBody(format!("the body broke off: {error}")),
-        "" | "identity" => return Error::InvalidBody(format!("the body broke off: {error}")),
+        "" => return Error::InvalidBody(format!("the body broke off: {error}")),
         "deflate" => {
             "it is not in zlib's format, which deflate stands for (RFC 9110, 8.4.1.2), or is damaged; compress it \
                       with zlib's header and checksum, or send it as gzip"
@@ -46,20 +45,25 @@ pub(super) fn broken(headers: &HeaderMap, error: &std::io::Error) -> Error {
     ))
 }
 
+/// What `Content-Encoding` names, in lower case and without `identity`, which is none.
+fn encoding(headers: &HeaderMap) -> String {
+    let lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let named = lines.flat_map(|line| line.to_str().unwrap_or("?").split(','));
+    let named = named.map(|name| name.trim().to_ascii_lowercase());
+    let named: Vec<_> = named
+        .filter(|name| !name.is_empty() && name != "identity")
+        .collect();
+    named.join(", ")
+}
+
 /// The bytes of `body` before they were compressed. Whoever reads them bounds how many there may be.
 ///
 /// # Errors
 /// [`Error::UnsupportedMediaType`] for an encoding that is not read, and for several at once.
 pub(super) fn decoded(headers: &HeaderMap, body: Body) -> Result<Box<dyn AsyncRead + Send + Unpin>> {
     let stream = body.into_data_stream().map_err(std::io::Error::other);
-    let mut named = headers.get_all(header::CONTENT_ENCODING).iter();
-    let encoding = match (named.next(), named.next()) {
-        (None, _) => "",
-        (Some(one), None) => one.to_str().unwrap_or("?").trim(),
-        (Some(_), Some(_)) => "several",
-    };
-    Ok(match encoding.to_ascii_lowercase().as_str() {
-        "" | "identity" => Box::new(StreamReader::new(stream)),
+    Ok(match encoding(headers).as_str() {
+        "" => Box::new(StreamReader::new(stream)),
         "gzip" | "x-gzip" => Expansion::of(stream, |raw| {
             let mut decoder = GzipDecoder::new(raw);
             decoder.multiple_members(true);
@@ -131,6 +135,38 @@ mod tests {
         let blocks = [b"\x78\x01".to_vec(), b"\0\0\0\xff\xff".repeat(1 << 19)].concat();
         let said = read("deflate", blocks).await;
         assert!(said.contains("one stream"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_was_flushed_often_is_read() {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let said: Vec<u8> = (0..1u32 << 20).map(|i| (i * i % 251) as u8).collect();
+        for bytes in said.chunks(4) {
+            encoder.write_all(bytes).expect("memory");
+            encoder.flush().expect("memory");
+        }
+        let body = encoder.finish().expect("memory");
+        assert!(body.len() > 2 * said.len(), "{} bytes", body.len());
+        let mut headers = HeaderMap::new();
+        // None, and then one.
+        headers.insert(
+            header::CONTENT_ENCODING,
+            "identity, GZip".parse().expect("a value"),
+        );
+        let mut read = Vec::new();
+        let mut reader = decoded(&headers, Body::from(body)).expect("it is known");
+        reader.read_to_end(&mut read).await.expect("it is whole");
+        assert!(read == said);
+    }
+
+    #[test]
+    fn two_encodings_at_once_are_refused() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_ENCODING, "gzip".parse().expect("a value"));
+        headers.append(header::CONTENT_ENCODING, "zstd".parse().expect("a value"));
+        let refused = decoded(&headers, Body::empty()).err().expect("two").to_string();
+        assert!(refused.contains("gzip, zstd"), "{refused}");
     }
 
     #[tokio::test]

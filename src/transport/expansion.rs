@@ -16,10 +16,11 @@ use tokio_util::io::StreamReader;
 /// something comes out.
 const PIECE: usize = 4 << 10;
 
-/// So many compressed bytes may come beyond what they expand to: headers, checksums, and what cannot be compressed.
+/// So many compressed bytes may come beyond twice what they expand to: headers, checksums, the ends of blocks in a body that was
+/// flushed often, and what cannot be compressed.
 const MOST_BEYOND: u64 = 1 << 20;
 
-/// A compressed body is longer by [`MOST_BEYOND`] than what it holds.
+/// A compressed body is longer by [`MOST_BEYOND`] than twice what it holds.
 #[derive(Debug, thiserror::Error)]
 #[error("1 MiB of it and more says nothing: empty streams, frames or blocks")]
 pub(super) struct SaysNothing;
@@ -95,7 +96,7 @@ impl<D: AsyncRead + Unpin> AsyncRead for Expansion<D> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.decoder).poll_read(context, buffer);
         self.given += (buffer.filled().len() - before) as u64;
-        if self.taken.load(Ordering::Relaxed) > self.given + MOST_BEYOND {
+        if self.taken.load(Ordering::Relaxed) > 2 * self.given + MOST_BEYOND {
             return Poll::Ready(Err(io::Error::other(SaysNothing)));
         }
         read
