@@ -13,6 +13,7 @@ help:
 	@echo 'make lint         formatting, clippy and documentation, warnings being errors'
 	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
 	@echo 'make strangers    compare it with models of timm, smp, transformers, ultralytics (STRANGERS=, flags of strangers)'
+	@echo 'make test-clients run the clients of Triton and KServe against a server (CLIENTS=, flags of tests/clients/run.py)'
 	@echo 'make pictures     compare how folders of picture files are read with Pillow (SUITES="DIR …")'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
@@ -56,6 +57,10 @@ strangers: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv
 	scripts/python-environment tests/parity/strangers/requirements.txt .cache/strangers-venv .cache/venv
 	PYTHONPATH=tests/parity .cache/strangers-venv/bin/python -m strangers --binary "$(PROGRAM)" $(STRANGERS)
+
+test-clients: build
+	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
+	.cache/clients-venv/bin/python tests/clients/run.py --program "$(PROGRAM)" $(CLIENTS)
 
 pictures: setup
 	@[ -n '$(SUITES)' ] || { echo 'make pictures SUITES="DIR …": say which folders of picture files'; exit 1; }
@@ -113,4 +118,4 @@ test-image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers pictures saliency bench compare torture fuzz aoti wheel image test-image clean-cache
+.PHONY: help serve setup build test lint parity strangers test-clients pictures saliency bench compare torture fuzz aoti wheel image test-image clean-cache

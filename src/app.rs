@@ -1,5 +1,7 @@
 //! The composition root: builds the service, serves it, drains it.
 
+mod routes;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,11 +12,12 @@ use std::time::Duration;
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use routes::document;
+
 use crate::catalog::{Catalog, Loader, State, Trials};
 use crate::config::Settings;
 use crate::engine::cores::{Cores, cores_of_this_machine};
 use crate::error::{Error, Result};
-use crate::protocol::v1;
 use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
@@ -101,7 +104,7 @@ impl Server {
 
     /// The routes of every protocol.
     pub fn router(&self) -> Router {
-        v1::router(self.app.clone())
+        routes::router(self.app.clone())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod image;
 pub mod manifest;
 pub mod protocol;
+pub mod reading;
 pub mod runtime;
 pub mod service;
 pub mod tasks;

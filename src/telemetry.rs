@@ -1,10 +1,12 @@
 //! The names, units and buckets of the metrics.
 
 mod log;
+mod statistics;
 mod streams;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -16,10 +18,15 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use log::{Log, start_logging};
+pub use statistics::{Statistics, Sum};
 pub use streams::never_wait;
 
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
+use statistics::Counts;
+
+/// The queue of a model's predictions.
+const PREDICT: &str = "predict";
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabels {
@@ -77,6 +84,8 @@ pub struct Metrics {
     expired: Family<QueueLabels, Counter>,
     cancelled: Family<QueueLabels, Counter>,
     dropped_lines: Counter,
+    /// Of each model's predictions.
+    statistics: Mutex<BTreeMap<String, Arc<Counts>>>,
     log: OnceLock<DroppedLines>,
 }
 
@@ -108,6 +117,7 @@ impl Metrics {
             expired: Family::default(),
             cancelled: Family::default(),
             dropped_lines: Counter::default(),
+            statistics: Mutex::default(),
             log: OnceLock::new(),
         };
         metrics.register();
@@ -234,7 +244,20 @@ impl Metrics {
             rejected: self.rejected.get_or_create_owned(&labels),
             expired: self.expired.get_or_create_owned(&labels),
             cancelled: self.cancelled.get_or_create_owned(&labels),
+            counts: (queue == PREDICT).then(|| self.counts(model)),
         })
+    }
+
+    /// What the model `name` has computed since the server started; nothing where it never was loaded.
+    #[must_use]
+    pub fn statistics(&self, name: &str) -> Option<Statistics> {
+        let all = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(name).map(|counts| counts.now())
+    }
+
+    fn counts(&self, model: &str) -> Arc<Counts> {
+        let mut all = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(model.to_owned()).or_default())
     }
 }
 
@@ -254,6 +277,7 @@ struct QueueObserver {
     rejected: Counter,
     expired: Counter,
     cancelled: Counter,
+    counts: Option<Arc<Counts>>,
 }
 
 impl Observer for QueueObserver {
@@ -265,18 +289,30 @@ impl Observer for QueueObserver {
         self.batch_size.observe(size as f64);
         self.compute.observe(compute.as_secs_f64());
         self.computed.inc_by(size as u64);
+        if let Some(counts) = &self.counts {
+            counts.batch(size, compute);
+        }
     }
 
     fn queued(&self, queue: Duration) {
         self.queue.observe(queue.as_secs_f64());
+        if let Some(counts) = &self.counts {
+            counts.queued(queue);
+        }
     }
 
     fn rejected(&self, places: usize) {
         self.rejected.inc_by(places as u64);
+        if let Some(counts) = &self.counts {
+            counts.failed(places);
+        }
     }
 
     fn expired(&self) {
         self.expired.inc();
+        if let Some(counts) = &self.counts {
+            counts.failed(1);
+        }
     }
 
     fn cancelled(&self) {

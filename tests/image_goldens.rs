@@ -129,11 +129,11 @@ fn model_inputs_are_within_one_of_torchvision() {
             Color::Bgr => golden.data().chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect(),
             Color::Gray => golden.data().iter().step_by(3).copied().collect(),
         };
-        let difference = largest_difference(&model_input.data, &expected);
+        let difference = largest_difference(model_input.pixels(), &expected);
         let exact = case.interpolation == Interpolation::Nearest || case.mode == ResizeMode::None;
         let allowed = if exact { 0 } else { 1 };
         assert!(difference <= allowed, "{} differs by {difference}", case.golden);
-        let others = model_input.data.iter().zip(&expected).filter(|(a, b)| a != b);
+        let others = model_input.pixels().iter().zip(&expected).filter(|(a, b)| a != b);
         println!(
             "{}: {} of {} samples differ",
             case.golden,
@@ -378,14 +378,18 @@ fn decoding_smaller_keeps_what_the_model_sees() {
                     .1
             );
             assert_eq!(reduced.placement, of_whole.placement, "{name} to {side}");
-            assert_ne!(reduced.data, of_whole.data, "{name} to {side} was not reduced");
+            assert_ne!(
+                reduced.pixels(),
+                of_whole.pixels(),
+                "{name} to {side} was not reduced"
+            );
             let difference: u64 = reduced
-                .data
+                .pixels()
                 .iter()
-                .zip(&of_whole.data)
+                .zip(of_whole.pixels())
                 .map(|(a, b)| u64::from(a.abs_diff(*b)))
                 .sum();
-            let mean = difference as f64 / reduced.data.len() as f64;
+            let mean = difference as f64 / reduced.pixels().len() as f64;
             println!("{name} to {side}: {mean:.2} of 255 on average");
             assert!(mean < 4.0, "{name} to {side}: {mean:.2} of 255 on average");
         }

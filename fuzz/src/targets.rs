@@ -29,7 +29,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("image", image),
     ("multipart", multipart),
     ("json", json),
@@ -39,6 +39,7 @@ pub const TARGETS: [Target; 9] = [
     ("base64", base64),
     ("encoded", encoded),
     ("exported", exported),
+    ("infer", infer),
 ];
 
 /// An image file. What a model sees of it is what it sees of the whole picture, however little was decoded for it.
@@ -150,6 +151,16 @@ fn encoded(bytes: &[u8]) {
     ask("vae/predict", &[("content-encoding", &encoding)], body);
 }
 
+/// A call of the Open Inference Protocol; the first line is the model and, where binary elements follow, the bytes of the JSON.
+fn infer(bytes: &[u8]) {
+    let (line, body) = first_line(bytes);
+    let (model, header) = line.split_once(' ').unwrap_or((&line, ""));
+    let model = if model == "vae" { "vae" } else { "linear" };
+    let header = ("inference-header-content-length", header);
+    let headers: &[_] = if header.1.is_empty() { &[] } else { &[header] };
+    post(&format!("/v2/models/{model}/infer"), headers, body);
+}
+
 /// A file of torch.export, or the program in one whose other records are right.
 fn exported(bytes: &[u8]) {
     static REST: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(records);
@@ -206,14 +217,19 @@ fn first_line(bytes: &[u8]) -> (String, &[u8]) {
     (line, bytes.get(end + 1..).unwrap_or_default())
 }
 
-/// Posts `body`; the answer is one to a client, whatever it says.
+/// Posts `body` to a route of Lucarne's own protocol.
 fn ask(route: &str, headers: &[(&str, &str)], body: &[u8]) {
+    post(&format!("/v1/models/{route}"), headers, body);
+}
+
+/// Posts `body`; the answer is one to a client, whatever it says.
+fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().expect("a runtime")
     });
     static ROUTER: LazyLock<Router> = LazyLock::new(|| RUNTIME.block_on(serve()));
-    let mut request = Request::post(format!("/v1/models/{route}"));
+    let mut request = Request::post(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -197,6 +197,21 @@ impl Catalog {
         self.entry(name)?.get(version)
     }
 
+    /// The versions of the model `name` that are loaded, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]
+    pub fn versions(&self, name: &str) -> Result<Vec<String>> {
+        let mut versions: Vec<String> = self
+            .entry(name)?
+            .loaded()
+            .iter()
+            .map(|model| model.version.clone())
+            .collect();
+        versions.sort_by_key(|version| version.parse::<u64>().unwrap_or(0));
+        Ok(versions)
+    }
+
     fn entry(&self, name: &str) -> Result<Arc<Entry>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(name) {

@@ -11,7 +11,8 @@ use crate::app::Server;
 use crate::config::Settings;
 use crate::engine::Context;
 use crate::error::{Error, Result};
-use crate::protocol::v1::{self, Answer, Form, Parameters};
+use crate::protocol::v1::{self, Answer, Form};
+use crate::reading::Parameters;
 use crate::service::{Asked, Pictures};
 
 /// What both commands need.

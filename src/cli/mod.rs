@@ -17,7 +17,6 @@ use crate::app::{self, Ended};
 use crate::catalog::check;
 use crate::config::{Flags, LogFormat, Settings, revision};
 use crate::error::{Error, Result};
-use crate::protocol::v1;
 use crate::runtime::process::{admit_signals, configure_process, exit_now};
 use crate::telemetry::{never_wait, start_logging};
 use output::{print, runtime};
@@ -173,7 +172,7 @@ fn check_folder(dir: &std::path::Path, settings: &Settings) -> Result<()> {
 }
 
 fn openapi() -> Result<()> {
-    let json = v1::document()
+    let json = app::document()
         .to_pretty_json()
         .map_err(|e| Error::Internal(e.to_string()))?;
     print(&json)

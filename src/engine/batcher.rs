@@ -4,7 +4,7 @@
 //! Invariants:
 //! - places reserved plus items waiting never exceed the capacity;
 //! - an item leaves exactly once: in a batch, as expired, or as departed;
-//! - items leave in the order in which they came;
+//! - items leave by their priority, and of one priority in the order in which they came;
 //! - an item whose deadline has passed, or whose client has left, is never in a batch.
 
 use std::collections::VecDeque;
@@ -21,6 +21,28 @@ pub struct Policy {
     pub capacity: usize,
 }
 
+/// Who goes before whom: a lower level leaves first, and what has none last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Priority(u32);
+
+impl Default for Priority {
+    /// After all levels.
+    fn default() -> Self {
+        Self(u32::MAX)
+    }
+}
+
+impl Priority {
+    /// Of this level, 1 being the first; 0 is none.
+    #[must_use]
+    pub fn level(level: u32) -> Self {
+        match level {
+            0 => Self::default(),
+            level => Self(level),
+        }
+    }
+}
+
 /// An item that waits.
 #[derive(Debug)]
 pub struct Waiting<T> {
@@ -30,6 +52,8 @@ pub struct Waiting<T> {
     pub arrived: Instant,
     /// After this instant, nobody wants the answer.
     pub deadline: Option<Instant>,
+    /// Before whom it leaves.
+    pub priority: Priority,
 }
 
 /// What [`Batcher::take`] found.
@@ -106,14 +130,22 @@ impl<T> Batcher<T> {
         self.reserved = self.reserved.saturating_sub(n);
     }
 
-    /// Puts an item in a place that was reserved for it.
+    /// Puts an item without a priority in a place that was reserved for it.
     pub fn push(&mut self, item: T, now: Instant, deadline: Option<Instant>) {
+        self.push_before(Priority::default(), item, now, deadline);
+    }
+
+    /// [`Batcher::push`] before those that wait with a lesser priority.
+    pub fn push_before(&mut self, priority: Priority, item: T, now: Instant, deadline: Option<Instant>) {
         self.release(1);
-        self.waiting.push_back(Waiting {
+        let waiting = Waiting {
             item,
             arrived: now,
             deadline,
-        });
+            priority,
+        };
+        let place = self.waiting.partition_point(|other| other.priority <= priority);
+        self.waiting.insert(place, waiting);
     }
 
     /// Takes out everything that waits: there is nobody left to compute it.
@@ -152,10 +184,10 @@ impl<T> Batcher<T> {
 
     /// Whether a worker that asks now would get a batch; otherwise when to ask again.
     pub fn ready(&self, now: Instant) -> Result<(), Option<Instant>> {
-        let Some(oldest) = self.waiting.front() else {
+        let Some(oldest) = self.waiting.iter().map(|waiting| waiting.arrived).min() else {
             return Err(None);
         };
-        let due = oldest.arrived + self.policy.max_delay;
+        let due = oldest + self.policy.max_delay;
         if self.draining || self.waiting.len() >= self.policy.max_batch || due <= now {
             return Ok(());
         }
@@ -226,6 +258,31 @@ mod tests {
         b.push(1, t0, Some(t0 + ms(4)));
         assert_eq!(b.take(t0, |_| false).wake_at, Some(t0 + ms(4)));
         assert_eq!(items(&b.take(t0 + ms(4), |_| false).expired), [1]);
+    }
+
+    #[test]
+    fn a_lower_level_leaves_first_and_nobody_waits_longer_for_it() {
+        let (mut b, t0) = (batcher(2, 10, 10), Instant::now());
+        assert!(b.reserve(5));
+        b.push(1, t0, None);
+        for (item, level) in [(2, 5), (3, 1), (4, 5), (5, 0)] {
+            b.push_before(Priority::level(level), item, t0 + ms(9), None);
+        }
+        let mut left = || items(&b.take(t0 + ms(20), |_| false).batch);
+        assert_eq!([left(), left(), left()], [vec![3, 2], vec![4, 1], vec![5]]);
+        assert!(b.reserve(2));
+        b.push(1, t0, None);
+        b.push_before(Priority::level(1), 2, t0 + ms(9), None);
+        let mut b = Batcher {
+            policy: Policy {
+                max_batch: 3,
+                ..b.policy
+            },
+            ..b
+        };
+        let early = b.take(t0 + ms(9), |_| false);
+        assert_eq!((items(&early.batch), early.wake_at), (vec![], Some(t0 + ms(10))));
+        assert_eq!(items(&b.take(t0 + ms(10), |_| false).batch), [2, 1]);
     }
 
     #[test]

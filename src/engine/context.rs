@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::mpsc;
 
+use super::batcher::Priority;
 use super::sync::Arc;
 use super::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
@@ -14,6 +15,8 @@ use crate::error::{Error, Result};
 pub struct Context {
     /// After this instant nobody wants the answer; `None`: the client waits for ever.
     pub deadline: Option<Instant>,
+    /// Before whom it leaves the queue.
+    pub priority: Priority,
     /// Whether the client left.
     pub cancellation: Cancellation,
     /// Where progress is told.

@@ -83,8 +83,9 @@ impl<W: Work> Places<W> {
         }
         let now = Instant::now();
         for work in works {
-            let deadline = work.pending().context.deadline;
-            state.batcher.push(work, now, deadline);
+            let context = &work.pending().context;
+            let (priority, deadline) = (context.priority, context.deadline);
+            state.batcher.push_before(priority, work, now, deadline);
             self.count = self.count.saturating_sub(1);
         }
         queue.observer.depth(state.batcher.len());

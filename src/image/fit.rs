@@ -12,7 +12,7 @@ use super::picture::{CHANNELS, Picture};
 use super::placement::{Axis, Placement};
 use super::resample::{self, resample};
 use super::span::{Part, Raster, Window};
-use super::spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
+use super::spec::{Color, Content, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 use crate::error::{Error, Result};
 
 /// Makes the model's input from `picture`.
@@ -51,7 +51,7 @@ pub(super) fn fit_stored(stored: &Stored<'_>, original: (u32, u32), fit: &Fit) -
         height,
         width,
         channels: fit.color.channels(),
-        data,
+        content: Content::Pixels(data),
         placement: layout.placement(original, fit),
     })
 }

@@ -45,7 +45,7 @@ pub use memory::{Memory, Taken};
 pub use picture::Picture;
 pub use placement::{Placement, Rect};
 pub use pool::{Length, Pool, PoolThread, Turn};
-pub use spec::{Color, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
+pub use spec::{Color, Content, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
 
 use crate::error::{Error, Result};
 use decoded::Decoded;

@@ -93,6 +93,20 @@ pub struct Placement {
 }
 
 impl Placement {
+    /// An input of `width`×`height` that is its own original.
+    pub(super) fn whole(width: u32, height: u32) -> Self {
+        let axis = |length| Axis {
+            original: length,
+            input: length,
+            scale: 1.0,
+            offset: 0.0,
+        };
+        Self {
+            x: axis(width),
+            y: axis(height),
+        }
+    }
+
     /// (width, height) of the original, upright picture.
     #[must_use]
     pub fn original(&self) -> (u32, u32) {
@@ -108,16 +122,7 @@ impl Placement {
     /// The model's input as a picture of its own.
     #[must_use]
     pub fn of_input(&self) -> Self {
-        let same = |axis: Axis| Axis {
-            original: axis.input,
-            input: axis.input,
-            scale: 1.0,
-            offset: 0.0,
-        };
-        Self {
-            x: same(self.x),
-            y: same(self.y),
-        }
+        Self::whole(self.x.input, self.y.input)
     }
 
     /// Input pixels an original pixel, along x and along y.

@@ -89,7 +89,16 @@ impl Fit {
     pub const LETTERBOX_FILL: u8 = 114;
 }
 
-/// One model input before normalisation.
+/// What a model input holds.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Content {
+    /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for; not yet normalised.
+    Pixels(Vec<u8>),
+    /// `[channels, height, width]`, row-major, all finite: as the model takes them, by whoever prepared them.
+    Prepared(Vec<f32>),
+}
+
+/// One model input.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelInput {
     /// Height in pixels.
@@ -98,8 +107,43 @@ pub struct ModelInput {
     pub width: u32,
     /// Samples a pixel: 3 or 1.
     pub channels: usize,
-    /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for.
-    pub data: Vec<u8>,
+    /// Its samples.
+    pub content: Content,
     /// Where the input lies on the original picture.
     pub placement: Placement,
+}
+
+impl ModelInput {
+    /// An input that somebody else prepared, `[channels, height, width]`: it is its own original.
+    ///
+    /// # Errors
+    /// What was found and what is expected, in words: so many samples, all of them finite.
+    pub fn prepared(fit: &Fit, samples: Vec<f32>) -> Result<Self, String> {
+        let ((height, width), channels) = (fit.size, fit.color.channels());
+        let expected = height as usize * width as usize * channels;
+        if samples.len() != expected {
+            let found = samples.len();
+            return Err(format!("found {found} values, expected {expected}"));
+        }
+        if let Some(place) = samples.iter().position(|sample| !sample.is_finite()) {
+            let found = samples[place];
+            return Err(format!("value {place} is {found}, expected finite numbers"));
+        }
+        Ok(Self {
+            height,
+            width,
+            channels,
+            content: Content::Prepared(samples),
+            placement: Placement::whole(width, height),
+        })
+    }
+
+    /// Its pixels; none where it came prepared.
+    #[must_use]
+    pub fn pixels(&self) -> &[u8] {
+        match &self.content {
+            Content::Pixels(pixels) => pixels,
+            Content::Prepared(_) => &[],
+        }
+    }
 }

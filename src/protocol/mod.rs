@@ -1,4 +1,5 @@
 //! The protocols that clients speak. Each is a folder: it reads requests, asks the service, and writes answers, with wire
 //! types and schemas of its own; none names another.
 
+pub mod oip;
 pub mod v1;

@@ -15,6 +15,31 @@ pub struct Normalise {
     offsets: Vec<f32>,
 }
 
+/// A row of a batch.
+#[derive(Debug, Clone, Copy)]
+pub enum Row<'a> {
+    /// `[height, width, C]`, to be normalised.
+    Pixels(&'a [u8]),
+    /// `[C, height, width]`, as the model takes them.
+    Prepared(&'a [f32]),
+}
+
+impl<'a> Row<'a> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.len(),
+            Self::Prepared(samples) => samples.len(),
+        }
+    }
+
+    fn pixels(&self) -> Option<&'a [u8]> {
+        match self {
+            Self::Pixels(pixels) => Some(pixels),
+            Self::Prepared(_) => None,
+        }
+    }
+}
+
 impl Normalise {
     /// Tables for `mean.len()` channels; `mean` and `std` are of one length and `std` has no zero.
     #[must_use]
@@ -39,53 +64,58 @@ impl Normalise {
         self.tables.len()
     }
 
-    /// One batch `[B, C, height, width]` from `model_inputs` of `height · width · C` bytes each.
+    /// One batch `[B, C, height, width]` of rows of `height · width · C` samples each.
     ///
     /// # Errors
-    /// [`Error::InferenceFailed`] when a model input has another length, or the device has no room.
-    pub fn batch(
-        &self,
-        model_inputs: &[&[u8]],
-        height: usize,
-        width: usize,
-        device: Device,
-    ) -> Result<Tensor> {
+    /// [`Error::InferenceFailed`] when a row has another length, or the device has no room.
+    pub fn batch(&self, rows: &[Row<'_>], height: usize, width: usize, device: Device) -> Result<Tensor> {
         let channels = self.channels();
         let length = height * width * channels;
-        if let Some(other) = model_inputs
-            .iter()
-            .find(|model_input| model_input.len() != length)
-        {
+        if let Some(other) = rows.iter().find(|row| row.len() != length) {
             let found = other.len();
             return Err(Error::InferenceFailed(format!(
-                "a model input of {found} bytes, expected {length}"
+                "a model input of {found} samples, expected {length}"
             )));
         }
-        let shape = [model_inputs.len(), height, width, channels].map(|n| n as i64);
-        if device.is_cuda() {
-            let bytes = Tensor::f_from_slice(&model_inputs.concat())?.f_view(shape)?;
+        let shape = [rows.len(), height, width, channels].map(|n| n as i64);
+        let pixels: Option<Vec<&[u8]>> = rows.iter().map(Row::pixels).collect();
+        if let (Some(pixels), true) = (pixels, device.is_cuda()) {
+            let bytes = Tensor::f_from_slice(&pixels.concat())?.f_view(shape)?;
             // Pinned memory is copied without a stop; the allocator keeps it until the copy is done.
             let sent = torch_bridge::pinned(&bytes)?.f_to_device_(device, Kind::Uint8, true, false)?;
             return self.on_device(&sent);
         }
-        let mut values = Vec::with_capacity(model_inputs.len() * length);
-        for model_input in model_inputs {
-            match self.tables.as_slice() {
-                [r, g, b] => values.extend(
-                    model_input
-                        .chunks_exact(3)
-                        .flat_map(|p| [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]),
-                ),
-                tables => values.extend(
-                    model_input
-                        .chunks_exact(channels)
-                        .flat_map(|p| p.iter().zip(tables).map(|(&v, table)| table[usize::from(v)])),
-                ),
+        let mut values = Vec::with_capacity(rows.len() * length);
+        for row in rows {
+            match row {
+                Row::Pixels(pixels) => self.normalised(pixels, &mut values),
+                Row::Prepared(samples) => {
+                    let plane = height * width;
+                    let pixel = |at: usize| (0..channels).map(move |channel| samples[channel * plane + at]);
+                    values.extend((0..plane).flat_map(pixel));
+                }
             }
         }
         Ok(Tensor::f_from_slice(&values)?
             .f_view(shape)?
+            .f_to_device(device)?
             .f_permute([0, 3, 1, 2])?)
+    }
+
+    /// Writes the values of `pixels` behind `values`.
+    fn normalised(&self, pixels: &[u8], values: &mut Vec<f32>) {
+        match self.tables.as_slice() {
+            [r, g, b] => values.extend(
+                pixels
+                    .chunks_exact(3)
+                    .flat_map(|p| [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]),
+            ),
+            tables => values.extend(
+                pixels
+                    .chunks_exact(tables.len())
+                    .flat_map(|p| p.iter().zip(tables).map(|(&v, table)| table[usize::from(v)])),
+            ),
+        }
     }
 
     /// Normalises bytes `[B, H, W, C]` where they are.
@@ -148,14 +178,18 @@ mod tests {
     #[test]
     fn a_batch_is_normalised_channels_last_and_in_order() {
         let normalise = Normalise::new(1.0 / 255.0, &[0.5, 0.25, 0.0], &[0.5, 0.25, 1.0]);
-        let model_inputs: [&[u8]; 2] = [&[0, 0, 0, 255, 255, 255], &[255, 0, 51, 0, 255, 102]];
-        let batch = normalise
-            .batch(&model_inputs, 1, 2, Device::Cpu)
-            .expect("it fits");
-        assert_eq!(batch.size(), [2, 3, 1, 2]);
+        let prepared = [0.5, -0.5, 2.0, 3.0, 0.25, 0.75];
+        let rows = [
+            Row::Pixels(&[0, 0, 0, 255, 255, 255]),
+            Row::Pixels(&[255, 0, 51, 0, 255, 102]),
+            Row::Prepared(&prepared),
+        ];
+        let batch = normalise.batch(&rows, 1, 2, Device::Cpu).expect("it fits");
+        assert_eq!(batch.size(), [3, 3, 1, 2]);
         assert_eq!(batch.stride(), [6, 1, 6, 3], "channels-last");
         let values: Vec<f32> = batch.contiguous().flatten(0, -1).try_into().expect("f32 values");
-        let expected = [-1., 1., -1., 3., 0., 1., 1., -1., -1., 3., 0.2, 0.4];
+        let pixels = [-1., 1., -1., 3., 0., 1., 1., -1., -1., 3., 0.2, 0.4];
+        let expected = pixels.into_iter().chain(prepared);
         let close = values
             .iter()
             .zip(expected)
@@ -168,7 +202,7 @@ mod tests {
         let normalise = Normalise::new(1.0 / 255.0, &[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225]);
         let model_input: Vec<u8> = (0..=255).cycle().take(16 * 16 * 3).collect();
         let expected = normalise
-            .batch(&[&model_input], 16, 16, Device::Cpu)
+            .batch(&[Row::Pixels(&model_input)], 16, 16, Device::Cpu)
             .expect("it fits");
         let bytes = Tensor::from_slice(&model_input).view([1, 16, 16, 3]);
         let found = normalise.on_device(&bytes).expect("it fits");
@@ -183,6 +217,8 @@ mod tests {
     #[test]
     fn a_tile_of_another_size_is_refused() {
         let normalise = Normalise::new(1.0, &[0.0], &[1.0]);
-        assert!(normalise.batch(&[&[1, 2, 3]], 2, 2, Device::Cpu).is_err());
+        for row in [Row::Pixels(&[1, 2, 3]), Row::Prepared(&[1.0, 2.0])] {
+            assert!(normalise.batch(&[row], 2, 2, Device::Cpu).is_err());
+        }
     }
 }

@@ -9,29 +9,54 @@ use super::state::Service;
 use crate::error::{Error, Result};
 use crate::image::{self, Fit, Length, Memory, ModelInput, Picture, Taken, Turn};
 
-/// The pictures of one request, as files: at least one, and no more than the limit.
+/// The pictures of one request, in the client's order: at least one, and no more than the limit.
 #[derive(Debug, Clone)]
-pub struct Pictures(Vec<Bytes>);
+pub struct Pictures(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// As files.
+    Files(Vec<Bytes>),
+    /// As their model takes them.
+    Prepared(Vec<ModelInput>),
+}
 
 impl Pictures {
-    /// These files, in the client's order.
+    /// These files.
     ///
     /// # Errors
     /// [`Error::EmptyBody`] when there is none, [`Error::InvalidBody`] when there are more than `most`.
     pub fn new(files: Vec<Bytes>, most: usize) -> Result<Self> {
-        match files.len() {
-            0 => Err(Error::EmptyBody("the body holds no image".into())),
-            found if found > most => Err(Error::InvalidBody(format!(
-                "{found} images in one request, at most {most}"
-            ))),
-            _ => Ok(Self(files)),
-        }
+        at_most(files.len(), most)?;
+        Ok(Self(Kind::Files(files)))
+    }
+
+    /// These inputs of a model, which are decoded and fitted already.
+    ///
+    /// # Errors
+    /// As [`Pictures::new`].
+    pub fn prepared(inputs: Vec<ModelInput>, most: usize) -> Result<Self> {
+        at_most(inputs.len(), most)?;
+        Ok(Self(Kind::Prepared(inputs)))
     }
 
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        match &self.0 {
+            Kind::Files(files) => files.len(),
+            Kind::Prepared(inputs) => inputs.len(),
+        }
+    }
+}
+
+fn at_most(found: usize, most: usize) -> Result<()> {
+    match found {
+        0 => Err(Error::EmptyBody("the body holds no image".into())),
+        _ if found > most => Err(Error::InvalidBody(format!(
+            "{found} images in one request, at most {most}"
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -70,6 +95,19 @@ pub(super) struct DecodedImages {
     pub(super) took: Duration,
 }
 
+impl DecodedImages {
+    fn prepared(inputs: Vec<ModelInput>) -> Self {
+        let seen = |input| DecodedImage {
+            original: None,
+            input,
+        };
+        Self {
+            images: inputs.into_iter().map(seen).collect(),
+            took: Duration::ZERO,
+        }
+    }
+}
+
 impl Service {
     /// Decodes `pictures` side by side, and fits each to the model.
     ///
@@ -83,9 +121,14 @@ impl Service {
     ) -> Result<DecodedImages> {
         let started = Instant::now();
         let several = pictures.count() > 1;
+        let files = match pictures.0 {
+            Kind::Files(files) => files,
+            Kind::Prepared(inputs) => return Ok(DecodedImages::prepared(inputs)),
+        };
         let turn = self.pool().turn();
-        let under_way = pictures.0.into_iter();
-        let under_way = under_way.map(|bytes| self.decode_one(turn, bytes, fit, originals));
+        let under_way = files
+            .into_iter()
+            .map(|bytes| self.decode_one(turn, bytes, fit, originals));
         let mut images = Vec::with_capacity(under_way.len());
         let decoded = futures_util::future::join_all(under_way).await;
         // Where the pictures of this request alone leave no room, waiting would help nobody.

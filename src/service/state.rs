@@ -162,7 +162,23 @@ impl Service {
     /// # Errors
     /// [`Error::ModelNotFound`], [`Error::NotReady`].
     pub fn model(&self, name: &str) -> Result<Arc<Model>> {
-        self.0.catalog.get(name, None)
+        self.version(name, None)
+    }
+
+    /// [`Service::model`], in this version where one is asked for.
+    ///
+    /// # Errors
+    /// As [`Service::model`].
+    pub fn version(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        self.0.catalog.get(name, version)
+    }
+
+    /// The versions of the model `name` that are loaded, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]
+    pub fn versions(&self, name: &str) -> Result<Vec<String>> {
+        self.0.catalog.versions(name)
     }
 
     /// Whether every required model answers, and the server goes on.

@@ -8,10 +8,10 @@ use torch_bridge::Value;
 use super::labels::Labels;
 use super::row_count::check_rows;
 use crate::error::{Error, Result};
-use crate::image::ModelInput;
+use crate::image::{Content, ModelInput};
 use crate::manifest::{Input, Manifest};
 use crate::runtime::Selection;
-use crate::runtime::staging::Normalise;
+use crate::runtime::staging::{Normalise, Row};
 
 /// The manifest and the labels of a model, and how its pictures are normalised.
 #[derive(Debug)]
@@ -144,22 +144,43 @@ impl ModelSpec {
         self.latent_shape.get().map_or(&[], Vec::as_slice)
     }
 
+    /// The sizes of the latent without the batch; empty for what is no VAE.
+    #[must_use]
+    pub fn latent_sizes(&self) -> Vec<usize> {
+        let sizes = self.latent_shape().iter();
+        sizes.map(|&size| usize::try_from(size).unwrap_or(0)).collect()
+    }
+
+    /// The sizes of what `forward` answers for one picture, where they never change.
+    #[must_use]
+    pub fn row(&self) -> Option<&[i64]> {
+        self.row.get().map(Vec::as_slice)
+    }
+
+    /// `[C, h, w]` of what a model from image to image answers.
+    #[must_use]
+    pub fn picture_shape(&self) -> Option<[i64; 3]> {
+        self.picture_shape.get().copied()
+    }
+
     /// How many values a latent has.
     #[must_use]
     pub fn latent_size(&self) -> usize {
         usize::try_from(self.latent_shape().iter().product::<i64>()).unwrap_or(0)
     }
 
-    /// One batch `[B, C, H, W]` from the pixels of `model_inputs`.
+    /// One batch `[B, C, H, W]` from `model_inputs`.
     ///
     /// # Errors
     /// As [`Normalise::batch`]; also for a model that takes no pictures.
     pub fn batch(&self, model_inputs: &[&ModelInput], device: Device) -> Result<Tensor> {
-        let bytes: Vec<&[u8]> = model_inputs
-            .iter()
-            .map(|model_input| model_input.data.as_slice())
-            .collect();
-        self.stage(&bytes, device)
+        fn row<'a>(model_input: &&'a ModelInput) -> Row<'a> {
+            match &model_input.content {
+                Content::Pixels(pixels) => Row::Pixels(pixels),
+                Content::Prepared(samples) => Row::Prepared(samples),
+            }
+        }
+        self.stage(&model_inputs.iter().map(row).collect::<Vec<_>>(), device)
     }
 
     /// A batch of `size` black images, as [`ModelSpec::batch`] would make it.
@@ -192,13 +213,13 @@ impl ModelSpec {
             state.to_be_bytes()[0]
         };
         let noise: Vec<u8> = (0..self.input_bytes()?).map(byte).collect();
-        self.stage(&[&noise], device)
+        self.stage(&[Row::Pixels(&noise)], device)
     }
 
     /// A batch of `size` images whose bytes are all `value`.
     fn plain(&self, value: u8, size: usize, device: Device) -> Result<Tensor> {
         let model_input = vec![value; self.input_bytes()?];
-        self.stage(&vec![model_input.as_slice(); size], device)
+        self.stage(&vec![Row::Pixels(&model_input); size], device)
     }
 
     /// Bytes of one picture as the model sees it.
@@ -208,12 +229,12 @@ impl ModelSpec {
         Ok(height as usize * width as usize * channels)
     }
 
-    fn stage(&self, model_inputs: &[&[u8]], device: Device) -> Result<Tensor> {
+    fn stage(&self, rows: &[Row<'_>], device: Device) -> Result<Tensor> {
         let (height, width) = self.manifest.image_input()?.fit.size;
         let normalise = self
             .normalise
             .as_ref()
             .ok_or_else(|| Error::Internal("no pictures here".into()))?;
-        normalise.batch(model_inputs, height as usize, width as usize, device)
+        normalise.batch(rows, height as usize, width as usize, device)
     }
 }

@@ -12,7 +12,7 @@ use super::expansion::{Expansion, SaysNothing};
 use crate::error::{Error, Result, excerpt};
 
 /// What is read, as `Accept-Encoding` says it.
-pub const ENCODINGS: &str = "gzip, deflate, zstd";
+pub(super) const ENCODINGS: &str = "gzip, deflate, zstd";
 
 /// The largest window of zstd, as a power of 2: 8 MiB, which its levels up to 19 do not exceed.
 const ZSTD_WINDOW: u32 = 23;

@@ -1,9 +1,10 @@
 //! What a failure is over HTTP. A handler's [`Error`] becomes a bare response that carries the error; each protocol
 //! writes its own body in [`layers`](super::layers), where it is logged and counted once.
 
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::encoding::ENCODINGS;
 use crate::error::Error;
 use crate::telemetry::Metrics;
 
@@ -74,6 +75,17 @@ fn detail(error: &Error) -> String {
         _ => return error.to_string(),
     };
     format!("{of_device}; its log has the detail under the request id")
+}
+
+/// Says in `headers` what mends the failure, where a client reads it there.
+pub fn advise(error: &Error, headers: &mut HeaderMap) {
+    if let Error::UnsupportedMediaType(_) = error {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
+    }
+    if let Error::QueueFull { retry_after, .. } = error {
+        let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+        headers.insert(header::RETRY_AFTER, seconds);
+    }
 }
 
 /// Logs and counts a failure.

@@ -32,11 +32,11 @@ pub type ErrorBody = fn(&Error, &str) -> Response;
 #[derive(Clone)]
 struct Wrapped {
     app: App,
-    error_body: ErrorBody,
+    error_body: fn(&str) -> ErrorBody,
 }
 
-/// `routes` as they are served: what they do not know is an error, and `error_body` answers every error.
-pub fn serve_with(routes: Router, app: App, error_body: ErrorBody) -> Router {
+/// `routes` as they are served: what they do not know is an error, and `error_body` says who answers the errors of a path.
+pub fn serve_with(routes: Router, app: App, error_body: fn(&str) -> ErrorBody) -> Router {
     let id = HeaderName::from_static(REQUEST_ID);
     let cors = cors(&app.cors_origins);
     let wrapped = Wrapped { app, error_body };
@@ -150,7 +150,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let metrics = app.service.metrics();
     metrics.answered(known_method(&method), &route, status, took);
     let took_ms = took.as_micros() as f64 / 1e3;
-    if route.starts_with("/v1") {
+    if ["/v1", "/v2"].iter().any(|protocol| route.starts_with(protocol)) {
         tracing::info!(status, took_ms, "answered");
     } else {
         tracing::debug!(status, took_ms, "answered");
@@ -175,13 +175,14 @@ fn known_method(method: &Method) -> &str {
 /// Turns the error of a failed request into its body.
 async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
     let id = request_id(&request).to_owned();
+    let error_body = (wrapped.error_body)(request.uri().path());
     let mut response = next.run(request).await;
     let told = response.extensions_mut().remove::<Error>();
     let Some(error) = told.or_else(|| bare(&response)) else {
         return response;
     };
     report(&error, &id, wrapped.app.service.metrics());
-    (wrapped.error_body)(&error, &id)
+    error_body(&error, &id)
 }
 
 /// The error of an answer that says no more than its status: what is refused before a handler sees it.

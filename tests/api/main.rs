@@ -18,6 +18,7 @@ mod image_to_image;
 mod instances;
 mod misfits;
 mod not_finite;
+mod oip;
 mod operations;
 mod overlaps;
 mod precision;

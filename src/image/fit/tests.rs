@@ -52,7 +52,7 @@ fn the_border_is_filled() {
     let black = flat(8, 2, [0; 3]);
     let model_input = fit(&black, &spec(ResizeMode::Letterbox, (8, 8))).expect("a model input");
     let rows: Vec<bool> = model_input
-        .data
+        .pixels()
         .chunks(24)
         .map(|row| row.iter().all(|v| *v == 114))
         .collect();
@@ -74,10 +74,10 @@ fn colours_are_ordered_as_asked() {
         )
         .expect("a model input")
     };
-    assert_eq!(with(Color::Rgb).data, [200, 100, 50]);
-    assert_eq!(with(Color::Bgr).data, [50, 100, 200]);
+    assert_eq!(with(Color::Rgb).pixels(), [200, 100, 50]);
+    assert_eq!(with(Color::Bgr).pixels(), [50, 100, 200]);
     // (200 * 19595 + 100 * 38470 + 50 * 7471 + 32768) >> 16
-    assert_eq!(with(Color::Gray).data, [124]);
+    assert_eq!(with(Color::Gray).pixels(), [124]);
     assert_eq!(with(Color::Gray).channels, 1);
 }
 
@@ -110,9 +110,9 @@ fn extreme_shapes_cost_no_more_than_the_input() {
                     ..spec(mode, (224, 256))
                 };
                 let model_input = super::fit(&flat(width, height, [9; 3]), &fit).expect("a model input");
-                assert_eq!(model_input.data.len(), 224 * 256 * 3);
+                assert_eq!(model_input.pixels().len(), 224 * 256 * 3);
                 assert!(
-                    model_input.data.contains(&9),
+                    model_input.pixels().contains(&9),
                     "{width}×{height} {mode:?} {interpolation:?}"
                 );
             }

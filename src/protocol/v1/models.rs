@@ -5,9 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::Uri;
 
 use super::openapi::Problems;
-use super::parameters::Parameters;
 use super::wire::{ModelInfo, ModelList};
 use crate::error::Result;
+use crate::reading::Parameters;
 use crate::transport::App;
 
 /// List models

@@ -6,10 +6,10 @@
 use axum::body::Bytes;
 use multer::Field;
 
-use super::bounded;
-use super::parameters::{MOST_PARAMETERS, MOST_TEXT, Parameters};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
+use crate::reading::bounded;
+use crate::reading::{MOST_PARAMETERS, MOST_TEXT, Parameters};
 use crate::transport::Received;
 
 /// Bytes of JSON in one part at most.

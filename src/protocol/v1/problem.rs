@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
-use crate::transport::{ENCODINGS, Failure, Streamed, failure};
+use crate::transport::{Failure, Streamed, advise, failure};
 
 /// What went wrong, for machines (`code`) and for people (`detail`).
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,7 +56,7 @@ pub(super) fn event(error: &Error) -> Streamed {
 }
 
 /// The answer to a request that failed.
-pub(super) fn body(error: &Error, request_id: &str) -> Response {
+pub fn body(error: &Error, request_id: &str) -> Response {
     let Failure { status, code, detail } = failure(error);
     let problem = Problem {
         kind: format!("urn:lucarne:problem:{code}"),
@@ -69,13 +69,6 @@ pub(super) fn body(error: &Error, request_id: &str) -> Response {
     let mut response = (status, Json(problem)).into_response();
     let json = HeaderValue::from_static("application/problem+json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
-    if let Error::UnsupportedMediaType(_) = error {
-        let encodings = HeaderValue::from_static(ENCODINGS);
-        response.headers_mut().insert(header::ACCEPT_ENCODING, encodings);
-    }
-    if let Error::QueueFull { retry_after, .. } = error {
-        let seconds = HeaderValue::from(retry_after.as_secs().max(1));
-        response.headers_mut().insert(header::RETRY_AFTER, seconds);
-    }
+    advise(error, response.headers_mut());
     response
 }

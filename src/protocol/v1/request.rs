@@ -9,13 +9,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
-use super::bounded::{JsonParameters, List};
-use super::parameters::Parameters;
 use super::wire::TensorCall;
-use super::{b64, multipart, npy};
+use super::{multipart, npy};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::PoolThread;
+use crate::reading::Parameters;
+use crate::reading::b64;
+use crate::reading::bounded::{JsonParameters, List};
 use crate::service::{Asked, Pictures};
 use crate::transport::{App, Form, Received, content_type};
 

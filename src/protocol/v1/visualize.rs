@@ -9,14 +9,15 @@ use axum::response::{IntoResponse, Response};
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
 use super::openapi::{Binary, Deadline, Problems};
+use super::request;
 use super::request::ParametersCall;
 use super::timing::TimingMs;
 use super::wire::{PngFrame, Visualization, Visualized};
-use super::{query, request};
 use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::Result;
 use crate::explain::visualize::Options;
+use crate::reading::query;
 use crate::service::Service;
 use crate::transport::{App, within};
 

@@ -173,6 +173,12 @@ impl Numbers {
         &self.bytes
     }
 
+    /// [`Numbers::bytes`], which are not copied.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// The values themselves, where they are of the type of `T`.
     pub fn values<T: Scalar>(&self) -> impl ExactSizeIterator<Item = T> {
         self.bytes.chunks_exact(self.dtype.size()).map(T::of_bytes)

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use crate::manifest;
-use crate::protocol::v1::bounded::JsonParameters;
-use crate::protocol::v1::parameters::Parameters;
+use crate::reading::Parameters;
+use crate::reading::bounded::JsonParameters;
 use crate::tasks::tensor::{self, Given};
 
 /// A tensor that goes in or comes out, of the tensor task.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, excerpt};
 
 /// At most `MOST` items.
 #[derive(Debug)]
-pub(super) struct List<T, const MOST: usize>(pub(super) Vec<T>);
+pub struct List<T, const MOST: usize>(pub Vec<T>);
 
 impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -45,14 +45,14 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, M
 
 /// The parameters of a JSON body, or what is wrong with the first that is.
 #[derive(Debug)]
-pub(super) struct JsonParameters(pub(super) Result<Parameters>);
+pub struct JsonParameters(pub Result<Parameters>);
 
 impl JsonParameters {
     /// The parameters; none where nothing stands there.
     ///
     /// # Errors
     /// What is wrong with the first that is.
-    pub(super) fn of(given: Option<Self>) -> Result<Parameters> {
+    pub fn of(given: Option<Self>) -> Result<Parameters> {
         given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
     }
 }
@@ -93,7 +93,7 @@ impl<'de> Deserialize<'de> for JsonParameters {
 ///
 /// # Errors
 /// [`Error::InvalidBody`] where it is no JSON; [`Error::InvalidParameter`].
-pub(super) fn parameters_of_part(name: String, json: &[u8]) -> Result<Parameters> {
+pub fn parameters_of_part(name: String, json: &[u8]) -> Result<Parameters> {
     let wrong = |e: &serde_json::Error| {
         let (name, why) = (excerpt(&name), e.to_string());
         Error::InvalidBody(format!("part `{name}` is no JSON: {}", excerpt(&why)))

@@ -20,7 +20,7 @@ use crate::tasks::{captioning, classification, detection, vae};
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Classification {
+pub struct Classification {
     /// How many classes to answer, best first; all of them if there are fewer.
     #[param(minimum = 1, default = 5)]
     top_k: usize,
@@ -46,7 +46,7 @@ enum Render {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Segmentation {
+pub struct Segmentation {
     /// How a PNG shows the classes.
     #[param(inline, required = false, default = "mask")]
     render: Render,
@@ -78,7 +78,7 @@ enum Grid {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct ImageToImage {
+pub struct ImageToImage {
     /// The grid that the picture is answered on: the module's own, or the original's, of what of the original it saw.
     #[param(inline, required = false, default = "native")]
     resolution: Grid,
@@ -96,7 +96,7 @@ impl Default for ImageToImage {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Detection {
+pub struct Detection {
     /// Objects with a lower score are left out.
     #[param(required = false, minimum = 0, maximum = 1)]
     score_threshold: Option<f32>,
@@ -127,7 +127,7 @@ impl Default for Detection {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Captioning {
+pub struct Captioning {
     /// Beginnings that the search keeps; 1 is greedy.
     #[param(required = false, minimum = 1, maximum = 32, default = 1)]
     beams: usize,
@@ -157,7 +157,7 @@ impl Default for Captioning {
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Tensor {
+pub struct Tensor {
     /// The one output that is answered. Default: all of them.
     #[param(required = false, example = "logits")]
     output: Option<String>,
@@ -167,7 +167,7 @@ pub(super) struct Tensor {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Sample {
+pub struct Sample {
     /// How many pictures.
     #[param(required = false, minimum = 1, maximum = 64, default = 16)]
     n: usize,
@@ -203,7 +203,7 @@ enum Path {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Interpolate {
+pub struct Interpolate {
     /// Pictures on the way, both ends among them.
     #[param(required = false, minimum = 2, maximum = 64, default = 8)]
     steps: usize,
@@ -225,7 +225,7 @@ impl Default for Interpolate {
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Visualize {
+pub struct Visualize {
     /// The layer whose channel is visualised; see `/layers`. Default: the model's own, else the last with a map.
     #[param(required = false, example = "features.10")]
     layer: Option<String>,
@@ -288,14 +288,22 @@ impl TryFrom<String> for AsTarget {
     }
 }
 
-pub(super) fn classification(parameters: &Parameters) -> Result<classification::Options> {
+/// How many classes to answer.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn classification(parameters: &Parameters) -> Result<classification::Options> {
     let asked: Classification = parameters.read()?;
     Ok(classification::Options {
         top_k: at_least_one("top_k", asked.top_k)?,
     })
 }
 
-pub(super) fn segmentation(parameters: &Parameters) -> Result<MaskView> {
+/// How a mask is drawn.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn segmentation(parameters: &Parameters) -> Result<MaskView> {
     let asked: Segmentation = parameters.read()?;
     Ok(MaskView {
         render: match asked.render {
@@ -306,7 +314,11 @@ pub(super) fn segmentation(parameters: &Parameters) -> Result<MaskView> {
     })
 }
 
-pub(super) fn image_to_image(parameters: &Parameters) -> Result<Resolution> {
+/// The grid of a picture that a model makes.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn image_to_image(parameters: &Parameters) -> Result<Resolution> {
     let asked: ImageToImage = parameters.read()?;
     Ok(match asked.resolution {
         Grid::Native => Resolution::Native,
@@ -315,7 +327,10 @@ pub(super) fn image_to_image(parameters: &Parameters) -> Result<Resolution> {
 }
 
 /// Of a detection, and how much of a drawn mask is tint.
-pub(super) fn detection(parameters: &Parameters) -> Result<(detection::Options, Fraction)> {
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn detection(parameters: &Parameters) -> Result<(detection::Options, Fraction)> {
     let asked: Detection = parameters.read()?;
     let fraction = |name, value: Option<f32>| value.map(|found| Fraction::new(name, found)).transpose();
     let count = asked.max_detections.map(|found| {
@@ -332,7 +347,11 @@ pub(super) fn detection(parameters: &Parameters) -> Result<(detection::Options, 
     Ok((options, Fraction::new("alpha", asked.alpha)?))
 }
 
-pub(super) fn captioning(parameters: &Parameters) -> Result<captioning::Options> {
+/// How a caption is searched for.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn captioning(parameters: &Parameters) -> Result<captioning::Options> {
     let asked: Captioning = parameters.read()?;
     captioning::Options::new(
         asked.beams,
@@ -343,11 +362,18 @@ pub(super) fn captioning(parameters: &Parameters) -> Result<captioning::Options>
 }
 
 /// The name of the output that is asked for, if one is.
-pub(super) fn tensor(parameters: &Parameters) -> Result<Option<String>> {
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn tensor(parameters: &Parameters) -> Result<Option<String>> {
     Ok(parameters.read::<Tensor>()?.output)
 }
 
-pub(super) fn sample(parameters: &Parameters) -> Result<Draw> {
+/// Which latents are drawn.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn sample(parameters: &Parameters) -> Result<Draw> {
     let asked: Sample = parameters.read()?;
     Ok(Draw {
         n: asked.n,
@@ -356,7 +382,11 @@ pub(super) fn sample(parameters: &Parameters) -> Result<Draw> {
     })
 }
 
-pub(super) fn interpolate(parameters: &Parameters) -> Result<Way> {
+/// The way between two pictures.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn interpolate(parameters: &Parameters) -> Result<Way> {
     let asked: Interpolate = parameters.read()?;
     Ok(Way {
         steps: asked.steps,
@@ -367,7 +397,11 @@ pub(super) fn interpolate(parameters: &Parameters) -> Result<Way> {
     })
 }
 
-pub(super) fn visualize(parameters: &Parameters) -> Result<visualize::Options> {
+/// What is visualised, and how.
+///
+/// # Errors
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
+pub fn visualize(parameters: &Parameters) -> Result<visualize::Options> {
     let asked: Visualize = parameters.read()?;
     let ascent = Ascent {
         n_steps: asked.n_steps,

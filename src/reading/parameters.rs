@@ -13,10 +13,10 @@ use crate::error::{Error, Result, excerpt};
 const MOST_NAME: usize = 64;
 
 /// Bytes of a parameter's value at most: the paths of many layers.
-pub(super) const MOST_TEXT: usize = 4096;
+pub const MOST_TEXT: usize = 4096;
 
 /// Parameters of a request at most: more than any operation has.
-pub(super) const MOST_PARAMETERS: usize = 64;
+pub const MOST_PARAMETERS: usize = 64;
 
 /// Names and values as the client wrote them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub struct Parameters(Vec<(String, String)>);
 impl Parameters {
     /// # Errors
     /// [`Error::InvalidParameter`] when a name comes twice.
-    pub(super) fn from_query(query: Option<&str>) -> Result<Self> {
+    pub fn from_query(query: Option<&str>) -> Result<Self> {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_str(query.unwrap_or_default())
             .map_err(|e| Error::parameter("query string", e.to_string()))?;
         let mut parameters = Self::default();
@@ -70,15 +70,21 @@ impl Parameters {
     ///
     /// # Errors
     /// As [`Parameters::add`].
-    pub(super) fn extend(&mut self, others: Self) -> Result<()> {
+    pub fn extend(&mut self, others: Self) -> Result<()> {
         others
             .0
             .into_iter()
             .try_for_each(|(name, value)| self.add(name, value))
     }
 
+    /// Takes the parameter `name` out, if it is there.
+    pub fn take(&mut self, name: &str) -> Option<String> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(place).1)
+    }
+
     /// Names and texts, as they came.
-    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
@@ -86,7 +92,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`] when there are any.
-    pub(super) fn none(&self) -> Result<()> {
+    pub fn none(&self) -> Result<()> {
         match self.0.first() {
             Some((name, _)) => Err(Error::parameter(name, "this operation has no parameters")),
             None => Ok(()),
@@ -97,7 +103,7 @@ impl Parameters {
     ///
     /// # Errors
     /// As [`Parameters::from_query`] and [`Parameters::none`].
-    pub(super) fn none_in(query: Option<&str>) -> Result<()> {
+    pub fn none_in(query: Option<&str>) -> Result<()> {
         Self::from_query(query)?.none()
     }
 
@@ -105,7 +111,7 @@ impl Parameters {
     ///
     /// # Errors
     /// [`Error::InvalidParameter`], which names the parameter, what was found and what is expected.
-    pub(super) fn read<T: DeserializeOwned + IntoParams>(&self) -> Result<T> {
+    pub fn read<T: DeserializeOwned + IntoParams>(&self) -> Result<T> {
         serde_path_to_error::deserialize(Pairs(&self.0)).map_err(|error| {
             let name = error.path().to_string();
             let found = self.pairs().find(|(known, _)| *known == name);

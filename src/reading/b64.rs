@@ -13,7 +13,7 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, INDIFF
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, INDIFFERENT);
 
 /// The bytes that `text` stands for, or why there are none.
-pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
+pub fn decode(text: &str) -> Result<Vec<u8>, String> {
     let payload = unbroken(payload(text.trim())?);
     let engine = if payload.contains(['-', '_']) {
         URL_SAFE

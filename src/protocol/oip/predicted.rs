@@ -1,0 +1,132 @@
+//! Predictions of pictures as tensors.
+
+use std::sync::Arc;
+
+use super::outputs::Answered;
+use super::tensor::Tensor;
+use crate::catalog::{Model, Predict};
+use crate::engine::{Context, Engine};
+use crate::error::{Error, Result};
+use crate::image::{ModelInput, Taken};
+use crate::reading::{Parameters, query};
+use crate::service::{MaskForm, Originals, Pictures, Predicted, Service};
+use crate::tasks::Operation;
+use crate::tasks::captioning::Caption;
+use crate::tasks::classification::{self, Classify};
+use crate::tasks::embedding::Embed;
+use crate::tasks::image_to_image::{Form, View};
+use crate::tasks::regression::Regress;
+use crate::tasks::vae::Reconstruct;
+
+/// Tensors, and the memory that they take.
+#[derive(Debug)]
+pub(super) struct Tensors {
+    pub(super) tensors: Vec<Tensor>,
+    pub(super) held: Vec<Taken>,
+}
+
+impl Tensors {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.tensors.extend(more.tensors);
+        self.held.extend(more.held);
+    }
+
+    /// What came of a request, as tensors; they are made on the pool.
+    pub(super) async fn of<O: Answered>(service: &Service, mut done: Predicted<O>) -> Result<Self> {
+        let held = done.held.take().into_iter().collect();
+        let made = service
+            .pool()
+            .run(move |_| O::tensors(done.outputs, &done.model.spec));
+        Ok(Self {
+            tensors: made.await?,
+            held,
+        })
+    }
+}
+
+/// What the model predicts of `pictures`.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for parameters that the task has not; those of the service.
+pub(super) async fn predicted(
+    service: &Service,
+    model: &Arc<Model>,
+    pictures: Pictures,
+    parameters: &Parameters,
+    context: &Context,
+) -> Result<Tensors> {
+    let asked = Asked {
+        service,
+        model,
+        pictures,
+        context,
+    };
+    match &model.predict {
+        Predict::Classification(engine) => {
+            parameters.none()?;
+            // Every class has its place in the tensor.
+            let options = classification::Options {
+                top_k: std::num::NonZeroUsize::MAX,
+            };
+            asked.answer::<Classify>(engine, &options).await
+        }
+        Predict::Segmentation(engine) => {
+            parameters.none()?;
+            let pictures = (asked.pictures, Originals::Dropped);
+            let done = service.segment(model, engine, pictures, MaskForm::Array, context);
+            Tensors::of(service, done.await?).await
+        }
+        Predict::Detection(engine) => {
+            let (options, _) = query::detection(parameters)?;
+            let pictures = (asked.pictures, Originals::Dropped);
+            let done = service.detect(model, engine, pictures, &options, context);
+            Tensors::of(service, done.await?).await
+        }
+        Predict::Captioning(engine) => {
+            let options = query::captioning(parameters)?;
+            asked.answer::<Caption>(engine, &options).await
+        }
+        Predict::Vae(engine) => {
+            parameters.none()?;
+            asked.answer::<Reconstruct>(engine, &()).await
+        }
+        Predict::Embedding(engine) => {
+            parameters.none()?;
+            asked.answer::<Embed>(engine, &()).await
+        }
+        Predict::Regression(engine) => {
+            parameters.none()?;
+            asked.answer::<Regress>(engine, &()).await
+        }
+        Predict::ImageToImage(engine) => {
+            let view = View {
+                resolution: query::image_to_image(parameters)?,
+                form: Form::Array,
+            };
+            let done = service.translate(model, engine, asked.pictures, view, context);
+            Tensors::of(service, done.await?).await
+        }
+        Predict::Tensor(_) => Err(Error::Internal("pictures for a model of tensors".into())),
+    }
+}
+
+/// Pictures and whom they are for.
+struct Asked<'a> {
+    service: &'a Service,
+    model: &'a Arc<Model>,
+    pictures: Pictures,
+    context: &'a Context,
+}
+
+impl Asked<'_> {
+    async fn answer<Op>(self, engine: &Engine<Op::Queue>, options: &Op::Options) -> Result<Tensors>
+    where
+        Op: Operation<Input = ModelInput, Output: Answered>,
+    {
+        let pictures = (self.pictures, Originals::Dropped);
+        let done = self
+            .service
+            .predict::<Op>(self.model, engine, pictures, options, self.context);
+        Tensors::of(self.service, done.await?).await
+    }
+}

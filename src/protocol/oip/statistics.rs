@@ -1,0 +1,178 @@
+//! What a model has computed, as Triton's statistics extension says it.
+
+use std::time::UNIX_EPOCH;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::openapi::Refusals;
+use super::target::Target;
+use crate::catalog::{Model, State as Life};
+use crate::error::Result;
+use crate::telemetry::{Statistics, Sum};
+use crate::transport::App;
+
+/// The statistics of models.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct ModelStatistics {
+    model_stats: Vec<OfModel>,
+}
+
+/// The statistics of one.
+#[derive(Debug, Serialize, ToSchema)]
+struct OfModel {
+    #[schema(example = "mobilenet_v2")]
+    name: String,
+    /// The one that answers; what is counted is counted for the model.
+    version: String,
+    /// Milliseconds since 1970.
+    last_inference: u64,
+    /// Items that were computed: pictures, or requests of tensors.
+    inference_count: u64,
+    /// Batches.
+    execution_count: u64,
+    inference_stats: InferenceStatistics,
+    batch_stats: Vec<BatchStatistics>,
+}
+
+/// How often something was, and how long it took in all.
+#[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
+struct Duration {
+    count: u64,
+    /// Nanoseconds.
+    ns: u64,
+}
+
+/// By item.
+#[derive(Debug, Serialize, ToSchema)]
+struct InferenceStatistics {
+    success: Duration,
+    /// Refused for want of a place, or too late. How long those took is not counted.
+    fail: Duration,
+    queue: Duration,
+    /// Not counted apart.
+    compute_input: Duration,
+    compute_infer: Duration,
+    /// Not counted apart.
+    compute_output: Duration,
+    /// There is no cache.
+    cache_hit: Duration,
+    /// There is no cache.
+    cache_miss: Duration,
+}
+
+/// By batch.
+#[derive(Debug, Serialize, ToSchema)]
+struct BatchStatistics {
+    batch_size: usize,
+    compute_input: Duration,
+    compute_infer: Duration,
+    compute_output: Duration,
+}
+
+impl From<Sum> for Duration {
+    fn from(sum: Sum) -> Self {
+        Self {
+            count: sum.count,
+            ns: u64::try_from(sum.took.as_nanos()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+impl OfModel {
+    fn new(model: &Model, found: &Statistics) -> Self {
+        let last = found.last.and_then(|last| last.duration_since(UNIX_EPOCH).ok());
+        let (queue, compute) = (Duration::from(found.queued), Duration::from(found.computed));
+        let batch = |(&batch_size, &sum): (&usize, &Sum)| BatchStatistics {
+            batch_size,
+            compute_input: Duration::default(),
+            compute_infer: sum.into(),
+            compute_output: Duration::default(),
+        };
+        Self {
+            name: model.name.clone(),
+            version: model.version.clone(),
+            last_inference: last.map_or(0, |last| u64::try_from(last.as_millis()).unwrap_or(u64::MAX)),
+            inference_count: compute.count,
+            execution_count: found.batches.values().map(|sum| sum.count).sum(),
+            inference_stats: InferenceStatistics {
+                success: Duration {
+                    count: compute.count,
+                    ns: queue.ns.saturating_add(compute.ns),
+                },
+                fail: Duration {
+                    count: found.failed,
+                    ns: 0,
+                },
+                queue,
+                compute_input: Duration::default(),
+                compute_infer: compute,
+                compute_output: Duration::default(),
+                cache_hit: Duration::default(),
+                cache_miss: Duration::default(),
+            },
+            batch_stats: found.batches.iter().map(batch).collect(),
+        }
+    }
+}
+
+fn of(app: &App, model: &Model) -> OfModel {
+    let found = app.service.metrics().statistics(&model.name);
+    OfModel::new(model, &found.unwrap_or_default())
+}
+
+/// Statistics
+///
+/// Of every model that answers, since the server started.
+#[utoipa::path(
+    get, path = "/v2/models/stats", tag = "open inference protocol",
+    responses((status = OK, body = ModelStatistics)),
+)]
+pub(super) async fn all(State(app): State<App>) -> Json<ModelStatistics> {
+    let listed = app.service.models().into_iter();
+    let ready = listed.filter_map(|listed| match listed.state {
+        Life::Ready(model) => Some(of(&app, &model)),
+        Life::Loading | Life::Failed(_) => None,
+    });
+    Json(ModelStatistics {
+        model_stats: ready.collect(),
+    })
+}
+
+fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
+    let model = target.model(&app.service)?;
+    Ok(Json(ModelStatistics {
+        model_stats: vec![of(app, &model)],
+    }))
+}
+
+/// Statistics of a model
+#[utoipa::path(
+    get, path = "/v2/models/{name}/stats", tag = "open inference protocol",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = OK, body = ModelStatistics), Refusals),
+)]
+pub(super) async fn of_model(
+    State(app): State<App>,
+    Path(target): Path<Target>,
+) -> Result<Json<ModelStatistics>> {
+    of_one(&app, &target)
+}
+
+/// Statistics of a version
+#[utoipa::path(
+    get, path = "/v2/models/{name}/versions/{version}/stats", tag = "open inference protocol",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version that is loaded", example = "1"),
+    ),
+    responses((status = OK, body = ModelStatistics), Refusals),
+)]
+pub(super) async fn of_version(
+    State(app): State<App>,
+    Path(target): Path<Target>,
+) -> Result<Json<ModelStatistics>> {
+    of_one(&app, &target)
+}

@@ -1,0 +1,27 @@
+//! Which model a path names.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use crate::catalog::Model;
+use crate::error::Result;
+use crate::service::Service;
+
+/// A model, perhaps in a version that is loaded.
+#[derive(Debug, Deserialize)]
+pub(super) struct Target {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) version: Option<String>,
+}
+
+impl Target {
+    /// The model that answers.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`](crate::error::Error::ModelNotFound), [`Error::NotReady`](crate::error::Error::NotReady).
+    pub(super) fn model(&self, service: &Service) -> Result<Arc<Model>> {
+        service.version(&self.name, self.version.as_deref())
+    }
+}

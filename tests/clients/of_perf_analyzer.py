@@ -1,0 +1,133 @@
+"""perf_analyzer, which measures Triton: that it can measure this server, not how fast it is.
+
+Its wheel is for glibc 2.38. On an older Debian it runs with the libraries of trixie, which apt fetches into .cache.
+"""
+
+import csv
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import paths
+from world import Check, Skipped, World, expect
+
+VERSION = "2.60.0"
+OLDEST = (2, 38)
+LIBRARIES = ("libc6", "libstdc++6", "libgcc-s1", "zlib1g", "libssl3t64", "libzstd1")
+SOURCE = "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian trixie main\n"
+FOLDER = paths.CACHE / "perf-analyzer" / VERSION
+RUNS_WITHIN_S = 120.0
+
+
+def _command() -> list[str]:
+    """How it is started; fetched where it is not there yet."""
+    if platform.machine() != "x86_64" or sys.platform != "linux":
+        raise Skipped("perf_analyzer is built for x86-64 Linux alone")
+    program = FOLDER / "perf_analyzer" / "bin" / "perf_analyzer"
+    if not program.is_file():
+        _fetch_program()
+    program.chmod(0o755)
+    if tuple(map(int, platform.libc_ver()[1].split("."))) >= OLDEST:
+        return [str(program)]
+    libraries = FOLDER / "trixie" / "usr" / "lib" / "x86_64-linux-gnu"
+    if not libraries.is_dir():
+        _fetch_libraries()
+    return [str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries), str(program)]
+
+
+def _run(*command: str | Path, within: Path | None = None) -> None:
+    """Something that fetches; without it there is nothing to try."""
+    try:
+        subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True, timeout=600, cwd=within)
+    except (OSError, subprocess.SubprocessError) as error:
+        words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise Skipped(f"{Path(command[0]).name} did not fetch perf_analyzer or its libraries: {words[-1:]}") from error
+
+
+def _fetch_program() -> None:
+    wheels = FOLDER / "wheel"
+    where = ("--platform", "manylinux_2_38_x86_64", "--only-binary", ":all:", "--no-deps", "--dest", wheels)
+    python = shutil.which("python3", path=os.defpath) or "python3"
+    _run(python, "-m", "pip", "download", "--disable-pip-version-check", "--quiet", *where, f"perf-analyzer=={VERSION}")
+    (wheel,) = wheels.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(FOLDER)
+
+
+def _fetch_libraries() -> None:
+    """By apt, in a state of its own: nothing is installed."""
+    state = FOLDER / "apt"
+    for folder in ("lists/partial", "archives/partial", "debs"):
+        (state / folder).mkdir(parents=True, exist_ok=True)
+    (state / "status").touch()
+    (state / "sources.list").write_text(SOURCE, encoding="utf-8")
+    settings = {
+        "Dir::State": state,
+        "Dir::State::status": state / "status",
+        "Dir::Cache": state,
+        "Dir::Etc::SourceList": state / "sources.list",
+        "Dir::Etc::SourceParts": "/dev/null",
+        "Acquire::Languages": "none",
+    }
+    apt = ["apt-get", "-qq", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
+    _run(*apt, "update", within=state / "debs")
+    _run(*apt, "download", *LIBRARIES, within=state / "debs")
+    unpacked = FOLDER / "unpacked"
+    for package in (state / "debs").glob("*.deb"):
+        _run("dpkg", "-x", package, unpacked)
+    # Last, so that an interrupted fetch is not taken for a whole one.
+    unpacked.rename(FOLDER / "trixie")
+
+
+def _measured(world: World, *flags: str) -> str:
+    """What it measured; every request must have been answered."""
+    table = world.scratch / "measured.csv"
+    table.unlink(missing_ok=True)
+    # The first measurement that there is will do.
+    command = [*_command(), "-u", world.address, "-i", "http", "-s", "999", "--measurement-interval", "1000", "-f", str(table), *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=RUNS_WITHIN_S)
+    words = " ".join((done.stdout + done.stderr).split())
+    expect(done.returncode == 0 and table.is_file(), f"status {done.returncode}: {words[-400:]}")
+    with table.open(newline="", encoding="utf-8") as lines:
+        (row,) = csv.DictReader(lines)
+    rate = float(row["Inferences/Second"])
+    expect(rate > 0, f"{row}")
+    return f"{rate:.0f} inferences/s, of which the server computes {int(row['Server Compute Infer'] or 0)} µs each"
+
+
+def _picture(world: World) -> str:
+    return _measured(world, "-m", "gauge", "--input-data", "zero")
+
+
+def _batches(world: World) -> str:
+    """Batches of two, three requests at a time."""
+    return _measured(world, "-m", "gauge", "--input-data", "zero", "-b", "2", "--async", "--concurrency-range", "3")
+
+
+def _tensor(world: World) -> str:
+    return _measured(world, "-m", "linear", "--input-data", "zero")
+
+
+def _open_sizes(world: World) -> str:
+    return _measured(world, "-m", "lengths", "--shape", "x:2,7", "--input-data", "zero")
+
+
+def _random(world: World) -> str:
+    """As it is started without a word on data: random bits, some of which are no numbers."""
+    return _measured(world, "-m", "gauge")
+
+
+CHECKS = tuple(
+    Check("perf_analyzer", what, run)
+    for what, run in (
+        ("a model of pictures", _picture),
+        ("batches, in parallel", _batches),
+        ("a model of tensors", _tensor),
+        ("a model of tensors with open sizes", _open_sizes),
+        ("random bits", _random),
+    )
+)
