@@ -16,6 +16,7 @@ mod errors;
 mod explain;
 mod image_to_image;
 mod instances;
+mod kserve;
 mod misfits;
 mod not_finite;
 mod oip;

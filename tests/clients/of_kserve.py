@@ -51,7 +51,8 @@ async def _dictionary(client: InferenceRESTClient, world: World) -> None:
     inputs = tensors(OF_TENSORS)
     kinds = {"float32": "FP32", "int64": "INT64"}
     listed = [
-        {"name": name, "shape": list(one.shape), "datatype": kinds[str(one.dtype)], "data": one.tolist()} for name, one in inputs.items()
+        {"name": name, "shape": list(one.shape), "datatype": kinds[str(one.dtype)], "data": one.tolist()}
+        for name, one in inputs.items()
     ]
     response = await client.infer(world.url, {"inputs": listed}, model_name=OF_TENSORS)
     found = {output.name: output.as_numpy() for output in response.outputs}

@@ -71,5 +71,7 @@ def _normalised(keys: dict[str, Any], picture: Image.Image) -> np.ndarray:
     if color == "bgr":
         channels = channels[::-1]
     count = len(channels)
-    mean, std = (np.array(keys.get(key, [value] * count), dtype=np.float32)[:, None, None] for key, value in (("mean", 0), ("std", 1)))
+    mean, std = (
+        np.array(keys.get(key, [value] * count), dtype=np.float32)[:, None, None] for key, value in (("mean", 0), ("std", 1))
+    )
     return ((channels * np.float32(keys.get("scale", 1 / 255)) - mean) / std).astype(np.float32)

@@ -64,7 +64,11 @@ WRONG: dict[str, tuple[Callable[[Client], object], str, tuple[str, ...]]] = {
     "a picture of bytes": (lambda it: it.infer(CLASSIFIER, _zeros(1, 3, 224, 224, dtype=np.uint8)), "400", ("UINT8", "FP32")),
     "a picture of doubles": (lambda it: it.infer(CLASSIFIER, _zeros(1, 3, 224, 224, dtype=np.float64)), "400", ("FP64", "FP32")),
     "a tensor of another size": (lambda it: it.infer("linear", [_vector("x", 1, 3, 6, 9)]), "400", ("x", "9")),
-    "a tensor of another datatype": (lambda it: it.infer("linear", [_vector("x", 1, 3, 6, 8, dtype=np.int64)]), "400", ("x", "64", "32")),
+    "a tensor of another datatype": (
+        lambda it: it.infer("linear", [_vector("x", 1, 3, 6, 8, dtype=np.int64)]),
+        "400",
+        ("x", "64", "32"),
+    ),
     "tensors of different batches": (
         lambda it: it.infer("fusion", [_vector("signal", 2, 3, 16), _vector("vector", 1, 5), _vector("kind", 2, dtype=np.int64)]),
         "400",

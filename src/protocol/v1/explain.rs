@@ -124,7 +124,7 @@ async fn attributions(
     Ok(answer.into_response())
 }
 
-async fn attribution(
+pub(super) async fn attribution(
     service: &Service,
     model: &Arc<Model>,
     (tensors, options): (Vec<NamedTensor>, Options),

@@ -5,6 +5,8 @@ mod answer;
 mod arrays;
 mod compare;
 mod explain;
+mod instances;
+mod kserve;
 mod models;
 mod multipart;
 mod npy;
@@ -13,6 +15,7 @@ mod operations;
 mod predict;
 mod problem;
 mod request;
+mod rows;
 mod tensors;
 mod timing;
 mod vae;
@@ -50,7 +53,9 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(compare::compare))
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
-        .routes(routes!(operations::metrics));
+        .routes(routes!(operations::metrics))
+        .route("/v1/models/{name}", axum::routing::post(kserve::call));
+    api.get_openapi_mut().merge(kserve::Document::openapi());
     openapi::untag(api.get_openapi_mut());
     api
 }

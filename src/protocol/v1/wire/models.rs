@@ -22,11 +22,13 @@ pub(in crate::protocol::v1) struct ModelInfo {
     #[schema(example = "mobilenet_v2")]
     name: String,
     state: StateName,
+    /// Whether it answers: where KServe's clients look.
+    ready: bool,
     /// Why it failed, one line a problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(flatten)]
-    ready: Option<ReadyInfo>,
+    more: Option<ReadyInfo>,
 }
 
 /// The state of a model.
@@ -146,7 +148,7 @@ impl From<Vec<Listed>> for ModelList {
 
 impl From<Listed> for ModelInfo {
     fn from(listed: Listed) -> Self {
-        let (state, error, ready) = match listed.state {
+        let (state, error, more) = match listed.state {
             State::Loading => (StateName::Loading, None, None),
             State::Ready(model) => (StateName::Ready, None, Some(ReadyInfo::from(&*model))),
             State::Failed(error) => (StateName::Failed, Some(error.to_string()), None),
@@ -155,7 +157,8 @@ impl From<Listed> for ModelInfo {
             name: listed.name,
             state,
             error,
-            ready,
+            ready: more.is_some(),
+            more,
         }
     }
 }

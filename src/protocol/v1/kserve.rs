@@ -1,0 +1,153 @@
+//! KServe's first protocol, which TensorFlow Serving began: `POST /v1/models/{name}:predict` and `:explain`, with `instances`.
+//! The answers are those of `/predict` and `/explain`, which have `predictions` and `explanations` where its clients look; those of
+//! a model of tensors are rows.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{Path, Request, State};
+use axum::response::{IntoResponse, Response};
+
+use super::accept::Form;
+use super::answer::Answer;
+use super::explain::explained;
+use super::instances::{self, Called};
+use super::openapi::{Deadline, Problems};
+use super::predict::predicted;
+use super::request;
+use super::rows::Rows;
+use super::wire::{Explanations, Predictions};
+use crate::catalog::{Model, Predict};
+use crate::engine::Context;
+use crate::error::{Error, Result};
+use crate::explain;
+use crate::manifest::TaskKind;
+use crate::service::Asked;
+use crate::transport::{App, within};
+
+/// What an empty body should have been.
+const EXPECTED: &str = "JSON with `instances`";
+
+/// What is asked of a model behind its name.
+#[derive(Clone, Copy, PartialEq)]
+enum Verb {
+    Predict,
+    Explain,
+}
+
+/// Both verbs: a path cannot end within a segment, so the name bears the verb.
+pub(super) async fn call(
+    State(app): State<App>,
+    Path(called): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    let (name, verb) = match called.rsplit_once(':') {
+        Some((name, "predict")) => (name, Verb::Predict),
+        Some((name, "explain")) => (name, Verb::Explain),
+        _ => {
+            let path = request.uri().path();
+            return Err(Error::MethodNotAllowed(format!(
+                "{path} does not answer POST; {path}:predict and {path}:explain do, and {path}/predict"
+            )));
+        }
+    };
+    let started = Instant::now();
+    let model = app.service.model(name)?;
+    let context = app.context(request.headers())?;
+    // A client that cannot get a place learns it before its body is read.
+    match verb {
+        Verb::Predict => model.predict.has_place()?,
+        Verb::Explain => drop(model.explain.admit(1)?),
+    }
+    within(&context, async {
+        let received = request::json_body(&app, request, EXPECTED).await?;
+        let answer = match model.spec.manifest.task {
+            TaskKind::Tensor => of_tensors(&app, received, (&model, verb), &context, started).await,
+            _ => of_pictures(&app, received, (&model, verb), &context, started).await,
+        };
+        Ok(answer?.into_response())
+    })
+    .await
+}
+
+async fn of_pictures(
+    app: &App,
+    received: crate::transport::Received,
+    (model, verb): (&Arc<Model>, Verb),
+    context: &Context,
+    started: Instant,
+) -> Result<Answer> {
+    let most = app.service.limits().images;
+    let read = move |_: &_| instances::pictures(&received, most);
+    let Called { given, parameters } = app.service.pool().run(read).await?;
+    let service = &app.service;
+    match verb {
+        Verb::Predict => predicted(service, model, (given, &parameters, Form::Json), context, started).await,
+        Verb::Explain => {
+            let asked = (Asked::from(given), &parameters, Form::Json);
+            explained(service, model, asked, context, started).await
+        }
+    }
+}
+
+async fn of_tensors(
+    app: &App,
+    received: crate::transport::Received,
+    (model, verb): (&Arc<Model>, Verb),
+    context: &Context,
+    started: Instant,
+) -> Result<Answer> {
+    /// Of a number, with room for a text that grows.
+    const BYTES_A_NUMBER: u64 = 32;
+    let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
+    let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await?;
+    let reads = Arc::clone(model);
+    let read = move |_: &_| instances::tensors(&received, reads.spec.manifest.tensors()?);
+    let Called { given, parameters } = app.service.pool().run(read).await?;
+    let service = &app.service;
+    if verb == Verb::Explain {
+        let options = explain::read(TaskKind::Tensor, parameters.pairs())?;
+        let asked = (given, options);
+        return super::explain::attribution(service, model, asked, (Form::Json, started), context).await;
+    }
+    parameters.none()?;
+    let Predict::Tensor(engine) = &model.predict else {
+        return Err(Error::Internal("tensors for a model of pictures".into()));
+    };
+    let mut done = service.compute(model, engine, given, context).await?;
+    drop(held);
+    let outputs = done.outputs.pop().map(|prediction| prediction.outputs);
+    let outputs = outputs.ok_or_else(|| Error::Internal("no answer".into()))?;
+    let count: usize = outputs.iter().map(|output| output.data.count()).sum();
+    let held = service.hold(count as u64 * BYTES_A_NUMBER, 0).await?;
+    let written = service.pool().run(move |_| Answer::json(&Rows::of(outputs)?));
+    Ok(written.await?.holding([held]))
+}
+
+/// Predict, as KServe and TensorFlow Serving have it
+///
+/// `instances` are pictures: `{"b64": "…"}`, the same under a name such as `image_bytes`, or the text alone; to a model of tensors
+/// rows, as lists, or as objects by the names of the inputs.
+#[utoipa::path(
+    post, path = "/v1/models/{name}:predict", tag = "models", request_body = instances::InstancesCall,
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    responses((status = OK, description = "One prediction an instance, in order", body = Predictions), Problems),
+)]
+#[expect(dead_code, reason = "it only describes the route, which `call` answers")]
+fn predict() {}
+
+/// Explain, as KServe has it
+///
+/// `instances` as for `:predict`; `parameters` are those of explanations.
+#[utoipa::path(
+    post, path = "/v1/models/{name}:explain", tag = "models", request_body = instances::InstancesCall,
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    responses((status = OK, description = "One explanation an image, target and layer", body = Explanations), Problems),
+)]
+#[expect(dead_code, reason = "it only describes the route, which `call` answers")]
+fn explain_route() {}
+
+/// What the two routes say of themselves.
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(predict, explain_route))]
+pub(super) struct Document;
