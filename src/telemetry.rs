@@ -255,6 +255,16 @@ impl Metrics {
         all.get(name).map(|counts| counts.now())
     }
 
+    /// A request to the model `name` was answered, which took so long to decode, to wait and to compute.
+    pub fn predicted(&self, name: &str, decode: Duration, queue: Duration, compute: Duration) {
+        self.counts(name).answered(decode, queue, compute);
+    }
+
+    /// A request to the model `name` was not answered.
+    pub fn not_predicted(&self, name: &str) {
+        self.counts(name).failed();
+    }
+
     fn counts(&self, model: &str) -> Arc<Counts> {
         let mut all = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(all.entry(model.to_owned()).or_default())
@@ -296,23 +306,14 @@ impl Observer for QueueObserver {
 
     fn queued(&self, queue: Duration) {
         self.queue.observe(queue.as_secs_f64());
-        if let Some(counts) = &self.counts {
-            counts.queued(queue);
-        }
     }
 
     fn rejected(&self, places: usize) {
         self.rejected.inc_by(places as u64);
-        if let Some(counts) = &self.counts {
-            counts.failed(places);
-        }
     }
 
     fn expired(&self) {
         self.expired.inc();
-        if let Some(counts) = &self.counts {
-            counts.failed(1);
-        }
     }
 
     fn cancelled(&self) {

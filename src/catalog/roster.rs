@@ -14,7 +14,7 @@ use super::model::Model;
 use super::names::{folder_name, model_folders};
 use super::thread::LoaderThread;
 use crate::engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 use crate::manifest::Manifest;
 use crate::runtime::process::machine_memory;
 
@@ -217,13 +217,18 @@ impl Catalog {
         if let Some(entry) = entries.get(name) {
             return Ok(Arc::clone(entry));
         }
+        /// What is less alike is no slip of the pen.
+        const ALIKE: f64 = 0.7;
         let near = |known: &&String| strsim::jaro_winkler(known, name);
         let nearest = entries.keys().max_by(|a, b| near(a).total_cmp(&near(b)));
-        let hint = nearest.map_or("none is served".into(), |known| {
-            format!("the nearest is `{known}`")
-        });
+        let hint = match nearest {
+            None => "none is served; ".into(),
+            Some(known) if near(&known) >= ALIKE => format!("the nearest is `{known}`; "),
+            Some(_) => String::new(),
+        };
         Err(Error::ModelNotFound(format!(
-            "no model `{name}`; {hint}; GET /v1/models lists all"
+            "no model `{}`; {hint}GET /v1/models lists all",
+            excerpt(name)
         )))
     }
 

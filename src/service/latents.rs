@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Originals, Pictures};
-use super::predict::compute;
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::Model;
@@ -71,7 +70,9 @@ impl Service {
         let points = points.collect::<Result<Vec<_>>>()?;
         let places = engine.admit(points.len())?;
         let inputs = (places, points.clone());
-        let done = compute::<vae::Decode>(model, engine, inputs, &(), (Duration::ZERO, context)).await?;
+        let done = self
+            .computed::<vae::Decode>(model, engine, inputs, &(), (Duration::ZERO, context))
+            .await?;
         Ok(Decoded {
             frames: points.into_iter().zip(done.outputs).collect(),
             model: done.model,

@@ -99,7 +99,7 @@ impl Service {
     ) -> Result<Predicted<Op::Output>> {
         let looked = self.look(model, engine, pictures).await?;
         let inputs = (looked.places, looked.inputs);
-        let predicted = compute::<Op>(model, engine, inputs, options, (looked.took, context));
+        let predicted = self.computed::<Op>(model, engine, inputs, options, (looked.took, context));
         Ok(Predicted {
             pictures: looked.seen,
             ..predicted.await?
@@ -140,7 +140,9 @@ impl Service {
         };
         let held = self.hold(bytes, own(&looked.seen)).await?;
         let inputs = (looked.places, looked.inputs);
-        let done = compute::<Segment>(model, engine, inputs, &(), (looked.took, context)).await?;
+        let done = self
+            .computed::<Segment>(model, engine, inputs, &(), (looked.took, context))
+            .await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
         let mut allowance =
             Allowance::of_bytes(text, "raise output.score_threshold, or send a smaller picture");
@@ -186,7 +188,9 @@ impl Service {
             None
         };
         let inputs = (looked.places, looked.inputs);
-        let done = compute::<Detect>(model, engine, inputs, options, (looked.took, context)).await?;
+        let done = self
+            .computed::<Detect>(model, engine, inputs, options, (looked.took, context))
+            .await?;
         let outputs = if held.is_some() {
             let context = context.clone();
             let mut allowance = Allowance::of_bytes(
@@ -244,7 +248,9 @@ impl Service {
             .saturating_add(pixels.saturating_mul(BYTES_A_PIXEL));
         let held = self.hold(bytes, 0).await?;
         let inputs = (looked.places, looked.inputs);
-        let done = compute::<Translate>(model, engine, inputs, &(), (looked.took, context)).await?;
+        let done = self
+            .computed::<Translate>(model, engine, inputs, &(), (looked.took, context))
+            .await?;
         let (spec, context) = (Arc::clone(&model.spec), context.clone());
         let finish = move |thread: &PoolThread, one: image_to_image::Translated| {
             one.finish(thread, &spec, view, &context)
@@ -317,29 +323,37 @@ impl Service {
             check_rows(&inputs[0], specs)?;
         }
         let places = engine.admit(1)?;
-        compute::<Compute>(model, engine, (places, inputs), &(), (Duration::ZERO, context)).await
+        self.computed::<Compute>(model, engine, (places, inputs), &(), (Duration::ZERO, context))
+            .await
     }
 }
 
-/// Computes `inputs`, as many as there are places.
-pub(super) async fn compute<Op: Operation>(
-    model: &Arc<Model>,
-    engine: &Engine<Op::Queue>,
-    (places, inputs): (Places<Op::Queue>, Vec<Op::Input>),
-    options: &Op::Options,
-    (decode, context): (Duration, &Context),
-) -> Result<Predicted<Op::Output>> {
-    let request = |input| Request::<Op> {
-        input,
-        options: options.clone(),
-    };
-    let requests = inputs.into_iter().map(request).collect();
-    let completed = engine.submit(places, requests, context).await?;
-    Ok(Predicted {
-        model: Arc::clone(model),
-        pictures: Vec::new(),
-        spent: Spent::new(decode, &completed),
-        outputs: completed.into_iter().map(|completed| completed.output).collect(),
-        held: None,
-    })
+impl Service {
+    /// Computes `inputs`, as many as there are places.
+    pub(super) async fn computed<Op: Operation>(
+        &self,
+        model: &Arc<Model>,
+        engine: &Engine<Op::Queue>,
+        (places, inputs): (Places<Op::Queue>, Vec<Op::Input>),
+        options: &Op::Options,
+        (decode, context): (Duration, &Context),
+    ) -> Result<Predicted<Op::Output>> {
+        let request = |input| Request::<Op> {
+            input,
+            options: options.clone(),
+        };
+        let requests = inputs.into_iter().map(request).collect();
+        let submitted = engine.submit(places, requests, context).await;
+        let completed = submitted.inspect_err(|_| self.metrics().not_predicted(&model.name))?;
+        let spent = Spent::new(decode, &completed);
+        self.metrics()
+            .predicted(&model.name, spent.decode, spent.queue, spent.compute);
+        Ok(Predicted {
+            model: Arc::clone(model),
+            pictures: Vec::new(),
+            spent,
+            outputs: completed.into_iter().map(|completed| completed.output).collect(),
+            held: None,
+        })
+    }
 }

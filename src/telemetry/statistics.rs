@@ -20,16 +20,20 @@ impl Sum {
     }
 }
 
-/// The predictions of a model: an item is a picture, or the tensors of a request.
+/// The predictions of a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// When the last batch ended.
+    /// When the last request was answered.
     pub last: Option<SystemTime>,
-    /// Items that were computed, each with the time of its batch.
-    pub computed: Sum,
-    /// How long items waited before their batch began.
+    /// Pictures that were computed, or tensors of requests.
+    pub items: u64,
+    /// How long the pictures of requests were decoded and fitted.
+    pub decoded: Sum,
+    /// How long requests waited for their batch; of several pictures the slowest.
     pub queued: Sum,
-    /// Items that were not computed: their deadline passed, or there was no place.
+    /// How long the batches of requests took; of several pictures the slowest.
+    pub computed: Sum,
+    /// Requests that had no place, or whose pictures were not all computed.
     pub failed: u64,
     /// Batches, by the number of their items.
     pub batches: BTreeMap<usize, Sum>,
@@ -51,19 +55,22 @@ impl Counts {
 
     pub(super) fn batch(&self, size: usize, compute: Duration) {
         self.change(|found| {
-            let items = u32::try_from(size).unwrap_or(u32::MAX);
-            found.last = Some(SystemTime::now());
-            found.computed.add(items.into(), compute.saturating_mul(items));
+            found.items += size as u64;
             found.batches.entry(size).or_default().add(1, compute);
         });
     }
 
-    pub(super) fn queued(&self, queue: Duration) {
-        self.change(|found| found.queued.add(1, queue));
+    pub(super) fn answered(&self, decode: Duration, queue: Duration, compute: Duration) {
+        self.change(|found| {
+            found.last = Some(SystemTime::now());
+            found.decoded.add(1, decode);
+            found.queued.add(1, queue);
+            found.computed.add(1, compute);
+        });
     }
 
-    pub(super) fn failed(&self, items: usize) {
-        self.change(|found| found.failed += items as u64);
+    pub(super) fn failed(&self) {
+        self.change(|found| found.failed += 1);
     }
 }
 
@@ -72,22 +79,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn items_count_by_their_batches() {
+    fn requests_and_batches_are_counted_apart() {
         let (counts, ms) = (Counts::default(), Duration::from_millis);
         counts.batch(3, ms(7));
         counts.batch(1, ms(2));
         counts.batch(3, ms(8));
-        counts.queued(ms(1));
-        counts.failed(2);
+        counts.answered(ms(4), ms(1), ms(8));
+        counts.answered(ms(3), ms(2), ms(7));
+        counts.failed();
         let found = counts.now();
-        assert!(found.last.is_some());
         let sum = |count, took| Sum {
             count,
             took: ms(took),
         };
+        assert!(found.last.is_some());
+        assert_eq!((found.items, found.failed), (7, 1));
         assert_eq!(
-            (found.computed, found.queued, found.failed),
-            (sum(7, 47), sum(1, 1), 2)
+            (found.decoded, found.queued, found.computed),
+            (sum(2, 7), sum(2, 3), sum(2, 15))
         );
         assert_eq!(found.batches, BTreeMap::from([(1, sum(1, 2)), (3, sum(2, 15))]));
     }

@@ -93,6 +93,19 @@ def _raw(body: Callable[[], bytes], **headers: str) -> Callable[[], tuple[bytes,
     return lambda: (body(), headers)
 
 
+def _tensor(datatype: str, shape: str) -> str:
+    """The beginning of a call of the Open Inference Protocol."""
+    return f'{{"inputs":[{{"name":"image","datatype":"{datatype}","shape":[{shape}],"data":['
+
+
+def _prepared() -> tuple[bytes, dict[str, str]]:
+    """As many pictures as a body holds, as their model takes them."""
+    count = JSON_BYTES // (4 * 3 * 224 * 224)
+    elements = bytes(count * 4 * 3 * 224 * 224)
+    head = f'{{"inputs":[{{"name":"image","datatype":"FP32","shape":[{count},3,224,224],"parameters":{{"binary_data_size":{len(elements)}}}}}]}}'
+    return head.encode() + elements, {"Inference_Header_Content_Length": str(len(head))}
+
+
 def _left(path: str, count: int, body: bytes = PHOTO) -> Callable[[Server], Counter[str]]:
     """Clients that ask and leave."""
 
@@ -156,6 +169,7 @@ def _long_field(name: str, text: str, path: str) -> Callable[[Server], Counter[s
 
 
 PREDICT, EXPLAIN = "/v1/models/selfie/predict", "/v1/models/mobilenet_v2/explain"
+INFER = "/v2/models/mobilenet_v2/infer"
 HUGE = (8000, 8000)
 LAYERS = ",".join(f"features.{index}" for index in range(1, 10))
 
@@ -233,6 +247,10 @@ ATTACKS = [
     Attack("JSON beyond its size", "images", (), _posts(PREDICT, _json('{"b64":""},', '{"images":[', '{"b64":""}]}'), 4)),
     Attack("JSON beyond its size", "latents", ("vae",), _posts("/v1/models/vae/decode", _json("[],", '{"latents":[', "[]]}"), 4)),
     Attack("JSON beyond its size", "numbers of a latent", ("vae",), _posts("/v1/models/vae/decode", _json("1,", '{"latents":[[', "1]]}"), 4)),
+    Attack("JSON beyond its size", "numbers of a tensor", (), _posts(INFER, _json("1,", _tensor("INT64", "15000000"), "1]}]}"), 4)),
+    Attack("JSON beyond its size", "lists of a tensor", (), _posts(INFER, _json("[1],", _tensor("FP64", "7500000,1"), "[1]]}]}"), 4)),
+    Attack("JSON beyond its size", "texts of a tensor", (), _posts(INFER, _json('"",', _tensor("BYTES", "65536"), '""]}]}'), 4)),
+    Attack("size of an answer", "prepared pictures of 31 MB", (), _posts(INFER, _prepared, 8)),
     Attack("JSON beyond its size", "brackets", (), _posts(PREDICT, _json("[", '{"images":', ""), 2)),
     Attack("JSON beyond its size", "unknown key of 31 MB", (), _posts(PREDICT, _json("q", '{"', '":1}'), 2)),
     Attack("compressed bodies", "1 GB of zeros in gzip", (), _posts(PREDICT, _raw(lambda: gzip.compress(bytes(64 * MB)) * 16, Content_Encoding="gzip"), 4)),

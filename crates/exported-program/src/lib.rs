@@ -21,6 +21,7 @@ mod branches;
 mod graph;
 mod modules;
 mod operators;
+mod paths;
 mod program;
 mod read;
 mod refused;

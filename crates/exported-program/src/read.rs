@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::fs::File;
 
 use crate::archive::Archive;
-use crate::graph::{self, Frame, Placed};
+use crate::graph::{self, Placed};
 use crate::modules::Modules;
+use crate::paths;
 use crate::program::{Attribute, Exported, Id, Method, Step};
 use crate::refused::{Refused, Result, excerpt};
 use crate::schema::Document;
@@ -95,12 +96,11 @@ impl Read {
         let answer = signature::answer(document, given)?;
         let listed = document.graph_module.module_call_graph.iter();
         let listed: HashSet<&str> = listed.map(|entry| entry.fqn.as_str()).collect();
-        for placed in &mut steps {
-            placed
-                .frames
-                .iter_mut()
-                .for_each(|frames| complete(frames, &listed));
-        }
+        let of_weights = inputs.weights.iter();
+        let of_weights = of_weights
+            .map(|(id, weight)| (*id, weight.path.as_str()))
+            .collect();
+        paths::complete(&mut steps, &listed, &of_weights);
         let paths = document
             .graph_module
             .module_call_graph
@@ -185,17 +185,6 @@ impl Read {
                 })
                 .collect(),
             kinds: self.values.into_kinds(),
-        }
-    }
-}
-
-/// Writes out the paths of calls: of a module whose `forward` was replaced by another of its methods, torch.export notes the
-/// modules in it by their names alone.
-fn complete(frames: &mut [Frame], listed: &HashSet<&str>) {
-    for at in 1..frames.len() {
-        let below = format!("{}.{}", frames[at - 1].path, frames[at].path);
-        if !listed.contains(frames[at].path.as_str()) && listed.contains(below.as_str()) {
-            frames[at].path = below;
         }
     }
 }

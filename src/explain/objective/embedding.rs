@@ -38,7 +38,7 @@ pub fn of_embedding(target: &Target, has_reference: bool) -> Result<OfEmbedding>
         ))),
         (Target::Top | Target::Similarity, false) => Err(refused(
             "an embedding is explained by how like another picture it is: send that one, too, as the file `reference` of a \
-             multipart body or as `reference` beside `images` in JSON; or give a dimension by its index",
+             multipart body, as `reference` beside `images` in JSON, or as an input tensor of that name; or give a dimension by its index",
         )),
         _ => Err(refused(
             "an embedding explains its `similarity` to a reference, or a dimension by its index",

@@ -196,7 +196,9 @@ pub(super) fn chosen(
 /// # Errors
 /// [`Error::InvalidParameter`] for a tensor that has no such rows.
 fn best(tensor: &Tensor, count: usize, labels: &Labels) -> Result<Tensor> {
-    let (Some(scores), [rows, classes]) = (tensor.single(), &tensor.shape[..]) else {
+    let row_length = tensor.shape.last().and_then(|&last| usize::try_from(last).ok());
+    let scores = tensor.single_rows(row_length.unwrap_or(0));
+    let (Some(scores), [rows, classes]) = (scores, &tensor.shape[..]) else {
         let (datatype, shape) = (tensor.datatype, &tensor.shape);
         return Err(Error::parameter(
             "classification",
@@ -209,7 +211,7 @@ fn best(tensor: &Tensor, count: usize, labels: &Labels) -> Result<Tensor> {
     let classes = usize::try_from(*classes).unwrap_or(0);
     let count = count.min(classes);
     let mut texts = Vec::new();
-    for row in scores.chunks_exact(classes.max(1)) {
+    for row in scores {
         let mut order: Vec<usize> = (0..classes).collect();
         order.sort_by(|&a, &b| row[b].total_cmp(&row[a]));
         texts.extend(order.into_iter().take(count).map(|class| {

@@ -206,6 +206,15 @@ impl Wanted {
         }
         let names = || asked.outputs.iter().map(|output| output.name.as_str());
         let is_all = asked.outputs.is_empty();
+        if explained.is_some() && !is_all && !names().any(is_map) {
+            return Err(Error::parameter(
+                "explain",
+                format!(
+                    "`outputs` names none of {}; add one, or leave `explain` out",
+                    maps::NAMES.join(", ")
+                ),
+            ));
+        }
         Ok(Self {
             prediction: explained.is_none() || is_all || names().any(|name| !is_map(name)),
             explanation: explained.filter(|_| is_all || names().any(is_map)),
@@ -227,13 +236,19 @@ async fn respond(
 ) -> Result<Response> {
     let wanted = Wanted::of(&mut asked, model)?;
     let tensors = std::mem::take(&mut asked.inputs);
+    // Prepared pictures are copies, which live until they are computed.
+    let copies = match model.spec.manifest.task {
+        TaskKind::Tensor => 0,
+        _ => tensors.iter().map(|tensor| tensor.single_size() as u64).sum(),
+    };
+    let copied = service.hold(copies, held.bytes()).await?;
     let given = match model.spec.manifest.task {
-        TaskKind::Tensor => Given::Tensors(inputs::tensors(tensors)?),
+        TaskKind::Tensor => Given::Tensors(inputs::tensors(model, tensors)?),
         _ => Given::Pictures(inputs::pictures(model, tensors, service.limits().images)?),
     };
     let mut all = Tensors {
         tensors: Vec::new(),
-        held: vec![held],
+        held: vec![held, copied],
     };
     let mut of_prediction = std::mem::take(&mut asked.parameters);
     let mut of_explanation = Parameters::default();

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::datatype::Datatype;
-use super::signature::{IMAGE, REFERENCE};
+use super::signature::{self, IMAGE, REFERENCE, Signature};
 use super::tensor::{Elements, Tensor};
 use crate::catalog::Model;
 use crate::error::{Error, Result, excerpt};
@@ -55,29 +54,25 @@ fn of_image(input: Tensor, fit: &Fit, most: usize) -> Result<Pictures> {
     );
     let sizes = [channels as i64, height.into(), width.into()];
     let shape = &input.shape;
-    let (Some(samples), Some((&count, inner))) = (input.single(), shape.split_first()) else {
-        let datatype = input.datatype;
-        return Err(Error::parameter(
-            IMAGE,
-            format!("found {datatype} {shape:?}, expected {expected}"),
-        ));
-    };
-    if inner != sizes {
-        let datatype = input.datatype;
-        return Err(Error::parameter(
-            IMAGE,
-            format!("found {datatype} {shape:?}, expected {expected}"),
-        ));
-    }
-    if usize::try_from(count).is_ok_and(|count| count > most) {
-        return Err(Error::InvalidBody(format!(
-            "{count} images in one request, at most {most}"
-        )));
-    }
     let length = channels * height as usize * width as usize;
-    let prepared = samples.chunks_exact(length.max(1)).map(|picture| {
-        ModelInput::prepared(fit, picture.to_vec()).map_err(|why| Error::parameter(IMAGE, why))
-    });
+    let rows = match shape.split_first() {
+        Some((&count, inner)) if inner == sizes => {
+            if usize::try_from(count).is_ok_and(|count| count > most) {
+                return Err(Error::InvalidBody(format!(
+                    "{count} images in one request, at most {most}"
+                )));
+            }
+            input.single_rows(length)
+        }
+        _ => None,
+    };
+    let rows = rows.ok_or_else(|| {
+        let datatype = input.datatype;
+        Error::parameter(IMAGE, format!("found {datatype} {shape:?}, expected {expected}"))
+    })?;
+    let prepared = rows
+        .into_iter()
+        .map(|row| ModelInput::prepared(fit, row).map_err(|why| Error::parameter(IMAGE, why)));
     Pictures::prepared(prepared.collect::<Result<_>>()?, most)
 }
 
@@ -103,20 +98,23 @@ fn one_file(input: Tensor) -> Result<Bytes> {
 /// The tensors of a request to a model of tensors.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`], which names the tensor.
-pub(super) fn tensors(inputs: Vec<Tensor>) -> Result<Vec<NamedTensor>> {
-    inputs.into_iter().map(named).collect()
+/// [`Error::InvalidParameter`], which names the tensor, for a datatype that is not the model's.
+pub(super) fn tensors(model: &Model, inputs: Vec<Tensor>) -> Result<Vec<NamedTensor>> {
+    let known = signature::inputs(model);
+    inputs.into_iter().map(|input| named(input, &known)).collect()
 }
 
-fn named(input: Tensor) -> Result<NamedTensor> {
+fn named(input: Tensor, known: &[Signature]) -> Result<NamedTensor> {
+    let expected = known.iter().find(|known| known.name == input.name);
     let wrong = |why: String| Error::parameter(excerpt(&input.name), why);
+    if let Some(expected) = expected
+        && expected.datatype != input.datatype
+    {
+        let found = input.datatype;
+        return Err(wrong(format!("found {found}, expected {}", expected.datatype)));
+    }
     let (Some(dtype), Elements::Plain(bytes)) = (input.datatype.dtype(), input.elements) else {
-        let known = crate::manifest::Dtype::ALL.map(|dtype| Datatype::from(dtype).name());
-        return Err(wrong(format!(
-            "found {}, and no model takes it; those of tensors take {}",
-            input.datatype,
-            known.join(", ")
-        )));
+        return Err(wrong(format!("no such input; the model has {}", names(known))));
     };
     let data = Numbers::of_bytes(bytes, dtype).map_err(wrong)?;
     Ok(NamedTensor {
@@ -126,4 +124,9 @@ fn named(input: Tensor) -> Result<NamedTensor> {
             data,
         },
     })
+}
+
+fn names(known: &[Signature]) -> String {
+    let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
+    names.join(", ")
 }

@@ -5,6 +5,7 @@
 //! «Classification Extension», «Schedule Policy Extension», «Model Configuration Extension».
 
 mod answer;
+mod bare;
 mod datatype;
 mod infer;
 mod inputs;

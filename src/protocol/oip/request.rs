@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::bare::quoted;
 use super::listed::listed;
 use super::tensor::{Head, Tensor};
 use crate::error::{Error, Result, counted, excerpt};
@@ -23,6 +24,9 @@ const MOST_ID: usize = 1024;
 
 /// What says of a tensor what kind of Python object it is to become, and so says nothing here.
 const OF_PYTHON: &str = "content_type";
+
+/// What clients say of requests that means nothing here: every model is without a state, as Triton takes it then.
+const WITHOUT_MEANING: [&str; 4] = [OF_PYTHON, "sequence_id", "sequence_start", "sequence_end"];
 
 /// What is asked of a model.
 #[derive(Debug)]
@@ -102,13 +106,14 @@ impl InferRequest {
                 "Inference-Header-Content-Length is {header}, but the body has {found} bytes"
             ))
         })?;
-        let read: Body<'_> = serde_json::from_slice(json).map_err(|error| {
-            let why = error.to_string();
-            Error::InvalidBody(format!(
-                "{}; expected {{\"inputs\": [{{\"name\": \"…\", \"shape\": […], \"datatype\": \"FP32\", \"data\": […]}}]}}",
-                excerpt(&why)
-            ))
-        })?;
+        let rewritten;
+        let read = match parsed(json) {
+            Ok(read) => read,
+            Err(error) => {
+                rewritten = quoted(json).ok_or(error)?;
+                parsed(&rewritten)?
+            }
+        };
         let mut rest = body.slice(header..);
         let inputs = read.inputs.0.into_iter();
         let inputs = inputs
@@ -123,6 +128,9 @@ impl InferRequest {
         let outputs = read.outputs.map_or(Vec::new(), |outputs| outputs.0);
         let mut parameters = JsonParameters::of(read.parameters)?;
         let is_binary = flag(&mut parameters, "binary_data_output")?.unwrap_or(false);
+        for without in WITHOUT_MEANING {
+            parameters.take(without);
+        }
         let request = Self {
             id: read.id.map(Cow::into_owned),
             parameters,
@@ -159,6 +167,21 @@ impl InferRequest {
         check_once("inputs", self.inputs.iter().map(|input| input.name.as_str()))?;
         check_once("outputs", self.outputs.iter().map(|output| output.name.as_str()))
     }
+}
+
+/// The JSON of a request.
+fn parsed(json: &[u8]) -> Result<Body<'_>> {
+    serde_json::from_slice(json).map_err(|error| {
+            let why = error.to_string();
+            let of_file = match json.first() {
+                Some(b'{' | b'[') | None => "",
+                Some(_) => "; a file alone is sent with Content-Type: image/… or Inference-Header-Content-Length: 0",
+            };
+            Error::InvalidBody(format!(
+                "{}; expected {{\"inputs\": [{{\"name\": \"…\", \"shape\": […], \"datatype\": \"FP32\", \"data\": […]}}]}}{of_file}",
+                excerpt(&why)
+            ))
+    })
 }
 
 fn check_once<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<()> {

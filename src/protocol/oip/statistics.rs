@@ -45,17 +45,17 @@ struct Duration {
     ns: u64,
 }
 
-/// By item.
+/// By request; of one of several pictures, the slowest.
 #[derive(Debug, Serialize, ToSchema)]
 struct InferenceStatistics {
     success: Duration,
-    /// Refused for want of a place, or too late. How long those took is not counted.
+    /// How long those took is not counted.
     fail: Duration,
     queue: Duration,
-    /// Not counted apart.
+    /// Decoding and fitting pictures.
     compute_input: Duration,
     compute_infer: Duration,
-    /// Not counted apart.
+    /// A part of `compute_infer`.
     compute_output: Duration,
     /// There is no cache.
     cache_hit: Duration,
@@ -84,32 +84,35 @@ impl From<Sum> for Duration {
 impl OfModel {
     fn new(model: &Model, found: &Statistics) -> Self {
         let last = found.last.and_then(|last| last.duration_since(UNIX_EPOCH).ok());
-        let (queue, compute) = (Duration::from(found.queued), Duration::from(found.computed));
+        let (input, queue, infer) = (
+            Duration::from(found.decoded),
+            Duration::from(found.queued),
+            Duration::from(found.computed),
+        );
+        // Clients divide the sums by one count.
+        let none = |count| Duration { count, ns: 0 };
         let batch = |(&batch_size, &sum): (&usize, &Sum)| BatchStatistics {
             batch_size,
-            compute_input: Duration::default(),
+            compute_input: none(sum.count),
             compute_infer: sum.into(),
-            compute_output: Duration::default(),
+            compute_output: none(sum.count),
         };
         Self {
             name: model.name.clone(),
             version: model.version.clone(),
             last_inference: last.map_or(0, |last| u64::try_from(last.as_millis()).unwrap_or(u64::MAX)),
-            inference_count: compute.count,
+            inference_count: found.items,
             execution_count: found.batches.values().map(|sum| sum.count).sum(),
             inference_stats: InferenceStatistics {
                 success: Duration {
-                    count: compute.count,
-                    ns: queue.ns.saturating_add(compute.ns),
+                    count: infer.count,
+                    ns: input.ns.saturating_add(queue.ns).saturating_add(infer.ns),
                 },
-                fail: Duration {
-                    count: found.failed,
-                    ns: 0,
-                },
+                fail: none(found.failed),
                 queue,
-                compute_input: Duration::default(),
-                compute_infer: compute,
-                compute_output: Duration::default(),
+                compute_input: input,
+                compute_infer: infer,
+                compute_output: none(infer.count),
                 cache_hit: Duration::default(),
                 cache_miss: Duration::default(),
             },

@@ -211,11 +211,25 @@ impl Tensor {
         }
     }
 
-    /// Its elements as 32-bit floats, where those hold every value of its datatype.
-    pub(super) fn single(&self) -> Option<Vec<f32>> {
+    /// Its elements as 32-bit floats, in rows of so many, where those hold every value of its datatype.
+    pub(super) fn single_rows(&self, length: usize) -> Option<Vec<Vec<f32>>> {
         let Elements::Plain(bytes) = &self.elements else {
             return None;
         };
+        let size = self.datatype.size()?;
+        let rows = bytes.chunks_exact((length * size).max(1));
+        rows.map(|row| self.single(row)).collect()
+    }
+
+    /// Bytes that [`Tensor::single_rows`] takes.
+    pub(super) fn single_size(&self) -> usize {
+        match self.elements {
+            Elements::Plain(_) => self.count() * size_of::<f32>(),
+            Elements::Texts(_) => 0,
+        }
+    }
+
+    fn single(&self, bytes: &[u8]) -> Option<Vec<f32>> {
         match self.datatype {
             Datatype::Fp32 => Some(values(bytes, f32::from_le_bytes)),
             Datatype::Fp16 => Some(values(bytes, |two| f16::from_le_bytes(two).to_f32())),

@@ -319,6 +319,14 @@ fn a_request_that_is_none_is_told_what_would_be() {
 }
 
 #[test]
+fn numbers_that_python_writes_bare_are_read() {
+    let json = r#"{"inputs": [{"name": "x", "shape": [2], "datatype": "FP32", "data": [NaN, -Infinity]}]}"#;
+    let read = InferRequest::read(&Bytes::from(json), json.len()).expect("two floats");
+    let rows = read.inputs[0].single_rows(2).expect("floats");
+    assert!(rows[0][0].is_nan() && rows[0][1] == f32::NEG_INFINITY, "{rows:?}");
+}
+
+#[test]
 fn texts_in_binary_stand_behind_their_lengths() {
     let bytes = [&[3, 0, 0, 0][..], b"one", &[0, 0, 0, 0]].concat();
     let texts = head("BYTES", &[2])
