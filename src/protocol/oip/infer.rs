@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::answer::{Answer, HEADER_LENGTH, chosen};
 use super::inputs;
 use super::maps;
-use super::openapi::{Binary, InferCall, Inferred, Refusals};
+use super::openapi::{BinaryTensors, InferCall, Inferred, Refusals};
 use super::predicted::{Tensors, predicted};
 use super::request::{InferRequest, whole};
 use super::signature;
@@ -38,10 +38,10 @@ const EXPECTED: &str = "JSON with `inputs`, or JSON and tensors in binary behind
 #[utoipa::path(
     post, path = "/v2/models/{name}/infer", tag = "open inference protocol",
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
-    request_body(content((InferCall = "application/json"), (Binary = "application/octet-stream"))),
+    request_body(content((InferCall = "application/json"), (BinaryTensors = "application/octet-stream"))),
     responses(
         (status = OK, description = "The outputs", content(
-            (Inferred = "application/json"), (Binary = "application/octet-stream"),
+            (Inferred = "application/json"), (BinaryTensors = "application/octet-stream"),
         )),
         Refusals,
     ),
@@ -61,10 +61,10 @@ pub(super) async fn infer(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         ("version" = String, Path, description = "A version that is loaded", example = "1"),
     ),
-    request_body(content((InferCall = "application/json"), (Binary = "application/octet-stream"))),
+    request_body(content((InferCall = "application/json"), (BinaryTensors = "application/octet-stream"))),
     responses(
         (status = OK, description = "The outputs", content(
-            (Inferred = "application/json"), (Binary = "application/octet-stream"),
+            (Inferred = "application/json"), (BinaryTensors = "application/octet-stream"),
         )),
         Refusals,
     ),

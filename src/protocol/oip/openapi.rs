@@ -13,7 +13,7 @@ use super::problem::Refusal;
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "it only describes bodies")]
-pub(super) struct Binary(Vec<u8>);
+pub(super) struct BinaryTensors(Vec<u8>);
 
 /// The JSON of a request.
 #[derive(ToSchema)]
@@ -50,7 +50,7 @@ pub(super) struct InferInput {
     #[schema(value_type = Option<Object>)]
     parameters: Option<()>,
     /// Row-major, as one list or as lists in lists; files in base64.
-    #[schema(value_type = Option<Vec<Object>>, example = json!(["iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="]))]
+    #[schema(value_type = Option<Vec<serde_json::Value>>, example = json!(["iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="]))]
     data: Option<()>,
 }
 
@@ -137,5 +137,8 @@ fn refusal(codes: &str) -> Response {
 
 /// What no route names itself.
 #[derive(utoipa::OpenApi)]
-#[openapi(components(schemas(Refusal)))]
+#[openapi(
+    components(schemas(Refusal)),
+    tags((name = "open inference protocol", description = "What clients of Triton and KServe speak")),
+)]
 pub(super) struct Document;

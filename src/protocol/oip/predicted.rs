@@ -86,18 +86,9 @@ pub(super) async fn predicted(
             let options = query::captioning(parameters)?;
             asked.answer::<Caption>(engine, &options).await
         }
-        Predict::Vae(engine) => {
-            parameters.none()?;
-            asked.answer::<Reconstruct>(engine, &()).await
-        }
-        Predict::Embedding(engine) => {
-            parameters.none()?;
-            asked.answer::<Embed>(engine, &()).await
-        }
-        Predict::Regression(engine) => {
-            parameters.none()?;
-            asked.answer::<Regress>(engine, &()).await
-        }
+        Predict::Vae(engine) => asked.plain::<Reconstruct>(engine, parameters).await,
+        Predict::Embedding(engine) => asked.plain::<Embed>(engine, parameters).await,
+        Predict::Regression(engine) => asked.plain::<Regress>(engine, parameters).await,
         Predict::ImageToImage(engine) => {
             let view = View {
                 resolution: query::image_to_image(parameters)?,
@@ -119,6 +110,15 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Of a task without parameters.
+    async fn plain<Op>(self, engine: &Engine<Op::Queue>, parameters: &Parameters) -> Result<Tensors>
+    where
+        Op: Operation<Input = ModelInput, Options = (), Output: Answered>,
+    {
+        parameters.none()?;
+        self.answer::<Op>(engine, &()).await
+    }
+
     async fn answer<Op>(self, engine: &Engine<Op::Queue>, options: &Op::Options) -> Result<Tensors>
     where
         Op: Operation<Input = ModelInput, Output: Answered>,

@@ -145,137 +145,140 @@ fn refused(json: &str, behind: &[u8]) -> String {
     read.expect_err(json).to_string()
 }
 
+/// What a request says of a tensor behind its name, how many bytes stand behind the JSON (−7: one of that value), and what is told.
+const LIES: [(&str, i32, &str); 26] = [
+    (
+        r#""shape": [2], "datatype": "FP32", "data": [1]"#,
+        0,
+        "`x`: data: found 1 element, expected 2",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": [1, 2]"#,
+        0,
+        "more than 1 element",
+    ),
+    (
+        r#""shape": [2, 2], "datatype": "FP32", "data": [[1, 2, 3], [4]]"#,
+        0,
+        "a list of 3 at depth 1",
+    ),
+    (
+        r#""shape": [2, 2], "datatype": "FP32", "data": [[1, 2], 3, 4]"#,
+        0,
+        "side by side",
+    ),
+    (
+        r#""shape": [2], "datatype": "FP32", "data": [[1, 2]]"#,
+        0,
+        "deeper than the shape",
+    ),
+    (
+        r#""shape": [2, 2, 2], "datatype": "INT8", "data": [[1, 2], [3, 4]]"#,
+        0,
+        "not as deep",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": 7"#,
+        0,
+        "expected a list",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": [{"a": 1}]"#,
+        0,
+        "found an object",
+    ),
+    (
+        r#""shape": [1], "datatype": "UINT8", "data": [256]"#,
+        0,
+        "element 0 is 256, expected whole numbers from 0 to 255",
+    ),
+    (
+        r#""shape": [1], "datatype": "INT64", "data": [0.5]"#,
+        0,
+        "element 0 is 0.5",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP16", "data": [65520]"#,
+        0,
+        "±65504",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": ["one"]"#,
+        0,
+        "element 0 is \"one\"",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP8", "data": [1]"#,
+        0,
+        "datatype: found `FP8`, expected one of BOOL",
+    ),
+    (
+        r#""shape": [-1], "datatype": "FP32", "data": [1]"#,
+        0,
+        "no sizes of a tensor",
+    ),
+    (
+        r#""shape": [4294967296, 4294967296], "datatype": "FP32", "data": [1]"#,
+        0,
+        "no sizes of a tensor",
+    ),
+    (
+        r#""shape": [99999999], "datatype": "BYTES", "data": ["a"]"#,
+        0,
+        "at most 65536 of BYTES",
+    ),
+    (r#""shape": [1], "datatype": "FP32""#, 0, "has no elements"),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": [1], "parameters": {"binary_data_size": 4}"#,
+        4,
+        "has both",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 8}"#,
+        4,
+        "has 4 bytes left",
+    ),
+    (
+        r#""shape": [2], "datatype": "FP32", "parameters": {"binary_data_size": 4}"#,
+        4,
+        "found 4 bytes, expected 8",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}"#,
+        9,
+        "found 5 bytes behind",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": -4}"#,
+        4,
+        "a whole number",
+    ),
+    (
+        r#""shape": [1], "datatype": "BOOL", "parameters": {"binary_data_size": 1}"#,
+        -7,
+        "element 0 is 7",
+    ),
+    (
+        r#""shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 3}"#,
+        3,
+        "cut off",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "parameters": {"shared_memory_region": "r"}"#,
+        0,
+        "shared memory is not supported",
+    ),
+    (
+        r#""shape": [1], "datatype": "FP32", "data": [1], "parameters": {"colour": 1}"#,
+        0,
+        "`colour`",
+    ),
+];
+
 #[test]
 fn a_tensor_that_lies_is_named_with_what_is_wrong() {
     let input = |rest: &str| format!(r#"{{"inputs": [{{"name": "x", {rest}}}]}}"#);
-    for (rest, behind, word) in [
-        (
-            r#""shape": [2], "datatype": "FP32", "data": [1]"#,
-            0,
-            "`x`: data: found 1 element, expected 2",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": [1, 2]"#,
-            0,
-            "more than 1 element",
-        ),
-        (
-            r#""shape": [2, 2], "datatype": "FP32", "data": [[1, 2, 3], [4]]"#,
-            0,
-            "a list of 3 at depth 1",
-        ),
-        (
-            r#""shape": [2, 2], "datatype": "FP32", "data": [[1, 2], 3, 4]"#,
-            0,
-            "side by side",
-        ),
-        (
-            r#""shape": [2], "datatype": "FP32", "data": [[1, 2]]"#,
-            0,
-            "deeper than the shape",
-        ),
-        (
-            r#""shape": [2, 2, 2], "datatype": "INT8", "data": [[1, 2], [3, 4]]"#,
-            0,
-            "not as deep",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": 7"#,
-            0,
-            "expected a list",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": [{"a": 1}]"#,
-            0,
-            "found an object",
-        ),
-        (
-            r#""shape": [1], "datatype": "UINT8", "data": [256]"#,
-            0,
-            "element 0 is 256, expected whole numbers from 0 to 255",
-        ),
-        (
-            r#""shape": [1], "datatype": "INT64", "data": [0.5]"#,
-            0,
-            "element 0 is 0.5",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP16", "data": [65520]"#,
-            0,
-            "±65504",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": ["one"]"#,
-            0,
-            "element 0 is \"one\"",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP8", "data": [1]"#,
-            0,
-            "datatype: found `FP8`, expected one of BOOL",
-        ),
-        (
-            r#""shape": [-1], "datatype": "FP32", "data": [1]"#,
-            0,
-            "no sizes of a tensor",
-        ),
-        (
-            r#""shape": [4294967296, 4294967296], "datatype": "FP32", "data": [1]"#,
-            0,
-            "no sizes of a tensor",
-        ),
-        (
-            r#""shape": [99999999], "datatype": "BYTES", "data": ["a"]"#,
-            0,
-            "at most 65536 of BYTES",
-        ),
-        (r#""shape": [1], "datatype": "FP32""#, 0, "has no elements"),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": [1], "parameters": {"binary_data_size": 4}"#,
-            4,
-            "has both",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 8}"#,
-            4,
-            "has 4 bytes left",
-        ),
-        (
-            r#""shape": [2], "datatype": "FP32", "parameters": {"binary_data_size": 4}"#,
-            4,
-            "found 4 bytes, expected 8",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}"#,
-            9,
-            "found 5 bytes behind",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": -4}"#,
-            4,
-            "a whole number",
-        ),
-        (
-            r#""shape": [1], "datatype": "BOOL", "parameters": {"binary_data_size": 1}"#,
-            -7,
-            "element 0 is 7",
-        ),
-        (
-            r#""shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": 3}"#,
-            3,
-            "cut off",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "parameters": {"shared_memory_region": "r"}"#,
-            0,
-            "shared memory is not supported",
-        ),
-        (
-            r#""shape": [1], "datatype": "FP32", "data": [1], "parameters": {"colour": 1}"#,
-            0,
-            "`colour`",
-        ),
-    ] {
+    for (rest, behind, word) in LIES {
         let behind = match behind {
             -7 => vec![7],
             length => vec![255; length as usize],

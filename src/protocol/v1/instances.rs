@@ -32,7 +32,7 @@ const MOST_DEPTH: usize = 16;
 pub(super) struct InstancesCall {
     /// At least one.
     #[schema(
-        value_type = Vec<Object>,
+        value_type = Vec<serde_json::Value>,
         example = json!([{"b64": "iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAIAAAD91JpzAAAAFklEQVR42mM8ESDCwMDAxMDAwMDAAAAO7gEwyEGFIgAAAABJRU5ErkJggg=="}])
     )]
     instances: Vec<()>,

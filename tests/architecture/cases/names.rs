@@ -188,19 +188,23 @@ fn a_protocol_that_names_another_is_found() {
     let modules = house(&[
         (
             "protocol/mod.rs",
-            "pub mod v1;\npub mod oip;\npub use v1::routes;",
+            "pub mod v1;\npub mod spare;\npub use v1::routes;",
         ),
         (
             "protocol/v1/mod.rs",
-            "use super::oip::Tensors;\npub fn routes() {}",
+            "use super::spare::Tensors;\npub fn routes() {}",
         ),
-        ("protocol/oip/mod.rs", "pub struct Tensors;"),
+        ("protocol/spare/mod.rs", "pub struct Tensors;"),
     ]);
     let messages: Vec<String> = forbidden_names(&modules)
         .iter()
         .map(ToString::to_string)
         .collect();
-    assert_eq!(messages.len(), 2, "oip has no row, and v1 names it: {messages:?}");
+    assert_eq!(
+        messages.len(),
+        2,
+        "spare has no row, and v1 names it: {messages:?}"
+    );
     assert!(
         messages[1].contains("`protocol::v1` names no other protocol"),
         "{messages:?}"
