@@ -272,6 +272,24 @@ async fn what_is_wrong_is_said_in_the_words_of_the_protocol() {
             "`top_k`",
         ),
         (
+            "nanodet",
+            json!({"inputs": [image.clone()], "outputs": [{"name": "scores", "parameters": {"classification": 3}}]}),
+            400,
+            "no scores [B, K] of classes",
+        ),
+        (
+            "unet",
+            json!({"inputs": [image.clone()], "model_name": "vae"}),
+            400,
+            "`model_name`: found `vae`, but the path is of `unet`",
+        ),
+        (
+            "captioner",
+            json!({"inputs": [image.clone()], "parameters": {"attention": true}}),
+            400,
+            "`attention`",
+        ),
+        (
             "unet",
             json!({"inputs": [image.clone()], "outputs": [{"name": "mask", "parameters": {"classification": 3}}]}),
             400,
@@ -298,6 +316,20 @@ async fn what_is_wrong_is_said_in_the_words_of_the_protocol() {
     }
     let nowhere = get("/v2/nowhere").await;
     assert_eq!(nowhere.json()["code"], "not_found");
+}
+
+#[tokio::test]
+async fn a_raw_request_has_its_parameters_in_the_query() {
+    let ask = async |query: &str| {
+        let uri = format!("/v2/models/mobilenet_v2/infer?{query}");
+        post(&uri, &[("content-type", "Image/JPEG")], photo("coffee.jpg")).await
+    };
+    let found = outputs(&ask("explain=rise&n_masks=100&budget_ms=1").await);
+    let note = found["saliency_notes"]["data"][0].as_str().expect("a text");
+    assert!(note.contains("stopped early, after"), "{note}");
+    assert_eq!(found["saliency_layers"]["shape"], json!([1]));
+    let refused = ask("colour=red").await;
+    assert_eq!(refused.json()["code"], "invalid_parameter");
 }
 
 #[tokio::test]

@@ -10,7 +10,8 @@ use super::request::Requested;
 use super::tensor::{Elements, Tensor};
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
-use crate::tasks::Labels;
+use crate::manifest::TaskKind;
+use crate::tasks::ModelSpec;
 use crate::transport::holding;
 
 /// How many bytes of a body are JSON, where binary elements follow.
@@ -171,7 +172,7 @@ impl Body {
 pub(super) fn chosen(
     tensors: Vec<Tensor>,
     (wanted, is_binary): (&[Requested], bool),
-    labels: &Labels,
+    spec: &ModelSpec,
 ) -> Result<Vec<(Tensor, bool)>> {
     if wanted.is_empty() {
         return Ok(tensors.into_iter().map(|tensor| (tensor, is_binary)).collect());
@@ -183,7 +184,7 @@ pub(super) fn chosen(
         let found = left.iter_mut().find(is_it).and_then(Option::take);
         let tensor = found.ok_or_else(|| Error::Internal(format!("no output {}", excerpt(&wanted.name))))?;
         let tensor = match wanted.classes {
-            Some(count) => best(&tensor, count, labels)?,
+            Some(count) => best(&tensor, count, spec)?,
             None => tensor,
         };
         taken.push((tensor, wanted.binary.unwrap_or(is_binary)));
@@ -191,19 +192,23 @@ pub(super) fn chosen(
     Ok(taken)
 }
 
-/// The `count` best of each row of scores `[B, K]`, as Triton writes classes: `score:index:label`, `BYTES [B, count]`.
+/// The `count` best of each row of scores `[B, K]` of K classes, as Triton writes them: `score:index:label`, `BYTES [B, count]`.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] for a tensor that has no such rows.
-fn best(tensor: &Tensor, count: usize, labels: &Labels) -> Result<Tensor> {
+fn best(tensor: &Tensor, count: usize, spec: &ModelSpec) -> Result<Tensor> {
+    let labels = &spec.labels;
     let row_length = tensor.shape.last().and_then(|&last| usize::try_from(last).ok());
-    let scores = tensor.single_rows(row_length.unwrap_or(0));
+    let has_classes = matches!(spec.manifest.task, TaskKind::Classification | TaskKind::Tensor);
+    let scores = tensor
+        .single_rows(row_length.unwrap_or(0))
+        .filter(|_| has_classes);
     let (Some(scores), [rows, classes]) = (scores, &tensor.shape[..]) else {
         let (datatype, shape) = (tensor.datatype, &tensor.shape);
         return Err(Error::parameter(
             "classification",
             format!(
-                "the output `{}` is {datatype} {shape:?}, and no scores [B, K]",
+                "the output `{}` is {datatype} {shape:?}, and no scores [B, K] of classes",
                 tensor.name
             ),
         ));

@@ -11,7 +11,7 @@ use super::answer::{Answer, HEADER_LENGTH, chosen};
 use super::inputs;
 use super::maps;
 use super::openapi::{BinaryTensors, InferCall, Inferred, Refusals};
-use super::predicted::{Tensors, predicted};
+use super::predicted::{Tensors, predicted, without};
 use super::request::{InferRequest, whole};
 use super::signature;
 use super::target::Target;
@@ -26,7 +26,7 @@ use crate::manifest::TaskKind;
 use crate::reading::Parameters;
 use crate::service::{Asked, Originals, Service};
 use crate::tasks::tensor::NamedTensor;
-use crate::transport::{App, content_type, within};
+use crate::transport::{App, Received, content_type, within};
 
 /// What an empty body should have been.
 const EXPECTED: &str = "JSON with `inputs`, or JSON and tensors in binary behind it";
@@ -92,38 +92,58 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
 
 /// Reads the request; what it takes beyond its body is held.
 async fn read(app: &App, request: Request, model: &Model) -> Result<(InferRequest, Taken)> {
+    let header = header_length(&request)?;
+    let kind = content_type(request.headers()).to_ascii_lowercase();
+    let is_raw = header.map_or(kind.starts_with("image/"), |length| length == 0);
+    let of_query = Parameters::from_query(request.uri().query())?;
+    let received = app.read_some(request, EXPECTED).await?;
+    let (mut asked, held) = if is_raw {
+        (raw(model, received.bytes)?, app.service.hold(0, 0).await?)
+    } else {
+        parsed(app, received, header).await?
+    };
+    asked.is_for(&model.name, &model.version)?;
+    asked.parameters.extend(of_query)?;
+    Ok((asked, held))
+}
+
+/// A request in JSON, whose first bytes are that where so many are said.
+async fn parsed(app: &App, received: Received, header: Option<usize>) -> Result<(InferRequest, Taken)> {
     /// Of a number in JSON, of two characters and more.
     const BYTES_A_NUMBER: u64 = 8;
-    let is_picture = content_type(request.headers()).starts_with("image/");
-    let header = header_length(&request)?;
-    let received = app.read_some(request, EXPECTED).await?;
-    if is_picture || header == Some(0) {
-        return Ok((raw(model, received.bytes)?, app.service.hold(0, 0).await?));
-    }
     let header = header.unwrap_or(received.bytes.len());
     let json = received.bytes.get(..header).unwrap_or_default();
     let numbers = json.iter().filter(|byte| **byte == b',').count() as u64;
-    let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await?;
+    let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await;
+    let held = held.map_err(|error| match error {
+        Error::AnswerTooLarge(_) => Error::InvalidBody(format!(
+            "the JSON has about {numbers} numbers, which take more memory than there is for them (max_answers_mb); send them in \
+             binary"
+        )),
+        other => other,
+    })?;
     let read = move |_: &_| InferRequest::read(&received.bytes, header);
     Ok((app.service.pool().run(read).await?, held))
 }
 
 /// How many bytes of the body are JSON, where a header says so.
 fn header_length(request: &Request) -> Result<Option<usize>> {
-    let Some(value) = request.headers().get(HEADER_LENGTH) else {
+    let mut values = request.headers().get_all(HEADER_LENGTH).iter();
+    let Some(value) = values.next() else {
         return Ok(None);
     };
     let text = value.to_str().unwrap_or_default();
-    let wrong = || {
-        Error::parameter(
-            "Inference-Header-Content-Length",
-            format!(
-                "found `{}`, expected the bytes of the JSON in the body",
-                excerpt(text)
-            ),
-        )
-    };
-    text.parse().map(Some).map_err(|_| wrong())
+    let wrong = |why: String| Error::parameter("Inference-Header-Content-Length", why);
+    if values.next().is_some() {
+        return Err(wrong("stands more than once".into()));
+    }
+    let parsed = text.parse().map(Some);
+    parsed.map_err(|_| {
+        wrong(format!(
+            "found `{}`, expected the bytes of the JSON in the body",
+            excerpt(text)
+        ))
+    })
 }
 
 /// A body that is the model's one input, with no JSON before it: a file, or the elements of a tensor.
@@ -170,6 +190,19 @@ fn terms(parameters: &mut Parameters, context: &Context) -> Result<Context> {
         context.priority = Priority::level(level);
     }
     Ok(context)
+}
+
+/// Refuses what has nothing to change in tensors.
+fn refuse_drawing(parameters: &Parameters) -> Result<()> {
+    const OF_OTHER_FORMS: [&str; 5] = ["alpha", "attention", "colormap", "overlay", "render"];
+    let mut names = parameters.pairs().map(|(name, _)| name);
+    match names.find(|name| OF_OTHER_FORMS.contains(name)) {
+        Some(name) => Err(Error::parameter(
+            name,
+            "the tensors of an answer have nothing of it; /v1/models/{name}/predict and /explain draw pictures",
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What of a request is wanted.
@@ -234,6 +267,7 @@ async fn respond(
     (mut asked, held): (InferRequest, Taken),
     context: &Context,
 ) -> Result<Response> {
+    refuse_drawing(&asked.parameters)?;
     let wanted = Wanted::of(&mut asked, model)?;
     let tensors = std::mem::take(&mut asked.inputs);
     // Prepared pictures are copies, which live until they are computed.
@@ -288,7 +322,7 @@ async fn computed(
     (tensors, parameters): (Vec<NamedTensor>, &Parameters),
     context: &Context,
 ) -> Result<Tensors> {
-    parameters.none()?;
+    without(parameters)?;
     let Predict::Tensor(engine) = &model.predict else {
         return Err(Error::Internal("tensors for a model of pictures".into()));
     };
@@ -302,13 +336,13 @@ async fn explained(
     (given, parameters): (Given, &Parameters),
     context: &Context,
 ) -> Result<Tensors> {
-    let options = explain::read(model.spec.manifest.task, parameters.pairs())?;
-    if options.view.overlay {
-        return Err(Error::parameter(
-            "overlay",
-            "tensors are no pictures; POST /v1/models/{name}/explain draws overlays",
-        ));
-    }
+    let options =
+        explain::read(model.spec.manifest.task, parameters.pairs()).map_err(|error| match error {
+            Error::InvalidParameter { name, message } if name == "method" => {
+                Error::parameter("explain", message)
+            }
+            other => other,
+        })?;
     match given {
         Given::Tensors(tensors) => {
             let done = service.explain_tensors(model, tensors, options, context).await?;
@@ -345,7 +379,7 @@ async fn written(
     /// Of an element in JSON, with room for a text that grows; in binary twice its eight at most.
     const BYTES_AN_ELEMENT: u64 = 32;
     let spec = Arc::clone(&model.spec);
-    let outputs = chosen(all.tensors, (&asked.outputs, asked.is_binary), &spec.labels)?;
+    let outputs = chosen(all.tensors, (&asked.outputs, asked.is_binary), &spec)?;
     let bytes = outputs.iter().map(|(tensor, is_binary)| match is_binary {
         true => 2 * tensor.binary_size() as u64,
         false => tensor.count() as u64 * BYTES_AN_ELEMENT + tensor.binary_size() as u64,

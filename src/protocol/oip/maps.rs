@@ -1,22 +1,25 @@
 //! Explanations as tensors, beside those of a prediction.
 
 use super::datatype::Datatype;
-use super::outputs::{common, size};
+use super::outputs::size;
 use super::tensor::Tensor;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::explain::Explanation;
 use crate::service::{Attributed, Explained, render};
 
 /// The names of what an explanation answers.
-pub(super) const NAMES: [&str; 4] = [
+pub(super) const NAMES: [&str; 6] = [
     "saliency",
     "saliency_images",
     "saliency_targets",
+    "saliency_layers",
     "saliency_degenerate",
+    "saliency_notes",
 ];
 
 /// `saliency [M, …]`, M maps in the order of pictures, targets and layers, and of each map: `saliency_images [M]`, the index of
-/// its picture; `saliency_targets [M]`, what was explained, in words; `saliency_degenerate [M]`, whether it says nothing.
+/// its picture; `saliency_targets [M]`, what was explained, in words; `saliency_layers [M]`, the layer that was looked at; `saliency_degenerate
+/// [M]`, whether it says nothing; `saliency_notes [M]`, what a reader should know of it.
 ///
 /// # Errors
 /// [`Error::UnsupportedForTask`](crate::error::Error::UnsupportedForTask) where maps are of different sizes.
@@ -46,7 +49,15 @@ pub(super) fn cost(done: &Explained) -> u64 {
 }
 
 fn tensors(maps: &[(usize, Explanation)]) -> Result<Vec<Tensor>> {
-    let inner = common(maps.iter().map(|(_, map)| map.map.shape.as_slice()), "maps")?;
+    let mut shapes = maps.iter().map(|(_, map)| map.map.shape.as_slice());
+    let inner = shapes.next().unwrap_or_default();
+    if shapes.any(|shape| shape != inner) {
+        return Err(Error::UnsupportedForTask(
+            "maps of different sizes do not fit into one tensor; ask for one layer and one picture at a time, or for \
+             resolution=input"
+                .into(),
+        ));
+    }
     let count = size(maps.len());
     let shape = [count]
         .into_iter()
@@ -60,7 +71,8 @@ fn tensors(maps: &[(usize, Explanation)]) -> Result<Vec<Tensor>> {
         .iter()
         .map(|(_, map)| u8::from(map.degeneracy.is_some()))
         .collect();
-    let [saliency, image_of, target_of, degenerate] = NAMES;
+    let [saliency, image_of, target_of, layer_of, degenerate, notes_of] = NAMES;
+    let layers = maps.iter().map(|(_, map)| map.layer.clone().unwrap_or_default());
     Ok(vec![
         Tensor::floats(saliency, shape.collect(), &values),
         Tensor::integers(image_of, vec![count], &images),
@@ -69,6 +81,29 @@ fn tensors(maps: &[(usize, Explanation)]) -> Result<Vec<Tensor>> {
             vec![count],
             maps.iter().map(|(_, map)| map.target.to_string()),
         ),
+        Tensor::texts(layer_of, vec![count], layers),
         Tensor::plain(degenerate, Datatype::Bool, vec![count], flags),
+        Tensor::texts(notes_of, vec![count], maps.iter().map(|(_, map)| notes(map))),
     ])
+}
+
+/// Why a map says nothing, that it stopped early, what its method does not show, and how far it adds up.
+fn notes(map: &Explanation) -> String {
+    let stopped = map.passes.filter(|passes| passes.done < passes.planned);
+    let stopped = stopped.map(|passes| {
+        format!(
+            "stopped early, after {} of {} passes",
+            passes.done, passes.planned
+        )
+    });
+    let adds_up = map
+        .completeness
+        .map(|found| format!("completeness error {}", found.error));
+    let said = [
+        map.degeneracy.map(str::to_owned),
+        stopped,
+        map.caution.map(str::to_owned),
+        adds_up,
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }

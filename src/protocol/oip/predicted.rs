@@ -44,6 +44,21 @@ impl Tensors {
     }
 }
 
+/// For a task whose predictions have no parameters of their own.
+///
+/// # Errors
+/// [`Error::InvalidParameter`], which says where such things are said.
+pub(super) fn without(parameters: &Parameters) -> Result<()> {
+    match parameters.pairs().next() {
+        Some((name, _)) => Err(Error::parameter(
+            name,
+            "predictions of this model have no such parameter; those of explanations go with `explain`, and the best classes are \
+             asked for by outputs[].parameters.classification",
+        )),
+        None => Ok(()),
+    }
+}
+
 /// What the model predicts of `pictures`.
 ///
 /// # Errors
@@ -63,7 +78,7 @@ pub(super) async fn predicted(
     };
     match &model.predict {
         Predict::Classification(engine) => {
-            parameters.none()?;
+            without(parameters)?;
             // Every class has its place in the tensor.
             let options = classification::Options {
                 top_k: std::num::NonZeroUsize::MAX,
@@ -71,7 +86,7 @@ pub(super) async fn predicted(
             asked.answer::<Classify>(engine, &options).await
         }
         Predict::Segmentation(engine) => {
-            parameters.none()?;
+            without(parameters)?;
             let pictures = (asked.pictures, Originals::Dropped);
             let done = service.segment(model, engine, pictures, MaskForm::Array, context);
             Tensors::of(service, done.await?).await
@@ -115,7 +130,7 @@ impl Asked<'_> {
     where
         Op: Operation<Input = ModelInput, Options = (), Output: Answered>,
     {
-        parameters.none()?;
+        without(parameters)?;
         self.answer::<Op>(engine, &()).await
     }
 

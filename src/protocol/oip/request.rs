@@ -33,6 +33,8 @@ const WITHOUT_MEANING: [&str; 4] = [OF_PYTHON, "sequence_id", "sequence_start", 
 pub(super) struct InferRequest {
     /// The client's own, which the answer repeats.
     pub(super) id: Option<String>,
+    /// The model and its version, where the body says them once more.
+    names: [Option<String>; 2],
     pub(super) parameters: Parameters,
     pub(super) inputs: Vec<Tensor>,
     /// Which outputs are answered; without any, all.
@@ -63,10 +65,10 @@ struct Body<'a> {
     #[serde(default)]
     outputs: Option<List<Output, MOST_TENSORS>>,
     /// Clients of KServe repeat what stands in the path.
-    #[serde(default, borrow, rename = "model_name")]
-    _model_name: Option<Cow<'a, str>>,
-    #[serde(default, borrow, rename = "model_version")]
-    _model_version: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    model_name: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    model_version: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -131,7 +133,9 @@ impl InferRequest {
         for without in WITHOUT_MEANING {
             parameters.take(without);
         }
+        let names = [read.model_name, read.model_version];
         let request = Self {
+            names: names.map(|name| name.map(Cow::into_owned).filter(|name| !name.is_empty())),
             id: read.id.map(Cow::into_owned),
             parameters,
             inputs,
@@ -149,10 +153,30 @@ impl InferRequest {
     pub(super) fn of(input: Tensor) -> Self {
         Self {
             id: None,
+            names: [None, None],
             parameters: Parameters::default(),
             inputs: vec![input],
             outputs: Vec::new(),
             is_binary: false,
+        }
+    }
+
+    /// Whether the body says another model than the path.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`]
+    pub(super) fn is_for(&self, name: &str, version: &str) -> Result<()> {
+        let said = [("model_name", name), ("model_version", version)];
+        let mut pairs = self.names.iter().zip(said);
+        match pairs.find(|(found, (_, own))| found.as_deref().is_some_and(|found| found != *own)) {
+            Some((found, (key, own))) => Err(Error::parameter(
+                key,
+                format!(
+                    "found `{}`, but the path is of `{own}`",
+                    excerpt(found.as_deref().unwrap_or_default())
+                ),
+            )),
+            None => Ok(()),
         }
     }
 

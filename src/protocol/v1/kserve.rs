@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
 
-use super::accept::Form;
+use super::accept::{self, Form};
 use super::answer::Answer;
 use super::explain::explained;
 use super::instances::{self, Called};
@@ -46,6 +46,7 @@ pub(super) async fn call(
         Some((name, "explain")) => (name, Verb::Explain),
         _ => {
             let path = request.uri().path();
+            let path = path.split_once(':').map_or(path, |(path, _)| path);
             return Err(Error::MethodNotAllowed(format!(
                 "{path} does not answer POST; {path}:predict and {path}:explain do, and {path}/predict"
             )));
@@ -53,6 +54,7 @@ pub(super) async fn call(
     };
     let started = Instant::now();
     let model = app.service.model(name)?;
+    accept::choose(request.headers(), &[Form::Json])?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     match verb {
