@@ -117,8 +117,8 @@ impl Service {
         let most = self.0.answers.most();
         if bytes.saturating_add(own) > most {
             return Err(Error::AnswerTooLarge(format!(
-                "the answer would take {} MiB of memory, at most {} are allowed (max_answers_mb); ask for fewer maps or pictures, for an array or binary tensors, or \
-                 for a lower resolution, or send a smaller picture",
+                "the answer would take {} MiB of memory, at most {} are allowed (max_answers_mb); ask for fewer maps or \
+                 pictures, for an array or binary tensors, or for a lower resolution, or send a smaller picture",
                 bytes.saturating_add(own).div_ceil(1 << 20),
                 most >> 20
             )));

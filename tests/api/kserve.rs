@@ -140,7 +140,7 @@ async fn instances_of_tensors_are_rows_and_so_are_predictions() {
     let found = ask("/v1/models/linear:explain", call).await.json();
     assert_eq!(
         found["explanations"][0]["map"]["shape"],
-        json!([3, 6, 8]),
+        json!([1, 3, 6, 8]),
         "{found}"
     );
     for (instances, word) in [
