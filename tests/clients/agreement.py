@@ -88,7 +88,7 @@ def _explained(door: Door, served: Served, world: World) -> str:
     # Without a list of outputs tritonclient's JSON has one from the metadata, which tells of predictions alone.
     if door.label != "tritonclient, JSON":
         beside = door.infer(world.address, served.name, asked, (), parameters)
-        names = ["saliency", "saliency_images", "saliency_targets", "saliency_degenerate"]
+        names = [f"saliency{of}" for of in ("", "_images", "_targets", "_layers", "_degenerate", "_notes")]
         expect(list(beside)[-4:] == names, f"outputs {list(beside)}")
     return f"{apart:.1e}"
 

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 
 import paths
-from world import Check, Skipped, World, expect
+from world import Check, Skipped, World, Wrong, expect
 
 VERSION = "2.60.0"
 OLDEST = (2, 38)
@@ -118,8 +118,13 @@ def _open_sizes(world: World) -> str:
 
 
 def _random(world: World) -> str:
-    """As it is started without a word on data: random bits, some of which are no numbers."""
-    return _measured(world, "-m", "gauge")
+    """As it is started without a word on data: random bits, some of which are no numbers, and are refused as such."""
+    try:
+        _measured(world, "-m", "gauge")
+    except Wrong as why:
+        expect("expected finite numbers" in str(why), str(why))
+        return "refused"
+    raise Wrong("numbers that are none were measured")
 
 
 CHECKS = tuple(

@@ -153,7 +153,7 @@ def _terms(world: World) -> None:
         response = found.get_response()
         expect(response["id"] == "my id/ä", f"id {response.get('id')}")
         expect((response["model_name"], response["model_version"]) == (CLASSIFIER, "1"), f"{response}")
-        it.infer(CLASSIFIER, picture(), priority=2**32 - 1, headers={"X-Mine": "1"}, query_params={"mine": 1})
+        it.infer(CLASSIFIER, picture(), priority=2**32 - 1, headers={"X-Mine": "1"}, query_params={"timeout": 10_000_000})
 
 
 def _expires(world: World) -> str:
