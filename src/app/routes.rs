@@ -12,7 +12,7 @@ fn api() -> OpenApiRouter<App> {
     v1::api().merge(oip::api())
 }
 
-/// The OpenAPI document of [`router`].
+/// The OpenAPI document of all routes.
 #[must_use]
 pub fn document() -> OpenApi {
     api().into_openapi()
