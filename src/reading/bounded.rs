@@ -43,6 +43,12 @@ impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, M
     }
 }
 
+/// Commas in `json`, before anything of it is read: about as many as the numbers that it lists, and never much fewer.
+#[must_use]
+pub fn separators(json: &[u8]) -> u64 {
+    json.iter().filter(|byte| **byte == b',').count() as u64
+}
+
 /// The parameters of a JSON body, or what is wrong with the first that is.
 #[derive(Debug)]
 pub struct JsonParameters(pub Result<Parameters>);

@@ -23,7 +23,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::explain;
 use crate::image::Taken;
 use crate::manifest::TaskKind;
-use crate::reading::Parameters;
+use crate::reading::{Parameters, bounded};
 use crate::service::{Asked, Originals, Service};
 use crate::tasks::tensor::NamedTensor;
 use crate::transport::{App, Received, content_type, within};
@@ -113,7 +113,7 @@ async fn parsed(app: &App, received: Received, header: Option<usize>) -> Result<
     const BYTES_A_NUMBER: u64 = 8;
     let header = header.unwrap_or(received.bytes.len());
     let json = received.bytes.get(..header).unwrap_or_default();
-    let numbers = json.iter().filter(|byte| **byte == b',').count() as u64;
+    let numbers = bounded::separators(json);
     let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await;
     let held = held.map_err(|error| match error {
         Error::AnswerTooLarge(_) => Error::InvalidBody(format!(
@@ -150,10 +150,9 @@ fn header_length(request: &Request) -> Result<Option<usize>> {
 fn raw(model: &Model, body: Bytes) -> Result<InferRequest> {
     let signatures = signature::inputs(model);
     let [input] = &signatures[..] else {
-        let names: Vec<&str> = signatures.iter().map(|input| input.name.as_str()).collect();
         return Err(Error::InvalidBody(format!(
             "one tensor without JSON, and the model has the inputs {}; send JSON that says which is which",
-            names.join(", ")
+            signature::names(&signatures)
         )));
     };
     if model.spec.manifest.task != TaskKind::Tensor {

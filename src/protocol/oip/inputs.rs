@@ -114,7 +114,10 @@ fn named(input: Tensor, known: &[Signature]) -> Result<NamedTensor> {
         return Err(wrong(format!("found {found}, expected {}", expected.datatype)));
     }
     let (Some(dtype), Elements::Plain(bytes)) = (input.datatype.dtype(), input.elements) else {
-        return Err(wrong(format!("no such input; the model has {}", names(known))));
+        return Err(wrong(format!(
+            "no such input; the model has {}",
+            signature::names(known)
+        )));
     };
     let data = Numbers::of_bytes(bytes, dtype).map_err(wrong)?;
     Ok(NamedTensor {
@@ -124,9 +127,4 @@ fn named(input: Tensor, known: &[Signature]) -> Result<NamedTensor> {
             data,
         },
     })
-}
-
-fn names(known: &[Signature]) -> String {
-    let names: Vec<&str> = known.iter().map(|known| known.name.as_str()).collect();
-    names.join(", ")
 }

@@ -142,3 +142,9 @@ fn vae(model: &Model) -> Vec<Signature> {
         Signature::new("kl", Fp32, [ANY]),
     ]
 }
+
+/// Their names, for messages.
+pub(super) fn names(signatures: &[Signature]) -> String {
+    let names: Vec<&str> = signatures.iter().map(|one| one.name.as_str()).collect();
+    names.join(", ")
+}

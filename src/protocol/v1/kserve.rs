@@ -22,6 +22,7 @@ use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain;
 use crate::manifest::TaskKind;
+use crate::reading::bounded;
 use crate::service::Asked;
 use crate::transport::{App, within};
 
@@ -101,7 +102,7 @@ async fn of_tensors(
 ) -> Result<Answer> {
     /// Of a number, with room for a text that grows.
     const BYTES_A_NUMBER: u64 = 32;
-    let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
+    let numbers = bounded::separators(&received.bytes);
     let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await?;
     let reads = Arc::clone(model);
     let read = move |_: &_| instances::tensors(&received, reads.spec.manifest.tensors()?);

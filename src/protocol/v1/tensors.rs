@@ -12,7 +12,7 @@ use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
 use crate::manifest::Tensors;
 use crate::reading::Parameters;
-use crate::reading::query;
+use crate::reading::{bounded, query};
 use crate::service::{Predicted, Service};
 use crate::tasks::tensor::{Given, NamedTensor, Prediction};
 use crate::transport::{App, Received, content_type};
@@ -117,7 +117,7 @@ fn of_part(part: Part) -> Result<NamedTensor> {
 async fn from_json(app: &App, received: Received, mut parameters: Parameters) -> Result<Called> {
     /// What is written in two characters is a number of 16 bytes, in a list that grows.
     const BYTES_A_NUMBER: u64 = 32;
-    let numbers = received.bytes.iter().filter(|byte| **byte == b',').count() as u64;
+    let numbers = bounded::separators(&received.bytes);
     let held = app
         .service
         .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
