@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
 use crate::protocol::{oip, v1};
-use crate::transport::{App, ErrorBody, as_page, serve_with};
+use crate::transport::{App, ErrorBody, Paths, as_page, serve_with};
 
 fn api() -> OpenApiRouter<App> {
     v1::api().merge(oip::api())
@@ -23,7 +23,12 @@ pub(super) fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
     let page = SwaggerUi::new("/docs").url("/openapi.json", document);
     let routes = routes.merge(as_page(page.into())).with_state(app.clone());
-    serve_with(routes, app, error_body)
+    let paths = Paths {
+        error_body,
+        routed: v1::routed,
+        documented: v1::documented,
+    };
+    serve_with(routes, app, paths)
 }
 
 /// The protocol in whose words an error on this path is told.

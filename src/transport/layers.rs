@@ -3,14 +3,15 @@
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
+use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -29,17 +30,28 @@ const REQUEST_ID: &str = "x-request-id";
 /// Writes a protocol's answer to an error of the request with this id.
 pub type ErrorBody = fn(&Error, &str) -> Response;
 
+/// What protocols say of paths.
+#[derive(Debug, Clone, Copy)]
+pub struct Paths {
+    /// Who answers the errors of a path.
+    pub error_body: fn(&str) -> ErrorBody,
+    /// The path that the router knows, where it is not the one that a client writes.
+    pub routed: fn(&str) -> Option<String>,
+    /// Back again, for the pattern of a route.
+    pub documented: fn(&str) -> String,
+}
+
 #[derive(Clone)]
 struct Wrapped {
     app: App,
-    error_body: fn(&str) -> ErrorBody,
+    paths: Paths,
 }
 
-/// `routes` as they are served: what they do not know is an error, and `error_body` says who answers the errors of a path.
-pub fn serve_with(routes: Router, app: App, error_body: fn(&str) -> ErrorBody) -> Router {
+/// `routes` as they are served: what they do not know is an error.
+pub fn serve_with(routes: Router, app: App, paths: Paths) -> Router {
     let id = HeaderName::from_static(REQUEST_ID);
     let cors = cors(&app.cors_origins);
-    let wrapped = Wrapped { app, error_body };
+    let wrapped = Wrapped { app, paths };
     let layers = ServiceBuilder::new()
         .layer(SetResponseHeaderLayer::if_not_present(
             X_CONTENT_TYPE_OPTIONS,
@@ -59,16 +71,41 @@ pub fn serve_with(routes: Router, app: App, error_body: fn(&str) -> ErrorBody) -
         )
         .layer(cors)
         // Outside of the error bodies, so that it counts and logs the status that is sent.
-        .layer(middleware::from_fn_with_state(wrapped.app.clone(), observe))
+        .layer(middleware::from_fn_with_state(wrapped.clone(), observe))
         .layer(middleware::from_fn_with_state(wrapped, finish))
         // Inside of the error bodies, so that a panic becomes one.
         .layer(CatchPanicLayer::custom(of_panic))
         // Innermost: what the handler leaves of a body is what lingers.
         .layer(middleware::from_fn(linger::linger));
-    routes
+    let served = routes
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
-        .layer(layers)
+        .layer(layers);
+    let route = move |request| rerouted(request, paths.routed);
+    Router::new().fallback_service(MapRequest::new(served, route))
+}
+
+/// `request` with the path that the router knows; [`asked`] still tells the client's.
+fn rerouted(mut request: Request, routed: fn(&str) -> Option<String>) -> Request {
+    let Some(path) = routed(request.uri().path()) else {
+        return request;
+    };
+    let path = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path,
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = path.parse().ok();
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// The path that the client wrote.
+fn asked<B>(request: &axum::http::Request<B>) -> &str {
+    let original = request.extensions().get::<OriginalUri>();
+    original.map_or(request.uri(), |OriginalUri(uri)| uri).path()
 }
 
 /// `routes` as pages: they run what comes from here and nothing else, and stand in no frame.
@@ -96,12 +133,12 @@ fn with_known_id<B>(mut request: axum::http::Request<B>) -> axum::http::Request<
 }
 
 async fn no_route(request: Request) -> Error {
-    let path = request.uri().path();
+    let path = asked(&request);
     Error::RouteNotFound(format!("there is no {path}; /docs lists every route"))
 }
 
 async fn no_method(request: Request) -> Error {
-    let (method, path) = (request.method(), request.uri().path());
+    let (method, path) = (request.method(), asked(&request));
     Error::MethodNotAllowed(format!(
         "{path} does not answer {method}; /docs lists every route"
     ))
@@ -131,23 +168,24 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
         "request",
         request_id = request_id(request),
         method = %request.method(),
-        path = request.uri().path(),
+        path = asked(request),
     )
 }
 
 /// Counts, times and logs every request once.
-async fn observe(State(app): State<App>, request: Request, next: Next) -> Response {
+async fn observe(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     // The pattern, not the path: a client must not be able to make up new series.
     let route = request
         .extensions()
         .get::<MatchedPath>()
-        .map_or("unmatched", MatchedPath::as_str)
-        .to_owned();
+        .map_or("unmatched".to_owned(), |route| {
+            (wrapped.paths.documented)(route.as_str())
+        });
     let method = request.method().clone();
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), started.elapsed());
-    let metrics = app.service.metrics();
+    let metrics = wrapped.app.service.metrics();
     metrics.answered(known_method(&method), &route, status, took);
     let took_ms = took.as_micros() as f64 / 1e3;
     if ["/v1", "/v2"].iter().any(|protocol| route.starts_with(protocol)) {
@@ -175,7 +213,7 @@ fn known_method(method: &Method) -> &str {
 /// Turns the error of a failed request into its body.
 async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
     let id = request_id(&request).to_owned();
-    let error_body = (wrapped.error_body)(request.uri().path());
+    let error_body = (wrapped.paths.error_body)(asked(&request));
     let mut response = next.run(request).await;
     let told = response.extensions_mut().remove::<Error>();
     let Some(error) = told.or_else(|| bare(&response)) else {

@@ -23,4 +23,4 @@ pub use deadline::{TIMEOUT_HEADER, deadline, within};
 pub use events::{Streamed, stream};
 pub use failure::{Failure, advise, failure, report};
 pub use guarded::holding;
-pub use layers::{ErrorBody, as_page, serve_with};
+pub use layers::{ErrorBody, Paths, as_page, serve_with};

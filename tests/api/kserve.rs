@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use lucarne::config::Settings;
 use serde_json::{Value, json};
 
-use crate::support::{get, path, photo, post, router_over, send};
+use crate::support::{get, path, photo, post, router, router_over, send};
 
 fn b64(file: &[u8]) -> String {
     BASE64_STANDARD.encode(file)
@@ -77,7 +77,12 @@ async fn what_is_no_instance_is_named() {
             400,
             "expected {\"instances\": […]}",
         ),
-        ("mobilenet_v2:train", json!({}), 405, ":predict"),
+        (
+            "mobilenet_v2:train",
+            json!({}),
+            405,
+            "mobilenet_v2:train does not answer POST",
+        ),
         ("mobilenet_v2", json!({}), 405, "does not answer POST"),
         ("nobody:predict", json!({}), 404, "no model `nobody`"),
     ] {
@@ -90,6 +95,29 @@ async fn what_is_no_instance_is_named() {
         );
         assert!(refused.detail().contains(word), "{}", refused.detail());
     }
+}
+
+/// A verb has a route of its own, and its name stands as its users write it.
+#[tokio::test]
+async fn each_verb_has_its_methods_and_its_series() {
+    for (path, allowed) in [
+        ("mobilenet_v2:predict", "POST"),
+        ("mobilenet_v2%3Aexplain", "POST"),
+        ("mobilenet_v2", "GET,HEAD"),
+    ] {
+        let path = format!("/v1/models/{path}");
+        let request = Request::delete(&path).body(Body::empty()).expect("a request");
+        let refused = send(router(), request).await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(refused.headers["allow"], allowed, "{path}");
+    }
+    let metrics = get("/metrics").await;
+    let metrics = String::from_utf8(metrics.body).expect("text");
+    assert!(
+        metrics.contains("route=\"/v1/models/{name}:predict\""),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("/instances:"), "{metrics}");
 }
 
 /// A model that answers three numbers for `[3, 6, 8]`.

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::Router;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Response};
+use axum::routing::post;
 
 use super::accept::{self, Form};
 use super::answer::Answer;
@@ -36,25 +38,53 @@ enum Verb {
     Explain,
 }
 
-/// Both verbs: a path cannot end within a segment, so the name bears the verb.
-pub(super) async fn call(
+/// Between a name and its verb, as the router has them: it knows no parameter that ends within a segment.
+const WITHIN: &str = "/instances";
+
+/// The path by which the router knows `path`, where that ends in one of the verbs.
+#[must_use]
+pub fn routed(path: &str) -> Option<String> {
+    let name = path
+        .strip_prefix("/v1/models/")
+        .filter(|name| !name.contains('/'))?;
+    let mut verbs = ["predict", "explain"].into_iter();
+    verbs.find_map(|verb| {
+        let before = name.strip_suffix(verb)?;
+        let name = [":", "%3A", "%3a"]
+            .into_iter()
+            .find_map(|colon| before.strip_suffix(colon))?;
+        Some(format!("/v1/models/{name}{WITHIN}:{verb}"))
+    })
+}
+
+/// The documented path of what the router knows as `route`.
+#[must_use]
+pub fn documented(route: &str) -> String {
+    route.replace(&format!("{WITHIN}:"), ":")
+}
+
+/// Both routes, as the router knows them.
+pub(super) fn routes() -> Router<App> {
+    let route = |verb: &str| format!("/v1/models/{{name}}{WITHIN}:{verb}");
+    Router::new()
+        .route(
+            &route("predict"),
+            post(async |app, name, request| call(app, name, Verb::Predict, request).await),
+        )
+        .route(
+            &route("explain"),
+            post(async |app, name, request| call(app, name, Verb::Explain, request).await),
+        )
+}
+
+async fn call(
     State(app): State<App>,
-    Path(called): Path<String>,
+    Path(name): Path<String>,
+    verb: Verb,
     request: Request,
 ) -> Result<Response> {
-    let (name, verb) = match called.rsplit_once(':') {
-        Some((name, "predict")) => (name, Verb::Predict),
-        Some((name, "explain")) => (name, Verb::Explain),
-        _ => {
-            let path = request.uri().path();
-            let path = path.split_once(':').map_or(path, |(path, _)| path);
-            return Err(Error::MethodNotAllowed(format!(
-                "{path} does not answer POST; {path}:predict and {path}:explain do, and {path}/predict"
-            )));
-        }
-    };
     let started = Instant::now();
-    let model = app.service.model(name)?;
+    let model = app.service.model(&name)?;
     accept::choose(request.headers(), &[Form::Json])?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.

@@ -31,6 +31,7 @@ use utoipa_axum::routes;
 pub use accept::Form;
 pub use answer::Answer;
 pub use explain::explained;
+pub use kserve::{documented, routed};
 pub use predict::predicted;
 pub use problem::body;
 
@@ -54,7 +55,7 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(operations::healthz))
         .routes(routes!(operations::readyz))
         .routes(routes!(operations::metrics))
-        .route("/v1/models/{name}", axum::routing::post(kserve::call));
+        .merge(kserve::routes().into());
     api.get_openapi_mut().merge(kserve::Document::openapi());
     openapi::untag(api.get_openapi_mut());
     api
