@@ -87,6 +87,10 @@ compare:
 	scripts/python-environment bench/compare.requirements.txt .cache/compare-venv
 	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
 
+protocols: build
+	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
+	.cache/clients-venv/bin/python bench/protocols.py --program "$(PROGRAM)" $(PROTOCOLS)
+
 # It builds the fuzz targets and compiles the engine a second time, so it needs what a build needs.
 torture: build
 	python3 tests/torture/run.py --program "$(PROGRAM)" $(TORTURE)
@@ -118,4 +122,4 @@ test-image:
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers test-clients pictures saliency bench compare torture fuzz aoti wheel image test-image clean-cache
+.PHONY: help serve setup build test lint parity strangers test-clients pictures saliency bench compare protocols torture fuzz aoti wheel image test-image clean-cache

@@ -10,18 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use routes::document;
 
-use crate::catalog::{Catalog, Loader, State, Trials};
-use crate::config::Settings;
+use crate::catalog::{Catalog, Loader, Seen, State, Trials};
+use crate::config::{ModelControl, Settings};
 use crate::engine::cores::{Cores, cores_of_this_machine};
 use crate::error::{Error, Result};
 use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
-use crate::transport::{self, Connections};
+use crate::transport::{self, Connections, Listener, Tls};
 
 /// A service whose models may still have to be loaded, and the protocols that speak for it.
 #[derive(Debug, Clone)]
@@ -67,7 +68,7 @@ impl Server {
     pub fn of(catalog: Catalog, settings: &Settings, metrics: Arc<Metrics>) -> Result<Self> {
         let service = Service::new(catalog, settings, metrics)?;
         Ok(Self {
-            app: transport::App::new(service, settings),
+            app: transport::App::new(service, settings)?,
         })
     }
 
@@ -154,41 +155,95 @@ pub enum Ended {
 pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     let mut signals = Signals::new()?;
     let drain_timeout = Duration::from_secs(settings.drain_timeout_s);
-    let address = SocketAddr::new(settings.host, settings.port);
     let server = Server::with_trials(&settings)?;
     server.service().metrics().count_dropped_lines(log.dropped());
-    let listener = transport::listen(address).map_err(|e| {
-        Error::InvalidSettings(format!(
-            "cannot listen on {address}: {e}; give another --host or --port"
-        ))
-    })?;
-    let address = listener.local_addr().unwrap_or(address);
-    if let Some(file) = &settings.port_file {
-        write_port(file, address.port())?;
-    }
+    let connections = Connections::new(&settings, Tls::read(&settings)?);
+    let sockets = Sockets::listen(&settings)?;
     for (variable, why) in Settings::unread_variables() {
         tracing::warn!(variable, "{why}");
     }
-    tracing::info!(%address, "listening");
     let (service, router) = (server.service().clone(), server.router());
+    follow(&server, &connections, &settings)?;
     tokio::spawn(load(server));
     let keeping_house = std::thread::Builder::new()
         .name("memory".into())
         .spawn(keep_house);
     keeping_house.map_err(|e| Error::InvalidSettings(format!("cannot start a thread: {e}")))?;
-    let connections = Connections::new(&settings);
     tokio::select! {
-        () = connections.accept(&listener, router) => {}
+        () = sockets.accept(&connections, &router) => {}
         () = signals.next() => {}
     }
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "shutting down");
     // A client that connects now is refused. Connections that are open finish what they asked.
-    drop(listener);
+    drop(sockets);
     service.drain();
     tokio::select! {
         () = drain(&connections, service, drain_timeout) => Ok(Ended::Drained),
         () = signals.next() => Ok(Ended::AtOnce),
     }
+}
+
+/// Where the server listens.
+struct Sockets {
+    public: TcpListener,
+    operations: Option<TcpListener>,
+}
+
+impl Sockets {
+    /// Listens where the settings say, and writes and logs where that is.
+    fn listen(settings: &Settings) -> Result<Self> {
+        let listen = |address: SocketAddr, cure| {
+            transport::listen(address).map_err(|e| {
+                Error::InvalidSettings(format!("cannot listen on {address}: {e}; give another {cure}"))
+            })
+        };
+        let address = SocketAddr::new(settings.host, settings.port);
+        let public = listen(address, "--host or --port")?;
+        let operations = settings.operations.map(|address| listen(address, "--operations"));
+        let sockets = Self {
+            public,
+            operations: operations.transpose()?,
+        };
+        let address = sockets.public.local_addr().unwrap_or(address);
+        if let Some(file) = &settings.port_file {
+            write_port(file, address.port())?;
+        }
+        tracing::info!(%address, "listening");
+        if let Some(Ok(address)) = sockets.operations.as_ref().map(TcpListener::local_addr) {
+            tracing::info!(%address, "listening for operators");
+        }
+        Ok(sockets)
+    }
+
+    /// Serves `router` to whoever connects, until the future is dropped.
+    async fn accept(&self, connections: &Connections, router: &Router) {
+        let public = connections.accept((&self.public, Listener::Public), router.clone());
+        match &self.operations {
+            None => public.await,
+            Some(socket) => {
+                let operations = connections.accept((socket, Listener::Operations), router.clone());
+                tokio::join!(public, operations);
+            }
+        }
+    }
+}
+
+/// Follows what changes while the server runs: keys, certificates, and the folders of models where they are polled.
+fn follow(server: &Server, connections: &Connections, settings: &Settings) -> Result<()> {
+    let keys = Arc::clone(server.app.keys());
+    tokio::spawn(async move { keys.follow().await });
+    if let Some(tls) = connections.tls() {
+        tokio::spawn(async move { tls.follow().await });
+    }
+    if settings.model_control == ModelControl::Poll {
+        let service = server.service().clone();
+        let (seen, interval) = (
+            Seen::now(service.catalog())?,
+            Duration::from_secs(settings.poll_interval_s),
+        );
+        tokio::spawn(async move { seen.follow(service.catalog(), interval).await });
+    }
+    Ok(())
 }
 
 /// Gives memory back now and then, as long as the process lives.

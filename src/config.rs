@@ -5,7 +5,7 @@ mod flags;
 mod installation;
 mod variables;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-pub use flags::{Flags, LogFormat};
+pub use flags::{Flags, LogFormat, ModelControl};
 pub use installation::revision;
 use serde_json::Value;
 use variables::Variables;
@@ -30,6 +30,10 @@ pub const MOST_IMAGES: usize = 1024;
 pub struct Settings {
     /// The folder of models.
     pub models: PathBuf,
+    /// How models come and go while the server runs.
+    pub model_control: ModelControl,
+    /// How often the folder of models is looked at where [`ModelControl::Poll`] says so.
+    pub poll_interval_s: u64,
     /// Whether a model is tried in a process of its own before it serves.
     pub try_models: bool,
     /// How long a model may take to be tried.
@@ -83,6 +87,18 @@ pub struct Settings {
     pub drain_timeout_s: u64,
     /// Threads that decode images; 0 for one a core.
     pub decode_threads: usize,
+    /// The server's certificate in PEM, with those between it and its authority's; with it, the server speaks TLS.
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the certificate, in PEM.
+    pub tls_key: Option<PathBuf>,
+    /// Certificates of authorities, in PEM, whose clients alone are let in.
+    pub tls_client_authorities: Option<PathBuf>,
+    /// An address of its own for operators, in the clear.
+    pub operations: Option<SocketAddr>,
+    /// A file of keys, their scopes and limits; without one, everybody may do everything.
+    pub keys_file: Option<PathBuf>,
+    /// Names by which clients may call a server that listens on a loopback address, besides addresses and names without a dot.
+    pub allowed_hosts: Vec<String>,
     /// Origins that browsers may call from; `*` for any.
     pub cors_origins: Vec<String>,
     /// A filter such as `info` or `lucarne=debug,tower_http=info`.
@@ -95,6 +111,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             models: "models".into(),
+            model_control: ModelControl::None,
+            poll_interval_s: 15,
             try_models: true,
             load_timeout_s: 300,
             max_model_mb: 0,
@@ -121,6 +139,12 @@ impl Default for Settings {
             max_pass_s: 60,
             drain_timeout_s: 30,
             decode_threads: 0,
+            tls_certificate: None,
+            tls_key: None,
+            tls_client_authorities: None,
+            operations: None,
+            keys_file: None,
+            allowed_hosts: Vec::new(),
             cors_origins: Vec::new(),
             log: "info".into(),
             log_format: LogFormat::Text,
@@ -166,7 +190,7 @@ impl Settings {
     }
 
     /// What stands for itself alone: each number, and what it may be.
-    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 18] {
+    fn ranges(&self) -> [(&'static str, u64, RangeInclusive<u64>); 19] {
         const MOST_MB: u64 = 1 << 20;
         const WEEK_S: u64 = 7 * 24 * 3600;
         const MANY: u64 = 1_000_000_000;
@@ -179,6 +203,7 @@ impl Settings {
             ("max_maps", self.max_maps as u64, 1..=MANY),
             ("max_passes", self.max_passes as u64, 1..=MANY),
             ("max_connections", self.max_connections as u64, 1..=MANY),
+            ("poll_interval_s", self.poll_interval_s, 1..=WEEK_S),
             ("header_timeout_s", self.header_timeout_s, 1..=WEEK_S),
             ("idle_timeout_s", self.idle_timeout_s, 1..=WEEK_S),
             ("body_timeout_s", self.body_timeout_s, 1..=WEEK_S),

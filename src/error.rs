@@ -51,12 +51,29 @@ pub enum Error {
     /// The model's task has no such operation.
     #[error("{0}")]
     UnsupportedForTask(String),
+    /// A model cannot be loaded; the message has a line for each thing to mend.
+    #[error("{0}")]
+    NotLoaded(String),
+    /// The client did not say who it is, or nobody knows it.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Nobody may do this here, or not this client.
+    #[error("{0}")]
+    Forbidden(String),
     /// Every place in the queue is taken.
-    #[error("the queue of {queue} is full; retry after {} s", retry_after.as_secs())]
+    #[error("the queue of {queue} is full; retry after {} s", seconds(*retry_after))]
     QueueFull {
         /// The queue's name.
         queue: String,
         /// When a place is likely to be free.
+        retry_after: Duration,
+    },
+    /// A limit of the client's own is reached.
+    #[error("{limit}; retry after {} s", seconds(*retry_after))]
+    RateLimited {
+        /// Which.
+        limit: String,
+        /// When it allows one more.
         retry_after: Duration,
     },
     /// The model is still loading, failed to load, or the server is draining.
@@ -125,6 +142,12 @@ pub fn counted(count: usize, thing: &str) -> String {
     }
 }
 
+/// Whole seconds that are no less, at least one: who waits so long is not refused again.
+#[must_use]
+pub fn seconds(time: Duration) -> u64 {
+    (time.as_millis().div_ceil(1000) as u64).max(1)
+}
+
 impl Error {
     /// The stable, machine-readable name of this failure.
     #[must_use]
@@ -142,7 +165,11 @@ impl Error {
             Self::ModelNotFound(_) => "model_not_found",
             Self::LayerNotFound(_) => "layer_not_found",
             Self::UnsupportedForTask(_) | Self::NotDifferentiable(_) => "unsupported_for_task",
+            Self::NotLoaded(_) => "model_not_loaded",
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::QueueFull { .. } => "queue_full",
+            Self::RateLimited { .. } => "rate_limited",
             Self::NotReady(_) => "not_ready",
             Self::DeadlineExceeded(_) => "deadline_exceeded",
             Self::Cancelled(_) => "cancelled",

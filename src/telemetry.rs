@@ -1,16 +1,16 @@
 //! The names, units and buckets of the metrics.
 
 mod log;
+mod others;
 mod statistics;
 mod streams;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -23,7 +23,8 @@ pub use streams::never_wait;
 
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
-use statistics::Counts;
+use others::{Answers, Others};
+use statistics::{All, Counts};
 
 /// The queue of a model's predictions.
 const PREDICT: &str = "predict";
@@ -85,7 +86,10 @@ pub struct Metrics {
     cancelled: Family<QueueLabels, Counter>,
     dropped_lines: Counter,
     /// Of each model's predictions.
-    statistics: Mutex<BTreeMap<String, Arc<Counts>>>,
+    statistics: Arc<All>,
+    answers: Arc<Answers>,
+    /// What goes by the names of other servers.
+    others: Registry,
     log: OnceLock<DroppedLines>,
 }
 
@@ -117,10 +121,14 @@ impl Metrics {
             expired: Family::default(),
             cancelled: Family::default(),
             dropped_lines: Counter::default(),
-            statistics: Mutex::default(),
+            statistics: Arc::default(),
+            answers: Arc::default(),
+            others: Registry::default(),
             log: OnceLock::new(),
         };
         metrics.register();
+        let others = Others::new(Arc::clone(&metrics.statistics), Arc::clone(&metrics.answers));
+        metrics.others.register_collector(Box::new(others));
         metrics
     }
 
@@ -194,7 +202,10 @@ impl Metrics {
             self.dropped_lines.inner().fetch_max(dropped(), Ordering::Relaxed);
         }
         let mut text = String::new();
-        encode(&mut text, &self.registry).map_err(|e| Error::InferenceFailed(e.to_string()))?;
+        encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &self.others))
+            .and_then(|()| encode_eof(&mut text))
+            .map_err(|e| Error::InferenceFailed(e.to_string()))?;
         Ok(text)
     }
 
@@ -212,6 +223,7 @@ impl Metrics {
             status,
         };
         self.requests.get_or_create(&labels).inc();
+        self.answers.count(status);
         let route = RouteLabels {
             route: route.to_owned(),
         };
@@ -251,13 +263,18 @@ impl Metrics {
     /// What the model `name` has computed since the server started; nothing where it never was loaded.
     #[must_use]
     pub fn statistics(&self, name: &str) -> Option<Statistics> {
-        let all = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(name).map(|counts| counts.now())
+        self.statistics.known(name)
     }
 
-    /// A request to the model `name` was answered, which took so long to decode, to wait and to compute.
-    pub fn predicted(&self, name: &str, decode: Duration, queue: Duration, compute: Duration) {
-        self.counts(name).answered(decode, queue, compute);
+    /// A request to this version of the model `name` was answered, which took so long to decode, to wait and to compute.
+    pub fn predicted(
+        &self,
+        (name, version): (&str, &str),
+        decode: Duration,
+        queue: Duration,
+        compute: Duration,
+    ) {
+        self.counts(name).answered(version, decode, queue, compute);
     }
 
     /// A request to the model `name` was not answered.
@@ -266,8 +283,7 @@ impl Metrics {
     }
 
     fn counts(&self, model: &str) -> Arc<Counts> {
-        let mut all = self.statistics.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(all.entry(model.to_owned()).or_default())
+        self.statistics.of(model)
     }
 }
 
@@ -332,6 +348,8 @@ mod tests {
         observer.batch(3, Duration::from_millis(7));
         observer.depth(2);
         metrics.failed("queue_full");
+        let ms = Duration::from_millis;
+        metrics.predicted(("m", "2"), ms(1), ms(2), ms(3));
         metrics.answered("POST", "/v1/models/{name}/predict", 200, Duration::from_millis(9));
         let text = metrics.text().expect("text");
         for line in [
@@ -342,8 +360,14 @@ mod tests {
             "lucarne_compute_duration_seconds_bucket{le=\"0.01\",model=\"m\",queue=\"predict\"} 1",
             "lucarne_failures_total{code=\"queue_full\"} 1",
             "lucarne_requests_total{route=\"/v1/models/{name}/predict\",method=\"POST\",status=\"200\"} 1",
+            "nv_inference_request_success{model=\"m\",version=\"2\"} 1",
+            "nv_inference_count{model=\"m\",version=\"2\"} 3",
+            "nv_inference_queue_duration_us{model=\"m\",version=\"2\"} 2000",
+            "ts_inference_requests_total{model_name=\"m\",model_version=\"2\",hostname=",
+            "Requests2XX{Level=\"Host\",Hostname=",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+        assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
     }
 }

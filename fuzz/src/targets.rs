@@ -10,7 +10,7 @@ use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{Request, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode, Version};
 use exported_program::{Exported, Records};
 use http_body_util::BodyExt as _;
 use lucarne::app::Server;
@@ -29,7 +29,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     ("image", image),
     ("multipart", multipart),
     ("json", json),
@@ -40,6 +40,7 @@ pub const TARGETS: [Target; 10] = [
     ("encoded", encoded),
     ("exported", exported),
     ("infer", infer),
+    ("messages", messages),
 ];
 
 /// An image file. What a model sees of it is what it sees of the whole picture, however little was decoded for it.
@@ -161,6 +162,34 @@ fn infer(bytes: &[u8]) {
     post(&format!("/v2/models/{model}/infer"), headers, body);
 }
 
+/// A message of gRPC that asks for inference, or such messages in their frames, compressed or not.
+fn messages(bytes: &[u8]) {
+    let is_framed = matches!(bytes.first(), Some(0 | 1));
+    let length = (bytes.len() as u32).to_be_bytes();
+    let body = match is_framed {
+        true => bytes.to_vec(),
+        false => [&[0], &length[..], bytes].concat(),
+    };
+    for method in ["ModelInfer", "ModelStreamInfer"] {
+        let request = Request::post(format!("/inference.GRPCInferenceService/{method}"))
+            .version(Version::HTTP_2)
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", "gzip");
+        let answer = answered(request.body(Body::from(body.clone())).expect("a request"));
+        let said = answer
+            .trailers
+            .get("grpc-status")
+            .or_else(|| answer.headers.get("grpc-status"));
+        let said = said.and_then(|code| code.to_str().ok()).expect("a status");
+        // None of them blames the server.
+        assert!(
+            ["0", "3", "4", "5", "8"].contains(&said),
+            "{said} {:?}",
+            answer.headers
+        );
+    }
+}
+
 /// A file of torch.export, or the program in one whose other records are right.
 fn exported(bytes: &[u8]) {
     static REST: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(records);
@@ -224,31 +253,48 @@ fn ask(route: &str, headers: &[(&str, &str)], body: &[u8]) {
 
 /// Posts `body`; the answer is one to a client, whatever it says.
 fn post(path: &str, headers: &[(&str, &str)], body: &[u8]) {
+    let mut request = Request::post(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = answered(request.body(Body::from(body.to_vec())).expect("a request"));
+    let (status, text) = (answer.status, String::from_utf8_lossy(&answer.body));
+    assert!(
+        !status.is_server_error() || status == StatusCode::GATEWAY_TIMEOUT,
+        "{status}: {text}"
+    );
+    assert!(
+        !status.is_client_error() || text.contains("\"code\""),
+        "{status}: {text}"
+    );
+}
+
+/// An answer, read to its end.
+struct Answered {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    trailers: HeaderMap,
+}
+
+fn answered(request: Request<Body>) -> Answered {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().build().expect("a runtime")
     });
     static ROUTER: LazyLock<Router> = LazyLock::new(|| RUNTIME.block_on(serve()));
-    let mut request = Request::post(path);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Body::from(body.to_vec())).expect("a request");
     let router = ROUTER.clone();
     RUNTIME.block_on(async {
         let response = router.oneshot(request).await.expect("routers do not fail");
-        let (status, body) = (response.status(), response.into_body());
-        let body = body.collect().await.expect("a whole body").to_bytes();
-        let text = String::from_utf8_lossy(&body);
-        assert!(
-            !status.is_server_error() || status == StatusCode::GATEWAY_TIMEOUT,
-            "{status}: {text}"
-        );
-        assert!(
-            !status.is_client_error() || text.contains("\"code\""),
-            "{status}: {text}"
-        );
-    });
+        let (parts, body) = response.into_parts();
+        let whole = body.collect().await.expect("a whole body");
+        Answered {
+            status: parts.status,
+            headers: parts.headers,
+            trailers: whole.trailers().cloned().unwrap_or_default(),
+            body: whole.to_bytes().to_vec(),
+        }
+    })
 }
 
 /// The root of the repository, whichever crate this is compiled in.

@@ -1,15 +1,16 @@
 //! The routes of every protocol, and the one document that lists them.
 
 use axum::Router;
+use axum::http::Method;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::protocol::{oip, v1};
-use crate::transport::{App, ErrorBody, Paths, as_page, serve_with};
+use crate::protocol::{grpc, oip, torchserve, v1};
+use crate::transport::{App, ErrorBody, Paths, Scope, as_page, serve_with};
 
 fn api() -> OpenApiRouter<App> {
-    v1::api().merge(oip::api())
+    v1::api().merge(oip::api()).merge(torchserve::api())
 }
 
 /// The OpenAPI document of all routes.
@@ -22,20 +23,55 @@ pub fn document() -> OpenApi {
 pub(super) fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
     let page = SwaggerUi::new("/docs").url("/openapi.json", document);
-    let routes = routes.merge(as_page(page.into())).with_state(app.clone());
+    let routes = routes
+        .merge(grpc::routes(&[oip::SERVICE]))
+        .merge(as_page(page.into()))
+        .with_state(app.clone());
     let paths = Paths {
         error_body,
         routed: v1::routed,
         documented: v1::documented,
+        scope,
     };
     serve_with(routes, app, paths)
 }
 
 /// The protocol in whose words an error on this path is told.
 fn error_body(path: &str) -> ErrorBody {
-    let of_oip = path.strip_prefix(oip::PREFIX);
-    match of_oip.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
-        true => oip::body,
-        false => v1::body,
+    match path {
+        path if oip::is_of(path) => oip::body,
+        path if torchserve::is_of(path) => torchserve::body,
+        _ => v1::body,
+    }
+}
+
+/// What a key must be for, to be answered by this method of the route of this pattern.
+fn scope(method: &Method, route: &str) -> Option<Scope> {
+    let route = v1::documented(route);
+    let is_open = [
+        "/healthz",
+        "/readyz",
+        "/ping",
+        "/openapi.json",
+        "/v2/health/live",
+        "/v2/health/ready",
+    ]
+    .contains(&route.as_str())
+        || route.ends_with("/ServerLive")
+        || route.ends_with("/ServerReady")
+        || ["/docs", "/grpc.health.", "/grpc.reflection."]
+            .iter()
+            .any(|open| route.starts_with(open));
+    let changes = matches!(*method, Method::PUT | Method::DELETE) && route.starts_with("/v1/");
+    let is_of_repository = route.starts_with("/v2/repository/models/") || route.contains("/RepositoryModel");
+    let last = route.rsplit(['/', ':']).next().unwrap_or_default();
+    let explains = ["explain", "visualize", "layers", "explainers"].contains(&last)
+        || route.starts_with("/explanations/");
+    match route.as_str() {
+        _ if is_open => None,
+        "/metrics" => Some(Scope::Metrics),
+        _ if changes || is_of_repository => Some(Scope::Admin),
+        _ if explains => Some(Scope::Explain),
+        _ => Some(Scope::Predict),
     }
 }

@@ -16,6 +16,8 @@ pub enum State {
     Ready(Arc<Model>),
     /// Could not be loaded, and why.
     Failed(Error),
+    /// Was taken out, on purpose.
+    Unloaded,
 }
 
 /// See the module's text.
@@ -68,6 +70,9 @@ impl Entry {
                 State::Ready(model) => Ok(model),
                 State::Loading => Err(Error::NotReady(format!(
                     "model `{name}` is loading; try again soon"
+                ))),
+                State::Unloaded => Err(Error::NotReady(format!(
+                    "model `{name}` was unloaded; load it again"
                 ))),
                 State::Failed(_) => Err(Error::NotReady(format!(
                     "model `{name}` could not be loaded; GET /v1/models/{name} says why"
@@ -125,16 +130,44 @@ impl Entry {
             let number = |version: &String| version.parse::<u64>().unwrap_or(0);
             let newest = slots.by_version.iter().max_by_key(|(version, _)| number(version));
             let next = newest.map(|(_, model)| State::Ready(Arc::clone(model)));
-            let unloaded = || State::Failed(Error::NotReady("it was unloaded".into()));
             served = Some(std::mem::replace(
                 &mut slots.serving,
-                next.unwrap_or_else(unloaded),
+                next.unwrap_or(State::Unloaded),
             ));
         }
         // Dropped without the lock.
         drop(slots);
         drop((removed, served));
         Ok(())
+    }
+
+    /// Lets a version that is loaded serve; what served before stays beside it.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`] when it is not loaded.
+    pub(super) fn serve(&self, version: &str) -> Result<()> {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(model) = slots.by_version.get(version).cloned() else {
+            let name = &self.name;
+            return Err(Error::ModelNotFound(format!(
+                "model `{name}` has no version `{version}` loaded"
+            )));
+        };
+        let served = std::mem::replace(&mut slots.serving, State::Ready(model));
+        // Dropped without the lock.
+        drop(slots);
+        drop(served);
+        Ok(())
+    }
+
+    /// Takes every version out.
+    pub(super) fn withdraw(&self) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let served = std::mem::replace(&mut slots.serving, State::Unloaded);
+        let versions = std::mem::take(&mut slots.by_version);
+        // Dropped without the lock.
+        drop(slots);
+        drop((served, versions));
     }
 
     /// Every model that is loaded.
@@ -145,8 +178,11 @@ impl Entry {
 
     /// What keeps it from answering, to be written behind its name.
     pub(super) fn obstacle(&self) -> Option<String> {
-        let State::Ready(model) = self.state() else {
-            return Some(String::new());
+        let model = match self.state() {
+            State::Ready(model) => model,
+            // Who took it out knows.
+            State::Unloaded => return None,
+            State::Loading | State::Failed(_) => return Some(String::new()),
         };
         Some(match model.health()? {
             // What asks for more than there is fails alone: the machine's memory is not the model's to fill.

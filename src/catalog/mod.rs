@@ -4,12 +4,14 @@
 //! their own while requests run: a request keeps the model that it began with until it ends.
 
 mod batches;
+mod changes;
 mod check;
 mod entry;
 mod files;
 mod loader;
 mod model;
 mod names;
+mod poll;
 mod roster;
 mod stamp;
 mod thread;
@@ -19,5 +21,6 @@ pub use check::{Finding, check, problems};
 pub use entry::State;
 pub use loader::{Loader, ObserverOf, open_alone};
 pub use model::{Measured, Model, Predict};
+pub use poll::Seen;
 pub use roster::{Catalog, Listed};
 pub use trial::{Trials, VERDICT};

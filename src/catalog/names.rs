@@ -58,6 +58,27 @@ pub(super) fn model_folders(dir: &Path) -> Result<Vec<PathBuf>> {
     Ok(models)
 }
 
+/// [`model_folders`] of a folder that is known, without a word on what is none.
+///
+/// # Errors
+/// [`Error::NotReady`] when it cannot be read now.
+pub(super) fn folders_of(dir: &Path) -> Result<Vec<PathBuf>> {
+    let listing = std::fs::read_dir(dir).map_err(|e| {
+        Error::NotReady(format!(
+            "the folder of models {} cannot be read: {e}",
+            dir.display()
+        ))
+    })?;
+    let folders = listing.filter_map(|e| Some(e.ok()?.path()));
+    let is_model = |folder: &PathBuf| {
+        let found = folder.join("model.toml").symlink_metadata();
+        folder.is_dir() && !is_passed_over(folder) && !found.is_err_and(|e| e.kind() == ErrorKind::NotFound)
+    };
+    let mut models: Vec<PathBuf> = folders.filter(is_model).collect();
+    models.sort();
+    Ok(models)
+}
+
 fn is_passed_over(dir: &Path) -> bool {
     let name = folder_name(dir);
     name.starts_with('.') || OF_SYSTEMS.contains(&name.as_str())

@@ -24,6 +24,8 @@ const PLENTY: u64 = 1 << 30;
 /// See the module's text.
 #[derive(Debug)]
 pub struct Catalog {
+    /// The folder of model folders, where they are of one.
+    root: Option<PathBuf>,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
     loader: Arc<Loader>,
     thread: LoaderThread,
@@ -51,7 +53,9 @@ impl Catalog {
                 "no model is served: {dir} holds none; a model is a folder in it with a model.toml"
             );
         }
-        Self::of(folders, loader)
+        let mut catalog = Self::of(folders, loader)?;
+        catalog.root = Some(dir.to_owned());
+        Ok(catalog)
     }
 
     /// These model folders. Nothing is loaded yet.
@@ -64,6 +68,7 @@ impl Catalog {
             (entry.name.clone(), Arc::new(entry))
         });
         Ok(Self {
+            root: None,
             entries: RwLock::new(entries.collect()),
             loader: Arc::new(loader),
             thread: LoaderThread::start()?,
@@ -118,8 +123,12 @@ impl Catalog {
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be loaded; then it is not taken in.
     pub async fn add(&self, dir: PathBuf) -> Result<Arc<Model>> {
+        self.add_version(dir, None).await
+    }
+
+    pub(super) async fn add_version(&self, dir: PathBuf, version: Option<&str>) -> Result<Arc<Model>> {
         let entry = Arc::new(entry(dir));
-        let model = self.load_into(&entry, None, true).await?;
+        let model = self.load_into(&entry, version.map(str::to_owned), true).await?;
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = entries.insert(entry.name.clone(), entry);
         drop(entries);
@@ -146,6 +155,19 @@ impl Catalog {
         self.load_into(&entry, Some(version.to_owned()), false).await
     }
 
+    /// Takes the model `name` out and forgets it.
+    pub(super) fn forget(&self, name: &str) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let forgotten = entries.remove(name);
+        drop(entries);
+        drop(forgotten);
+    }
+
+    /// The folder of model folders, where they are of one.
+    pub(super) fn root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
     /// Takes `version` of the model `name` out. Requests that are under way end on it; the newest version that is left
     /// answers from then on.
     ///
@@ -155,7 +177,8 @@ impl Catalog {
         self.entry(name)?.remove(version)
     }
 
-    async fn load_into(
+    /// Loads a version of `entry`, and lets it answer if it `serves`, or if none does.
+    pub(super) async fn load_into(
         &self,
         entry: &Arc<Entry>,
         version: Option<String>,
@@ -173,7 +196,10 @@ impl Catalog {
             model
         };
         let loaded = load(&loader, (&entry, version.as_deref()), &thread, || (), put).await?;
-        loaded.inspect_err(complain)
+        loaded.inspect_err(|error| {
+            complain(error);
+            entry.fail(error.clone());
+        })
     }
 
     /// Every model, by name.
@@ -212,7 +238,8 @@ impl Catalog {
         Ok(versions)
     }
 
-    fn entry(&self, name: &str) -> Result<Arc<Entry>> {
+    /// The model folder of this name.
+    pub(super) fn entry(&self, name: &str) -> Result<Arc<Entry>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = entries.get(name) {
             return Ok(Arc::clone(entry));

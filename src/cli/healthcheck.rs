@@ -23,7 +23,8 @@ pub(super) fn run(url: Option<String>) -> Result<()> {
 }
 
 fn of_settings(settings: &Settings) -> SocketAddr {
-    health::reachable(SocketAddr::new(settings.host, settings.port))
+    let public = SocketAddr::new(settings.host, settings.port);
+    health::reachable(settings.operations.unwrap_or(public))
 }
 
 fn ask(url: &str) -> Result<()> {

@@ -1,6 +1,6 @@
 //! The settings as flags of the command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -16,6 +16,18 @@ pub enum LogFormat {
     Text,
 }
 
+/// How models come and go while the server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelControl {
+    /// Not at all.
+    None,
+    /// As their folders do, which are looked at now and then.
+    Poll,
+    /// As clients say, who may load and unload.
+    Explicit,
+}
+
 /// [`Settings`](super::Settings) as flags; what is not given is left to the environment, the file, the defaults.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 pub struct Flags {
@@ -27,6 +39,14 @@ pub struct Flags {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<PathBuf>,
+    /// How models come and go while the server runs [default: none]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_control: Option<ModelControl>,
+    /// How often the folder of models is looked at where model_control is poll, in seconds [default: 15]
+    #[arg(long)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_interval_s: Option<u64>,
     /// Whether a model is tried in a process of its own before it serves [default: true]
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -131,6 +151,36 @@ pub struct Flags {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decode_threads: Option<usize>,
+    /// The server's certificate in PEM, with those between it and its authority's: the server then speaks TLS
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates of authorities, in PEM, whose clients alone are let in
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_authorities: Option<PathBuf>,
+    /// An address of its own for operators, in the clear: health, metrics, loading and unloading are then answered there alone
+    #[arg(long, value_name = "HOST:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operations: Option<SocketAddr>,
+    /// A TOML file of keys, their scopes and limits; without one, everybody may do everything
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys_file: Option<PathBuf>,
+    /// A name by which clients may call a server that listens on a loopback address, besides addresses and names without a
+    /// dot; may be given more than once, or several with commas between
+    #[arg(
+        long = "allowed-host",
+        alias = "allowed-hosts",
+        value_name = "NAME",
+        value_delimiter = ','
+    )]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_hosts: Vec<String>,
     /// An origin that browsers may call from, `*` for any; may be given more than once, or several with commas between
     #[arg(
         long = "cors-origin",

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, excerpt};
 const PREFIX: &str = "LUCARNE_";
 
 /// Variables of another name than their key, after their flag.
-const ALIASES: [(&str, &str); 1] = [("cors_origin", "cors_origins")];
+const ALIASES: [(&str, &str); 2] = [("allowed_host", "allowed_hosts"), ("cors_origin", "cors_origins")];
 
 /// Settings that variables set.
 #[derive(Debug)]
@@ -183,6 +183,8 @@ mod tests {
                     let text = match key.as_str() {
                         "host" => "0.0.0.0",
                         "log_format" => "json",
+                        "model_control" => "poll",
+                        "operations" => "127.0.0.1:8081",
                         // As a name, not as a number or a list.
                         _ => "17",
                     };

@@ -346,8 +346,12 @@ impl Service {
         let submitted = engine.submit(places, requests, context).await;
         let completed = submitted.inspect_err(|_| self.metrics().not_predicted(&model.name))?;
         let spent = Spent::new(decode, &completed);
-        self.metrics()
-            .predicted(&model.name, spent.decode, spent.queue, spent.compute);
+        self.metrics().predicted(
+            (&model.name, &model.version),
+            spent.decode,
+            spent.queue,
+            spent.compute,
+        );
         Ok(Predicted {
             model: Arc::clone(model),
             pictures: Vec::new(),

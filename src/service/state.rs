@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::catalog::{Catalog, Listed, Model};
-use crate::config::Settings;
+use crate::config::{ModelControl, Settings};
 use crate::error::{Error, Result};
 use crate::image::{self, Length, Memory, Pool, Taken};
 use crate::telemetry::Metrics;
@@ -22,6 +22,7 @@ struct Shared {
     answers: Arc<Memory>,
     metrics: Arc<Metrics>,
     draining: AtomicBool,
+    control: ModelControl,
     max_pass: Duration,
 }
 
@@ -78,8 +79,14 @@ impl Service {
             answers: Memory::new(settings.max_answers_mb << 20),
             metrics,
             draining: AtomicBool::new(false),
+            control: settings.model_control,
             max_pass: Duration::from_secs(settings.max_pass_s),
         })))
+    }
+
+    /// How models come and go.
+    pub(super) fn control(&self) -> ModelControl {
+        self.0.control
     }
 
     /// The models, to be loaded, replaced and unloaded.

@@ -4,6 +4,7 @@
 
 mod choice;
 mod finish;
+mod sure;
 
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
@@ -17,6 +18,7 @@ use crate::runtime::Call;
 use crate::runtime::staging::{finite, floats};
 pub use choice::UNSEEN;
 pub(crate) use choice::{Choice, with_background};
+pub use sure::Sure;
 
 /// A picture to a class for each of its pixels.
 #[derive(Debug, Clone, Copy)]

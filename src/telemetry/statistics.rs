@@ -1,7 +1,7 @@
 //! What a model has computed since the server started, in sums: for clients that ask how it was with their own requests.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 /// How often something was, and how long it took in all.
@@ -23,6 +23,8 @@ impl Sum {
 /// The predictions of a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
+    /// The version that answered last.
+    pub version: String,
     /// When the last request was answered.
     pub last: Option<SystemTime>,
     /// Pictures that were computed, or tensors of requests.
@@ -60,9 +62,12 @@ impl Counts {
         });
     }
 
-    pub(super) fn answered(&self, decode: Duration, queue: Duration, compute: Duration) {
+    pub(super) fn answered(&self, version: &str, decode: Duration, queue: Duration, compute: Duration) {
         self.change(|found| {
             found.last = Some(SystemTime::now());
+            if found.version != version {
+                version.clone_into(&mut found.version);
+            }
             found.decoded.add(1, decode);
             found.queued.add(1, queue);
             found.computed.add(1, compute);
@@ -71,6 +76,35 @@ impl Counts {
 
     pub(super) fn failed(&self) {
         self.change(|found| found.failed += 1);
+    }
+}
+
+/// The statistics of every model that was loaded.
+#[derive(Debug, Default)]
+pub(super) struct All(Mutex<BTreeMap<String, Arc<Counts>>>);
+
+impl All {
+    /// Those of one model, from now on.
+    pub(super) fn of(&self, model: &str) -> Arc<Counts> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counts) = all.get(model) {
+            return Arc::clone(counts);
+        }
+        Arc::clone(all.entry(model.to_owned()).or_default())
+    }
+
+    /// Those of one model, where it was loaded.
+    pub(super) fn known(&self, model: &str) -> Option<Statistics> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(model).map(|counts| counts.now())
+    }
+
+    /// All, as they are now.
+    pub(super) fn now(&self) -> BTreeMap<String, Statistics> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter()
+            .map(|(model, counts)| (model.clone(), counts.now()))
+            .collect()
     }
 }
 
@@ -84,8 +118,8 @@ mod tests {
         counts.batch(3, ms(7));
         counts.batch(1, ms(2));
         counts.batch(3, ms(8));
-        counts.answered(ms(4), ms(1), ms(8));
-        counts.answered(ms(3), ms(2), ms(7));
+        counts.answered("1", ms(4), ms(1), ms(8));
+        counts.answered("2", ms(3), ms(2), ms(7));
         counts.failed();
         let found = counts.now();
         let sum = |count, took| Sum {
@@ -93,6 +127,7 @@ mod tests {
             took: ms(took),
         };
         assert!(found.last.is_some());
+        assert_eq!(found.version, "2");
         assert_eq!((found.items, found.failed), (7, 1));
         assert_eq!(
             (found.decoded, found.queued, found.computed),

@@ -8,6 +8,9 @@ use axum::http::HeaderMap;
 
 use super::body::{Intake, Received};
 use super::deadline::deadline;
+use super::hosts::Hosts;
+use super::keys::{Keys, Scope};
+use super::open::Listener;
 use crate::config::Settings;
 use crate::engine::Context;
 use crate::error::{Error, Result};
@@ -20,6 +23,9 @@ pub struct App {
     pub service: Service,
     /// Reads bodies.
     intake: Arc<Intake>,
+    keys: Arc<Keys>,
+    hosts: Arc<Hosts>,
+    has_operations: bool,
     /// Origins that browsers may call from.
     pub(super) cors_origins: Arc<[String]>,
     request_timeout: Option<Duration>,
@@ -28,15 +34,48 @@ pub struct App {
 
 impl App {
     /// The service behind these settings.
-    #[must_use]
-    pub fn new(service: Service, settings: &Settings) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Error::InvalidSettings`] for a file of keys that is wrong.
+    pub fn new(service: Service, settings: &Settings) -> Result<Self> {
+        Ok(Self {
             service,
+            keys: Arc::new(Keys::read(settings.keys_file.as_deref())?),
+            hosts: Arc::new(Hosts::new(settings)),
+            has_operations: settings.operations.is_some(),
             intake: Arc::new(Intake::new(settings)),
             cors_origins: settings.cors_origins.clone().into(),
             request_timeout: settings.request_timeout(),
             longest_request: Duration::from_millis(settings.max_request_timeout_ms),
+        })
+    }
+
+    /// Who may do what.
+    #[must_use]
+    pub fn keys(&self) -> &Arc<Keys> {
+        &self.keys
+    }
+
+    /// Whether what is for `scope` is answered to who comes in at `listener`.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], which says where it is.
+    pub(super) fn is_answered(&self, scope: Option<Scope>, listener: Listener) -> Result<()> {
+        let is_of_operators = matches!(scope, Some(Scope::Admin | Scope::Metrics));
+        match listener {
+            Listener::Public if self.has_operations && is_of_operators => Err(Error::Forbidden(
+                "this is answered at the address for operators alone (operations)".into(),
+            )),
+            Listener::Operations if scope.is_some() && !is_of_operators => Err(Error::Forbidden(
+                "this is the address for operators, which answers health, metrics, loading and unloading alone".into(),
+            )),
+            Listener::Public | Listener::Operations => Ok(()),
         }
+    }
+
+    /// Under which names the server may be called.
+    pub(super) fn hosts(&self) -> &Hosts {
+        &self.hosts
     }
 
     /// The context of a request with these headers: its own deadline, else the server's; never more than the server allows.
@@ -51,7 +90,12 @@ impl App {
         )?))
     }
 
-    /// Reads the body of `request`: this is the only way to read one.
+    /// What reads the parts of bodies.
+    pub(super) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// Reads the body of `request`: this is the only way to read one, but for the messages of gRPC, which it reads as well.
     ///
     /// # Errors
     /// [`Error::BodyTooLarge`], [`Error::InvalidBody`] when it breaks off, [`Error::DeadlineExceeded`] when it does not

@@ -1,10 +1,11 @@
 //! The one place where a body is read: with a clock, counted against the limit of one body, against its client's share and
 //! against what all bodies under way may take together. Memory grows with what arrives, not with what is announced.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -77,28 +78,75 @@ impl Intake {
         let (parts, body) = request.into_parts();
         let announced = parts.headers.get(header::CONTENT_LENGTH);
         let announced = announced.and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
-        if announced.is_some_and(|length| length > self.most) {
-            return Err(self.too_large());
-        }
+        self.allows(announced.unwrap_or(0))?;
         let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
-        let place = self.room.place(peer.map(|ConnectInfo(address)| address.ip()));
+        let peer = peer.map(|ConnectInfo(address)| address.ip());
         let body = encoding::decoded(&parts.headers, body)?;
+        let (bytes, place) = self.placed(body, &parts.headers, peer).await?;
+        Ok(Received {
+            content_type: content_type(&parts.headers).to_owned(),
+            query: parts.uri.query().map(str::to_owned),
+            bytes,
+            place,
+        })
+    }
+
+    /// Whether one body, or one message, may be of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::BodyTooLarge`]
+    pub(super) fn allows(&self, bytes: usize) -> Result<()> {
+        match bytes > self.most {
+            true => Err(self.too_large()),
+            false => Ok(()),
+        }
+    }
+
+    /// All of `part`, which is of a request with these headers, as a body is read.
+    ///
+    /// # Errors
+    /// As [`Intake::receive`].
+    pub(super) async fn measured(
+        &self,
+        part: impl AsyncRead + Unpin,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Bytes> {
+        Ok(self.placed(part, headers, peer).await?.0)
+    }
+
+    /// What `message` was before it was compressed, as these headers say.
+    ///
+    /// # Errors
+    /// As [`Intake::receive`].
+    pub(super) async fn expanded(
+        &self,
+        message: Bytes,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<Bytes> {
+        let body = encoding::decoded(headers, Body::from(message))?;
+        self.measured(body, headers, peer).await
+    }
+
+    async fn placed(
+        &self,
+        body: impl AsyncRead + Unpin,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<(Bytes, Arc<Place>)> {
+        let place = self.room.place(peer);
         let seconds = self.patience.as_secs();
         let late = |_| {
             Err(Error::DeadlineExceeded(format!(
                 "the body took longer than {seconds} s (body_timeout_s)"
             )))
         };
-        let read = tokio::time::timeout(self.patience, self.read(body, &parts.headers, &place));
+        let read = tokio::time::timeout(self.patience, self.read(body, headers, &place));
         let bytes = read.await.unwrap_or_else(late)?;
         place.arrived();
         let place = Arc::new(place);
-        Ok(Received {
-            content_type: content_type(&parts.headers).to_owned(),
-            query: parts.uri.query().map(str::to_owned),
-            bytes: holding(bytes, Arc::clone(&place)),
-            place,
-        })
+        Ok((holding(bytes, Arc::clone(&place)), place))
     }
 
     async fn read(

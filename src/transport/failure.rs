@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::encoding::ENCODINGS;
-use crate::error::Error;
+use crate::error::{Error, seconds};
 use crate::telemetry::Metrics;
 
 /// A failure as a client may learn it.
@@ -18,6 +18,10 @@ pub struct Failure {
     /// What was wrong and how to mend it; of failures inside the server no detail.
     pub detail: String,
 }
+
+/// What an answer counts as, where its protocol has one HTTP status for all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Counted(pub(super) StatusCode);
 
 /// What a client learns of `error`.
 #[must_use]
@@ -36,6 +40,8 @@ fn status(error: &Error) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         Error::ModelNotFound(_) | Error::LayerNotFound(_) | Error::RouteNotFound(_) => StatusCode::NOT_FOUND,
+        Error::Unauthorized(_) => StatusCode::UNAUTHORIZED,
+        Error::Forbidden(_) => StatusCode::FORBIDDEN,
         Error::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
         Error::NotAcceptable(_) => StatusCode::NOT_ACCEPTABLE,
         Error::ImageTooLarge(_) | Error::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -44,8 +50,9 @@ fn status(error: &Error) -> StatusCode {
         | Error::UnsupportedForTask(_)
         | Error::NotDifferentiable(_)
         | Error::AnswerTooLarge(_)
+        | Error::NotLoaded(_)
         | Error::NothingDetected(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        Error::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+        Error::QueueFull { .. } | Error::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::NotReady(_) | Error::OutOfMemory(_) | Error::DeviceLost(_) => StatusCode::SERVICE_UNAVAILABLE,
         // Nobody reads the answer to a client that left.
         Error::DeadlineExceeded(_) | Error::Cancelled(_) => StatusCode::GATEWAY_TIMEOUT,
@@ -82,8 +89,11 @@ pub fn advise(error: &Error, headers: &mut HeaderMap) {
     if let Error::UnsupportedMediaType(_) = error {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(ENCODINGS));
     }
-    if let Error::QueueFull { retry_after, .. } = error {
-        let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+    if let Error::Unauthorized(_) = error {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Error::QueueFull { retry_after, .. } | Error::RateLimited { retry_after, .. } = error {
+        let seconds = HeaderValue::from(seconds(*retry_after));
         headers.insert(header::RETRY_AFTER, seconds);
     }
 }

@@ -20,8 +20,10 @@ use tower_http::trace::TraceLayer;
 use uuid::Uuid;
 
 use super::app::App;
-use super::failure::report;
-use super::linger;
+use super::failure::{Counted, report};
+use super::keys::Scope;
+use super::open::Listener;
+use super::{grpc, linger};
 use crate::engine::panic_text;
 use crate::error::Error;
 
@@ -39,6 +41,8 @@ pub struct Paths {
     pub routed: fn(&str) -> Option<String>,
     /// Back again, for the pattern of a route.
     pub documented: fn(&str) -> String,
+    /// What a key must be for, to be answered by this method of a route; `None` for everybody.
+    pub scope: fn(&Method, &str) -> Option<Scope>,
 }
 
 #[derive(Clone)]
@@ -72,11 +76,12 @@ pub fn serve_with(routes: Router, app: App, paths: Paths) -> Router {
         .layer(cors)
         // Outside of the error bodies, so that it counts and logs the status that is sent.
         .layer(middleware::from_fn_with_state(wrapped.clone(), observe))
-        .layer(middleware::from_fn_with_state(wrapped, finish))
+        .layer(middleware::from_fn_with_state(wrapped.clone(), finish))
         // Inside of the error bodies, so that a panic becomes one.
         .layer(CatchPanicLayer::custom(of_panic))
-        // Innermost: what the handler leaves of a body is what lingers.
-        .layer(middleware::from_fn(linger::linger));
+        // What the handler leaves of a body is what lingers, and so is what nobody reads of a client that is not let in.
+        .layer(middleware::from_fn(linger::linger))
+        .layer(middleware::from_fn_with_state(wrapped, admit));
     let served = routes
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
@@ -169,6 +174,7 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
         request_id = request_id(request),
         method = %request.method(),
         path = asked(request),
+        key = tracing::field::Empty,
     )
 }
 
@@ -184,11 +190,16 @@ async fn observe(State(wrapped): State<Wrapped>, request: Request, next: Next) -
         });
     let method = request.method().clone();
     let response = next.run(request).await;
-    let (status, took) = (response.status().as_u16(), started.elapsed());
+    let counted = response.extensions().get::<Counted>();
+    let status = counted.map_or(response.status(), |Counted(status)| *status);
+    let (status, took) = (status.as_u16(), started.elapsed());
     let metrics = wrapped.app.service.metrics();
     metrics.answered(known_method(&method), &route, status, took);
     let took_ms = took.as_micros() as f64 / 1e3;
-    if ["/v1", "/v2"].iter().any(|protocol| route.starts_with(protocol)) {
+    if ["/v1", "/v2", "/inference."]
+        .iter()
+        .any(|protocol| route.starts_with(protocol))
+    {
         tracing::info!(status, took_ms, "answered");
     } else {
         tracing::debug!(status, took_ms, "answered");
@@ -210,10 +221,35 @@ fn known_method(method: &Method) -> &str {
     }
 }
 
+/// Lets in whoever may ask this.
+async fn admit(State(wrapped): State<Wrapped>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>();
+    let scope = route.and_then(|route| (wrapped.paths.scope)(request.method(), route.as_str()));
+    let listener = request.extensions().get().copied().unwrap_or(Listener::Public);
+    let admitted = wrapped.app.hosts().check(&request);
+    let admitted = admitted.and_then(|()| wrapped.app.is_answered(scope, listener));
+    let admitted = admitted.and_then(|()| wrapped.app.keys().admit(request.headers(), scope));
+    match admitted {
+        Ok(caller) => {
+            if let Some(name) = caller.name() {
+                tracing::Span::current().record("key", name);
+            }
+            request.extensions_mut().insert(caller.clone());
+            let response = next.run(request).await;
+            drop(caller);
+            response
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
 /// Turns the error of a failed request into its body.
 async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) -> Response {
     let id = request_id(&request).to_owned();
-    let error_body = (wrapped.paths.error_body)(asked(&request));
+    let error_body = match grpc::is_grpc(request.headers()) {
+        true => grpc::body,
+        false => (wrapped.paths.error_body)(asked(&request)),
+    };
     let mut response = next.run(request).await;
     let told = response.extensions_mut().remove::<Error>();
     let Some(error) = told.or_else(|| bare(&response)) else {
@@ -252,7 +288,7 @@ fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
 
 fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(Any)
         .expose_headers([
             HeaderName::from_static(REQUEST_ID),

@@ -2,19 +2,29 @@
 //! failure is as a status. Protocols stand on it.
 
 mod activity;
+mod answering;
 mod app;
 mod body;
+mod changed;
 mod connections;
 mod deadline;
 mod encoding;
 mod events;
 mod expansion;
 mod failure;
+pub mod grpc;
 mod guarded;
+mod hosts;
+mod keys;
 mod layers;
 mod linger;
+mod open;
 mod pace;
+mod rate;
 mod room;
+mod served;
+mod tls;
+mod watched;
 
 pub use app::App;
 pub use body::{Form, Received, content_type};
@@ -23,4 +33,7 @@ pub use deadline::{TIMEOUT_HEADER, deadline, within};
 pub use events::{Streamed, stream};
 pub use failure::{Failure, advise, failure, report};
 pub use guarded::holding;
+pub use keys::{Caller, Keys, Scope};
 pub use layers::{ErrorBody, Paths, as_page, serve_with};
+pub use open::Listener;
+pub use tls::Tls;

@@ -94,3 +94,21 @@ async fn the_committed_document_is_the_one_that_is_served() {
         "run: target/release/lucarne openapi > openapi/openapi.json"
     );
 }
+
+#[tokio::test]
+async fn every_operation_has_a_name_of_its_own() {
+    let document = get("/openapi.json").await.json();
+    let mut names = Vec::new();
+    for methods in document["paths"].as_object().expect("paths").values() {
+        for operation in methods.as_object().expect("methods").values() {
+            names.push(operation["operationId"].as_str().expect("a name").to_owned());
+        }
+    }
+    names.sort();
+    let twice: Vec<_> = names
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .map(|pair| &pair[0])
+        .collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}

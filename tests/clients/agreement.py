@@ -1,22 +1,17 @@
 """Every model by every client: `/v2` answers what `/v1` answers, whichever way the tensors come and go."""
 
-import io
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import tritonclient.http as triton
-from PIL import Image
 
 import expected
 import prepared
 from doors import DOORS, Door
+from inputs import TARGETS, pictures, tensors
 from served import CROPS, Served
 from world import Check, Tensors, World, difference, expect, files, photo
-
-OF_MANY_SIZES = ("astronaut.jpg", "chelsea.png", "coffee.jpg")
-OF_PIXELS = ("segmentation", "image_to_image")
-"""Their answers have the sizes of the originals, and tensors have one size."""
 
 
 def checks(models: dict[str, Served]) -> Iterator[Check]:
@@ -33,14 +28,6 @@ def checks(models: dict[str, Served]) -> Iterator[Check]:
             if served.name == CROPS:
                 yield Check(door.label, f"{served.name}: what the model did not see is NaN", partial(_unseen, door))
         yield Check("tritonclient", f"{served.name}: answers as metadata and configuration say", partial(_described, served))
-
-
-def pictures(served: Served) -> list[bytes]:
-    """Files for one request: of several formats and, where the answers allow it, of several sizes."""
-    if served.task not in OF_PIXELS:
-        return [photo(name) for name in OF_MANY_SIZES]
-    first = Image.open(io.BytesIO(photo("coffee.jpg"))).convert("RGB").resize((90, 60))
-    return [prepared.png(first), prepared.png(first.transpose(Image.Transpose.ROTATE_180))]
 
 
 def _files(door: Door, served: Served, world: World) -> str:
@@ -73,8 +60,7 @@ def _prepared(door: Door, served: Served, world: World) -> str:
 def _explained(door: Door, served: Served, world: World) -> str:
     picture, other = photo("chelsea.png"), photo("coffee.jpg")
     asked = {"image": door.files(files(picture))}
-    # What has no best class must be told what to explain.
-    target = {"regression": {"target": "all"}, "image_to_image": {"target": "pixel=100,60"}}.get(served.task, {})
+    target = TARGETS.get(served.task, {})
     if served.task == "embedding":
         asked["reference"] = door.files(files(other))
         own = [world.v1.explain(served.name, picture, method="grad_cam", reference=other)]
@@ -95,37 +81,10 @@ def _explained(door: Door, served: Served, world: World) -> str:
 
 def _tensors(door: Door, served: Served, world: World) -> str:
     inputs = tensors(served.name)
-    if not door.is_binary and any(tensor.dtype == np.float16 for tensor in inputs.values()) and door.name == "kserve":
-        return "kserve sends no FP16 as JSON"
+    if not door.has_halves and any(tensor.dtype == np.float16 for tensor in inputs.values()):
+        return "the client sends no FP16 in this way"
     found = door.infer(world.address, served.name, inputs)
     return f"{_compared(found, world.v1.predict_arrays(served.name, inputs)):.1e}"
-
-
-def tensors(name: str) -> Tensors:
-    """Inputs of a model of tensors."""
-    random = np.random.default_rng(7)
-
-    def floats(*shape: int) -> np.ndarray:
-        return random.standard_normal(shape).astype(np.float32)
-
-    match name:
-        case "types":
-            return {
-                "flag": np.array([[True, False], [False, False]]),
-                "byte": np.array([[0, 255], [7, 1]], dtype=np.uint8),
-                "count": np.array([[-(2**30), 3], [2**30 - 1, 0]], dtype=np.int32),
-                "half": np.array([[0.5, -2.0], [1.0, 0.0]], dtype=np.float16),
-                "double": np.array([[0.1, 1e300], [-1e-300, 3.0]]),
-            }
-        case "fusion":
-            return {"signal": floats(2, 3, 16), "vector": floats(2, 5), "kind": np.array([4, 1])}
-        case "lengths":
-            return {"x": floats(2, 2, 9)}
-        case "whole":
-            return {"signal": floats(3, 21)}
-        case "linear":
-            return {"x": floats(2, 3, 6, 8)}
-    raise ValueError(name)
 
 
 def _described(served: Served, world: World) -> None:

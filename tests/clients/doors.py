@@ -1,6 +1,6 @@
 """The ways by which a client sends tensors and gets tensors: its library, and how that writes them.
 
-A further way, such as gRPC, is a class here and a line in `DOORS`.
+A further way is a class here and a line in `DOORS`, or in `GRPC_DOORS`.
 """
 
 import asyncio
@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 import tritonclient.http as triton
-from kserve import InferenceRESTClient, InferInput, InferRequest, InferResponse, RESTConfig
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, InferResponse, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 from kserve.utils.numpy_codec import from_np_dtype
 from tritonclient.utils import np_to_triton_dtype
 
+from apart import APART
 from world import Tensors
 
 TIMEOUT_S = 300.0
@@ -27,6 +28,8 @@ class Door(ABC):
 
     name: str
     is_binary: bool
+    has_halves = True
+    """Whether the client sends FP16 in this way."""
 
     @abstractmethod
     def infer(
@@ -74,7 +77,7 @@ class KServe(Door):
     name = "kserve"
 
     def __init__(self, is_binary: bool) -> None:
-        self.is_binary = is_binary
+        self.is_binary = self.has_halves = is_binary
 
     def infer(
         self, address: str, model: str, inputs: Tensors, outputs: Sequence[str] = (), parameters: Parameters | None = None
@@ -90,6 +93,59 @@ class KServe(Door):
         config = RESTConfig(protocol="v2", timeout=TIMEOUT_S)
         async with InferenceRESTClient(config) as client:
             return await client.infer(url, request, model_name=request.model_name)
+
+
+class TritonGrpc(Door):
+    """tritonclient.grpc, by a call for each request or in a stream."""
+
+    name = "tritonclient gRPC"
+    is_binary = True
+
+    def __init__(self, is_stream: bool) -> None:
+        self._is_stream = is_stream
+
+    @property
+    def label(self) -> str:
+        """For the table."""
+        return f"{self.name}, {'stream' if self._is_stream else 'call'}"
+
+    def infer(
+        self, address: str, model: str, inputs: Tensors, outputs: Sequence[str] = (), parameters: Parameters | None = None
+    ) -> Tensors:
+        said = dict(parameters or {})
+        return APART.call("grpc_doors", "infer", address, model, inputs, tuple(outputs), said, self._is_stream)
+
+
+class KServeGrpc(Door):
+    """kserve.InferenceGRPCClient, with elements as they lie in memory or in the lists of `contents`."""
+
+    name = "kserve gRPC"
+
+    def __init__(self, is_binary: bool) -> None:
+        self.is_binary = self.has_halves = is_binary
+
+    @property
+    def label(self) -> str:
+        """For the table."""
+        return f"{self.name}, {'raw' if self.is_binary else 'contents'}"
+
+    def infer(
+        self, address: str, model: str, inputs: Tensors, outputs: Sequence[str] = (), parameters: Parameters | None = None
+    ) -> Tensors:
+        make = kserve_input if self.is_binary else kserve_contents
+        asked = [make(name, tensor) for name, tensor in inputs.items()]
+        wanted = [RequestedOutput(name) for name in outputs]
+        request = InferRequest(model, asked, parameters=dict(parameters or {}), request_outputs=wanted)
+        response = asyncio.run(self._response(address, request))
+        return {output.name: output.as_numpy() for output in response.outputs}
+
+    def files(self, tensor: np.ndarray) -> np.ndarray:
+        """Messages have bytes."""
+        return tensor
+
+    async def _response(self, address: str, request: InferRequest) -> InferResponse:
+        async with InferenceGRPCClient(address, timeout=TIMEOUT_S) as client:
+            return await client.infer(request)
 
 
 def triton_input(name: str, tensor: np.ndarray, is_binary: bool = True) -> triton.InferInput:
@@ -110,4 +166,10 @@ def kserve_input(name: str, tensor: np.ndarray, is_binary: bool = True) -> Infer
     return made
 
 
+def kserve_contents(name: str, tensor: np.ndarray) -> InferInput:
+    """A tensor as a list of its elements."""
+    return InferInput(name, list(tensor.shape), from_np_dtype(tensor.dtype), data=tensor.ravel().tolist())
+
+
 DOORS: tuple[Door, ...] = (Triton(True), Triton(False), KServe(True), KServe(False))
+GRPC_DOORS: tuple[Door, ...] = (TritonGrpc(False), TritonGrpc(True), KServeGrpc(True), KServeGrpc(False))

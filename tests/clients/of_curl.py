@@ -16,15 +16,21 @@ from world import Check, Skipped, World, expect, photo
 CLASSIFIER = "mobilenet_v2"
 
 
-def curl(world: World, path: str, *flags: str) -> tuple[int, dict[str, Any]]:
-    """Status and JSON."""
+def written(url: str, *flags: str) -> tuple[int, str]:
+    """Status and body."""
     program = shutil.which("curl")
     if program is None:
         raise Skipped("there is no curl on this machine")
-    command = [program, "--silent", "--show-error", "--write-out", "\n%{http_code}", *flags, f"{world.url}{path}"]
-    written = subprocess.run(command, check=True, capture_output=True, timeout=300).stdout.decode()
-    body, _, status = written.rpartition("\n")
-    return int(status), json.loads(body) if body else {}
+    command = [program, "--silent", "--show-error", "--write-out", "\n%{http_code}", *flags, url]
+    output = subprocess.run(command, check=True, capture_output=True, timeout=300).stdout.decode()
+    body, _, status = output.rpartition("\n")
+    return int(status), body
+
+
+def curl(world: World, path: str, *flags: str) -> tuple[int, Any]:
+    """Status and JSON."""
+    status, body = written(f"{world.url}{path}", *flags)
+    return status, json.loads(body) if body else {}
 
 
 def _scores(answer: tuple[int, dict[str, Any]]) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
-from agreement import tensors
 from doors import TIMEOUT_S, kserve_input
+from inputs import tensors
 from world import Check, World, difference, expect, files, photo
 
 CLASSIFIER, OF_TENSORS = "mobilenet_v2", "fusion"

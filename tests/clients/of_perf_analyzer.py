@@ -4,12 +4,15 @@ Its wheel is for glibc 2.38. On an older Debian it runs with the libraries of tr
 """
 
 import csv
+import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import paths
@@ -83,16 +86,21 @@ def _fetch_libraries() -> None:
     unpacked.rename(FOLDER / "trixie")
 
 
-def _measured(world: World, *flags: str) -> str:
-    """What it measured; every request must have been answered."""
+def _measured(way: str, flags: tuple[str, ...], world: World) -> str:
+    """What it measured; every request must have been answered, and none refused."""
+    model = flags[0]
     table = world.scratch / "measured.csv"
     table.unlink(missing_ok=True)
     # Measurements may differ as they like: they are not what is tried.
-    how = ("-i", "http", "-s", "999", "--measurement-interval", "1000", "-f", str(table))
-    command = [*_command(), "-u", world.address, *how, *flags]
+    how = ("-i", way, "-s", "999", "--measurement-interval", "1000", "-f", str(table))
+    command = [*_command(), "-u", world.address, *how, "-m", *flags]
+    before = _counted(world, model)
     done = subprocess.run(command, capture_output=True, text=True, timeout=RUNS_WITHIN_S)
     words = " ".join((done.stderr or done.stdout).split())
     expect(done.returncode == 0 and table.is_file(), f"status {done.returncode}: {words[-250:]}")
+    after = _counted(world, model)
+    failed, answered = after["fail"] - before["fail"], after["success"] - before["success"]
+    expect(failed == 0 and answered > 0, f"{failed} requests failed, {answered} were answered")
     with table.open(newline="", encoding="utf-8") as lines:
         (row,) = csv.DictReader(lines)
     rate = float(row["Inferences/Second"])
@@ -100,40 +108,39 @@ def _measured(world: World, *flags: str) -> str:
     return f"{rate:.0f} inferences/s, of which the server computes {int(row['Server Compute Infer'] or 0)} µs each"
 
 
-def _picture(world: World) -> str:
-    return _measured(world, "-m", "gauge", "--input-data", "zero")
+def _counted(world: World, model: str) -> dict[str, int]:
+    """Requests that the server answered and refused."""
+    with urllib.request.urlopen(f"{world.url}/v2/models/{model}/stats", timeout=RUNS_WITHIN_S) as answer:
+        (stats,) = json.load(answer)["model_stats"]
+    return {part: stats["inference_stats"][part]["count"] for part in ("success", "fail")}
 
 
-def _batches(world: World) -> str:
-    """Batches of two, three requests at a time."""
-    return _measured(world, "-m", "gauge", "--input-data", "zero", "-b", "2", "--async", "--concurrency-range", "3")
-
-
-def _tensor(world: World) -> str:
-    return _measured(world, "-m", "linear", "--input-data", "zero")
-
-
-def _open_sizes(world: World) -> str:
-    return _measured(world, "-m", "lengths", "--shape", "x:2,7", "--input-data", "zero")
-
-
-def _random(world: World) -> str:
+def _random(way: str, world: World) -> str:
     """As it is started without a word on data: random bits, some of which are no numbers, and are refused as such."""
     try:
-        _measured(world, "-m", "gauge")
+        _measured(way, ("gauge",), world)
     except Wrong as why:
         expect("expected finite numbers" in str(why), str(why))
         return "refused"
     raise Wrong("numbers that are none were measured")
 
 
-CHECKS = tuple(
-    Check("perf_analyzer", what, run)
-    for what, run in (
-        ("a model of pictures", _picture),
-        ("batches, in parallel", _batches),
-        ("a model of tensors", _tensor),
-        ("a model of tensors with open sizes", _open_sizes),
-        ("random bits", _random),
-    )
+ZERO = ("--input-data", "zero")
+MEASURED: dict[str, tuple[str, ...]] = {
+    "a model of pictures": ("gauge", *ZERO),
+    "batches, in parallel": ("gauge", *ZERO, "-b", "2", "--async", "--concurrency-range", "3"),
+    "a model of tensors": ("linear", *ZERO),
+    "a model of tensors with open sizes": ("lengths", "--shape", "x:2,7", *ZERO),
+}
+OVER_GRPC = {
+    "streams": ("gauge", *ZERO, "--streaming", "--async", "--concurrency-range", "4"),
+    "streams of batches": ("linear", *ZERO, "-b", "2", "--streaming", "--async", "--concurrency-range", "2"),
+    "compressed": ("gauge", *ZERO, "--grpc-compression-algorithm", "gzip"),
+}
+
+CHECKS = (
+    *(Check("perf_analyzer", what, partial(_measured, "http", how)) for what, how in MEASURED.items()),
+    Check("perf_analyzer", "random bits", partial(_random, "http")),
+    *(Check("perf_analyzer, gRPC", what, partial(_measured, "grpc", how)) for what, how in (MEASURED | OVER_GRPC).items()),
+    Check("perf_analyzer, gRPC", "random bits", partial(_random, "grpc")),
 )

@@ -13,9 +13,9 @@ import tritonclient.http.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 import messages
-from agreement import tensors
 from doors import TIMEOUT_S, triton_input, triton_outputs
 from expected import predicted
+from inputs import tensors
 from world import Check, World, difference, expect, files, photo
 
 CLASSIFIER, DETECTOR, OF_TENSORS = "mobilenet_v2", "nanodet", "fusion"
@@ -66,6 +66,14 @@ def _configuration(world: World) -> None:
         configs = [it.get_model_config(name, version) for name, version in asked]
     expect([config["name"] for config in configs] == [name for name, _ in asked], "configurations of others")
     messages.check([("ModelConfig", config) for config in configs])
+
+
+def _index(world: World) -> None:
+    with client(world) as it:
+        found = it.get_model_repository_index()
+    messages.check([("RepositoryIndexResponse", {"models": found})])
+    states = {each["name"]: (each["version"], each["state"]) for each in found}
+    expect(states == dict.fromkeys(world.models, ("1", "READY")), f"{found}")
 
 
 def _statistics(world: World) -> str:
@@ -248,6 +256,7 @@ async def _awaited_all(world: World) -> None:
         expect((await it.get_server_metadata())["name"] == "lucarne", "the name")
         told = await it.get_model_metadata(CLASSIFIER)
         expect((await it.get_model_config(CLASSIFIER))["input"][0]["name"] == told["inputs"][0]["name"], "the configuration")
+        expect(len(await it.get_model_repository_index()) == len(world.models), "the index")
         expect(bool((await it.get_inference_statistics(CLASSIFIER))["model_stats"]), "no statistics")
         answers = await asyncio.gather(*(it.infer(CLASSIFIER, picture(), request_id=str(number)) for number in range(4)))
         expect([answer.get_response()["id"] for answer in answers] == list("0123"), "another's answer")
@@ -272,6 +281,7 @@ CHECKS = tuple(
         ("is_server_live, is_server_ready, is_model_ready", _health),
         ("get_server_metadata, get_model_metadata", _metadata),
         ("get_model_config", _configuration),
+        ("get_model_repository_index", _index),
         ("get_inference_statistics", _statistics),
         ("get_inference_statistics: a request of two pictures", _counts),
         ("infer: each tensor in binary or JSON", _binary_and_json),

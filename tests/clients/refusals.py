@@ -91,7 +91,6 @@ WRONG: dict[str, tuple[Callable[[Client], object], str, tuple[str, ...]]] = {
 
 # Extensions that the metadata does not name. The status is that of a path that there is not.
 NOT_THERE: dict[str, Callable[[Client], object]] = {
-    "get_model_repository_index": lambda it: it.get_model_repository_index(),
     "load_model": lambda it: it.load_model(CLASSIFIER),
     "unload_model": lambda it: it.unload_model(CLASSIFIER),
     "get_trace_settings": lambda it: it.get_trace_settings(),

@@ -17,11 +17,19 @@ from harness.server import Server
 from harness.table import aligned
 
 import agreement
+import apart
 import of_curl
+import of_documents
+import of_http2
+import of_keys
 import of_kserve
+import of_kserve_grpc
 import of_perf_analyzer
+import of_reflection
+import of_torchserve
 import of_triton
 import refusals
+import same_bits
 from served import Served, serve
 from world import Check, Skipped, World
 
@@ -41,7 +49,7 @@ def main() -> int:
         scratch.mkdir()
         served = serve(models)
         with Server(options.program, models) as v1:
-            world = World(v1, served, scratch)
+            world = World(v1, served, scratch, options.program.resolve())
             for check in _checks(served):
                 words = f"{check.client} {check.what}".split()
                 if not options.only or any(word in " ".join(words) for word in options.only):
@@ -59,7 +67,20 @@ def _checks(served: dict[str, Served]) -> Iterator[Check]:
     yield from refusals.CHECKS
     yield from of_kserve.CHECKS
     yield from of_curl.CHECKS
+    yield from of_torchserve.CHECKS
     yield from agreement.checks(served)
+    yield from apart.checks("of_triton_grpc")
+    yield from apart.checks("of_triton_grpc_async")
+    yield from apart.checks("refusals_grpc")
+    yield from of_keys.CHECKS
+    yield from apart.checks("of_keys_grpc")
+    yield from apart.checks("of_repository")
+    yield from apart.checks("swaps")
+    yield from of_kserve_grpc.checks(served)
+    yield from of_reflection.CHECKS
+    yield from of_http2.checks(served)
+    yield from same_bits.checks(served)
+    yield from of_documents.CHECKS
     yield from of_perf_analyzer.CHECKS
 
 

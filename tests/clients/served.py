@@ -71,6 +71,8 @@ def _of_tensors(folder: Path) -> None:
     types = _tables("inputs", *((name, dtype, "[-1, 2]") for name, dtype in TYPES))
     types += _tables("outputs", *((name, dtype, "[-1, 2]") for name, dtype in TYPES))
     _write(folder, "types", "tensors/types.pt", _of_task(types))
+    # The same with whole numbers that no double is.
+    _write(folder, "wide", "tensors/types.pt", _of_task(types.replace('"i32"', '"i64"')))
     fusion = _tables("inputs", ("signal", "f32", "[-1, 3, 16]"), ("vector", "f32", "[-1, 5]"), ("kind", "i64", "[-1]"))
     fusion += _tables("outputs", ("logits", "f32", "[-1, 4]"), ("value", "f32", "[-1, 1]"))
     _write(folder, "fusion", "tensors/fusion.pt", _of_task(fusion))

@@ -31,6 +31,8 @@ class World:
     models: dict[str, Served]
     scratch: Path
     """A folder for files of the checks."""
+    program: Path
+    """The server's, for checks that start one of their own."""
 
     @property
     def address(self) -> str:

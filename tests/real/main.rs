@@ -7,11 +7,14 @@ mod support;
 mod server;
 
 mod bounds;
+mod changes;
 mod commands;
 mod crowd;
 mod exported;
+mod frames;
 mod habits;
 mod inspect;
 mod signals;
 mod streams;
+mod tls;
 mod trials;

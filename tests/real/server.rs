@@ -13,7 +13,7 @@ pub struct Server {
     child: Child,
     pub url: String,
     pub client: Client,
-    _models: tempfile::TempDir,
+    models: tempfile::TempDir,
 }
 
 impl Server {
@@ -26,6 +26,13 @@ impl Server {
 
     /// Serves the models in this folder, of which one is called `m`, with this standard output, which is kept open.
     pub async fn start_on(models: tempfile::TempDir, flags: &[&str], stdout: Stdio) -> Self {
+        let server = Self::listening(models, flags, stdout).await;
+        server.until_ready().await;
+        server
+    }
+
+    /// [`Server::start_on`] of a server that is not asked whether it is ready.
+    pub async fn listening(models: tempfile::TempDir, flags: &[&str], stdout: Stdio) -> Self {
         let port_file = models.path().join("port");
         let child = Command::new(env!("CARGO_BIN_EXE_lucarne"))
             .args([
@@ -50,14 +57,12 @@ impl Server {
             .spawn()
             .expect("the program starts");
         let port = until_written(&port_file).await;
-        let server = Self {
+        Self {
             child,
             url: format!("http://127.0.0.1:{port}"),
             client: Client::builder().build().expect("a client"),
-            _models: models,
-        };
-        server.until_ready().await;
-        server
+            models,
+        }
     }
 
     async fn until_ready(&self) {
@@ -73,6 +78,11 @@ impl Server {
             assert!(Instant::now() < patience, "the server did not become ready");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Its folder of models.
+    pub fn models(&self) -> &Path {
+        self.models.path()
     }
 
     pub fn predict_url(&self) -> String {

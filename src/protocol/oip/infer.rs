@@ -1,32 +1,23 @@
 //! `POST /v2/models/{name}[/versions/{version}]/infer`
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 
-use super::answer::{Answer, HEADER_LENGTH, chosen};
-use super::inputs;
-use super::maps;
+use super::answer::HEADER_LENGTH;
+use super::inferred::{Inferred as Done, inferred, scope, terms};
 use super::openapi::{BinaryTensors, InferCall, Inferred, Refusals};
-use super::predicted::{Tensors, predicted, without};
-use super::request::{InferRequest, whole};
+use super::request::InferRequest;
 use super::signature;
 use super::target::Target;
 use super::tensor::{Head, Tensor};
-use crate::catalog::{Model, Predict};
-use crate::engine::Context;
-use crate::engine::batcher::Priority;
+use crate::catalog::Model;
 use crate::error::{Error, Result, excerpt};
-use crate::explain;
 use crate::image::Taken;
 use crate::manifest::TaskKind;
 use crate::reading::{Parameters, bounded};
-use crate::service::{Asked, Originals, Service};
-use crate::tasks::tensor::NamedTensor;
-use crate::transport::{App, Received, content_type, within};
+use crate::service::Service;
+use crate::transport::{App, Caller, Received, content_type, within};
 
 /// What an empty body should have been.
 const EXPECTED: &str = "JSON with `inputs`, or JSON and tensors in binary behind it";
@@ -80,12 +71,18 @@ pub(super) async fn infer_version(
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
     let model = target.model(&app.service)?;
     let context = app.context(request.headers())?;
+    let caller = Caller::of(request.extensions());
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;
     within(&context, async {
         let (mut asked, held) = read(app, request, &model).await?;
+        caller.may(scope(&asked))?;
         let context = terms(&mut asked.parameters, &context)?;
-        within(&context, respond(&app.service, &model, (asked, held), &context)).await
+        within(&context, async {
+            let done = inferred(&app.service, &model, (asked, held), &context).await?;
+            written(&app.service, done).await
+        })
+        .await
     })
     .await
 }
@@ -174,224 +171,17 @@ fn raw(model: &Model, body: Bytes) -> Result<InferRequest> {
     Ok(InferRequest::of(head.binary(body)?))
 }
 
-/// The context of a request that may say how long it waits, and before whom it goes.
-fn terms(parameters: &mut Parameters, context: &Context) -> Result<Context> {
-    let mut context = context.clone();
-    // As Triton has it: microseconds; 0 is the server's own limit.
-    if let Some(timeout) = whole::<u64>(parameters, "timeout")?.filter(|timeout| *timeout > 0) {
-        let wanted = Instant::now().checked_add(Duration::from_micros(timeout));
-        context.deadline = match (context.deadline, wanted) {
-            (Some(own), Some(wanted)) => Some(own.min(wanted)),
-            (own, wanted) => own.or(wanted),
-        };
-    }
-    if let Some(level) = whole(parameters, "priority")? {
-        context.priority = Priority::level(level);
-    }
-    Ok(context)
-}
-
-/// Refuses what has nothing to change in tensors.
-fn refuse_drawing(parameters: &Parameters) -> Result<()> {
-    const OF_OTHER_FORMS: [&str; 5] = ["alpha", "attention", "colormap", "overlay", "render"];
-    let mut names = parameters.pairs().map(|(name, _)| name);
-    match names.find(|name| OF_OTHER_FORMS.contains(name)) {
-        Some(name) => Err(Error::parameter(
-            name,
-            "the tensors of an answer have nothing of it; /v1/models/{name}/predict and /explain draw pictures",
-        )),
-        None => Ok(()),
-    }
-}
-
-/// What of a request is wanted.
-struct Wanted {
-    prediction: bool,
-    /// The method of an explanation.
-    explanation: Option<Option<String>>,
-}
-
-impl Wanted {
-    /// # Errors
-    /// [`Error::InvalidParameter`] for an output that there is not.
-    fn of(asked: &mut InferRequest, model: &Model) -> Result<Self> {
-        let method = asked.parameters.take("explain");
-        let explained = match method.as_deref() {
-            None | Some("false") => None,
-            Some("true") => Some(None),
-            Some(method) => Some(Some(method.to_owned())),
-        };
-        let own: Vec<String> = signature::outputs(model)
-            .into_iter()
-            .map(|output| output.name)
-            .collect();
-        let is_map = |name: &str| maps::NAMES.contains(&name);
-        for wanted in &asked.outputs {
-            let is_known = own.contains(&wanted.name) || (explained.is_some() && is_map(&wanted.name));
-            if !is_known {
-                let text = match is_map(&wanted.name) {
-                    true => "an explanation has it; say parameters.explain = \"grad_cam\"".to_owned(),
-                    false => format!("no such output; the model answers {}", own.join(", ")),
-                };
-                return Err(Error::parameter(excerpt(&wanted.name), text));
-            }
-        }
-        let names = || asked.outputs.iter().map(|output| output.name.as_str());
-        let is_all = asked.outputs.is_empty();
-        if explained.is_some() && !is_all && !names().any(is_map) {
-            return Err(Error::parameter(
-                "explain",
-                format!(
-                    "`outputs` names none of {}; add one, or leave `explain` out",
-                    maps::NAMES.join(", ")
-                ),
-            ));
-        }
-        Ok(Self {
-            prediction: explained.is_none() || is_all || names().any(|name| !is_map(name)),
-            explanation: explained.filter(|_| is_all || names().any(is_map)),
-        })
-    }
-}
-
-/// The inputs of a request, as the model's task takes them.
-enum Given {
-    Pictures(Asked),
-    Tensors(Vec<NamedTensor>),
-}
-
-async fn respond(
-    service: &Service,
-    model: &Arc<Model>,
-    (mut asked, held): (InferRequest, Taken),
-    context: &Context,
-) -> Result<Response> {
-    refuse_drawing(&asked.parameters)?;
-    let wanted = Wanted::of(&mut asked, model)?;
-    let tensors = std::mem::take(&mut asked.inputs);
-    // Prepared pictures are copies, which live until they are computed.
-    let copies = match model.spec.manifest.task {
-        TaskKind::Tensor => 0,
-        _ => tensors.iter().map(|tensor| tensor.single_size() as u64).sum(),
-    };
-    let copied = service.hold(copies, held.bytes()).await?;
-    let given = match model.spec.manifest.task {
-        TaskKind::Tensor => Given::Tensors(inputs::tensors(model, tensors)?),
-        _ => Given::Pictures(inputs::pictures(model, tensors, service.limits().images)?),
-    };
-    let mut all = Tensors {
-        tensors: Vec::new(),
-        held: vec![held, copied],
-    };
-    let mut of_prediction = std::mem::take(&mut asked.parameters);
-    let mut of_explanation = Parameters::default();
-    if wanted.explanation.is_some() {
-        std::mem::swap(&mut of_prediction, &mut of_explanation);
-    } else if let Given::Pictures(Asked {
-        reference: Some(_), ..
-    }) = given
-    {
-        let text = "only an explanation compares with it; say parameters.explain = \"grad_cam\"";
-        return Err(Error::parameter(signature::REFERENCE, text));
-    }
-    if wanted.prediction {
-        let inputs = match &given {
-            Given::Pictures(asked) => {
-                predicted(service, model, asked.pictures.clone(), &of_prediction, context).await?
-            }
-            Given::Tensors(tensors) => {
-                computed(service, model, (tensors.clone(), &of_prediction), context).await?
-            }
-        };
-        all.extend(inputs);
-    }
-    if let Some(method) = wanted.explanation {
-        if let Some(method) = method {
-            of_explanation.add("method".into(), method)?;
-        }
-        all.extend(explained(service, model, (given, &of_explanation), context).await?);
-    }
-    written(service, model, asked, all).await
-}
-
-/// A prediction of a model of tensors.
-async fn computed(
-    service: &Service,
-    model: &Arc<Model>,
-    (tensors, parameters): (Vec<NamedTensor>, &Parameters),
-    context: &Context,
-) -> Result<Tensors> {
-    without(parameters)?;
-    let Predict::Tensor(engine) = &model.predict else {
-        return Err(Error::Internal("tensors for a model of pictures".into()));
-    };
-    let done = service.compute(model, engine, tensors, context).await?;
-    Tensors::of(service, done).await
-}
-
-async fn explained(
-    service: &Service,
-    model: &Arc<Model>,
-    (given, parameters): (Given, &Parameters),
-    context: &Context,
-) -> Result<Tensors> {
-    let options =
-        explain::read(model.spec.manifest.task, parameters.pairs()).map_err(|error| match error {
-            Error::InvalidParameter { name, message } if name == "method" => {
-                Error::parameter("explain", message)
-            }
-            other => other,
-        })?;
-    match given {
-        Given::Tensors(tensors) => {
-            let done = service.explain_tensors(model, tensors, options, context).await?;
-            let held = service
-                .hold(8 * done.explanation.map.data.len() as u64, 0)
-                .await?;
-            let tensors = service.pool().run(move |_| maps::of_tensors(done)).await?;
-            Ok(Tensors {
-                tensors,
-                held: vec![held],
-            })
-        }
-        Given::Pictures(asked) => {
-            let asked = (asked, Originals::Dropped);
-            let done = service.explain(model, asked, options, context).await?;
-            let bytes = maps::cost(&done);
-            let held = service.hold(bytes, 0).await?;
-            let tensors = service.pool().run(move |_| maps::of_pictures(&done)).await?;
-            Ok(Tensors {
-                tensors,
-                held: vec![held],
-            })
-        }
-    }
-}
-
-/// The response that bears the tensors which are asked for.
-async fn written(
-    service: &Service,
-    model: &Arc<Model>,
-    asked: InferRequest,
-    all: Tensors,
-) -> Result<Response> {
+/// The response that bears what was inferred.
+async fn written(service: &Service, done: Done) -> Result<Response> {
     /// Of an element in JSON, with room for a text that grows; in binary twice its eight at most.
     const BYTES_AN_ELEMENT: u64 = 32;
-    let spec = Arc::clone(&model.spec);
-    let outputs = chosen(all.tensors, (&asked.outputs, asked.is_binary), &spec)?;
-    let bytes = outputs.iter().map(|(tensor, is_binary)| match is_binary {
+    let outputs = done.answer.outputs.iter();
+    let bytes = outputs.map(|(tensor, is_binary)| match is_binary {
         true => 2 * tensor.binary_size() as u64,
         false => tensor.count() as u64 * BYTES_AN_ELEMENT + tensor.binary_size() as u64,
     });
-    let mut held = all.held;
-    let own = held.iter().map(Taken::bytes).sum();
-    held.push(service.hold(bytes.sum(), own).await?);
-    let answer = Answer {
-        model_name: model.name.clone(),
-        model_version: model.version.clone(),
-        id: asked.id,
-        outputs,
-    };
+    let bytes = bytes.sum();
+    let (answer, held) = done.holding(service, bytes).await?;
     let body = service.pool().run(move |_| answer.written()).await?;
     Ok(body.response(held))
 }

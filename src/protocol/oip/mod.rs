@@ -7,7 +7,10 @@
 mod answer;
 mod bare;
 mod datatype;
+mod grpc;
+mod index;
 mod infer;
+mod inferred;
 mod inputs;
 mod listed;
 mod maps;
@@ -17,6 +20,7 @@ mod openapi;
 mod outputs;
 mod predicted;
 mod problem;
+mod repository;
 mod request;
 mod scalar;
 mod server;
@@ -28,16 +32,24 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
+use axum::routing::any;
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use problem::body;
 
+/// The name of the service over gRPC.
+pub const SERVICE: &str = grpc::SERVICE;
+
 use crate::transport::App;
 
-/// Where the routes begin.
-pub const PREFIX: &str = "/v2";
+/// Whether an error on `path` is told in the words of this protocol.
+#[must_use]
+pub fn is_of(path: &str) -> bool {
+    let rest = path.strip_prefix("/v2");
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 /// The routes, with their documents.
 pub fn api() -> OpenApiRouter<App> {
@@ -56,4 +68,10 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(statistics::of_version))
         .routes(routes!(infer::infer))
         .routes(routes!(infer::infer_version))
+        .routes(routes!(index::index))
+        .routes(routes!(repository::load))
+        .routes(routes!(repository::unload))
+        .route("/v2/systemsharedmemory/{*rest}", any(server::no_shared_memory))
+        .route("/v2/cudasharedmemory/{*rest}", any(server::no_shared_memory))
+        .merge(grpc::routes().into())
 }

@@ -16,26 +16,26 @@ use crate::transport::App;
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TensorMetadata {
     #[schema(example = "image")]
-    name: String,
+    pub(super) name: String,
     #[schema(example = "FP32")]
-    datatype: &'static str,
+    pub(super) datatype: &'static str,
     /// −1 is any size, and as the first it is the picture or the row.
     #[schema(example = json!([-1, 3, 224, 224]))]
-    shape: Vec<i64>,
+    pub(super) shape: Vec<i64>,
 }
 
 /// A model.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelMetadata {
     #[schema(example = "mobilenet_v2")]
-    name: String,
+    pub(super) name: String,
     /// Those that are loaded.
-    versions: Vec<String>,
+    pub(super) versions: Vec<String>,
     #[schema(example = "pytorch_libtorch")]
-    platform: &'static str,
+    pub(super) platform: &'static str,
     /// Of a model of pictures `image`, which may as well be files, `BYTES [-1]`.
-    inputs: Vec<TensorMetadata>,
-    outputs: Vec<TensorMetadata>,
+    pub(super) inputs: Vec<TensorMetadata>,
+    pub(super) outputs: Vec<TensorMetadata>,
 }
 
 impl From<Signature> for TensorMetadata {
@@ -48,7 +48,7 @@ impl From<Signature> for TensorMetadata {
     }
 }
 
-fn described(app: &App, target: &Target) -> Result<Json<ModelMetadata>> {
+pub(super) fn described(app: &App, target: &Target) -> Result<Json<ModelMetadata>> {
     let model = target.model(&app.service)?;
     Ok(Json(ModelMetadata {
         name: model.name.clone(),
@@ -92,48 +92,48 @@ pub(super) async fn version(
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct TensorConfig {
     #[schema(example = "image")]
-    name: String,
+    pub(super) name: String,
     #[schema(example = "TYPE_FP32")]
-    data_type: String,
+    pub(super) data_type: String,
     /// Without the batch, where there is one.
     #[schema(example = json!([3, 224, 224]))]
-    dims: Vec<i64>,
+    pub(super) dims: Vec<i64>,
 }
 
 /// Where instances of a model compute.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct InstanceGroup {
-    name: String,
+    pub(super) name: String,
     #[schema(example = "KIND_CPU")]
-    kind: &'static str,
-    count: usize,
+    pub(super) kind: &'static str,
+    pub(super) count: usize,
 }
 
 /// How requests become batches.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct DynamicBatching {
-    max_queue_delay_microseconds: u64,
+    pub(super) max_queue_delay_microseconds: u64,
 }
 
 /// A model's configuration.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelConfig {
     #[schema(example = "mobilenet_v2")]
-    name: String,
+    pub(super) name: String,
     #[schema(example = "pytorch_libtorch")]
-    platform: &'static str,
+    pub(super) platform: &'static str,
     #[schema(example = "pytorch")]
-    backend: &'static str,
+    pub(super) backend: &'static str,
     /// 0 where tensors have no batch.
-    max_batch_size: usize,
-    input: Vec<TensorConfig>,
-    output: Vec<TensorConfig>,
-    instance_group: Vec<InstanceGroup>,
+    pub(super) max_batch_size: usize,
+    pub(super) input: Vec<TensorConfig>,
+    pub(super) output: Vec<TensorConfig>,
+    pub(super) instance_group: Vec<InstanceGroup>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dynamic_batching: Option<DynamicBatching>,
+    pub(super) dynamic_batching: Option<DynamicBatching>,
 }
 
-fn configured(app: &App, target: &Target) -> Result<Json<ModelConfig>> {
+pub(super) fn configured(app: &App, target: &Target) -> Result<Json<ModelConfig>> {
     let model = target.model(&app.service)?;
     let manifest = &model.spec.manifest;
     let is_batched = manifest.tensors().map_or(true, Tensors::is_batched);

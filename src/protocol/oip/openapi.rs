@@ -107,12 +107,14 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         [
             ("400", "`empty_body`, `invalid_body`, `invalid_parameter`"),
+            ("401", "`unauthorized`, where keys are wanted"),
+            ("403", "`forbidden`"),
             ("404", "`model_not_found`, `layer_not_found`"),
             ("413", "`body_too_large`, `image_too_large`"),
             ("415", "`unsupported_media_type`"),
             (
                 "422",
-                "`answer_too_large`, `invalid_image`, `nothing_detected`, `unsupported_for_task`",
+                "`answer_too_large`, `invalid_image`, `model_not_loaded`, `nothing_detected`, `unsupported_for_task`",
             ),
             ("429", "`queue_full`, with `Retry-After`"),
             ("500", "`inference_failed`, `internal_error`, `not_finite`"),

@@ -14,10 +14,10 @@ use crate::reading::Parameters;
 use crate::reading::bounded::{JsonParameters, List};
 
 /// Tensors of a request at most.
-const MOST_TENSORS: usize = 64;
+pub(super) const MOST_TENSORS: usize = 64;
 
 /// Sizes of a shape that are read at most; a tensor has fewer.
-const MOST_SIZES: usize = 64;
+pub(super) const MOST_SIZES: usize = 64;
 
 /// Bytes of an id at most.
 const MOST_ID: usize = 1024;
@@ -26,7 +26,14 @@ const MOST_ID: usize = 1024;
 const OF_PYTHON: &str = "content_type";
 
 /// What clients say of requests that means nothing here: every model is without a state, as Triton takes it then.
-const WITHOUT_MEANING: [&str; 4] = [OF_PYTHON, "sequence_id", "sequence_start", "sequence_end"];
+const WITHOUT_MEANING: [&str; 5] = [
+    OF_PYTHON,
+    "sequence_id",
+    "sequence_start",
+    "sequence_end",
+    // Each answer of a stream is the last of its request, with or without it.
+    "triton_enable_empty_final_response",
+];
 
 /// What is asked of a model.
 #[derive(Debug)]
@@ -127,22 +134,40 @@ impl InferRequest {
                 "found {left} behind the tensors that binary_data_size tells of"
             )));
         }
-        let outputs = read.outputs.map_or(Vec::new(), |outputs| outputs.0);
-        let mut parameters = JsonParameters::of(read.parameters)?;
+        let outputs = read.outputs.map_or(Vec::new(), |outputs| outputs.0).into_iter();
+        let outputs = outputs.map(|output| requested(output.name, JsonParameters::of(output.parameters)?));
+        let outputs = outputs.collect::<Result<_>>()?;
+        let names = [read.model_name, read.model_version];
+        let mut request = Self::new(
+            read.id.map(Cow::into_owned),
+            inputs,
+            outputs,
+            JsonParameters::of(read.parameters)?,
+        )?;
+        request.names = names.map(|name| name.map(Cow::into_owned).filter(|name| !name.is_empty()));
+        Ok(request)
+    }
+
+    /// A request of these parts.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for what stands twice, and for an id that is too long.
+    pub(super) fn new(
+        id: Option<String>,
+        inputs: Vec<Tensor>,
+        outputs: Vec<Requested>,
+        mut parameters: Parameters,
+    ) -> Result<Self> {
         let is_binary = flag(&mut parameters, "binary_data_output")?.unwrap_or(false);
         for without in WITHOUT_MEANING {
             parameters.take(without);
         }
-        let names = [read.model_name, read.model_version];
         let request = Self {
-            names: names.map(|name| name.map(Cow::into_owned).filter(|name| !name.is_empty())),
-            id: read.id.map(Cow::into_owned),
+            id,
+            names: [None, None],
             parameters,
             inputs,
-            outputs: outputs
-                .into_iter()
-                .map(Output::requested)
-                .collect::<Result<_>>()?,
+            outputs,
             is_binary,
         };
         request.check()?;
@@ -224,7 +249,7 @@ impl Input<'_> {
     /// The tensor; binary elements are taken from the front of `rest`.
     fn tensor(self, rest: &mut Bytes) -> Result<Tensor> {
         let head = Head::new(self.name, &self.datatype, self.shape.0)?;
-        let mut parameters = of_tensor(self.parameters)?;
+        let mut parameters = of_tensor(JsonParameters::of(self.parameters)?)?;
         let size = whole(&mut parameters, "binary_data_size")?;
         parameters.none()?;
         match (size, self.data) {
@@ -244,26 +269,27 @@ impl Input<'_> {
     }
 }
 
-impl Output {
-    fn requested(self) -> Result<Requested> {
-        let mut parameters = of_tensor(self.parameters)?;
-        let requested = Requested {
-            binary: flag(&mut parameters, "binary_data")?,
-            // 0 is Triton's word for none.
-            classes: whole(&mut parameters, "classification")?.filter(|count| *count > 0),
-            name: self.name,
-        };
-        parameters.none()?;
-        Ok(requested)
-    }
+/// The output of this name, with its parameters.
+///
+/// # Errors
+/// [`Error::InvalidParameter`]
+pub(super) fn requested(name: String, parameters: Parameters) -> Result<Requested> {
+    let mut parameters = of_tensor(parameters)?;
+    let requested = Requested {
+        binary: flag(&mut parameters, "binary_data")?,
+        // 0 is Triton's word for none.
+        classes: whole(&mut parameters, "classification")?.filter(|count| *count > 0),
+        name,
+    };
+    parameters.none()?;
+    Ok(requested)
 }
 
 /// The parameters of a tensor.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`], also for shared memory, which no client gets here.
-fn of_tensor(given: Option<JsonParameters>) -> Result<Parameters> {
-    let mut parameters = JsonParameters::of(given)?;
+pub(super) fn of_tensor(mut parameters: Parameters) -> Result<Parameters> {
     parameters.take(OF_PYTHON);
     let shared = parameters
         .pairs()

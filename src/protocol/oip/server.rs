@@ -8,14 +8,21 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::target::Target;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transport::App;
 
+/// What the server calls itself.
+pub(super) const NAME: &str = "lucarne";
+
+/// What is said of shared memory.
+pub(super) const NO_SHARED_MEMORY: &str = "shared memory is not supported: the server may be on another machine; send the elements, as JSON or in binary";
+
 /// What is spoken beyond the protocol itself.
-const EXTENSIONS: [&str; 5] = [
+pub(super) const EXTENSIONS: [&str; 6] = [
     "binary_tensor_data",
     "classification",
     "model_configuration",
+    "model_repository",
     "schedule_policy",
     "statistics",
 ];
@@ -35,7 +42,7 @@ pub(super) struct ServerMetadata {
 #[utoipa::path(get, path = "/v2", tag = "open inference protocol", responses((status = OK, body = ServerMetadata)))]
 pub(super) async fn metadata() -> Json<ServerMetadata> {
     Json(ServerMetadata {
-        name: "lucarne",
+        name: NAME,
         version: env!("CARGO_PKG_VERSION"),
         extensions: EXTENSIONS,
     })
@@ -83,7 +90,7 @@ pub(super) struct ModelReady {
     ready: bool,
 }
 
-fn ready_model(app: &App, target: &Target) -> Result<Json<ModelReady>> {
+pub(super) fn ready_model(app: &App, target: &Target) -> Result<Json<ModelReady>> {
     let model = target.model(&app.service)?;
     Ok(Json(ModelReady {
         name: model.name.clone(),
@@ -118,4 +125,9 @@ pub(super) async fn version_ready(
     Path(target): Path<Target>,
 ) -> Result<Json<ModelReady>> {
     ready_model(&app, &target)
+}
+
+/// What there is not, of what clients ask.
+pub(super) async fn no_shared_memory() -> Error {
+    Error::RouteNotFound(NO_SHARED_MEMORY.into())
 }

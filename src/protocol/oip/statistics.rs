@@ -17,59 +17,59 @@ use crate::transport::App;
 /// The statistics of models.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ModelStatistics {
-    model_stats: Vec<OfModel>,
+    pub(super) model_stats: Vec<OfModel>,
 }
 
 /// The statistics of one.
 #[derive(Debug, Serialize, ToSchema)]
-struct OfModel {
+pub(super) struct OfModel {
     #[schema(example = "mobilenet_v2")]
-    name: String,
+    pub(super) name: String,
     /// The one that answers; what is counted is counted for the model.
-    version: String,
+    pub(super) version: String,
     /// Milliseconds since 1970.
-    last_inference: u64,
+    pub(super) last_inference: u64,
     /// Items that were computed: pictures, or requests of tensors.
-    inference_count: u64,
+    pub(super) inference_count: u64,
     /// Batches.
-    execution_count: u64,
-    inference_stats: InferenceStatistics,
-    batch_stats: Vec<BatchStatistics>,
+    pub(super) execution_count: u64,
+    pub(super) inference_stats: InferenceStatistics,
+    pub(super) batch_stats: Vec<BatchStatistics>,
 }
 
 /// How often something was, and how long it took in all.
 #[derive(Debug, Clone, Copy, Default, Serialize, ToSchema)]
-struct Duration {
-    count: u64,
+pub(super) struct Duration {
+    pub(super) count: u64,
     /// Nanoseconds.
-    ns: u64,
+    pub(super) ns: u64,
 }
 
 /// By request; of one of several pictures, the slowest.
 #[derive(Debug, Serialize, ToSchema)]
-struct InferenceStatistics {
-    success: Duration,
+pub(super) struct InferenceStatistics {
+    pub(super) success: Duration,
     /// How long those took is not counted.
-    fail: Duration,
-    queue: Duration,
+    pub(super) fail: Duration,
+    pub(super) queue: Duration,
     /// Decoding and fitting pictures.
-    compute_input: Duration,
-    compute_infer: Duration,
+    pub(super) compute_input: Duration,
+    pub(super) compute_infer: Duration,
     /// A part of `compute_infer`.
-    compute_output: Duration,
+    pub(super) compute_output: Duration,
     /// There is no cache.
-    cache_hit: Duration,
+    pub(super) cache_hit: Duration,
     /// There is no cache.
-    cache_miss: Duration,
+    pub(super) cache_miss: Duration,
 }
 
 /// By batch.
 #[derive(Debug, Serialize, ToSchema)]
-struct BatchStatistics {
-    batch_size: usize,
-    compute_input: Duration,
-    compute_infer: Duration,
-    compute_output: Duration,
+pub(super) struct BatchStatistics {
+    pub(super) batch_size: usize,
+    pub(super) compute_input: Duration,
+    pub(super) compute_infer: Duration,
+    pub(super) compute_output: Duration,
 }
 
 impl From<Sum> for Duration {
@@ -134,17 +134,23 @@ fn of(app: &App, model: &Model) -> OfModel {
     responses((status = OK, body = ModelStatistics)),
 )]
 pub(super) async fn all(State(app): State<App>) -> Json<ModelStatistics> {
-    let listed = app.service.models().into_iter();
-    let ready = listed.filter_map(|listed| match listed.state {
-        Life::Ready(model) => Some(of(&app, &model)),
-        Life::Loading | Life::Failed(_) => None,
-    });
-    Json(ModelStatistics {
-        model_stats: ready.collect(),
-    })
+    Json(of_all(&app))
 }
 
-fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
+/// The statistics of every model that answers.
+pub(super) fn of_all(app: &App) -> ModelStatistics {
+    let listed = app.service.models().into_iter();
+    let ready = listed.filter_map(|listed| match listed.state {
+        Life::Ready(model) => Some(of(app, &model)),
+        Life::Loading | Life::Failed(_) | Life::Unloaded => None,
+    });
+    ModelStatistics {
+        model_stats: ready.collect(),
+    }
+}
+
+/// The statistics of one model.
+pub(super) fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
     let model = target.model(&app.service)?;
     Ok(Json(ModelStatistics {
         model_stats: vec![of(app, &model)],

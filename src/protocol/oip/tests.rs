@@ -59,7 +59,7 @@ fn is_same(one: &Tensor, other: &Tensor) -> bool {
 }
 
 /// Sizes and enough bytes for them.
-fn any_tensor() -> impl Strategy<Value = (usize, Vec<i64>, Vec<u8>)> {
+pub(super) fn any_tensor() -> impl Strategy<Value = (usize, Vec<i64>, Vec<u8>)> {
     let shape = proptest::collection::vec(0i64..4, 0..4);
     (0..DATATYPES.len(), shape).prop_flat_map(|(datatype, shape)| {
         let count = shape.iter().product::<i64>() as usize;
@@ -68,7 +68,7 @@ fn any_tensor() -> impl Strategy<Value = (usize, Vec<i64>, Vec<u8>)> {
     })
 }
 
-fn tensor((datatype, shape, mut bytes): (usize, Vec<i64>, Vec<u8>)) -> Tensor {
+pub(super) fn tensor((datatype, shape, mut bytes): (usize, Vec<i64>, Vec<u8>)) -> Tensor {
     let head = head(DATATYPES[datatype], &shape);
     match head.datatype.size() {
         Some(size) => {

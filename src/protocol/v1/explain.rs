@@ -60,8 +60,13 @@ pub(super) async fn explain(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let started = Instant::now();
     let model = app.service.model(&name)?;
+    answered(app, model, request).await
+}
+
+/// The explanation of `model`.
+pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> Result<Response> {
+    let started = Instant::now();
     let form = accept::choose(request.headers(), forms(model.spec.manifest.task))?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.

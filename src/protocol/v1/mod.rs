@@ -8,7 +8,6 @@ mod explain;
 mod instances;
 mod kserve;
 mod models;
-mod multipart;
 mod npy;
 mod openapi;
 mod operations;
@@ -19,6 +18,7 @@ mod rows;
 mod tensors;
 mod timing;
 mod vae;
+mod versions;
 mod visualize;
 mod wire;
 mod words;
@@ -41,7 +41,10 @@ use crate::transport::App;
 pub fn api() -> OpenApiRouter<App> {
     let mut api = OpenApiRouter::with_openapi(openapi::Document::openapi())
         .routes(routes!(models::list))
-        .routes(routes!(models::one))
+        .routes(routes!(models::one, versions::load, versions::unload))
+        .routes(routes!(versions::load_version, versions::unload_version))
+        .routes(routes!(versions::predict_version))
+        .routes(routes!(versions::explain_version))
         .routes(routes!(predict::predict))
         .routes(routes!(explain::explain))
         .routes(routes!(explain::layers))

@@ -56,6 +56,23 @@ impl IntoResponses for Problems {
     }
 }
 
+/// The failures of changing what is served.
+pub(super) struct Denials;
+
+impl IntoResponses for Denials {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut all = Problems::responses();
+        for (status, codes) in [
+            ("401", "`unauthorized`"),
+            ("403", "`forbidden`"),
+            ("422", "`model_not_loaded`"),
+        ] {
+            all.insert(status.to_owned(), RefOr::T(problem(codes)));
+        }
+        all
+    }
+}
+
 fn problem(codes: &str) -> Response {
     let content = ContentBuilder::new()
         .schema(Some(Ref::from_schema_name("Problem")))

@@ -9,14 +9,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::npy;
 use super::wire::TensorCall;
-use super::{multipart, npy};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::PoolThread;
-use crate::reading::Parameters;
-use crate::reading::b64;
 use crate::reading::bounded::{JsonParameters, List};
+use crate::reading::{Parameters, b64, multipart};
 use crate::service::{Asked, Pictures};
 use crate::transport::{App, Form, Received, content_type};
 

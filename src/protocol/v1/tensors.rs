@@ -4,15 +4,14 @@ use axum::extract::Request;
 
 use super::accept::Form;
 use super::answer::Answer;
-use super::multipart::{self, Part};
 use super::npy::{self, MAGIC, npy_of, npz};
 use super::request;
 use super::wire::TensorCall;
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
 use crate::manifest::Tensors;
-use crate::reading::Parameters;
-use crate::reading::{bounded, query};
+use crate::reading::multipart::{self, Part};
+use crate::reading::{Parameters, bounded, query};
 use crate::service::{Predicted, Service};
 use crate::tasks::tensor::{Given, NamedTensor, Prediction};
 use crate::transport::{App, Received, content_type};

@@ -201,6 +201,23 @@ mod tests {
     }
 
     #[test]
+    fn a_probability_is_that_of_the_best_class_of_a_cell() {
+        let of = |choice| Segmented {
+            // Two classes of two cells.
+            logits: vec![0.0, 2.0, 3f32.ln(), 0.0],
+            size: (1, 2),
+            choice,
+            placement: placement(2, 1, (1, 2), ResizeMode::Stretch),
+        };
+        let sure = of(Choice::Best).sure().expect("one class a cell");
+        let classes: Vec<usize> = sure.cells.iter().map(|cell| cell.0).collect();
+        assert_eq!((sure.width, classes), (2, vec![1, 0]));
+        assert!((sure.cells[0].1 - 0.75).abs() < 1e-6);
+        assert!((sure.cells[1].1 - 2f32.exp() / (2f32.exp() + 1.0)).abs() < 1e-6);
+        assert!(of(Choice::Above(vec![0.5; 2])).sure().is_err());
+    }
+
+    #[test]
     fn what_a_crop_cut_away_is_unseen() {
         let cropped = halves(placement(8, 4, (4, 4), ResizeMode::ShorterSide));
         let ids = cropped.class_ids(&Context::default()).expect("classes");

@@ -38,6 +38,7 @@ enum StateName {
     Loading,
     Ready,
     Failed,
+    Unloaded,
 }
 
 /// What there is to say of a model that answers.
@@ -152,6 +153,7 @@ impl From<Listed> for ModelInfo {
             State::Loading => (StateName::Loading, None, None),
             State::Ready(model) => (StateName::Ready, None, Some(ReadyInfo::from(&*model))),
             State::Failed(error) => (StateName::Failed, Some(error.to_string()), None),
+            State::Unloaded => (StateName::Unloaded, None, None),
         };
         Self {
             name: listed.name,

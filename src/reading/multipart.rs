@@ -3,13 +3,13 @@
 //! Libraries disagree on how they write a text: without a type (browsers, curl), as `text/plain` with a charset (.NET, Apache
 //! HttpClient), as `application/json` (Spring). A part that has a file name, or another type, is a file.
 
-use axum::body::Bytes;
+use bytes::Bytes;
 use multer::Field;
 
+use super::bounded;
+use super::parameters::{MOST_PARAMETERS, MOST_TEXT, Parameters};
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
-use crate::reading::bounded;
-use crate::reading::{MOST_PARAMETERS, MOST_TEXT, Parameters};
 use crate::transport::Received;
 
 /// Bytes of JSON in one part at most.
@@ -24,19 +24,21 @@ enum Kind {
 }
 
 /// A file of a multipart body.
-pub(super) struct Part {
+#[derive(Debug)]
+pub struct Part {
     /// The name of its field.
-    pub(super) name: String,
+    pub name: String,
     /// What its client says that it is.
-    pub(super) content_type: String,
-    pub(super) bytes: Bytes,
+    pub content_type: String,
+    /// What it holds.
+    pub bytes: Bytes,
 }
 
 /// The files of a multipart body, one more than the most images; its other parts are added to `parameters`.
 ///
 /// # Errors
 /// [`Error::InvalidBody`], [`Error::InvalidParameter`].
-pub(super) async fn read(received: Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
+pub async fn read(received: Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
     let boundary = multer::parse_boundary(&received.content_type).map_err(|e| wrong(&e))?;
     let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
         received.bytes.clone(),

@@ -1,0 +1,90 @@
+//! What clients may change of a catalog, by the names that they say: nothing of it is taken for a path.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::model::Model;
+use super::names::{folder_name, folders_of};
+use super::roster::Catalog;
+use crate::error::{Error, Result, excerpt};
+use crate::manifest::{self, Manifest};
+
+impl Catalog {
+    /// Loads `version` of the model `name` (the newest without one), of a folder that may have come since, and lets it answer.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`] where there is no such folder, or no such version in it; as [`Catalog::replace`].
+    pub async fn bring(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        let dir = self.folder(name)?;
+        if let Some(version) = version {
+            self.has_on_disk(name, version)?;
+        }
+        match self.entry(name) {
+            Ok(entry) => self.load_into(&entry, version.map(str::to_owned), true).await,
+            Err(_) => self.add_version(dir, version).await,
+        }
+    }
+
+    /// [`Catalog::bring`] beside what answers, which goes on.
+    ///
+    /// # Errors
+    /// As [`Catalog::bring`].
+    pub async fn bring_beside(&self, name: &str, version: &str) -> Result<Arc<Model>> {
+        self.has_on_disk(name, version)?;
+        match self.entry(name) {
+            Ok(entry) => self.load_into(&entry, Some(version.to_owned()), false).await,
+            Err(_) => self.bring(name, Some(version)).await,
+        }
+    }
+
+    /// Lets `version` of the model `name`, which is loaded, answer where none is asked for.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]
+    pub fn serve(&self, name: &str, version: &str) -> Result<()> {
+        self.entry(name)?.serve(version)
+    }
+
+    /// Takes every version of the model `name` out. Requests that are under way end on theirs.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]
+    pub fn withdraw(&self, name: &str) -> Result<()> {
+        self.entry(name)?.withdraw();
+        Ok(())
+    }
+
+    /// The versions in the folder of the model `name`, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]; [`Error::InvalidModel`] for a folder that is wrong.
+    pub fn on_disk(&self, name: &str) -> Result<Vec<String>> {
+        let dir = self.folder(name)?;
+        let manifest = Manifest::read(&dir)?;
+        let versions = manifest::versions(&dir, &manifest.artifact)?;
+        Ok(versions.into_iter().map(|version| version.name).collect())
+    }
+
+    fn has_on_disk(&self, name: &str, version: &str) -> Result<()> {
+        let versions = self.on_disk(name)?;
+        if versions.iter().any(|known| known == version) {
+            return Ok(());
+        }
+        Err(Error::ModelNotFound(format!(
+            "the folder of model `{name}` has no version `{}`; it has {}",
+            excerpt(version),
+            versions.join(", ")
+        )))
+    }
+
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        match self.entry(name) {
+            Ok(entry) => Ok(entry.dir.clone()),
+            Err(unknown) => {
+                let folders = self.root().map(folders_of).transpose()?;
+                let mut folders = folders.into_iter().flatten();
+                folders.find(|dir| folder_name(dir) == name).ok_or(unknown)
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Versions of a model: asked for by their number, loaded and unloaded while requests run.
+
+use axum::Json;
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::Response;
+
+use super::openapi::{Binary, Deadline, Denials, ExplainParameters, Problems};
+use super::request::{ExplainCall, ExplainParts, MultipartCall, PredictCall};
+use super::wire::{Explanations, ModelInfo, Predictions};
+use super::{explain, predict};
+use crate::error::Result;
+use crate::reading::{Parameters, query};
+use crate::transport::App;
+
+/// A model and one of its versions.
+type Version = Path<(String, String)>;
+
+/// Predict with a version
+///
+/// As `/v1/models/{name}/predict`, by a version that is loaded.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}/predict", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version that is loaded", example = "1"),
+        query::Classification,
+        query::Segmentation,
+        query::Detection,
+        query::Captioning,
+        query::ImageToImage,
+        query::Tensor,
+        Deadline,
+    ),
+    request_body(content(
+        (Binary = "image/*"), (Binary = "application/octet-stream"),
+        (MultipartCall = "multipart/form-data"), (PredictCall<'_> = "application/json"),
+        (Binary = "application/x-npy"),
+    )),
+    responses(
+        (status = OK, description = "One prediction an input, in order", content(
+            (Predictions = "application/json"), (Binary = "image/png"), (Binary = "application/x-npy"),
+            (Binary = "application/zip"), (String = "text/event-stream"),
+        )),
+        Problems,
+    ),
+)]
+pub(super) async fn predict_version(
+    State(app): State<App>,
+    Path((name, version)): Version,
+    request: Request,
+) -> Result<Response> {
+    let model = app.service.version(&name, Some(&version))?;
+    predict::answered(app, model, request).await
+}
+
+/// Explain with a version
+///
+/// As `/v1/models/{name}/explain`, of a version that is loaded.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}/explain", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version that is loaded", example = "1"),
+        ExplainParameters,
+        Deadline,
+    ),
+    request_body(content(
+        (Binary = "image/*"), (Binary = "application/octet-stream"),
+        (ExplainParts = "multipart/form-data"), (ExplainCall<'_> = "application/json"),
+        (Binary = "application/x-npy"),
+    )),
+    responses(
+        (status = OK, description = "One explanation an image, target and layer, in this order", content(
+            (Explanations = "application/json"), (Binary = "image/png"), (Binary = "application/x-npy"),
+            (String = "text/event-stream"),
+        )),
+        Problems,
+    ),
+)]
+pub(super) async fn explain_version(
+    State(app): State<App>,
+    Path((name, version)): Version,
+    request: Request,
+) -> Result<Response> {
+    let model = app.service.version(&name, Some(&version))?;
+    explain::answered(app, model, request).await
+}
+
+/// Load a model
+///
+/// The newest version, anew from its folder, which may have come since the server started. It answers from then on; requests that
+/// are under way end on what they began with. Where it cannot be loaded, what answered before goes on. Only with
+/// `model_control = "explicit"`.
+#[utoipa::path(
+    put, path = "/v1/models/{name}", tag = "models",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = OK, description = "It answers", body = ModelInfo), Denials),
+)]
+pub(super) async fn load(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<ModelInfo>> {
+    Parameters::none_in(uri.query())?;
+    app.service.load(&name, None).await?;
+    Ok(Json(app.service.find(&name)?.into()))
+}
+
+/// Load a version
+///
+/// It answers from then on, as with `PUT /v1/models/{name}`.
+#[utoipa::path(
+    put, path = "/v1/models/{name}/versions/{version}", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version in its folder", example = "1"),
+    ),
+    responses((status = OK, description = "It answers", body = ModelInfo), Denials),
+)]
+pub(super) async fn load_version(
+    State(app): State<App>,
+    Path((name, version)): Version,
+    uri: Uri,
+) -> Result<Json<ModelInfo>> {
+    Parameters::none_in(uri.query())?;
+    app.service.load(&name, Some(&version)).await?;
+    Ok(Json(app.service.find(&name)?.into()))
+}
+
+/// Unload a model
+///
+/// Every version of it; requests that are under way end. Only with `model_control = "explicit"`.
+#[utoipa::path(
+    delete, path = "/v1/models/{name}", tag = "models",
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
+    responses((status = NO_CONTENT, description = "It is unloaded"), Denials),
+)]
+pub(super) async fn unload(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<StatusCode> {
+    Parameters::none_in(uri.query())?;
+    app.service.unload(&name, None)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Unload a version
+///
+/// The newest version that is left answers from then on.
+#[utoipa::path(
+    delete, path = "/v1/models/{name}/versions/{version}", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version that is loaded", example = "1"),
+    ),
+    responses((status = NO_CONTENT, description = "It is unloaded"), Denials),
+)]
+pub(super) async fn unload_version(
+    State(app): State<App>,
+    Path((name, version)): Version,
+    uri: Uri,
+) -> Result<StatusCode> {
+    Parameters::none_in(uri.query())?;
+    app.service.unload(&name, Some(&version))?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,128 @@
+//! Models that come and go as clients say.
+
+use std::sync::Arc;
+
+use super::state::Service;
+use crate::catalog::Model;
+use crate::config::ModelControl;
+use crate::error::{Error, Result, excerpt};
+
+/// Versions of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// So many of the newest, at least one.
+    Newest(usize),
+    /// Every one on disk.
+    All,
+    /// These, at least one.
+    These(Vec<String>),
+}
+
+/// What is wrong with a model, said to whoever asked for it.
+fn not_loaded(error: Error) -> Error {
+    match error {
+        Error::InvalidModel { .. } => Error::NotLoaded(error.to_string()),
+        other => other,
+    }
+}
+
+/// A line of the log for an act of an administrator, whoever that is: the line of its request says it.
+fn told(act: &str, name: &str, version: Option<&str>, error: Option<&Error>) {
+    let (name, version) = (excerpt(name), version.map(excerpt).unwrap_or_default());
+    let outcome = error.map_or("done", Error::code);
+    tracing::info!(target: "audit", act, model = %name, version = %version, outcome);
+}
+
+impl Service {
+    /// Loads `version` of the model `name` anew from its folder, the newest without one, and lets it answer.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where models are not loaded by clients; [`Error::ModelNotFound`]; [`Error::NotLoaded`] when it
+    /// cannot be: what answered before goes on.
+    pub async fn load(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        self.may_change()?;
+        let loaded = self.catalog().bring(name, version).await.map_err(not_loaded);
+        told("load", name, version, loaded.as_ref().err());
+        loaded
+    }
+
+    /// Loads the versions of the model `name` that `which` says beside those that are loaded already, lets the newest of them
+    /// answer, and takes the others out. The one newest is loaded anew, as by [`Service::load`].
+    ///
+    /// # Errors
+    /// As [`Service::load`]; then nothing has changed.
+    pub async fn load_versions(&self, name: &str, which: &Which) -> Result<()> {
+        self.may_change()?;
+        let catalog = self.catalog();
+        let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
+        let wanted = match which {
+            Which::All => on_disk,
+            Which::Newest(count) => on_disk[on_disk.len().saturating_sub(*count)..].to_vec(),
+            Which::These(versions) => versions.clone(),
+        };
+        let number = |version: &&String| version.parse::<u64>().unwrap_or(0);
+        let Some(newest) = wanted.iter().max_by_key(number) else {
+            return Err(Error::ModelNotFound(format!(
+                "the folder of model `{name}` has no version"
+            )));
+        };
+        if wanted.len() == 1 {
+            self.load(name, Some(newest)).await?;
+        } else {
+            self.load_beside(name, &wanted).await?;
+            catalog.serve(name, newest)?;
+        }
+        let loaded = catalog.versions(name)?;
+        for version in loaded.iter().filter(|version| !wanted.contains(version)) {
+            self.unload(name, Some(version))?;
+        }
+        Ok(())
+    }
+
+    /// Loads those of `wanted` that are not loaded, or none.
+    async fn load_beside(&self, name: &str, wanted: &[String]) -> Result<()> {
+        let loaded = self.catalog().versions(name).unwrap_or_default();
+        let mut fresh = Vec::new();
+        for version in wanted.iter().filter(|version| !loaded.contains(version)) {
+            let brought = self
+                .catalog()
+                .bring_beside(name, version)
+                .await
+                .map_err(not_loaded);
+            told("load", name, Some(version), brought.as_ref().err());
+            if let Err(error) = brought {
+                for version in fresh {
+                    self.unload(name, Some(version))?;
+                }
+                return Err(error);
+            }
+            fresh.push(version);
+        }
+        Ok(())
+    }
+
+    /// Takes `version` of the model `name` out, or all without one. Requests that are under way end on it.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] as for [`Service::load`]; [`Error::ModelNotFound`].
+    pub fn unload(&self, name: &str, version: Option<&str>) -> Result<()> {
+        self.may_change()?;
+        let unloaded = match version {
+            Some(version) => self.catalog().unload(name, version),
+            None => self.catalog().withdraw(name),
+        };
+        told("unload", name, version, unloaded.as_ref().err());
+        unloaded
+    }
+
+    fn may_change(&self) -> Result<()> {
+        match self.control() {
+            ModelControl::Explicit => Ok(()),
+            ModelControl::None | ModelControl::Poll => Err(Error::Forbidden(
+                "models are not loaded and unloaded by clients here; start the server with --model-control explicit \
+                 (LUCARNE_MODEL_CONTROL)"
+                    .into(),
+            )),
+        }
+    }
+}

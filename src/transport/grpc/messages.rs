@@ -1,0 +1,154 @@
+//! The messages of a request, one after the other.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, HeaderValue, Version};
+use futures_util::TryStreamExt;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+use super::super::activity::Presence;
+use super::super::app::App;
+use super::super::encoding::ENCODINGS;
+use super::is_grpc;
+use crate::error::{Error, Result, excerpt};
+
+/// What stands before a message: whether it is compressed, and its length in four bytes.
+const PREFIX: usize = 5;
+
+/// See the module's text.
+pub struct Messages {
+    app: App,
+    body: Box<dyn AsyncRead + Send + Unpin>,
+    /// As `Content-Encoding` would say it.
+    encoding: HeaderMap,
+    peer: Option<IpAddr>,
+    presence: Option<Presence>,
+}
+
+impl Messages {
+    /// The messages of `request`.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedMediaType`] for what is no gRPC.
+    pub fn of(app: App, request: Request) -> Result<Self> {
+        let (parts, body) = request.into_parts();
+        if !is_grpc(&parts.headers) {
+            return Err(Error::UnsupportedMediaType(
+                "this path is of gRPC; send Content-Type: application/grpc, or see /docs for what is not"
+                    .into(),
+            ));
+        }
+        if parts.version < Version::HTTP_2 {
+            return Err(Error::UnsupportedMediaType("gRPC wants HTTP/2".into()));
+        }
+        let encoding = encoding(&parts.headers)?;
+        let stream = body.into_data_stream().map_err(std::io::Error::other);
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Ok(Self {
+            app,
+            body: Box::new(StreamReader::new(stream)),
+            encoding,
+            peer: peer.map(|ConnectInfo(address)| address.ip()),
+            presence: parts.extensions.get::<Presence>().cloned(),
+        })
+    }
+
+    /// The only message of a request.
+    ///
+    /// # Errors
+    /// As [`Messages::next`]; [`Error::EmptyBody`] where there is none.
+    pub async fn only(mut self) -> Result<Bytes> {
+        let none = || Error::EmptyBody("the request has no message".into());
+        self.next().await?.ok_or_else(none)
+    }
+
+    /// The next message, once it is there; none at the end. Until it begins, the request rests.
+    ///
+    /// # Errors
+    /// As [`App::read`], for messages instead of bodies.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        let mut prefix = [0; PREFIX];
+        {
+            let _rests = self.rest();
+            if self.body.read(&mut prefix[..1]).await.map_err(|e| broken(&e))? == 0 {
+                return Ok(None);
+            }
+        }
+        let intake = self.app.intake();
+        let rest = (&mut self.body).take(PREFIX as u64 - 1);
+        let rest = intake.measured(rest, &HeaderMap::new(), self.peer).await?;
+        let Ok(length) = rest.as_ref().try_into().map(u32::from_be_bytes) else {
+            return Err(cut());
+        };
+        let length = length as usize;
+        intake.allows(length)?;
+        let message = (&mut self.body).take(length as u64);
+        let message = intake.measured(message, &HeaderMap::new(), self.peer).await?;
+        if message.len() < length {
+            return Err(cut());
+        }
+        match prefix[0] {
+            0 => Ok(Some(message)),
+            1 if self.encoding.is_empty() => Err(Error::InvalidBody(
+                "a message is compressed, but grpc-encoding does not say how".into(),
+            )),
+            1 => intake
+                .expanded(message, &self.encoding, self.peer)
+                .await
+                .map(Some),
+            other => Err(Error::InvalidBody(format!(
+                "a message begins with {other}, expected 0, or 1 where it is compressed"
+            ))),
+        }
+    }
+}
+
+impl Messages {
+    /// Until this is dropped, a request of a stream is under way, whether or not the next message is waited for.
+    pub fn works(&self) -> impl Sized + Send + use<> {
+        self.presence.as_ref().map(|Presence(activity)| activity.begin())
+    }
+
+    /// Until this is dropped, nothing is under way for the client.
+    pub fn rest(&self) -> impl Sized + Send + use<> {
+        self.presence.as_ref().map(|Presence(activity)| activity.rest())
+    }
+}
+
+/// What `grpc-encoding` says, as `Content-Encoding` would.
+fn encoding(headers: &HeaderMap) -> Result<HeaderMap> {
+    let mut encoding = HeaderMap::new();
+    let named = headers
+        .get("grpc-encoding")
+        .filter(|named| named.as_bytes() != b"identity");
+    match named.map(HeaderValue::as_bytes) {
+        None => {}
+        Some(name @ (b"gzip" | b"deflate" | b"zstd")) => {
+            encoding.insert(
+                CONTENT_ENCODING,
+                HeaderValue::from_bytes(name).map_err(|e| Error::Internal(e.to_string()))?,
+            );
+        }
+        Some(other) => {
+            // gRPC has it that the method is then not implemented.
+            let other = String::from_utf8_lossy(other);
+            return Err(Error::RouteNotFound(format!(
+                "grpc-encoding: {}; send messages as they are, or with one of {ENCODINGS}",
+                excerpt(&other)
+            )));
+        }
+    }
+    Ok(encoding)
+}
+
+fn broken(error: &std::io::Error) -> Error {
+    Error::InvalidBody(format!("the request broke off: {error}"))
+}
+
+fn cut() -> Error {
+    Error::InvalidBody("a message is cut off".into())
+}
