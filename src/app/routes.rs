@@ -67,11 +67,23 @@ fn scope(method: &Method, route: &str) -> Option<Scope> {
     let last = route.rsplit(['/', ':']).next().unwrap_or_default();
     let explains = ["explain", "visualize", "layers", "explainers"].contains(&last)
         || route.starts_with("/explanations/");
+    let is_told = [
+        "ServerMetadata",
+        "ModelReady",
+        "ModelMetadata",
+        "ModelConfig",
+        "ModelStatistics",
+        "RepositoryIndex",
+    ];
+    let lists = matches!(*method, Method::GET | Method::HEAD)
+        || route == "/v2/repository/index"
+        || is_told.contains(&last);
     match route.as_str() {
         _ if is_open => None,
         "/metrics" => Some(Scope::Metrics),
         _ if changes || is_of_repository => Some(Scope::Admin),
         _ if explains => Some(Scope::Explain),
+        _ if lists => Some(Scope::Listing),
         _ => Some(Scope::Predict),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::model::Model;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, excerpt};
 
 /// The life of a model.
 #[derive(Debug, Clone)]
@@ -83,7 +83,8 @@ impl Entry {
         let loaded: Vec<&str> = slots.by_version.keys().map(String::as_str).collect();
         slots.by_version.get(version).cloned().ok_or_else(|| {
             Error::ModelNotFound(format!(
-                "model `{name}` has no version `{version}` loaded; loaded are {}",
+                "model `{name}` has no version `{}` loaded; loaded are {}",
+                excerpt(version),
                 loaded.join(", ")
             ))
         })
@@ -122,7 +123,7 @@ impl Entry {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let Some(removed) = slots.by_version.remove(version) else {
             let name = &self.name;
-            let text = format!("model `{name}` has no version `{version}` loaded");
+            let text = format!("model `{name}` has no version `{}` loaded", excerpt(version));
             return Err(Error::ModelNotFound(text));
         };
         let mut served = None;
@@ -150,7 +151,8 @@ impl Entry {
         let Some(model) = slots.by_version.get(version).cloned() else {
             let name = &self.name;
             return Err(Error::ModelNotFound(format!(
-                "model `{name}` has no version `{version}` loaded"
+                "model `{name}` has no version `{}` loaded",
+                excerpt(version)
             )));
         };
         let served = std::mem::replace(&mut slots.serving, State::Ready(model));

@@ -247,9 +247,13 @@ impl Catalog {
         /// What is less alike is no slip of the pen.
         const ALIKE: f64 = 0.7;
         let near = |known: &&String| strsim::jaro_winkler(known, name);
-        let nearest = entries.keys().max_by(|a, b| near(a).total_cmp(&near(b)));
+        // What is longer than any name is like none.
+        const LONGEST: usize = 256;
+        let known = entries.keys().filter(|_| name.len() <= LONGEST);
+        let nearest = known.max_by(|a, b| near(a).total_cmp(&near(b)));
         let hint = match nearest {
-            None => "none is served; ".into(),
+            None if entries.is_empty() => "none is served; ".into(),
+            None => String::new(),
             Some(known) if near(&known) >= ALIKE => format!("the nearest is `{known}`; "),
             Some(_) => String::new(),
         };

@@ -66,7 +66,7 @@ impl App {
             Listener::Public if self.has_operations && is_of_operators => Err(Error::Forbidden(
                 "this is answered at the address for operators alone (operations)".into(),
             )),
-            Listener::Operations if scope.is_some() && !is_of_operators => Err(Error::Forbidden(
+            Listener::Operations if matches!(scope, Some(Scope::Predict | Scope::Explain)) => Err(Error::Forbidden(
                 "this is the address for operators, which answers health, metrics, loading and unloading alone".into(),
             )),
             Listener::Public | Listener::Operations => Ok(()),

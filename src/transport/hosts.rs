@@ -65,10 +65,14 @@ impl Hosts {
     }
 
     fn allows(&self, host: &str) -> bool {
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.split(':').next().unwrap_or_default(),
+        let (name, rest) = match host.strip_prefix('[').and_then(|inner| inner.split_once(']')) {
+            Some((name, rest)) => (name, rest),
+            None => host.split_at(host.find(':').unwrap_or(host.len())),
         };
+        let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+        if !rest.is_empty() && !rest.strip_prefix(':').is_some_and(is_port) {
+            return false;
+        }
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         // A name without a dot is nobody's in the world: that of a container, or of this machine.
         let is_local = !name.contains('.') || name.ends_with(".localhost");
@@ -115,6 +119,8 @@ mod tests {
             "evil.example:8080",
             "localhost.evil.example",
             "127.0.0.1.evil.example",
+            "[::1].evil.example",
+            "127.0.0.1:evil.example",
         ] {
             assert!(!is_allowed(host, "127.0.0.1"), "{host}");
             assert!(is_allowed(host, "0.0.0.0"), "{host}");

@@ -29,6 +29,9 @@ pub enum Scope {
     Admin,
     /// Metrics.
     Metrics,
+    /// What every key is for: to be told what is served.
+    #[serde(skip)]
+    Listing,
 }
 
 impl Scope {
@@ -38,6 +41,7 @@ impl Scope {
             Self::Explain => "explain",
             Self::Admin => "admin",
             Self::Metrics => "metrics",
+            Self::Listing => "listing",
         }
     }
 }
@@ -117,7 +121,7 @@ impl Caller {
     /// [`Error::Forbidden`]
     pub fn may(&self, scope: Scope) -> Result<()> {
         match &self.key {
-            Some(key) if !key.scopes.contains(&scope) => {
+            Some(key) if scope != Scope::Listing && !key.scopes.contains(&scope) => {
                 let scope = scope.name();
                 Err(Error::Forbidden(format!(
                     "this key has not the scope `{scope}`; ask whoever runs the server for one that has"
@@ -218,8 +222,11 @@ fn presented(headers: &HeaderMap) -> Result<&[u8]> {
 
 fn read(file: &Path) -> Result<Known> {
     let wrong = |why: String| Error::InvalidSettings(format!("keys_file {}: {why}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(e.to_string()))?;
+    let text = changed::read(file).map_err(|e| wrong(e.to_string()))?;
     let parsed: File = toml::from_str(&text).map_err(|e| wrong(e.message().to_owned()))?;
+    if parsed.keys.is_empty() {
+        return Err(wrong("it has no [[keys]], so nobody could do anything".into()));
+    }
     let mut known = Known::new();
     for entry in parsed.keys {
         let name = &entry.name;
@@ -354,6 +361,7 @@ mod tests {
         let line = "[[keys]]\nname = \"a\"\nscopes = [\"predict\"]\n";
         let good = format!("{line}sha256 = \"{}\"\n", hashed("k"));
         for (text, word) in [
+            (String::new(), "no [[keys]]"),
             (format!("{line}sha256 = \"k\"\n"), "64 hexadecimal"),
             (format!("{good}concurrency = 0\n"), "concurrency of `a`"),
             (format!("{good}requests_per_s = 0.0\n"), "requests_per_s of `a`"),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     pub(super) stage: watch::Sender<Stage>,
     tls: Option<Arc<Tls>>,
     accepted: AtomicU64,
+    /// When a connection gave way to a request last.
+    gave_way: Mutex<Option<Instant>>,
 }
 
 /// Where a connection came in.
@@ -78,6 +81,7 @@ impl Shared {
             stage: watch::Sender::new(Stage::Serving),
             tls,
             accepted: AtomicU64::new(0),
+            gave_way: Mutex::default(),
         }
     }
 
@@ -118,9 +122,15 @@ impl Shared {
         if self.requests.load(Ordering::Relaxed) < self.most {
             return true;
         }
-        let open = self.open();
-        if let Some(one) = least_wanted(&open, |activity| activity.resting() > 0) {
-            open[&one].evicted.notify_one();
+        // To look through all of them costs something: so many that ask in vain must not have it done each time.
+        const PAUSE: Duration = Duration::from_millis(20);
+        let mut last = self.gave_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() > PAUSE) {
+            *last = Some(Instant::now());
+            let open = self.open();
+            if let Some(one) = least_wanted(&open, |activity| activity.resting() > 0) {
+                open[&one].evicted.notify_one();
+            }
         }
         false
     }

@@ -108,7 +108,10 @@ impl Files {
                 builder.with_client_cert_verifier(verifier.build().map_err(|e| wrong(file, e.to_string()))?)
             }
         };
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|e| wrong(&self.key, e.to_string()))?;
+        let no_key =
+            |e: &dyn std::fmt::Display| wrong(&self.key, format!("tls_key: no private key in PEM: {e}"));
+        let key = changed::read(&self.key).map_err(|e| no_key(&e))?;
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|e| no_key(&e))?;
         let mut config = builder
             .with_single_cert(certificates(&self.certificate)?, key)
             .map_err(|e| wrong(&self.certificate, format!("with {}: {e}", self.key.display())))?;
@@ -120,7 +123,8 @@ impl Files {
 /// The certificates in a file of PEM, at least one.
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let wrong = |why: String| Error::InvalidSettings(format!("{}: {why}", file.display()));
-    let found = CertificateDer::pem_file_iter(file).map_err(|e| wrong(e.to_string()))?;
+    let text = changed::read(file).map_err(|e| wrong(e.to_string()))?;
+    let found = CertificateDer::pem_slice_iter(text.as_bytes());
     let found: Vec<_> = found
         .collect::<Result<_, _>>()
         .map_err(|e| wrong(e.to_string()))?;

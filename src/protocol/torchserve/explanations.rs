@@ -53,7 +53,7 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
     /// Of a number: as a value and as a text that grows.
     const BYTES_A_NUMBER: u64 = 32 + 2 * 32;
     let service = &app.service;
-    let model = service.version(&target.model, target.version.as_deref())?;
+    let model = service.version(&target.model, target.version())?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);

@@ -159,7 +159,7 @@ pub(super) async fn version(
     State(app): State<App>,
     Path(target): Path<Target>,
 ) -> Result<Json<Vec<Described>>> {
-    let versions = match target.version.as_deref() {
+    let versions = match target.version() {
         Some("all") => app.service.versions(&target.model)?,
         other => other.map(str::to_owned).into_iter().collect(),
     };

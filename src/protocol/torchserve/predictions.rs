@@ -61,7 +61,7 @@ pub(super) async fn predict_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    let model = app.service.version(&target.model, target.version.as_deref())?;
+    let model = app.service.version(&target.model, target.version())?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;

@@ -20,6 +20,15 @@ pub(super) struct Target {
     pub(super) version: Option<String>,
 }
 
+impl Target {
+    /// The version; `1.0`, as archives of TorchServe have it, is 1 here.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.version
+            .as_deref()
+            .map(|version| version.strip_suffix(".0").unwrap_or(version))
+    }
+}
+
 /// The files of a form; for the OpenAPI document.
 #[derive(Debug, ToSchema)]
 #[expect(dead_code, reason = "it only describes the body, which multer reads")]

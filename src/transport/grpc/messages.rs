@@ -79,12 +79,13 @@ impl Messages {
             }
         }
         let intake = self.app.intake();
-        let rest = (&mut self.body).take(PREFIX as u64 - 1);
-        let rest = intake.measured(rest, &HeaderMap::new(), self.peer).await?;
-        let Ok(length) = rest.as_ref().try_into().map(u32::from_be_bytes) else {
-            return Err(cut());
+        let length = {
+            let rest = (&mut self.body).take(PREFIX as u64 - 1);
+            // It takes no room while the message comes: who waits for room holds what it has of one body alone.
+            let rest = intake.measured(rest, &HeaderMap::new(), self.peer).await?;
+            let length = rest.as_ref().try_into().map(u32::from_be_bytes);
+            length.map_err(|_| cut())? as usize
         };
-        let length = length as usize;
         intake.allows(length)?;
         let message = (&mut self.body).take(length as u64);
         let message = intake.measured(message, &HeaderMap::new(), self.peer).await?;

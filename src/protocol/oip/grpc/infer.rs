@@ -26,7 +26,7 @@ use crate::engine::Context;
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
 use crate::transport::grpc::{self, Messages};
-use crate::transport::{App, Caller, failure, holding, within};
+use crate::transport::{App, Caller, Scope, failure, holding, within};
 
 /// A message that is read at once: longer ones go to the pool, since others wait for this thread.
 const SHORT: usize = 64 << 10;
@@ -49,7 +49,6 @@ pub(super) async fn stream(State(app): State<App>, request: Request) -> Result<R
     /// Requests of a stream at one time: enough for a batch.
     const SIDE_BY_SIDE: usize = 8;
     let asks = Arc::new(Stream {
-        caller: Caller::of(request.extensions()),
         // A deadline is one of the whole stream.
         until: match request.headers().contains_key("grpc-timeout") {
             true => grpc::context(&app, request.headers())?.deadline,
@@ -78,7 +77,6 @@ pub(super) async fn stream(State(app): State<App>, request: Request) -> Result<R
 /// What the requests of a stream have in common.
 struct Stream {
     app: App,
-    caller: Caller,
     until: Option<Instant>,
     headers: HeaderMap,
 }
@@ -91,7 +89,12 @@ impl Stream {
             (own, until) => own.or(until),
         };
         let id = id(&message);
-        let answered = within(&context, answered(&self.app, &self.caller, message, &context)).await;
+        // A key may be taken away, and its limits are of requests, while the stream goes on.
+        let caller = self.app.keys().admit(&self.headers, Some(Scope::Predict));
+        let answered = match caller {
+            Ok(caller) => within(&context, answered(&self.app, &caller, message, &context)).await,
+            Err(error) => Err(error),
+        };
         let (response, held) = match answered {
             Ok((mut response, held)) => {
                 let last = InferParameter {
