@@ -53,10 +53,13 @@ def guarded(world: World, *flags: str) -> Iterator[tuple[Own, Path]]:
 
 
 def with_each_key(what: str, call: Call, scopes: tuple[str, ...], statuses: tuple[str, str]) -> str:
-    """Refused without a key, with a wrong one and with one that has not every scope; then answered with the right one."""
+    """Refused without a key, with a wrong one and with one that has not every scope; then answered with the right one.
+
+    What needs no scope is answered with every key that is known.
+    """
     unknown, forbidden = statuses
     refused: list[tuple[dict[str, str] | None, str]] = [(None, unknown), (bearer("wrong"), unknown)]
-    refused += [(bearer(key(scope)), forbidden) for scope in SCOPES if (scope,) != scopes]
+    refused += [(bearer(key(scope)), forbidden) for scope in SCOPES if scopes and (scope,) != scopes]
     said = ""
     for headers, status in refused:
         try:
@@ -66,5 +69,6 @@ def with_each_key(what: str, call: Call, scopes: tuple[str, ...], statuses: tupl
             said = str(error)
         else:
             expect(False, f"{what} is answered with {headers}")
-    call(bearer(key(scopes[0]) if len(scopes) == 1 else MANY))
+    for right in [MANY] if len(scopes) > 1 else [key(scope) for scope in scopes or SCOPES]:
+        call(bearer(right))
     return said

@@ -25,16 +25,16 @@ def _calls(world: World) -> str:
                 lambda h: it.infer(OF_PICTURES, picture(), headers=h, parameters=explains),
                 ("predict", "explain"),
             ),
-            "is_server_live": (lambda h: it.is_server_live(headers=h), ("predict",)),
-            "is_model_ready": (lambda h: it.is_model_ready(MODEL, headers=h), ("predict",)),
-            "get_server_metadata": (lambda h: it.get_server_metadata(headers=h), ("predict",)),
-            "get_model_metadata": (lambda h: it.get_model_metadata(MODEL, headers=h), ("predict",)),
-            "get_model_config": (lambda h: it.get_model_config(MODEL, headers=h), ("predict",)),
-            "get_inference_statistics": (lambda h: it.get_inference_statistics(headers=h), ("predict",)),
-            "get_model_repository_index": (lambda h: it.get_model_repository_index(headers=h), ("predict",)),
+            "is_model_ready": (lambda h: it.is_model_ready(MODEL, headers=h), ()),
+            "get_server_metadata": (lambda h: it.get_server_metadata(headers=h), ()),
+            "get_model_metadata": (lambda h: it.get_model_metadata(MODEL, headers=h), ()),
+            "get_model_config": (lambda h: it.get_model_config(MODEL, headers=h), ()),
+            "get_inference_statistics": (lambda h: it.get_inference_statistics(headers=h), ()),
+            "get_model_repository_index": (lambda h: it.get_model_repository_index(headers=h), ()),
             "load_model": (lambda h: it.load_model(MODEL, headers=h), ("admin",)),
             "unload_model": (lambda h: it.unload_model(OF_PICTURES, headers=h), ("admin",)),
         }
+        expect(it.is_server_live() and it.is_server_ready(), "the server's health is not for everybody")
         for what, (call, scopes) in calls.items():
             said = with_each_key(what, call, scopes, (UNKNOWN, FORBIDDEN))
         is_of(1, x, it.infer(MODEL, [tensor_input("x", x)], headers=bearer(MANY)).as_numpy("logits"))

@@ -91,8 +91,6 @@ WRONG: dict[str, tuple[Callable[[Client], object], str, tuple[str, ...]]] = {
 
 # Extensions that the metadata does not name. The status is that of a path that there is not.
 NOT_THERE: dict[str, Callable[[Client], object]] = {
-    "load_model": lambda it: it.load_model(CLASSIFIER),
-    "unload_model": lambda it: it.unload_model(CLASSIFIER),
     "get_trace_settings": lambda it: it.get_trace_settings(),
     "get_trace_settings of a model": lambda it: it.get_trace_settings(CLASSIFIER),
     "update_trace_settings": lambda it: it.update_trace_settings(settings={"trace_level": ["TIMESTAMPS"]}),
