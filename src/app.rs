@@ -158,10 +158,10 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     let server = Server::with_trials(&settings)?;
     server.service().metrics().count_dropped_lines(log.dropped());
     let connections = Connections::new(&settings, Tls::read(&settings)?);
-    let sockets = Sockets::listen(&settings)?;
     for (variable, why) in Settings::unread_variables() {
         tracing::warn!(variable, "{why}");
     }
+    let sockets = Sockets::listen(&settings)?;
     let (service, router) = (server.service().clone(), server.router());
     follow(&server, &connections, &settings)?;
     tokio::spawn(load(server));

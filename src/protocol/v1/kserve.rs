@@ -162,7 +162,7 @@ async fn of_tensors(
 /// `instances` are pictures: `{"b64": "…"}`, the same under a name such as `image_bytes`, or the text alone; to a model of tensors
 /// rows, as lists, or as objects by the names of the inputs.
 #[utoipa::path(
-    post, path = "/v1/models/{name}:predict", tag = "models", request_body = instances::InstancesCall,
+    post, path = "/v1/models/{name}:predict", operation_id = "predict_instances", tag = "models", request_body = instances::InstancesCall,
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
     responses((status = OK, description = "One prediction an instance, in order", body = Predictions), Problems),
 )]
@@ -173,7 +173,7 @@ fn predict() {}
 ///
 /// `instances` as for `:predict`; `parameters` are those of explanations.
 #[utoipa::path(
-    post, path = "/v1/models/{name}:explain", tag = "models", request_body = instances::InstancesCall,
+    post, path = "/v1/models/{name}:explain", operation_id = "explain_instances", tag = "models", request_body = instances::InstancesCall,
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
     responses((status = OK, description = "One explanation an image, target and layer", body = Explanations), Problems),
 )]

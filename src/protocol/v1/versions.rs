@@ -93,7 +93,7 @@ pub(super) async fn explain_version(
 /// are under way end on what they began with. Where it cannot be loaded, what answered before goes on. Only with
 /// `model_control = "explicit"`.
 #[utoipa::path(
-    put, path = "/v1/models/{name}", tag = "models",
+    put, path = "/v1/models/{name}", operation_id = "load_model", tag = "models",
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = OK, description = "It answers", body = ModelInfo), Denials),
 )]
@@ -132,7 +132,7 @@ pub(super) async fn load_version(
 ///
 /// Every version of it; requests that are under way end. Only with `model_control = "explicit"`.
 #[utoipa::path(
-    delete, path = "/v1/models/{name}", tag = "models",
+    delete, path = "/v1/models/{name}", operation_id = "unload_model", tag = "models",
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = NO_CONTENT, description = "It is unloaded"), Denials),
 )]
