@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.append(str(ROOT / "tests" / "parity"))
+# Before the folder of this file, which has a harness of its own.
+sys.path.insert(0, str(ROOT / "tests" / "parity"))
 
 import grpc  # noqa: E402
 from harness.server import Server  # noqa: E402
