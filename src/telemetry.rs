@@ -2,6 +2,8 @@
 
 mod log;
 mod others;
+mod present;
+mod shadows;
 mod statistics;
 mod streams;
 
@@ -18,12 +20,16 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use log::{Log, start_logging};
+pub use present::Now;
+pub use shadows::Shadowed;
 pub use statistics::{Statistics, Sum};
 pub use streams::never_wait;
 
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};
 use others::{Answers, Others};
+use present::Present;
+use shadows::Shadows;
 use statistics::{All, Counts};
 
 /// The queue of a model's predictions.
@@ -88,6 +94,8 @@ pub struct Metrics {
     /// Of each model's predictions.
     statistics: Arc<All>,
     answers: Arc<Answers>,
+    shadows: Shadows,
+    present: Present,
     /// What goes by the names of other servers.
     others: Registry,
     log: OnceLock<DroppedLines>,
@@ -123,6 +131,8 @@ impl Metrics {
             dropped_lines: Counter::default(),
             statistics: Arc::default(),
             answers: Arc::default(),
+            shadows: Shadows::default(),
+            present: Present::default(),
             others: Registry::default(),
             log: OnceLock::new(),
         };
@@ -191,13 +201,16 @@ impl Metrics {
             "Lines that the log dropped because nobody took them",
             self.dropped_lines.clone(),
         );
+        self.shadows.register(r);
+        self.present.register(r);
     }
 
     /// The OpenMetrics text of all metrics.
     ///
     /// # Errors
     /// [`Error::InferenceFailed`] never in practice: writing to a string does not fail.
-    pub fn text(&self) -> Result<String> {
+    pub fn text(&self, now: &Now) -> Result<String> {
+        self.present.set(now);
         if let Some(dropped) = self.log.get() {
             self.dropped_lines.inner().fetch_max(dropped(), Ordering::Relaxed);
         }
@@ -240,9 +253,10 @@ impl Metrics {
         self.decode.observe(took.as_secs_f64());
     }
 
-    /// The observer of one queue of one model. Its series exist, at zero, from now on.
+    /// The observer of one queue of a version of a model. The model's series exist, at zero, from now on; those of the version
+    /// as long as the observer.
     #[must_use]
-    pub fn observer(&self, model: &str, queue: &'static str) -> Arc<dyn Observer> {
+    pub fn observer(&self, model: &str, version: &str, queue: &'static str) -> Arc<dyn Observer> {
         let labels = QueueLabels {
             model: model.to_owned(),
             queue,
@@ -256,14 +270,14 @@ impl Metrics {
             rejected: self.rejected.get_or_create_owned(&labels),
             expired: self.expired.get_or_create_owned(&labels),
             cancelled: self.cancelled.get_or_create_owned(&labels),
-            counts: (queue == PREDICT).then(|| self.counts(model)),
+            counts: (queue == PREDICT).then(|| self.statistics.of(model, version)),
         })
     }
 
-    /// What the model `name` has computed since the server started; nothing where it never was loaded.
+    /// What a version of the model `name` has computed since it was loaded; nothing where it is not.
     #[must_use]
-    pub fn statistics(&self, name: &str) -> Option<Statistics> {
-        self.statistics.known(name)
+    pub fn statistics(&self, name: &str, version: &str) -> Option<Statistics> {
+        self.statistics.known(name, version).map(|counts| counts.now())
     }
 
     /// A request to this version of the model `name` was answered, which took so long to decode, to wait and to compute.
@@ -274,16 +288,21 @@ impl Metrics {
         queue: Duration,
         compute: Duration,
     ) {
-        self.counts(name).answered(version, decode, queue, compute);
+        if let Some(counts) = self.statistics.known(name, version) {
+            counts.answered(decode, queue, compute);
+        }
     }
 
-    /// A request to the model `name` was not answered.
-    pub fn not_predicted(&self, name: &str) {
-        self.counts(name).failed();
+    /// This version of the model `name` was a shadow.
+    pub fn shadowed(&self, version: (&str, &str), what: Shadowed) {
+        self.shadows.count(version, what);
     }
 
-    fn counts(&self, model: &str) -> Arc<Counts> {
-        self.statistics.of(model)
+    /// A request to this version of the model `name` was not answered.
+    pub fn not_predicted(&self, name: &str, version: &str) {
+        if let Some(counts) = self.statistics.known(name, version) {
+            counts.failed();
+        }
     }
 }
 
@@ -344,14 +363,14 @@ mod tests {
     #[test]
     fn the_text_names_every_series_with_its_unit() {
         let metrics = Metrics::new();
-        let observer = metrics.observer("m", "predict");
+        let observer = metrics.observer("m", "2", "predict");
         observer.batch(3, Duration::from_millis(7));
         observer.depth(2);
         metrics.failed("queue_full");
         let ms = Duration::from_millis;
         metrics.predicted(("m", "2"), ms(1), ms(2), ms(3));
         metrics.answered("POST", "/v1/models/{name}/predict", 200, Duration::from_millis(9));
-        let text = metrics.text().expect("text");
+        let text = metrics.text(&Now::default()).expect("text");
         for line in [
             "lucarne_images_computed_total{model=\"m\",queue=\"predict\"} 3",
             "lucarne_images_expired_total{model=\"m\",queue=\"predict\"} 0",

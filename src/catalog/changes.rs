@@ -10,7 +10,8 @@ use crate::error::{Error, Result, excerpt};
 use crate::manifest::{self, Manifest};
 
 impl Catalog {
-    /// Loads `version` of the model `name` (the newest without one), of a folder that may have come since, and lets it answer.
+    /// Loads `version` of the model `name`, of a folder that may have come since, and lets it answer. Without one that is the
+    /// version that model.toml serves, else the newest; and what model.toml wants beside it is loaded, too.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`] where there is no such folder, or no such version in it; as [`Catalog::replace`].
@@ -19,10 +20,14 @@ impl Catalog {
         if let Some(version) = version {
             self.has_on_disk(name, version)?;
         }
-        match self.entry(name) {
-            Ok(entry) => self.load_into(&entry, version.map(str::to_owned), true).await,
-            Err(_) => self.add_version(dir, version).await,
+        let model = match self.entry(name) {
+            Ok(entry) => self.load_into(&entry, version.map(str::to_owned), true).await?,
+            Err(_) => self.add_version(dir, version).await?,
+        };
+        if version.is_none() {
+            self.renew(&self.entry(name)?).await;
         }
+        Ok(model)
     }
 
     /// [`Catalog::bring`] beside what answers, which goes on.

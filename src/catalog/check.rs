@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::names::{folder_name, model_folders};
 use super::trial::Trials;
 use crate::error::{Error, Result};
+use crate::manifest::{self, Manifest};
 
 /// What was found for one model folder.
 #[derive(Debug)]
@@ -33,9 +34,37 @@ pub fn check(dir: &Path, trials: &Trials) -> Result<impl Iterator<Item = Finding
     }
     let finding = |folder: PathBuf| Finding {
         model: folder_name(&folder),
-        problems: problems(&folder, trials.run(&folder, None)),
+        problems: match problems(&folder, trials.run(&folder, None)) {
+            problems if problems.is_empty() => of_others(&folder, trials),
+            problems => problems,
+        },
     };
     Ok(folders.into_iter().map(finding))
+}
+
+/// What is wrong with the versions that model.toml wants beside the one that serves.
+fn of_others(folder: &Path, trials: &Trials) -> Vec<String> {
+    let others = || -> Result<Vec<String>> {
+        let manifest = Manifest::read(folder)?;
+        let on_disk = manifest::versions(folder, &manifest.artifact)?;
+        let on_disk: Vec<String> = on_disk.into_iter().map(|version| version.name).collect();
+        let serves = manifest.versions.serve.as_ref().or(on_disk.last());
+        let wanted = manifest.versions.wanted(&on_disk);
+        Ok(wanted
+            .into_iter()
+            .filter(|version| Some(version) != serves)
+            .collect())
+    };
+    let attempt = |version: String| {
+        let found = problems(folder, trials.run(folder, Some(&version)));
+        found
+            .into_iter()
+            .map(move |problem| format!("version {version}: {problem}"))
+    };
+    match others() {
+        Ok(others) => others.into_iter().flat_map(attempt).collect(),
+        Err(error) => problems(folder, Err(error)),
+    }
 }
 
 /// What an attempt to load the model in `dir` found wrong with it.

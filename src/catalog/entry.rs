@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Instant;
 
+use super::draw::Draw;
 use super::model::Model;
 use crate::error::{Error, Result, excerpt};
+use crate::manifest::Serving;
 
 /// The life of a model.
 #[derive(Debug, Clone)]
@@ -18,6 +21,17 @@ pub enum State {
     Failed(Error),
     /// Was taken out, on purpose.
     Unloaded,
+    /// Was not asked for and gave its memory back; the next request loads it.
+    Resting,
+}
+
+/// Which of a model's versions is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted<'a> {
+    /// A version, or a name of one.
+    pub version: Option<&'a str>,
+    /// Who asks, where that decides between the versions of those who say none.
+    pub key: Option<&'a [u8]>,
 }
 
 /// See the module's text.
@@ -27,7 +41,12 @@ pub(super) struct Entry {
     pub(super) dir: PathBuf,
     /// Whether the server is not ready without it.
     pub(super) required: bool,
+    /// Held by whoever loads it because somebody asks.
+    pub(super) waking: tokio::sync::Mutex<()>,
     slots: RwLock<Slots>,
+    asked: Mutex<Instant>,
+    of_canary: Draw,
+    of_shadow: Draw,
 }
 
 /// Versions by name, and the one that answers where none is asked for.
@@ -35,6 +54,10 @@ pub(super) struct Entry {
 struct Slots {
     serving: State,
     by_version: BTreeMap<String, Arc<Model>>,
+    /// What model.toml said when a version was loaded last.
+    rules: Arc<Serving>,
+    /// Why versions could not be loaded beside the one that serves.
+    failures: BTreeMap<String, String>,
 }
 
 impl Entry {
@@ -43,10 +66,16 @@ impl Entry {
             name,
             dir,
             required,
+            waking: tokio::sync::Mutex::default(),
             slots: RwLock::new(Slots {
                 serving: State::Loading,
                 by_version: BTreeMap::new(),
+                rules: Arc::default(),
+                failures: BTreeMap::new(),
             }),
+            asked: Mutex::new(Instant::now()),
+            of_canary: Draw::default(),
+            of_shadow: Draw::default(),
         }
     }
 
@@ -59,7 +88,43 @@ impl Entry {
             .clone()
     }
 
-    /// The model that answers for `version`; for none, the one that serves.
+    /// The model that answers whoever asks for `wanted`: for a version that one; for none the one that serves, or the canary
+    /// for its share.
+    ///
+    /// # Errors
+    /// As [`Entry::get`].
+    pub(super) fn answering(&self, wanted: Wanted<'_>) -> Result<Arc<Model>> {
+        if wanted.version.is_none()
+            && let Some(canary) = self.canary(wanted.key)
+        {
+            return Ok(canary);
+        }
+        self.get(wanted.version)
+    }
+
+    /// The canary, if it is loaded and its turn has come.
+    fn canary(&self, key: Option<&[u8]>) -> Option<Arc<Model>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let part = slots.rules.canary.as_ref()?;
+        let model = slots.by_version.get(&part.version)?;
+        let takes = self.of_canary.takes(part.share, &self.name, key);
+        takes.then(|| Arc::clone(model))
+    }
+
+    /// The version that computes what `model` answered as well, if `model` is the one that serves and its turn has come.
+    pub(super) fn shadow(&self, model: &Model) -> Option<Arc<Model>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let part = slots.rules.shadow.as_ref()?;
+        let shadow = slots.by_version.get(&part.version)?;
+        let State::Ready(serving) = &slots.serving else {
+            return None;
+        };
+        let is_served = serving.version == model.version && shadow.version != model.version;
+        let takes = is_served && self.of_shadow.takes(part.share, &self.name, None);
+        takes.then(|| Arc::clone(shadow))
+    }
+
+    /// The model that answers for `version`, a number or a name; for none, the one that serves.
     ///
     /// # Errors
     /// [`Error::NotReady`] while it loads or when it cannot, [`Error::ModelNotFound`] when there is no such version.
@@ -74,6 +139,9 @@ impl Entry {
                 State::Unloaded => Err(Error::NotReady(format!(
                     "model `{name}` was unloaded; load it again"
                 ))),
+                State::Resting => Err(Error::NotReady(format!(
+                    "model `{name}` is resting; a request for a prediction loads it"
+                ))),
                 State::Failed(_) => Err(Error::NotReady(format!(
                     "model `{name}` could not be loaded; GET /v1/models/{name} says why"
                 ))),
@@ -81,7 +149,8 @@ impl Entry {
         };
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let loaded: Vec<&str> = slots.by_version.keys().map(String::as_str).collect();
-        slots.by_version.get(version).cloned().ok_or_else(|| {
+        let found = slots.by_version.get(slots.rules.resolve(version));
+        found.cloned().ok_or_else(|| {
             Error::ModelNotFound(format!(
                 "model `{name}` has no version `{}` loaded; loaded are {}",
                 excerpt(version),
@@ -94,17 +163,34 @@ impl Entry {
     pub(super) fn put(&self, model: Arc<Model>, serves: bool) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let version = model.version.clone();
+        let rules = &model.spec.manifest.versions;
         let mut replaced = Vec::new();
         if serves
             && let State::Ready(old) = std::mem::replace(&mut slots.serving, State::Ready(Arc::clone(&model)))
         {
-            replaced.extend(slots.by_version.remove(&old.version));
+            if !rules.keeps(&old.version, &model.versions) {
+                replaced.extend(slots.by_version.remove(&old.version));
+            }
             replaced.push(old);
         }
+        slots.rules = Arc::new(rules.clone());
+        slots.failures.remove(&version);
         replaced.extend(slots.by_version.insert(version, model));
         // Dropped without the lock.
         drop(slots);
         drop(replaced);
+    }
+
+    /// Remembers why `version`, which model.toml wants, could not be loaded.
+    pub(super) fn fail_beside(&self, version: &str, error: &Error) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.failures.insert(version.to_owned(), error.to_string());
+    }
+
+    /// Why versions could not be loaded beside the one that serves.
+    pub(super) fn failures(&self) -> BTreeMap<String, String> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.failures.clone()
     }
 
     /// Remembers why it could not be loaded. What serves goes on.
@@ -128,8 +214,10 @@ impl Entry {
         };
         let mut served = None;
         if matches!(&slots.serving, State::Ready(model) if model.version == version) {
-            let number = |version: &String| version.parse::<u64>().unwrap_or(0);
-            let newest = slots.by_version.iter().max_by_key(|(version, _)| number(version));
+            // A shadow answers only where there is nothing else.
+            let shadow = slots.rules.shadow.as_ref().map(|part| &part.version);
+            let rank = |version: &String| (Some(version) != shadow, version.parse::<u64>().unwrap_or(0));
+            let newest = slots.by_version.iter().max_by_key(|(version, _)| rank(version));
             let next = newest.map(|(_, model)| State::Ready(Arc::clone(model)));
             served = Some(std::mem::replace(
                 &mut slots.serving,
@@ -172,18 +260,74 @@ impl Entry {
         drop((served, versions));
     }
 
-    /// Every model that is loaded.
+    /// Remembers that it was asked for.
+    pub(super) fn touch(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Whether the next request loads it.
+    pub(super) fn is_resting(&self) -> bool {
+        matches!(self.state(), State::Resting)
+    }
+
+    /// Rests again after a load that failed: what was wrong may be over soon.
+    pub(super) fn rest_again(&self) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(slots.serving, State::Failed(_)) {
+            slots.serving = State::Resting;
+        }
+    }
+
+    /// Takes every version out until somebody asks, if nobody has for as long as model.toml says and nobody uses one.
+    pub(super) fn rest_if_idle(&self) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let State::Ready(model) = &slots.serving else {
+            return;
+        };
+        let asked = *self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_over = model
+            .spec
+            .manifest
+            .unload_after
+            .is_some_and(|after| asked.elapsed() >= after);
+        // One handle is that of its slot; one more that of what serves.
+        let own = |version: &Arc<Model>| 1 + usize::from(Arc::ptr_eq(version, model));
+        let is_used = |version: &Arc<Model>| Arc::strong_count(version) > own(version);
+        if !is_over || slots.by_version.values().any(is_used) {
+            return;
+        }
+        let served = std::mem::replace(&mut slots.serving, State::Resting);
+        let versions = std::mem::take(&mut slots.by_version);
+        // Dropped without the lock.
+        drop(slots);
+        tracing::info!(
+            model = self.name,
+            "nobody asks for the model: it is unloaded until somebody does"
+        );
+        drop((served, versions));
+    }
+
+    /// What model.toml said when a version was loaded last.
+    pub(super) fn rules(&self) -> Arc<Serving> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&slots.rules)
+    }
+
+    /// Every version that is loaded, oldest first.
     pub(super) fn loaded(&self) -> Vec<Arc<Model>> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        slots.by_version.values().cloned().collect()
+        let mut loaded: Vec<_> = slots.by_version.values().cloned().collect();
+        drop(slots);
+        loaded.sort_by_key(|model| model.version.parse::<u64>().unwrap_or(0));
+        loaded
     }
 
     /// What keeps it from answering, to be written behind its name.
     pub(super) fn obstacle(&self) -> Option<String> {
         let model = match self.state() {
             State::Ready(model) => model,
-            // Who took it out knows.
-            State::Unloaded => return None,
+            // Who took it out knows; who asks for it gets it.
+            State::Unloaded | State::Resting => return None,
             State::Loading | State::Failed(_) => return Some(String::new()),
         };
         Some(match model.health()? {

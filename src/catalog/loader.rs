@@ -24,8 +24,8 @@ use crate::runtime::process::{configure_thread, configure_thread_on, release_unu
 use crate::runtime::{Agreement, Artifact, Formats, Native, Opened, Program, Requirements, device, raised};
 use crate::tasks::{self, ModelSpec, Predictor, Scores};
 
-/// Makes the observer of one of a model's two queues, given the names of both.
-pub type ObserverOf = dyn Fn(&str, &'static str) -> Arc<dyn Observer> + Send + Sync;
+/// Makes the observer of one of a model's two queues, given the names of the model, its version and the queue.
+pub type ObserverOf = dyn Fn(&str, &str, &'static str) -> Arc<dyn Observer> + Send + Sync;
 
 /// Loads models; all of them share the cores.
 pub struct Loader {
@@ -47,6 +47,7 @@ impl std::fmt::Debug for Loader {
 /// A model that is being loaded.
 struct Loading<'a> {
     name: &'a str,
+    version: &'a str,
     spec: Arc<ModelSpec>,
     artifact: Arc<Artifact>,
     devices: Vec<Device>,
@@ -54,7 +55,7 @@ struct Loading<'a> {
 }
 
 impl Loader {
-    /// A loader whose models report to `observer(model, queue)`.
+    /// A loader whose models report to `observer(model, version, queue)`.
     #[must_use]
     pub fn new(cores: Arc<Cores>, observer: Box<ObserverOf>) -> Self {
         Self {
@@ -124,7 +125,7 @@ impl Loader {
         let _log = tracing::error_span!("load", model = name).entered();
         let manifest = Manifest::read(dir)?;
         let versions = manifest::versions(dir, &manifest.artifact)?;
-        let version = chosen(&versions, version)?;
+        let version = chosen(&versions, version.or(manifest.versions.serve.as_deref()))?;
         let artifact = &manifest.artifact;
         let artifact = Artifact::open(&version.file, artifact.format, artifact.sha256.as_deref())?;
         let sizes = self.formats.batch(&artifact, tasks::methods(manifest.task));
@@ -138,6 +139,7 @@ impl Loader {
         let devices = device::place(manifest.instances.device, manifest.instances.count)?;
         let loading = Loading {
             name: &name,
+            version: &version.name,
             threads: threads(&manifest, &devices, self.cores.count()),
             spec,
             artifact: Arc::new(artifact),
@@ -266,7 +268,7 @@ impl Loader {
             },
             workers: loading.devices.len(),
             share: self.share_on(loading.devices[0], loading.threads),
-            observer: (self.observer)(loading.name, "predict"),
+            observer: (self.observer)(loading.name, loading.version, "predict"),
         }
     }
 
@@ -281,7 +283,7 @@ impl Loader {
             workers: 1,
             // The explainer takes its cores pass by pass.
             share: self.share(0),
-            observer: (self.observer)(loading.name, "explain"),
+            observer: (self.observer)(loading.name, loading.version, "explain"),
         }
     }
 }

@@ -3,9 +3,12 @@
 //! Each artifact is opened once; whoever computes gets a handle. Models are loaded, replaced and retired on a thread of
 //! their own while requests run: a request keeps the model that it began with until it ends.
 
+mod asked;
 mod batches;
 mod changes;
 mod check;
+mod draw;
+mod engines;
 mod entry;
 mod files;
 mod loader;
@@ -18,7 +21,8 @@ mod thread;
 mod trial;
 
 pub use check::{Finding, check, problems};
-pub use entry::State;
+pub use engines::HasEngine;
+pub use entry::{State, Wanted};
 pub use loader::{Loader, ObserverOf, open_alone};
 pub use model::{Measured, Model, Predict};
 pub use poll::Seen;

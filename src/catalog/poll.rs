@@ -66,11 +66,11 @@ impl Seen {
             }
             self.tried.insert(name.clone(), Arc::clone(stamp));
             match catalog.bring(name, None).await {
-                Ok(model) => tracing::info!(
-                    model = name,
-                    version = model.version,
-                    "the model's folder changed: it is loaded"
-                ),
+                Ok(model) => {
+                    let version = &model.version;
+                    tracing::info!(model = name, version, "the model's folder changed: it is loaded");
+                    catalog.conform(name);
+                }
                 // What is wrong with a model was said when it was tried.
                 Err(Error::InvalidModel { .. }) => {}
                 Err(error) => {

@@ -14,8 +14,9 @@ use super::model::Model;
 use super::names::{folder_name, model_folders};
 use super::thread::LoaderThread;
 use crate::engine;
+use crate::engine::cores::Cores;
 use crate::error::{Error, Result, excerpt};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Serving};
 use crate::runtime::process::machine_memory;
 
 /// With less memory, models are not tried and loaded side by side: that may take more than there is.
@@ -38,6 +39,12 @@ pub struct Listed {
     pub name: String,
     /// Of the version that answers.
     pub state: State,
+    /// Every version that is loaded, oldest first.
+    pub loaded: Vec<Arc<Model>>,
+    /// What model.toml says of its versions.
+    pub rules: Arc<Serving>,
+    /// Why versions that it wants could not be loaded.
+    pub failures: BTreeMap<String, String>,
 }
 
 impl Catalog {
@@ -75,7 +82,7 @@ impl Catalog {
         })
     }
 
-    fn entries(&self) -> Vec<Arc<Entry>> {
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.values().cloned().collect()
     }
@@ -106,7 +113,10 @@ impl Catalog {
                     }
                 };
                 match load(&loader, (&entry, None), &thread, tried, |model| model).await? {
-                    Ok(model) => entry.put(Arc::new(model), true),
+                    Ok(model) => {
+                        entry.put(Arc::new(model), true);
+                        self.settle(&entry).await;
+                    }
                     Err(error) => {
                         failed(&entry.name, &error);
                         entry.fail(error);
@@ -161,6 +171,10 @@ impl Catalog {
         let forgotten = entries.remove(name);
         drop(entries);
         drop(forgotten);
+    }
+
+    pub(super) fn cores(&self) -> &Cores {
+        self.loader.cores()
     }
 
     /// The folder of model folders, where they are of one.
@@ -228,14 +242,8 @@ impl Catalog {
     /// # Errors
     /// [`Error::ModelNotFound`]
     pub fn versions(&self, name: &str) -> Result<Vec<String>> {
-        let mut versions: Vec<String> = self
-            .entry(name)?
-            .loaded()
-            .iter()
-            .map(|model| model.version.clone())
-            .collect();
-        versions.sort_by_key(|version| version.parse::<u64>().unwrap_or(0));
-        Ok(versions)
+        let loaded = self.entry(name)?.loaded();
+        Ok(loaded.iter().map(|model| model.version.clone()).collect())
     }
 
     /// The model folder of this name.
@@ -354,5 +362,8 @@ fn listed(entry: &Entry) -> Listed {
     Listed {
         name: entry.name.clone(),
         state: entry.state(),
+        loaded: entry.loaded(),
+        rules: entry.rules(),
+        failures: entry.failures(),
     }
 }

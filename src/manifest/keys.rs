@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::outputs::{EmbeddingOutput, PictureOutput, RegressionOutput};
+use super::serving::Serving;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::image::Fit;
@@ -353,6 +354,10 @@ pub struct Manifest {
     pub instances: Instances,
     /// `[explain]`
     pub explain: Explain,
+    /// `[versions]`
+    pub versions: Serving,
+    /// How long it keeps its memory with nobody asking for it, where that has an end.
+    pub unload_after: Option<Duration>,
 }
 
 impl Manifest {

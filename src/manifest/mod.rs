@@ -6,11 +6,13 @@
 mod detection;
 mod file;
 mod keys;
+mod number;
 mod outputs;
 mod parse;
 mod reader;
 mod sections;
 mod segmentation;
+mod serving;
 mod tensors;
 mod versions;
 
@@ -22,6 +24,7 @@ pub use keys::{
     Precision, SegmentationOutput, TaskKind,
 };
 pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
+pub use serving::{MOST_LOADED, Part, Serving, Which};
 pub use tensors::{Dtype, TensorInput, TensorSpec, Tensors};
 pub use versions::{Version, packages, versions};
 

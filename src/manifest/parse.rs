@@ -1,11 +1,13 @@
 //! From the text of a model.toml to a [`Manifest`], or to all of its problems.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::file::read_text;
 use super::keys::{ArtifactFormat, DetectionFormat, Input, Manifest, TaskKind};
 use super::reader::Section;
 use super::sections;
+use super::serving::serving;
 use super::tensors::tensors;
 use crate::error::{Error, Result, excerpt};
 use crate::image::ResizeMode;
@@ -60,6 +62,8 @@ impl Manifest {
         let batching = root.section("batching", sections::batching);
         let instances = root.section("instances", sections::instances);
         let explain = root.section("explain", sections::explain);
+        let versions = root.section("versions", serving);
+        let unload_after = unload_after(&mut root);
         let of_one = input.as_ref().map(bytes_of_one);
         if let Some((bytes, what)) = of_one {
             let largest = bytes.saturating_mul(batching.max_batch_size as u64);
@@ -95,10 +99,24 @@ impl Manifest {
                 batching,
                 instances,
                 explain,
+                versions,
+                unload_after,
             }),
             _ => Err(told(problems)),
         }
     }
+}
+
+/// How long a model that nobody asks for stays in memory.
+fn unload_after(root: &mut Section<'_>) -> Option<Duration> {
+    /// A year.
+    const MOST: u64 = 365 * 24 * 3600;
+    let expected = format!("a number of seconds from 1 to {MOST}");
+    let seconds: u64 = root.optional("unload_after_s", &expected)?;
+    root.check((1..=MOST).contains(&seconds), "unload_after_s", || {
+        format!("found {seconds}, expected {expected}")
+    });
+    Some(Duration::from_secs(seconds))
 }
 
 /// Bytes of one of a batch, and what it is.

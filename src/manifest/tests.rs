@@ -1,6 +1,7 @@
 //! Manifests that are right, and the words for those that are not.
 
 mod tensors;
+mod versions;
 
 use super::*;
 use crate::image::ResizeMode;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::keys::Artifact;
+use super::number::number;
 use crate::error::{Error, Result};
 
 /// A version of a model on disk.
@@ -74,12 +75,6 @@ fn file_in(folder: &Path, names: &[&str]) -> Result<Option<PathBuf>> {
             names.join(" and ")
         ))),
     }
-}
-
-/// The number that a folder's name is, written as numbers are: `+1` and `01` would be `1` again.
-fn number(name: &str) -> Option<u64> {
-    let number: u64 = name.parse().ok()?;
-    (number.to_string() == name).then_some(number)
 }
 
 /// The AOTInductor packages beside the artifact `file`, by batch size: `model.b8.pt2` is that of `model.pt` for 8.

@@ -12,8 +12,8 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Inputs, Item, Manual, Options, Subject, Target, last_two,
-    manual, of_embedding, of_regression, row, without_place,
+    Costed, Describe, Description, Explanation, Inputs, Item, Manual, Options, PASSES_OF_EVIDENCE, Subject,
+    Target, last_two, manual, of_embedding, of_regression, row, without_place,
 };
 use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind, TensorInput};
@@ -161,7 +161,15 @@ impl Service {
             // Those of the layer are known only to the explainer; there are no more than some thousands.
             channels: 0,
         });
-        let passes = images.saturating_mul(cost.forward.saturating_add(cost.backward));
+        let of_evidence = match options.evidence {
+            true => PASSES_OF_EVIDENCE * options.layers.len().max(1),
+            false => 0,
+        };
+        let of_image = cost
+            .forward
+            .saturating_add(cost.backward)
+            .saturating_add(of_evidence);
+        let passes = images.saturating_mul(of_image);
         if passes > most_passes {
             return Err(Error::parameter(
                 "method",

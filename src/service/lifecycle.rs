@@ -6,17 +6,7 @@ use super::state::Service;
 use crate::catalog::Model;
 use crate::config::ModelControl;
 use crate::error::{Error, Result, excerpt};
-
-/// Versions of a model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
-    /// So many of the newest, at least one.
-    Newest(usize),
-    /// Every one on disk.
-    All,
-    /// These, at least one.
-    These(Vec<String>),
-}
+use crate::manifest::Which;
 
 /// What is wrong with a model, said to whoever asked for it.
 fn not_loaded(error: Error) -> Error {
@@ -34,32 +24,34 @@ fn told(act: &str, name: &str, version: Option<&str>, error: Option<&Error>) {
 }
 
 impl Service {
-    /// Loads `version` of the model `name` anew from its folder, the newest without one, and lets it answer.
+    /// Loads `version` of the model `name`, a number or a name, anew from its folder, and lets it answer. Without one, what
+    /// model.toml wants.
     ///
     /// # Errors
     /// [`Error::Forbidden`] where models are not loaded by clients; [`Error::ModelNotFound`]; [`Error::NotLoaded`] when it
     /// cannot be: what answered before goes on.
     pub async fn load(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
         self.may_change()?;
+        let version = version.map(|said| self.catalog().named(name, said));
+        let version = version.as_deref();
         let loaded = self.catalog().bring(name, version).await.map_err(not_loaded);
         told("load", name, version, loaded.as_ref().err());
         loaded
     }
 
-    /// Loads the versions of the model `name` that `which` says beside those that are loaded already, lets the newest of them
+    /// Loads the versions of the model `name` that `which` says, or model.toml without it, beside those that are loaded already, lets the newest of them
     /// answer, and takes the others out. The one newest is loaded anew, as by [`Service::load`].
     ///
     /// # Errors
     /// As [`Service::load`]; then nothing has changed.
-    pub async fn load_versions(&self, name: &str, which: &Which) -> Result<()> {
+    pub async fn load_versions(&self, name: &str, which: Option<&Which>) -> Result<()> {
+        let Some(which) = which else {
+            return self.load(name, None).await.map(drop);
+        };
         self.may_change()?;
         let catalog = self.catalog();
         let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
-        let wanted = match which {
-            Which::All => on_disk,
-            Which::Newest(count) => on_disk[on_disk.len().saturating_sub(*count)..].to_vec(),
-            Which::These(versions) => versions.clone(),
-        };
+        let wanted = which.of(&on_disk);
         let number = |version: &&String| version.parse::<u64>().unwrap_or(0);
         let Some(newest) = wanted.iter().max_by_key(number) else {
             return Err(Error::ModelNotFound(format!(
@@ -107,6 +99,8 @@ impl Service {
     /// [`Error::Forbidden`] as for [`Service::load`]; [`Error::ModelNotFound`].
     pub fn unload(&self, name: &str, version: Option<&str>) -> Result<()> {
         self.may_change()?;
+        let version = version.map(|said| self.catalog().named(name, said));
+        let version = version.as_deref();
         let unloaded = match version {
             Some(version) => self.catalog().unload(name, version),
             None => self.catalog().withdraw(name),

@@ -10,6 +10,8 @@ mod latents;
 mod lifecycle;
 mod predict;
 pub mod render;
+mod shadow;
+mod spare;
 mod spent;
 mod state;
 
@@ -17,7 +19,6 @@ pub use compare::Compared;
 pub use decode::{Originals, Pictures};
 pub use explain::{Asked, Attributed, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
-pub use lifecycle::Which;
 pub use predict::{MaskForm, Predicted, Seen};
 pub use spent::Spent;
 pub use state::{Limits, Service};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::decode::{Kept, Originals, Pictures};
 use super::spent::Spent;
 use super::state::Service;
-use crate::catalog::Model;
+use crate::catalog::{HasEngine, Model};
 use crate::engine::{Context, Engine, Places, Work};
 use crate::error::Result;
 use crate::image::{Length, ModelInput, Placement, PoolThread, Taken};
@@ -89,7 +89,7 @@ impl Service {
     ///
     /// # Errors
     /// Those of admission, of decoding, and of the computation.
-    pub async fn predict<Op: Operation<Input = ModelInput>>(
+    pub async fn predict<Op: HasEngine<Input = ModelInput>>(
         &self,
         model: &Arc<Model>,
         engine: &Engine<Op::Queue>,
@@ -330,7 +330,7 @@ impl Service {
 
 impl Service {
     /// Computes `inputs`, as many as there are places.
-    pub(super) async fn computed<Op: Operation>(
+    pub(super) async fn computed<Op: HasEngine>(
         &self,
         model: &Arc<Model>,
         engine: &Engine<Op::Queue>,
@@ -342,9 +342,14 @@ impl Service {
             input,
             options: options.clone(),
         };
+        let followed = self.followed::<Op>(model, &inputs, options);
         let requests = inputs.into_iter().map(request).collect();
         let submitted = engine.submit(places, requests, context).await;
-        let completed = submitted.inspect_err(|_| self.metrics().not_predicted(&model.name))?;
+        let completed =
+            submitted.inspect_err(|_| self.metrics().not_predicted(&model.name, &model.version))?;
+        if let Some(followed) = followed {
+            followed.compare(&completed);
+        }
         let spent = Spent::new(decode, &completed);
         self.metrics().predicted(
             (&model.name, &model.version),

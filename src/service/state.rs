@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::catalog::{Catalog, Listed, Model};
+use super::spare::Spare;
+use crate::catalog::{Catalog, Listed, Model, State};
 use crate::config::{ModelControl, Settings};
 use crate::error::{Error, Result};
 use crate::image::{self, Length, Memory, Pool, Taken};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Now};
 
 /// See the module's text. Clones share everything.
 #[derive(Debug, Clone)]
@@ -24,6 +25,7 @@ struct Shared {
     draining: AtomicBool,
     control: ModelControl,
     max_pass: Duration,
+    spare: Spare,
 }
 
 /// What a request may ask for at most.
@@ -81,7 +83,13 @@ impl Service {
             draining: AtomicBool::new(false),
             control: settings.model_control,
             max_pass: Duration::from_secs(settings.max_pass_s),
+            spare: Spare::default(),
         })))
+    }
+
+    /// Turns for what may wait until nobody else computes.
+    pub(super) fn spare(&self) -> &Spare {
+        &self.0.spare
     }
 
     /// How models come and go.
@@ -204,6 +212,22 @@ impl Service {
             )));
         }
         self.0.catalog.ready()
+    }
+
+    /// What is so now, for the metrics.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let models = self.models().into_iter();
+        let answers = |listed: Listed| {
+            (
+                listed.name,
+                matches!(listed.state, State::Ready(_) | State::Resting),
+            )
+        };
+        Now {
+            models: models.map(answers).collect(),
+            longest_pass: self.0.catalog.longest_pass(),
+        }
     }
 
     /// From now on the service is not ready. Requests under way go on as before.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use tch::{Device, Tensor};
 
 use super::bounds::within;
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
 use super::row_count::check_rows;
 use super::spec::ModelSpec;
@@ -114,6 +115,14 @@ impl Operation for Caption {
     type Options = Options;
     type Output = Prediction;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Prediction) -> Option<Gist> {
+        let tokens = || output.captions.iter().flat_map(|caption| &caption.tokens);
+        Some(Gist {
+            decided: tokens().map(|token| token.token_id as u64).collect(),
+            ..Gist::of(tokens().map(|token| f64::from(token.log_prob)))
+        })
+    }
 }
 
 impl Batched for Caption {

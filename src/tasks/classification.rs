@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use tch::{Kind, Tensor};
 
+use super::gist::Gist;
 use super::labels::Labels;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
@@ -47,6 +48,24 @@ impl Operation for Classify {
     type Options = Options;
     type Output = Prediction;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Prediction) -> Option<Gist> {
+        let mut numbers: Vec<_> = output
+            .classes
+            .iter()
+            .map(|class| (class.class_id as u64, f64::from(class.score)))
+            .collect();
+        numbers.sort_unstable_by_key(|(class, _)| *class);
+        Some(Gist {
+            decided: output
+                .classes
+                .first()
+                .map(|best| best.class_id as u64)
+                .into_iter()
+                .collect(),
+            numbers,
+        })
+    }
 }
 
 impl Batched for Classify {

@@ -18,6 +18,7 @@ mod tests;
 use std::num::NonZeroUsize;
 
 use super::bounds::Fraction;
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Operation, Request, TicketOf, pictures};
 use super::row_count::check_count;
 use super::spec::ModelSpec;
@@ -77,6 +78,15 @@ impl Operation for Detect {
     type Options = Options;
     type Output = Detected;
     type Queue = TicketOf<Self>;
+
+    /// By the classes of its objects, best first, and how sure the model is of each.
+    fn gist(output: &Detected) -> Option<Gist> {
+        let objects = &output.objects;
+        Some(Gist {
+            decided: objects.iter().map(|object| object.class_id as u64).collect(),
+            ..Gist::of(objects.iter().map(|object| f64::from(object.score)))
+        })
+    }
 }
 
 impl Batched for Detect {

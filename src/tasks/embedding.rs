@@ -2,6 +2,7 @@
 
 use tch::{Kind, Tensor};
 
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -41,6 +42,10 @@ impl Operation for Embed {
     type Options = ();
     type Output = Embedding;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Embedding) -> Option<Gist> {
+        Some(Gist::of(output.vector.iter().map(|number| f64::from(*number))))
+    }
 }
 
 impl Batched for Embed {

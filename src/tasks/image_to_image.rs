@@ -7,6 +7,7 @@ mod finish;
 
 use tch::{Kind, Tensor};
 
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::Result;
@@ -101,6 +102,10 @@ impl Operation for Translate {
     type Options = ();
     type Output = Translated;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Translated) -> Option<Gist> {
+        Some(Gist::of(output.values.iter().map(|value| f64::from(*value))))
+    }
 }
 
 impl Batched for Translate {

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::gist::Gist;
 use super::row_count::check_rows;
 use super::spec::ModelSpec;
 use crate::engine::{Asked, Ticket, Work};
@@ -12,13 +13,18 @@ use crate::runtime::Call;
 /// What goes in, how it is asked, what comes out.
 pub trait Operation: Sized + Send + Sync + 'static {
     /// What is computed on.
-    type Input: Send + Debug;
+    type Input: Clone + Send + Debug;
     /// What the client asks for.
     type Options: Clone + Send + Debug;
     /// What it gets.
     type Output: Send + Debug;
     /// What waits in the queue of a model that does this, perhaps beside other operations.
     type Queue: Work + From<TicketOf<Self>>;
+
+    /// What `output` is compared by with another version's answer; nothing where answers are not compared.
+    fn gist(_output: &Self::Output) -> Option<Gist> {
+        None
+    }
 }
 
 /// One input for an operation.

@@ -3,6 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::embedding::are_probabilities;
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -38,6 +39,12 @@ impl Operation for Regress {
     type Options = ();
     type Output = Prediction;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Prediction) -> Option<Gist> {
+        Some(Gist::of(
+            output.values.iter().map(|quantity| f64::from(quantity.value)),
+        ))
+    }
 }
 
 impl Batched for Regress {

@@ -9,6 +9,7 @@ mod sure;
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
 use super::rle::Rle;
 use super::spec::ModelSpec;
@@ -102,6 +103,16 @@ impl Operation for Segment {
     type Options = ();
     type Output = Segmented;
     type Queue = TicketOf<Self>;
+
+    /// By its cells, before they are fitted to the picture.
+    fn gist(output: &Segmented) -> Option<Gist> {
+        Some(Gist {
+            decided: output
+                .choice
+                .of_cells(&output.logits, output.size.0 * output.size.1),
+            ..Gist::of(output.logits.iter().map(|logit| f64::from(*logit)))
+        })
+    }
 }
 
 impl Batched for Segment {

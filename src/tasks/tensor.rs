@@ -12,6 +12,7 @@ mod rows;
 use tch::Tensor;
 use torch_bridge::Value;
 
+use super::gist::Gist;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -51,6 +52,11 @@ impl Operation for Compute {
     type Options = ();
     type Output = Prediction;
     type Queue = TicketOf<Self>;
+
+    fn gist(output: &Prediction) -> Option<Gist> {
+        let tensors = output.outputs.iter();
+        Some(Gist::of(tensors.flat_map(|tensor| tensor.data.as_doubles())))
+    }
 }
 
 impl Batched for Compute {

@@ -13,7 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::statistics::{All, Statistics};
+use super::statistics::{All, Key, Statistics};
 
 /// Answers by the first digit of their status, as TorchServe counts them.
 #[derive(Debug, Default)]
@@ -117,13 +117,13 @@ impl Others {
         &self,
         encoder: &mut DescriptorEncoder<'_>,
         metrics: &[OfModel],
-        models: &BTreeMap<String, Statistics>,
+        models: &BTreeMap<Key, Statistics>,
         labels: impl Fn(&str, &str) -> Vec<(&'static str, String)>,
     ) -> fmt::Result {
         for (name, help, value) in metrics {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-            for (model, found) in models {
-                let labels = labels(model, &found.version);
+            for ((model, version), found) in models {
+                let labels = labels(model, version);
                 ConstGauge::new(value(found)).encode(metric.encode_family(&labels)?)?;
             }
         }

@@ -1,7 +1,7 @@
-//! What a model has computed since the server started, in sums: for clients that ask how it was with their own requests.
+//! What each version of a model has computed since it was loaded, in sums: for clients that ask how it was with their own requests.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 /// How often something was, and how long it took in all.
@@ -20,11 +20,9 @@ impl Sum {
     }
 }
 
-/// The predictions of a model.
+/// The predictions of a version of a model.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Statistics {
-    /// The version that answered last.
-    pub version: String,
     /// When the last request was answered.
     pub last: Option<SystemTime>,
     /// Pictures that were computed, or tensors of requests.
@@ -62,12 +60,9 @@ impl Counts {
         });
     }
 
-    pub(super) fn answered(&self, version: &str, decode: Duration, queue: Duration, compute: Duration) {
+    pub(super) fn answered(&self, decode: Duration, queue: Duration, compute: Duration) {
         self.change(|found| {
             found.last = Some(SystemTime::now());
-            if found.version != version {
-                version.clone_into(&mut found.version);
-            }
             found.decoded.add(1, decode);
             found.queued.add(1, queue);
             found.computed.add(1, compute);
@@ -79,32 +74,41 @@ impl Counts {
     }
 }
 
-/// The statistics of every model that was loaded.
+/// A model and its version.
+pub(super) type Key = (String, String);
+
+/// The statistics of every version of a model that is loaded: they go when the version does.
 #[derive(Debug, Default)]
-pub(super) struct All(Mutex<BTreeMap<String, Arc<Counts>>>);
+pub(super) struct All(Mutex<BTreeMap<Key, Weak<Counts>>>);
 
 impl All {
-    /// Those of one model, from now on.
-    pub(super) fn of(&self, model: &str) -> Arc<Counts> {
+    /// Those of one version, as long as somebody holds them.
+    pub(super) fn of(&self, model: &str, version: &str) -> Arc<Counts> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counts) = all.get(model) {
-            return Arc::clone(counts);
+        all.retain(|_, counts| counts.strong_count() > 0);
+        let key = (model.to_owned(), version.to_owned());
+        if let Some(counts) = all.get(&key).and_then(Weak::upgrade) {
+            return counts;
         }
-        Arc::clone(all.entry(model.to_owned()).or_default())
+        let counts = Arc::default();
+        all.insert(key, Arc::downgrade(&counts));
+        counts
     }
 
-    /// Those of one model, where it was loaded.
-    pub(super) fn known(&self, model: &str) -> Option<Statistics> {
+    /// Those of one version, where it is loaded.
+    pub(super) fn known(&self, model: &str, version: &str) -> Option<Arc<Counts>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(model).map(|counts| counts.now())
+        all.get(&(model.to_owned(), version.to_owned()))
+            .and_then(Weak::upgrade)
     }
 
     /// All, as they are now.
-    pub(super) fn now(&self) -> BTreeMap<String, Statistics> {
+    pub(super) fn now(&self) -> BTreeMap<Key, Statistics> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.iter()
-            .map(|(model, counts)| (model.clone(), counts.now()))
-            .collect()
+        let held = all
+            .iter()
+            .filter_map(|(key, counts)| Some((key.clone(), counts.upgrade()?)));
+        held.map(|(key, counts)| (key, counts.now())).collect()
     }
 }
 
@@ -118,8 +122,8 @@ mod tests {
         counts.batch(3, ms(7));
         counts.batch(1, ms(2));
         counts.batch(3, ms(8));
-        counts.answered("1", ms(4), ms(1), ms(8));
-        counts.answered("2", ms(3), ms(2), ms(7));
+        counts.answered(ms(4), ms(1), ms(8));
+        counts.answered(ms(3), ms(2), ms(7));
         counts.failed();
         let found = counts.now();
         let sum = |count, took| Sum {
@@ -127,12 +131,28 @@ mod tests {
             took: ms(took),
         };
         assert!(found.last.is_some());
-        assert_eq!(found.version, "2");
         assert_eq!((found.items, found.failed), (7, 1));
         assert_eq!(
             (found.decoded, found.queued, found.computed),
             (sum(2, 7), sum(2, 3), sum(2, 15))
         );
         assert_eq!(found.batches, BTreeMap::from([(1, sum(1, 2)), (3, sum(2, 15))]));
+    }
+
+    #[test]
+    fn a_version_is_counted_as_long_as_it_is_loaded() {
+        let all = All::default();
+        let (old, new) = (all.of("m", "1"), all.of("m", "2"));
+        old.failed();
+        // As when it is loaded anew while it answers.
+        let again = all.of("m", "1");
+        assert_eq!(again.now().failed, 1);
+        assert_eq!(all.now().len(), 2);
+        drop((old, again));
+        let left: Vec<String> = all.now().into_keys().map(|(_, version)| version).collect();
+        assert_eq!(left, ["2"]);
+        assert!(all.known("m", "1").is_none() && all.known("m", "2").is_some());
+        drop(new);
+        assert_eq!(all.of("m", "1").now(), Statistics::default());
     }
 }

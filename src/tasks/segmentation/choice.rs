@@ -19,6 +19,26 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
+    /// What is chosen of each of so many cells, by logits `[K, cells]`; where a cell may be of several classes, of each class.
+    pub(super) fn of_cells(&self, logits: &[f32], cells: usize) -> Vec<u64> {
+        let planes: Vec<&[f32]> = logits.chunks_exact(cells.max(1)).collect();
+        match self {
+            Self::Best => (0..cells)
+                .map(|cell| {
+                    let logit = |class: &usize| planes[*class][cell];
+                    let best = (0..planes.len()).max_by(|a, b| logit(a).total_cmp(&logit(b)));
+                    best.unwrap_or_default() as u64
+                })
+                .collect(),
+            Self::Above(bounds) => {
+                let of_class = planes.iter().zip(bounds);
+                of_class
+                    .flat_map(|(plane, bound)| plane.iter().map(|logit| u64::from(logit > bound)))
+                    .collect()
+            }
+        }
+    }
+
     /// That of a model of so many classes.
     pub(crate) fn of(spec: &ModelSpec, classes: usize) -> Self {
         let bounds = |keys: &SegmentationOutput| (0..classes).map(|class| bound(spec, keys, class)).collect();

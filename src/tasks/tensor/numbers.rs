@@ -184,6 +184,19 @@ impl Numbers {
         self.bytes.chunks_exact(self.dtype.size()).map(T::of_bytes)
     }
 
+    /// Each as a double, which whole numbers beyond 2⁵³ are not exactly.
+    pub(super) fn as_doubles(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+        match self.dtype {
+            Dtype::Bool => Box::new(self.values::<bool>().map(f64::from)),
+            Dtype::U8 => Box::new(self.values::<u8>().map(f64::from)),
+            Dtype::I32 => Box::new(self.values::<i32>().map(f64::from)),
+            Dtype::I64 => Box::new(self.values::<i64>().map(|value| value as f64)),
+            Dtype::F16 => Box::new(self.values::<f16>().map(f64::from)),
+            Dtype::F32 => Box::new(self.values::<f32>().map(f64::from)),
+            Dtype::F64 => Box::new(self.values::<f64>()),
+        }
+    }
+
     /// Whether they are numbers, and `what` a model answered if not.
     ///
     /// # Errors

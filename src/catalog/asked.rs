@@ -1,0 +1,140 @@
+//! Which version answers, and what model.toml wants to be loaded beside it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::entry::{Entry, State, Wanted};
+use super::model::Model;
+use super::roster::Catalog;
+use crate::error::{Error, Result};
+use crate::manifest::MOST_LOADED;
+
+impl Catalog {
+    /// The model that answers whoever asks for `wanted` of the model `name`. One that rests is loaded first.
+    ///
+    /// # Errors
+    /// As [`Catalog::get`].
+    pub async fn answering(&self, name: &str, wanted: Wanted<'_>) -> Result<Arc<Model>> {
+        let entry = self.entry(name)?;
+        entry.touch();
+        if entry.is_resting() {
+            self.wake(&entry).await?;
+        }
+        entry.answering(wanted)
+    }
+
+    /// Loads a model that rests, once for all who ask meanwhile.
+    async fn wake(&self, entry: &Arc<Entry>) -> Result<()> {
+        let _alone = entry.waking.lock().await;
+        if !entry.is_resting() {
+            return Ok(());
+        }
+        match self.load_into(entry, None, true).await {
+            Ok(_) => self.settle(entry).await,
+            Err(error) => {
+                entry.rest_again();
+                let name = &entry.name;
+                return Err(Error::NotReady(format!(
+                    "model `{name}` rested, and could not be loaded again: {error}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The version that is to compute what `model` answered, to be compared with it.
+    #[must_use]
+    pub fn shadow(&self, model: &Model) -> Option<Arc<Model>> {
+        self.entry(&model.name).ok()?.shadow(model)
+    }
+
+    /// The version of the model `name` that `said`, a number or a name, stands for.
+    #[must_use]
+    pub fn named(&self, name: &str, said: &str) -> String {
+        let rules = self.entry(name).map(|entry| entry.rules()).unwrap_or_default();
+        rules.resolve(said).to_owned()
+    }
+
+    /// Whether no pass is under way or waited for.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let cores = self.cores();
+        cores.in_use() == 0 && cores.waiting() == 0
+    }
+
+    /// Loads what model.toml wants beside the version of `entry` that serves. What cannot be loaded says so in the log; the
+    /// version that serves goes on.
+    pub(super) async fn settle(&self, entry: &Arc<Entry>) {
+        let loaded: BTreeSet<String> = entry.loaded().iter().map(|model| model.version.clone()).collect();
+        self.load_beside(entry, &loaded).await;
+    }
+
+    /// [`Catalog::settle`], with what is loaded already loaded anew: its files may be others now.
+    pub(super) async fn renew(&self, entry: &Arc<Entry>) {
+        let State::Ready(serving) = entry.state() else {
+            return;
+        };
+        self.load_beside(entry, &BTreeSet::from([serving.version.clone()]))
+            .await;
+    }
+
+    async fn load_beside(&self, entry: &Arc<Entry>, but: &BTreeSet<String>) {
+        for version in wanted(entry, but) {
+            // The log has said it.
+            if let Err(error) = self.load_into(entry, Some(version.clone()), false).await {
+                entry.fail_beside(&version, &error);
+            }
+        }
+    }
+
+    /// Takes out what model.toml does not want.
+    pub(super) fn conform(&self, name: &str) {
+        let Ok(entry) = self.entry(name) else { return };
+        let State::Ready(serving) = entry.state() else {
+            return;
+        };
+        let wanted = serving.spec.manifest.versions.wanted(&serving.versions);
+        for model in entry.loaded() {
+            if model.version != serving.version && !wanted.contains(&model.version) {
+                // Another may have taken it out already.
+                drop(entry.remove(&model.version));
+            }
+        }
+    }
+
+    /// Takes out models that nobody asks for, as long as it is polled.
+    pub async fn rest(&self) {
+        /// How often it is looked.
+        const INTERVAL: Duration = Duration::from_millis(500);
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            for entry in self.entries() {
+                entry.rest_if_idle();
+            }
+        }
+    }
+}
+
+/// What model.toml wants beside the versions `loaded`, oldest first.
+fn wanted(entry: &Entry, loaded: &BTreeSet<String>) -> Vec<String> {
+    let State::Ready(serving) = entry.state() else {
+        return Vec::new();
+    };
+    let wanted = serving.spec.manifest.versions.wanted(&serving.versions);
+    let mut wanted: Vec<String> = wanted
+        .into_iter()
+        .filter(|version| !loaded.contains(version))
+        .collect();
+    wanted.sort_by_key(|version| version.parse::<u64>().unwrap_or(0));
+    let room = MOST_LOADED.saturating_sub(loaded.len());
+    if wanted.len() > room {
+        let (model, count) = (&entry.name, wanted.len() - room);
+        tracing::warn!(
+            model,
+            "{count} versions are not loaded: at most {MOST_LOADED} are at the same time"
+        );
+        wanted.drain(..count);
+    }
+    wanted
+}

@@ -1,0 +1,136 @@
+//! Answers of a version that nobody asks, the shadow, beside those of the one that serves: computed in spare turns, compared,
+//! and thrown away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::state::Service;
+use crate::catalog::{HasEngine, Model};
+use crate::engine::{Completed, Context};
+use crate::error::{Error, Result};
+use crate::tasks::{Apart, Gist, Request};
+use crate::telemetry::Shadowed;
+
+/// Inputs of such a request at most.
+const MOST_INPUTS: usize = 8;
+
+/// How long a request waits for a spare turn.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether nothing else is computed.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// How long the shadow may take.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A request that a shadow answers as well.
+pub(super) struct Followed<Op: HasEngine> {
+    service: Service,
+    shadow: Arc<Model>,
+    inputs: Vec<Op::Input>,
+    options: Op::Options,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Service {
+    /// `inputs`, to be given to the shadow of `model`; nothing where it has none, or it is not its turn.
+    pub(super) fn followed<Op: HasEngine>(
+        &self,
+        model: &Model,
+        inputs: &[Op::Input],
+        options: &Op::Options,
+    ) -> Option<Followed<Op>> {
+        let shadow = self.catalog().shadow(model)?;
+        let place = Arc::clone(&self.spare().waiting).try_acquire_owned().ok();
+        let place = place.filter(|_| inputs.len() <= MOST_INPUTS);
+        let Some(place) = place else {
+            self.metrics()
+                .shadowed((&shadow.name, &shadow.version), Shadowed::Skipped);
+            return None;
+        };
+        Some(Followed {
+            service: self.clone(),
+            shadow,
+            inputs: inputs.to_vec(),
+            options: options.clone(),
+            _place: place,
+        })
+    }
+}
+
+fn compared(
+    Apart {
+        agreement,
+        difference,
+    }: Apart,
+) -> Shadowed {
+    Shadowed::Compared {
+        agreement,
+        difference,
+    }
+}
+
+impl<Op: HasEngine> Followed<Op> {
+    /// Has the shadow compute the inputs when nobody else computes, and compares its answers with `served`.
+    pub(super) fn compare(self, served: &[Completed<Op::Output>]) {
+        let gists: Option<Vec<Gist>> = served.iter().map(|one| Op::gist(&one.output)).collect();
+        if let Some(gists) = gists {
+            tokio::spawn(self.compared(gists));
+        }
+    }
+
+    async fn compared(self, served: Vec<Gist>) {
+        let (service, shadow) = (self.service.clone(), Arc::clone(&self.shadow));
+        let found = match self.answers().await {
+            None => vec![Shadowed::Skipped],
+            Some(Err(error)) => {
+                tracing::warn!(model = shadow.name, version = shadow.version, %error, "the shadow did not answer");
+                vec![Shadowed::Failed]
+            }
+            Some(Ok(gists)) => {
+                let pairs = gists.iter().zip(&served);
+                pairs.map(|(gist, served)| compared(gist.apart(served))).collect()
+            }
+        };
+        for outcome in found {
+            service
+                .metrics()
+                .shadowed((&shadow.name, &shadow.version), outcome);
+        }
+    }
+
+    /// What the shadow answers; nothing where there was no spare turn for it.
+    async fn answers(self) -> Option<Result<Vec<Gist>>> {
+        let until = Instant::now() + PATIENCE;
+        let computing = Arc::clone(&self.service.spare().computing).acquire_owned();
+        let _turn = tokio::time::timeout_at(until.into(), computing)
+            .await
+            .ok()?
+            .ok()?;
+        while !self.service.catalog().is_idle() {
+            if Instant::now() >= until {
+                return None;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Some(self.computed().await)
+    }
+
+    async fn computed(self) -> Result<Vec<Gist>> {
+        let Some(engine) = Op::engine(&self.shadow.predict) else {
+            return Err(Error::Internal("the shadow is of another task".into()));
+        };
+        let places = engine.admit(self.inputs.len())?;
+        let options = self.options;
+        let request = |input| Request::<Op> {
+            input,
+            options: options.clone(),
+        };
+        let requests = self.inputs.into_iter().map(request).collect();
+        let context = Context::until(Some(Instant::now() + LONGEST));
+        let answers = engine.submit(places, requests, &context).await?;
+        Ok(answers.iter().filter_map(|one| Op::gist(&one.output)).collect())
+    }
+}
