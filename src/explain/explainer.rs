@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 use super::cells::Hints;
+use super::evidence::evidence;
 use super::explanation::Explanation;
 use super::listing;
 use super::map::Map;
@@ -159,7 +160,7 @@ impl Explainer {
             by_gradients: row.family.has_gradients(),
             pace,
         };
-        let answer = (row.run)(&sample).and_then(|attributions| explanations(row, attributions));
+        let answer = (row.run)(&sample).and_then(|attributions| with_evidence(&sample, row, attributions));
         let answer = answer.map_err(|error| match error {
             Error::NotDifferentiable(why) => not_differentiable(row, &why),
             error => error,
@@ -243,6 +244,26 @@ fn without_gradients(row: &Row) -> Error {
     ))
 }
 
+/// The maps, and how far they can be trusted where that is asked for.
+fn with_evidence(sample: &Sample<'_>, row: &Row, made: Attributions) -> Result<Vec<Explanation>> {
+    if !sample.ask.evidence {
+        return explanations(row, made);
+    }
+    let maps: Vec<Map> = made
+        .maps
+        .iter()
+        .map(|one| to_map(&one.values))
+        .collect::<Result<_>>()?;
+    let found = evidence(sample, row, &made, &maps)?;
+    let mut explanations = explanations(row, made)?;
+    let mut found = found.into_iter();
+    for explanation in &mut explanations {
+        explanation.is_judged = true;
+        explanation.evidence = found.next();
+    }
+    Ok(explanations)
+}
+
 fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation>> {
     let Attributions {
         targets,
@@ -261,6 +282,8 @@ fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation
             completeness: attribution.completeness.filter(Completeness::is_finite),
             passes,
             caution: row.caution,
+            evidence: None,
+            is_judged: false,
         })
     };
     maps.into_iter().map(explanation).collect()

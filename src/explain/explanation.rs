@@ -1,5 +1,6 @@
 //! What an explanation answers.
 
+use super::evidence::Evidence;
 use super::map::Map;
 use super::method::Method;
 use super::resolved::ResolvedTarget;
@@ -27,12 +28,17 @@ pub struct Explanation {
     pub passes: Option<Passes>,
     /// What a reader of the map should know of the method.
     pub caution: Option<&'static str>,
+    /// How far it can be trusted, where that was asked for and the budget sufficed.
+    pub evidence: Option<Evidence>,
+    /// Whether it was asked for.
+    pub is_judged: bool,
 }
 
 impl Explanation {
     /// Whether the budget ended before the method did.
     #[must_use]
     pub fn stopped_early(&self) -> bool {
-        self.passes.is_some_and(|passes| passes.done < passes.planned)
+        let is_missing = self.is_judged && self.evidence.is_none();
+        is_missing || self.passes.is_some_and(|passes| passes.done < passes.planned)
     }
 }

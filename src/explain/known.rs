@@ -216,6 +216,13 @@ pub(super) static BUDGET_MS: Parameter = Parameter {
     },
 };
 
+pub(super) static EVIDENCE: Parameter = flag(
+    "evidence",
+    "Whether it is measured how far each map can be trusted: deletion and insertion beside random maps, and how stable it is. \
+     About 200 passes a map more.",
+    |options, evidence| options.evidence = evidence,
+);
+
 static NORMALIZE: Parameter = choice(
     "normalize",
     "How the map is scaled.",
@@ -283,9 +290,10 @@ static ALPHA: Parameter = number(
 );
 
 /// Those that every method takes: what it is, what it explains, how its map is shown.
-pub(super) static OF_ANY_METHOD: [&Parameter; 8] = [
+pub(super) static OF_ANY_METHOD: [&Parameter; 9] = [
     &METHOD,
     &TARGET,
+    &EVIDENCE,
     &NORMALIZE,
     &RESOLUTION,
     &OVERLAY,
@@ -298,7 +306,7 @@ pub(super) static OF_ANY_METHOD: [&Parameter; 8] = [
 pub(super) static OF_TENSORS: [&Parameter; 2] = [&METHOD, &TARGET];
 
 /// All of them, in the order of the documents.
-pub(super) static ALL: [&Parameter; 26] = [
+pub(super) static ALL: [&Parameter; 27] = [
     &METHOD,
     &LAYER,
     &FUSE,
@@ -319,6 +327,7 @@ pub(super) static ALL: [&Parameter; 26] = [
     &CELL,
     &SEED,
     &BUDGET_MS,
+    &EVIDENCE,
     &NORMALIZE,
     &RESOLUTION,
     &OVERLAY,

@@ -12,6 +12,7 @@ mod channels;
 mod colormap;
 mod default_layer;
 mod element;
+mod evidence;
 mod explainer;
 mod explanation;
 mod gradients;
@@ -44,6 +45,9 @@ mod work;
 
 pub use cells::{Cells, Hints};
 pub use colormap::Colormap;
+pub use evidence::{
+    Chance, Curve, Evidence, PASSES as PASSES_OF_EVIDENCE, STEPS as STEPS_OF_EVIDENCE, Stability,
+};
 pub use explainer::{Explainer, Origin};
 pub use explanation::Explanation;
 pub use inputs::{Inputs, last_two};

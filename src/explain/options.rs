@@ -8,6 +8,7 @@ use super::map::{Normalize, Resolution};
 use super::method::Method;
 use super::sides::Sides;
 use super::target::Target;
+use crate::error::{Error, Result};
 
 /// How CAMs are made less noisy, as pytorch-grad-cam does it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +125,24 @@ pub struct Options {
     pub seed: u32,
     /// Methods of many passes stop after this long.
     pub budget: Option<Duration>,
+    /// Whether it is measured how far the map can be trusted.
+    pub evidence: bool,
     /// How the map is shown.
     pub view: View,
+}
+
+impl Options {
+    /// Refuses what an answer that has maps and nothing else has no place for.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`]
+    pub fn with_maps_alone(self) -> Result<Self> {
+        if self.evidence {
+            return Err(Error::parameter(
+                "evidence",
+                "this answer has a place for maps alone; ask /v1/models/{name}/explain for JSON",
+            ));
+        }
+        Ok(self)
+    }
 }

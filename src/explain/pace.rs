@@ -10,6 +10,7 @@ use crate::engine::{CorePermit, Share};
 use crate::error::Result;
 
 /// See the module's text.
+#[derive(Clone, Copy)]
 pub(super) struct Pace<'a> {
     /// The cores of a pass.
     pub(super) share: &'a Share,
@@ -34,6 +35,11 @@ impl Pace<'_> {
         Ok(permit)
     }
 
+    /// Whether the budget has ended.
+    pub(super) fn is_spent(&self) -> bool {
+        self.budget.is_some_and(|budget| self.started.elapsed() >= budget)
+    }
+
     /// Calls `each` with one batch after another of `total` images, until all are done or the budget is spent; at
     /// least one batch is made.
     ///
@@ -45,8 +51,7 @@ impl Pace<'_> {
         batch: usize,
         each: impl FnMut(Range<usize>, &CorePermit<'_>) -> Result<()>,
     ) -> Result<Passes> {
-        let is_spent = || self.budget.is_some_and(|budget| self.started.elapsed() >= budget);
-        self.until(total, batch, is_spent, each)
+        self.until(total, batch, || self.is_spent(), each)
     }
 
     /// [`Pace::batches`] whatever the budget is: for what means nothing before it is whole.

@@ -1,7 +1,7 @@
 //! From names and texts to the options of an explanation. What a method does not use is refused: it would be ignored
 //! without a word.
 
-use super::known::{ALL, BASELINE, METHOD, OF_ANY_METHOD, OF_TENSORS};
+use super::known::{ALL, BASELINE, BUDGET_MS, EVIDENCE, METHOD, OF_ANY_METHOD, OF_TENSORS};
 use super::masks::fit_in_memory;
 use super::method::Method;
 use super::options::Options;
@@ -42,8 +42,14 @@ pub fn read<'a>(task: TaskKind, pairs: impl Iterator<Item = (&'a str, &'a str)> 
         METHOD.read(&mut options, text)?;
     }
     let row = row(options.method);
+    // Evidence takes many passes whatever the method is.
+    let has_budget = task != TaskKind::Tensor && pairs.clone().any(|pair| pair == (EVIDENCE.name, "true"));
     for (name, text) in pairs {
-        used_by(row, task, name)?.read(&mut options, text)?;
+        let parameter = match name == BUDGET_MS.name && has_budget {
+            true => &BUDGET_MS,
+            false => used_by(row, task, name)?,
+        };
+        parameter.read(&mut options, text)?;
         options.baseline_is_given |= name == BASELINE.name;
     }
     fit_in_memory(&options)?;

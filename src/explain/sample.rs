@@ -118,6 +118,17 @@ impl Completeness {
 }
 
 impl Sample<'_> {
+    /// The same of another picture of this size.
+    pub(super) fn of(&self, input: Tensor) -> Sample<'_> {
+        Sample {
+            input,
+            reference: self.reference.as_ref().map(Tensor::shallow_clone),
+            beside: None,
+            pace: self.pace,
+            ..*self
+        }
+    }
+
     /// The method of the module that sees the picture.
     pub(super) fn method(&self) -> &'static str {
         tasks::methods(self.spec.manifest.task)[0]

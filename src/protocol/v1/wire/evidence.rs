@@ -1,0 +1,111 @@
+//! How far a map can be trusted.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::explain;
+
+/// See docs/evidence.md for each measure's formula and source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Evidence {
+    /// The pixels that the map names first are replaced by the mean: the sooner the score falls, the smaller the area.
+    deletion: Curve,
+    /// They are put back into a blurred picture: the sooner the score rises, the larger the area.
+    insertion: Curve,
+    /// What random maps of the same grid give.
+    random: Chance,
+    /// The share of the map's positive part that lies in the object's box, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inside: Option<f64>,
+    /// How the map changes under noise that a person does not see; of methods of few passes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stability: Option<Stability>,
+    /// The same in a sentence.
+    #[schema(
+        example = "What the map names first moves the score more than chance, both when it goes and when it comes."
+    )]
+    summary: &'static str,
+}
+
+/// Scores while pixels change.
+#[derive(Debug, Serialize, ToSchema)]
+struct Curve {
+    /// The area under the scores, over the share of pixels from 0 to 1.
+    #[schema(example = 0.12)]
+    area: f64,
+    /// The scores, from no pixel to all, in steps of equal shares.
+    #[schema(value_type = Vec<Option<f64>>, example = json!([0.91, 0.4, 0.02]))]
+    scores: Vec<f64>,
+}
+
+/// Mean areas of random maps.
+#[derive(Debug, Serialize, ToSchema)]
+struct Chance {
+    #[schema(example = 0.41)]
+    deletion: f64,
+    #[schema(example = 0.38)]
+    insertion: f64,
+    /// How many random maps.
+    #[schema(example = 2)]
+    maps: usize,
+}
+
+/// The map of noisy copies beside the map.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stability {
+    /// The largest change of the map, relative to it.
+    #[schema(example = 0.08)]
+    change: f64,
+    /// The largest change of the score meanwhile.
+    #[schema(example = 0.003)]
+    score_change: f64,
+    /// How many noisy copies.
+    #[schema(example = 3)]
+    copies: usize,
+}
+
+impl From<explain::Curve> for Curve {
+    fn from(curve: explain::Curve) -> Self {
+        Self {
+            area: curve.area,
+            scores: curve.scores,
+        }
+    }
+}
+
+impl From<explain::Evidence> for Evidence {
+    fn from(found: explain::Evidence) -> Self {
+        let summary = match found.beats_chance() {
+            (true, true) => {
+                "What the map names first moves the score more than chance, both when it goes and when it comes."
+            }
+            (true, false) => {
+                "The score falls sooner than by chance when what the map names first goes, but rises no sooner when it comes: \
+                 the score needs more than that."
+            }
+            (false, true) => {
+                "The score rises sooner than by chance when what the map names first comes, but falls no sooner when it goes: \
+                 the score hangs on more than that."
+            }
+            (false, false) => {
+                "What the map names first moves the score no more than random cells do: do not trust this map."
+            }
+        };
+        Self {
+            random: Chance {
+                deletion: found.random.deletion,
+                insertion: found.random.insertion,
+                maps: found.random.maps,
+            },
+            inside: found.inside,
+            stability: found.stability.map(|stability| Stability {
+                change: stability.change,
+                score_change: stability.score_change,
+                copies: stability.copies,
+            }),
+            summary,
+            deletion: found.deletion.into(),
+            insertion: found.insertion.into(),
+        }
+    }
+}
