@@ -4,17 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::Request;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use super::body::{Intake, Received};
-use super::deadline::deadline;
+use super::deadline::{deadline, within};
 use super::hosts::Hosts;
-use super::keys::{Keys, Scope};
+use super::key::Scope;
+use super::keys::Keys;
 use super::open::Listener;
+use super::tokens::Issuer;
+use crate::catalog::{Model, Wanted};
 use crate::config::Settings;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::service::Service;
+
+/// The header whose requests of one value all go to the same version of a model.
+pub const ROUTING_HEADER: &str = "X-Routing-Key";
 
 /// See the module's text. Clones share everything.
 #[derive(Debug, Clone)]
@@ -40,7 +46,7 @@ impl App {
     pub fn new(service: Service, settings: &Settings) -> Result<Self> {
         Ok(Self {
             service,
-            keys: Arc::new(Keys::read(settings.keys_file.as_deref())?),
+            keys: Arc::new(Keys::read(settings.keys_file.as_deref(), Issuer::of(settings))?),
             hosts: Arc::new(Hosts::new(settings)),
             has_operations: settings.operations.is_some(),
             intake: Arc::new(Intake::new(settings)),
@@ -88,6 +94,37 @@ impl App {
             self.request_timeout,
             self.longest_request,
         )?))
+    }
+
+    /// The model that answers a request with these headers for `name`: its `version` where one is asked for, else the one
+    /// that serves, or the canary for its share. One that rests is loaded first.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`]; [`Error::NotReady`] while it loads or when it cannot; [`Error::DeadlineExceeded`];
+    /// [`Error::InvalidParameter`] where [`ROUTING_HEADER`] comes twice.
+    pub async fn answering(
+        &self,
+        headers: &HeaderMap,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<Model>> {
+        let mut keys = headers.get_all(ROUTING_HEADER).iter();
+        let (key, other) = (keys.next(), keys.next());
+        if other.is_some() {
+            return Err(Error::parameter(
+                ROUTING_HEADER,
+                "found it twice, expected it once",
+            ));
+        }
+        let wanted = Wanted {
+            version,
+            key: key.map(HeaderValue::as_bytes),
+        };
+        within(
+            &self.context(headers)?,
+            self.service.catalog().answering(name, wanted),
+        )
+        .await
     }
 
     /// What reads the parts of bodies.

@@ -3,90 +3,26 @@
 //! The file has no key in it, only the SHA-256 of each, so who reads it cannot use one. A key is looked up by its digest, whose
 //! comparison tells nothing of the key.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use axum::http::{Extensions, HeaderMap, HeaderValue, header};
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::changed;
-use super::rate::Rate;
+use super::key::{Key, Scope};
+use super::keys_file::{Known, read};
+use super::tokens::{Bearer, Issuer, Tokens};
 use crate::error::{Error, Result};
 
-/// What a key may be for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// Predictions, and what is told of models.
-    Predict,
-    /// Explanations.
-    Explain,
-    /// Loading and unloading.
-    Admin,
-    /// Metrics.
-    Metrics,
-    /// What every key is for: to be told what is served.
-    #[serde(skip)]
-    Listing,
-}
-
-impl Scope {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Predict => "predict",
-            Self::Explain => "explain",
-            Self::Admin => "admin",
-            Self::Metrics => "metrics",
-            Self::Listing => "listing",
-        }
-    }
-}
-
-/// The file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    #[serde(default)]
-    keys: Vec<Entry>,
-}
-
-/// A key in it.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    /// For the log.
-    name: String,
-    /// Of the key, in 64 hexadecimal digits.
-    sha256: String,
-    scopes: Vec<Scope>,
-    /// Requests a second, on average; twice as many at once.
-    #[serde(default)]
-    requests_per_s: Option<f64>,
-    /// Requests at one time.
-    #[serde(default)]
-    concurrency: Option<usize>,
-}
-
-/// A key that is known.
-#[derive(Debug)]
-struct Key {
-    name: String,
-    scopes: Vec<Scope>,
-    rate: Option<Rate>,
-    places: Option<Arc<Semaphore>>,
-}
-
-type Known = HashMap<[u8; 32], Arc<Key>>;
-
-/// See the module's text. Without a file, everybody may do everything.
+/// See the module's text. Without a file and without tokens, everybody may do everything.
 #[derive(Debug)]
 pub struct Keys {
     file: Option<PathBuf>,
     known: RwLock<Arc<Known>>,
+    tokens: Option<Tokens>,
 }
 
 /// A client that was let in.
@@ -133,20 +69,28 @@ impl Caller {
 }
 
 impl Keys {
-    /// Those of `file`; without one, everybody may do everything.
+    /// Those of `file`, and tokens of `issuer`; without both, everybody may do everything.
     ///
     /// # Errors
     /// [`Error::InvalidSettings`] for a file that is wrong.
-    pub fn read(file: Option<&Path>) -> Result<Self> {
+    pub(super) fn read(file: Option<&Path>, issuer: Option<Issuer>) -> Result<Self> {
         let known = file.map(read).transpose()?.unwrap_or_default();
         Ok(Self {
+            tokens: issuer.map(Tokens::new).transpose()?,
             file: file.map(Path::to_owned),
             known: RwLock::new(Arc::new(known)),
         })
     }
 
-    /// Reads the file again when it changes, as long as it is polled. A file that is wrong changes nothing.
+    /// Reads what it stands on again when that changes, as long as it is polled. What is wrong changes nothing.
     pub async fn follow(&self) {
+        match &self.tokens {
+            None => self.follow_file().await,
+            Some(tokens) => drop(tokio::join!(self.follow_file(), tokens.follow())),
+        }
+    }
+
+    async fn follow_file(&self) {
         let files: Vec<PathBuf> = self.file.clone().into_iter().collect();
         changed::follow(&files, || match files.first().map(|file| read(file)) {
             None => {}
@@ -169,14 +113,11 @@ impl Keys {
             key: None,
             _place: None,
         };
-        let (Some(_), Some(scope)) = (&self.file, scope) else {
+        let is_open = self.file.is_none() && self.tokens.is_none();
+        let Some(scope) = scope.filter(|_| !is_open) else {
             return Ok(anybody);
         };
-        let known = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
-        let digest: [u8; 32] = Sha256::digest(presented(headers)?).into();
-        let key = known
-            .get(&digest)
-            .ok_or_else(|| Error::Unauthorized("this key is not known; it may have been replaced".into()))?;
+        let key = &self.known(presented(headers)?)?;
         let caller = Caller {
             key: Some(Arc::clone(key)),
             _place: None,
@@ -205,6 +146,31 @@ impl Keys {
     }
 }
 
+impl Keys {
+    /// The key that `presented` is, or what a token says of its bearer.
+    fn known(&self, presented: &[u8]) -> Result<Arc<Key>> {
+        let known = Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner));
+        let digest: [u8; 32] = Sha256::digest(presented).into();
+        if let Some(key) = known.get(&digest) {
+            return Ok(Arc::clone(key));
+        }
+        match &self.tokens {
+            Some(tokens) if Tokens::is_one(presented) => {
+                let Bearer { name, scopes } = tokens.verify(presented)?;
+                Ok(Arc::new(Key {
+                    name,
+                    scopes,
+                    rate: None,
+                    places: None,
+                }))
+            }
+            _ => Err(Error::Unauthorized(
+                "this key is not known; it may have been replaced".into(),
+            )),
+        }
+    }
+}
+
 /// The key in these headers: `Authorization: Bearer`, or `X-API-Key`.
 fn presented(headers: &HeaderMap) -> Result<&[u8]> {
     let bearer = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -218,59 +184,6 @@ fn presented(headers: &HeaderMap) -> Result<&[u8]> {
     bearer.or(own).filter(|key| !key.is_empty()).ok_or_else(|| {
         Error::Unauthorized("a key is wanted here: send Authorization: Bearer KEY, or X-API-Key: KEY".into())
     })
-}
-
-fn read(file: &Path) -> Result<Known> {
-    let wrong = |why: String| Error::InvalidSettings(format!("keys_file {}: {why}", file.display()));
-    let text = changed::read(file).map_err(|e| wrong(e.to_string()))?;
-    let parsed: File = toml::from_str(&text).map_err(|e| wrong(e.message().to_owned()))?;
-    if parsed.keys.is_empty() {
-        return Err(wrong("it has no [[keys]], so nobody could do anything".into()));
-    }
-    let mut known = Known::new();
-    for entry in parsed.keys {
-        let name = &entry.name;
-        let digest = digest(&entry.sha256).ok_or_else(|| {
-            wrong(format!(
-                "sha256 of `{name}`: expected 64 hexadecimal digits, those of `printf %s KEY | sha256sum`"
-            ))
-        })?;
-        if entry
-            .requests_per_s
-            .is_some_and(|rate| !(rate > 0.0 && rate.is_finite()))
-        {
-            return Err(wrong(format!(
-                "requests_per_s of `{name}`: expected a number above 0"
-            )));
-        }
-        if entry.concurrency == Some(0) {
-            return Err(wrong(format!("concurrency of `{name}`: expected at least 1")));
-        }
-        let key = Key {
-            rate: entry.requests_per_s.map(Rate::new),
-            places: entry
-                .concurrency
-                .map(|most| Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)))),
-            scopes: entry.scopes,
-            name: entry.name,
-        };
-        if let Some(other) = known.insert(digest, Arc::new(key)) {
-            return Err(wrong(format!("`{}` is there twice", other.name)));
-        }
-    }
-    Ok(known)
-}
-
-/// 32 bytes of so many hexadecimal digits.
-fn digest(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut digest = [0; 32];
-    for (at, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * at..2 * at + 2], 16).ok()?;
-    }
-    Some(digest)
 }
 
 #[cfg(test)]
@@ -303,7 +216,7 @@ mod tests {
             hashed("secret")
         );
         let file = file(&text);
-        let keys = Keys::read(Some(file.path())).expect("it is right");
+        let keys = Keys::read(Some(file.path()), None).expect("it is right");
         let admit = |headers: &HeaderMap, scope| {
             keys.admit(headers, scope)
                 .map(|caller| caller.name().map(str::to_owned))
@@ -334,7 +247,7 @@ mod tests {
             );
         }
         assert_eq!(admit(&HeaderMap::new(), None), Ok(None));
-        let open = Keys::read(None).expect("none");
+        let open = Keys::read(None, None).expect("none");
         assert!(open.admit(&HeaderMap::new(), Some(Scope::Admin)).is_ok());
     }
 
@@ -345,7 +258,7 @@ mod tests {
             hashed("k")
         );
         let file = file(&text);
-        let keys = Keys::read(Some(file.path())).expect("it is right");
+        let keys = Keys::read(Some(file.path()), None).expect("it is right");
         let headers = of("x-api-key", "k");
         let first = keys.admit(&headers, Some(Scope::Predict)).expect("a place");
         assert!(matches!(
@@ -369,7 +282,7 @@ mod tests {
             (good.replace("predict", "everything"), "everything"),
         ] {
             let file = file(&text);
-            let wrong = Keys::read(Some(file.path())).expect_err(&text).to_string();
+            let wrong = Keys::read(Some(file.path()), None).expect_err(&text).to_string();
             assert!(wrong.contains(word), "{wrong}");
         }
     }

@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::failure::{Counted, report};
-use super::keys::Scope;
+use super::key::Scope;
 use super::open::Listener;
 use super::{grpc, linger};
 use crate::engine::panic_text;
@@ -113,13 +113,11 @@ fn asked<B>(request: &axum::http::Request<B>) -> &str {
     original.map_or(request.uri(), |OriginalUri(uri)| uri).path()
 }
 
-/// `routes` as pages: they run what comes from here and nothing else, and stand in no frame.
-pub fn as_page<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
-    const POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-                          frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+/// `routes` as pages, with which browsers may do what `policy` says; they stand in no frame.
+pub fn as_page<S: Clone + Send + Sync + 'static>(routes: Router<S>, policy: &'static str) -> Router<S> {
     let header = |name, value| SetResponseHeaderLayer::overriding(name, HeaderValue::from_static(value));
     routes
-        .layer(header(CONTENT_SECURITY_POLICY, POLICY))
+        .layer(header(CONTENT_SECURITY_POLICY, policy))
         .layer(header(X_FRAME_OPTIONS, "DENY"))
         .layer(header(REFERRER_POLICY, "no-referrer"))
 }

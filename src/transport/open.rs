@@ -56,6 +56,18 @@ pub(super) enum Stage {
     Over,
 }
 
+/// When the server ends, for requests that have no end of their own.
+#[derive(Debug, Clone)]
+pub(super) struct Ending(pub(super) watch::Receiver<Stage>);
+
+impl Ending {
+    /// Waits until the server ends.
+    pub(super) async fn comes(&mut self) {
+        // Whoever told it may have gone, which is an end, too.
+        drop(self.0.wait_for(|stage| *stage != Stage::Serving).await);
+    }
+}
+
 /// Takes a connection off the list, however its task ends.
 pub(super) struct Listed {
     pub(super) shared: Arc<Shared>,

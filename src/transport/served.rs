@@ -18,11 +18,15 @@ use tower::ServiceExt;
 
 use super::activity::{Overdue, Presence};
 use super::answering::Answering;
-use super::open::{Listed, Listener, Open, Shared, Stage};
+use super::open::{Ending, Listed, Listener, Open, Shared, Stage};
 use super::watched::Watched;
 
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// How long a connection of HTTP/1.1 that has no request is kept when the server ends. A request that is on its way is then answered,
+/// and its client told that it was the last.
+const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// How much of a head is read.
 const HEAD_BYTES: usize = 64 << 10;
@@ -64,6 +68,7 @@ impl One {
         let mut stage = self.shared.stage.subscribe();
         let mut look = tokio::time::interval(LOOK);
         let mut said_goodbye = false;
+        let mut last_call = None;
         loop {
             tokio::select! {
                 // What has arrived is read before anything else is decided.
@@ -80,7 +85,10 @@ impl One {
                 }
                 _ = stage.changed() => match *stage.borrow_and_update() {
                     Stage::Serving => {}
-                    Stage::Draining => connection.as_mut().graceful_shutdown(),
+                    Stage::Draining if activity.is_shared() || activity.is_busy() => {
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Stage::Draining => last_call = Some(Instant::now() + LAST_CALL),
                     Stage::Over => return,
                 },
                 _ = look.tick() => match activity.overdue(&self.shared.patience, Instant::now()) {
@@ -93,6 +101,7 @@ impl One {
                         tracing::debug!(peer = %self.peer, ?overdue, "a connection was closed: its client is too slow");
                         return;
                     }
+                    None if last_call.is_some_and(|end| Instant::now() < end) => {}
                     None if *stage.borrow() == Stage::Draining && !activity.is_busy() => return,
                     None => {}
                 },
@@ -109,15 +118,23 @@ impl One {
         let activity = &self.open.activity;
         let has_room = !activity.is_shared() || self.shared.has_room_for_request();
         let under_way = activity.begin();
+        let is_last = !activity.is_shared() && *self.shared.stage.borrow() == Stage::Draining;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(self.listener);
         request.extensions_mut().insert(Presence(Arc::clone(activity)));
+        request
+            .extensions_mut()
+            .insert(Ending(self.shared.stage.subscribe()));
         async move {
-            let response = match has_room {
+            let mut response = match has_room {
                 true => router.oneshot(request).await?,
                 false => too_many(),
             };
+            if is_last {
+                let close = hyper::header::HeaderValue::from_static("close");
+                response.headers_mut().insert(hyper::header::CONNECTION, close);
+            }
             Ok(response.map(|body| Body::new(Answering::new(body, under_way))))
         }
     }

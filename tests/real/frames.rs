@@ -158,6 +158,10 @@ async fn a_signal_ends_streams_that_wait() {
         "{:?}",
         started.elapsed()
     );
+    let frames = until_closed(&mut stream).expect("it is closed");
+    let heads = frames.iter().filter(|(kind, _)| *kind == HEADERS).count();
+    // Its head, and trailers that say it is over: it is not cut off.
+    assert_eq!(heads, 2, "{frames:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,8 @@
 //! The end of a server: what it accepted is answered, what comes later is refused.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
 use reqwest::StatusCode;
 use tokio::task::JoinSet;
 
@@ -68,4 +71,48 @@ fn is_hangup_ignored() -> bool {
         .find_map(|line| line.strip_prefix("SigIgn:"))
         .expect("a mask");
     u64::from_str_radix(mask.trim(), 16).expect("hexadecimal") & 1 == 1
+}
+
+/// Asks on an open connection; the head of the answer, after all of its body.
+fn ask(socket: &mut TcpStream) -> std::io::Result<String> {
+    socket.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let read = socket.read(&mut buffer)?;
+        answer.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            continue;
+        };
+        let head = head.to_ascii_lowercase();
+        let length = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.and_then(|length| length.parse().ok()).expect("a length");
+        if body.len() >= length {
+            return Ok(head);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kept_connection_is_answered_once_more_and_told_that_it_was_the_last() {
+    let mut server = Server::start(|text| text, &[]).await;
+    let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).expect("a connection");
+    let before = ask(&mut socket).expect("an answer");
+    assert!(!before.contains("connection: close"), "{before}");
+    server.terminate();
+    // As long as it takes to be told.
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    let after = ask(&mut socket).expect("its request was on its way");
+    assert!(
+        after.contains("200 ok") && after.contains("connection: close"),
+        "{after}"
+    );
+    assert!(ask(&mut socket).is_err(), "it is closed");
+    assert!(server.ended().await.success());
 }

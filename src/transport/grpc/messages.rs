@@ -13,6 +13,7 @@ use tokio_util::io::StreamReader;
 use super::super::activity::Presence;
 use super::super::app::App;
 use super::super::encoding::ENCODINGS;
+use super::super::open::Ending;
 use super::is_grpc;
 use crate::error::{Error, Result, excerpt};
 
@@ -27,6 +28,8 @@ pub struct Messages {
     encoding: HeaderMap,
     peer: Option<IpAddr>,
     presence: Option<Presence>,
+    /// When a stream has no next message.
+    ending: Option<Ending>,
 }
 
 impl Messages {
@@ -54,6 +57,7 @@ impl Messages {
             encoding,
             peer: peer.map(|ConnectInfo(address)| address.ip()),
             presence: parts.extensions.get::<Presence>().cloned(),
+            ending: parts.extensions.get::<Ending>().cloned(),
         })
     }
 
@@ -62,6 +66,8 @@ impl Messages {
     /// # Errors
     /// As [`Messages::next`]; [`Error::EmptyBody`] where there is none.
     pub async fn only(mut self) -> Result<Bytes> {
+        // It is answered also by a server that ends.
+        self.ending = None;
         let none = || Error::EmptyBody("the request has no message".into());
         self.next().await?.ok_or_else(none)
     }
@@ -69,12 +75,22 @@ impl Messages {
     /// The next message, once it is there; none at the end. Until it begins, the request rests.
     ///
     /// # Errors
-    /// As [`App::read`], for messages instead of bodies.
+    /// As [`App::read`], for messages instead of bodies; [`Error::NotReady`] where none has come when the server ends.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut prefix = [0; PREFIX];
         {
             let _rests = self.rest();
-            if self.body.read(&mut prefix[..1]).await.map_err(|e| broken(&e))? == 0 {
+            let read = self.body.read(&mut prefix[..1]);
+            let read = match &mut self.ending {
+                None => read.await,
+                Some(ending) => tokio::select! {
+                    biased;
+                    read = read => read,
+                    // What was not answered is to be sent again, to another.
+                    () = ending.comes() => return Err(Error::NotReady("the server is shutting down".into())),
+                },
+            };
+            if read.map_err(|e| broken(&e))? == 0 {
                 return Ok(None);
             }
         }
