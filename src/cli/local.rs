@@ -1,27 +1,27 @@
-//! `lucarne predict` and `lucarne explain`: one request to the service itself, without a socket in between.
+//! `lucarne predict` and `lucarne explain`: requests to the service itself, without a socket in between.
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args;
 
+use super::batch;
+use super::opened::{Opened, file};
 use super::output::{print, runtime};
 use crate::app::Server;
 use crate::config::Settings;
-use crate::engine::Context;
 use crate::error::{Error, Result};
-use crate::protocol::v1::{self, Answer, Form};
+use crate::protocol::v1::Form;
 use crate::reading::Parameters;
-use crate::service::{Asked, Pictures};
 
 /// What both commands need.
 #[derive(Debug, Args)]
 struct Question {
     /// The model: a name in the folder of models, or a path to a model's folder
     model: String,
-    /// An image file
-    image: PathBuf,
+    /// Image files, folders of them, or patterns such as 'photos/**/*.jpg'
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<String>,
     /// The folder of models
     #[arg(long, default_value = "models", env = "LUCARNE_MODELS", value_name = "DIR")]
     models: PathBuf,
@@ -35,6 +35,9 @@ struct Question {
 pub(super) struct Predict {
     #[command(flatten)]
     question: Question,
+    /// Where to write a record of each image; the ending picks the form: .jsonl or .csv. What stands there already is kept
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// `lucarne explain`
@@ -42,9 +45,13 @@ pub(super) struct Predict {
 pub(super) struct Explain {
     #[command(flatten)]
     question: Question,
-    /// Where to write; the ending picks the form: .png (overlay), .npy (raw map), .json
-    #[arg(short, long, value_name = "FILE")]
+    /// Where to write; the ending picks the form: .png (overlay), .npy (raw map), .json. Of several images a folder, in which what
+    /// stands there already is kept
+    #[arg(short, long, value_name = "FILE|FOLDER")]
     output: PathBuf,
+    /// In which form answers are written into a folder
+    #[arg(long, value_name = "FORM", default_value = "png", value_parser = ["png", "npy", "json"])]
+    form: String,
     /// How the map is made [default: grad_cam]
     #[arg(long)]
     method: Option<String>,
@@ -61,23 +68,37 @@ pub(super) struct Explain {
 
 impl Predict {
     pub(super) fn run(&self) -> Result<()> {
-        let answer = self.question.ask(&Operation::Predict, Vec::new(), Form::Json)?;
-        print(&String::from_utf8_lossy(&answer.bytes))
+        let files = batch::expanded(&self.question.images)?;
+        let opened = self.question.open(Vec::new(), None)?;
+        match (&self.output, &files[..]) {
+            (Some(output), files) => batch::predict(&opened, files, output),
+            (None, [file]) => {
+                let answer = opened.wait(opened.predicted(file, Form::Json))?;
+                print(&String::from_utf8_lossy(&answer.bytes))
+            }
+            (None, files) => Err(Error::InvalidSettings(format!(
+                "{} images: say with --output where their predictions go, such as out.jsonl or out.csv",
+                files.len()
+            ))),
+        }
     }
 }
 
 impl Explain {
     pub(super) fn run(&self) -> Result<()> {
-        let form = match self.output.extension().and_then(|e| e.to_str()) {
-            Some("png") => Form::Png,
-            Some("npy") => Form::Npy,
-            Some("json") => Form::Json,
-            _ => {
-                let output = self.output.display();
-                let text = format!("--output {output}: give a file that ends in .png, .npy or .json");
-                return Err(Error::InvalidSettings(text));
-            }
+        let files = batch::expanded(&self.question.images)?;
+        let of_ending = self.output.extension().and_then(|e| e.to_str()).and_then(form);
+        let is_folder = self.output.is_dir() || (files.len() > 1 && of_ending.is_none());
+        let wrong = |why: &str| {
+            let output = self.output.display();
+            Err(Error::InvalidSettings(format!("--output {output}: {why}")))
         };
+        if !is_folder && of_ending.is_none() {
+            return wrong("give a file that ends in .png, .npy or .json, or a folder");
+        }
+        if !is_folder && files.len() > 1 {
+            return wrong("give a folder: there are several images");
+        }
         let named = [
             ("method", self.method.as_ref()),
             ("layer", self.layer.as_ref()),
@@ -87,10 +108,27 @@ impl Explain {
             .into_iter()
             .filter_map(|(name, value)| Some((name.to_owned(), value?.clone())));
         let reference = self.reference.as_deref().map(file).transpose()?;
-        let operation = Operation::Explain { reference };
-        let answer = self.question.ask(&operation, params.collect(), form)?;
+        let opened = self.question.open(params.collect(), reference)?;
+        let (of_ending, of_folder) = (
+            of_ending.unwrap_or(Form::Png),
+            form(&self.form).unwrap_or(Form::Png),
+        );
+        if is_folder {
+            return batch::explain(&opened, &files, &self.output, (of_folder, &self.form));
+        }
+        let answer = opened.wait(opened.explained(&files[0], of_ending))?;
         std::fs::write(&self.output, &answer.bytes)
             .map_err(|e| Error::InvalidSettings(format!("--output {}: {e}", self.output.display())))
+    }
+}
+
+/// The form of this name.
+fn form(name: &str) -> Option<Form> {
+    match name {
+        "png" => Some(Form::Png),
+        "npy" => Some(Form::Npy),
+        "json" => Some(Form::Json),
+        _ => None,
     }
 }
 
@@ -101,29 +139,13 @@ impl Explain {
 pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
     let question = Question {
         model: folder.to_string_lossy().into_owned(),
-        image: image.to_owned(),
+        images: Vec::new(),
         models: PathBuf::new(),
         params: Vec::new(),
     };
-    let answer = question.ask(&Operation::Predict, Vec::new(), Form::Json)?;
+    let opened = question.open(Vec::new(), None)?;
+    let answer = opened.wait(opened.predicted(image, Form::Json))?;
     Ok(String::from_utf8_lossy(&answer.bytes).into_owned())
-}
-
-/// What is asked.
-#[derive(Debug)]
-enum Operation {
-    Predict,
-    Explain {
-        /// What an embedding is compared with.
-        reference: Option<Bytes>,
-    },
-}
-
-/// The bytes of an image file.
-fn file(path: &Path) -> Result<Bytes> {
-    let bytes =
-        std::fs::read(path).map_err(|e| Error::InvalidSettings(format!("{}: {e}", path.display())))?;
-    Ok(bytes.into())
 }
 
 impl Question {
@@ -138,7 +160,8 @@ impl Question {
         folder.canonicalize().unwrap_or(folder)
     }
 
-    fn ask(&self, operation: &Operation, named: Vec<(String, String)>, form: Form) -> Result<Answer> {
+    /// The model, and what is asked of it about each image.
+    fn open(&self, named: Vec<(String, String)>, reference: Option<Bytes>) -> Result<Opened> {
         let mut parameters = Parameters::default();
         for (name, value) in named {
             parameters.add(name, value)?;
@@ -149,25 +172,18 @@ impl Question {
             })?;
             parameters.add(name.to_owned(), value.to_owned())?;
         }
-        let pictures = Pictures::new(vec![file(&self.image)?], 1)?;
         let folder = self.folder();
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
         let server = Server::of_model(folder, &Settings::default())?;
-        runtime()?.block_on(async {
-            server.load_or_fail().await?;
-            let (service, context, started) = (server.service(), Context::default(), Instant::now());
-            let model = service.model(&name.unwrap_or_default())?;
-            match operation {
-                Operation::Predict => {
-                    let asked = (pictures, &parameters, form);
-                    v1::predicted(service, &model, asked, &context, started).await
-                }
-                Operation::Explain { reference } => {
-                    let reference = reference.clone();
-                    let asked = (Asked { pictures, reference }, &parameters, form);
-                    v1::explained(service, &model, asked, &context, started).await
-                }
-            }
+        let runtime = runtime()?;
+        runtime.block_on(server.load_or_fail())?;
+        let model = server.service().model(&name.unwrap_or_default())?;
+        Ok(Opened {
+            runtime,
+            server,
+            model,
+            parameters,
+            reference,
         })
     }
 }

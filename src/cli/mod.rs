@@ -1,8 +1,10 @@
 //! The command line: `lucarne serve | check | inspect | tune | predict | explain | openapi | healthcheck`.
 
+mod batch;
 mod healthcheck;
 mod inspect;
 mod local;
+mod opened;
 mod output;
 mod trial;
 mod tune;
@@ -48,9 +50,9 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Measure how a model shares the cores best, and write it into its model.toml
     Tune(tune::Tune),
-    /// Predict one image without a server, and print the answer
+    /// Predict images without a server: print the answer, or write a record of each
     Predict(local::Predict),
-    /// Explain one image without a server, and write overlay, map or JSON
+    /// Explain images without a server, and write overlays, maps or JSON
     Explain(local::Explain),
     #[command(hide = true)]
     Trial(trial::Trial),

@@ -55,7 +55,7 @@ impl Trial {
     /// # Errors
     /// [`Error::InvalidModel`] where the model did not pass, which the verdict has said.
     pub(super) fn run(&self) -> Result<()> {
-        let loader = Loader::new(Cores::of_this_machine(), Box::new(|_, _| Arc::new(Silent)));
+        let loader = Loader::new(Cores::of_this_machine(), Box::new(|_, _, _| Arc::new(Silent)));
         let loaded = loader.load_alone(&self.dir, self.version_name.as_deref());
         let problems = problems(&self.dir, loaded);
         let json = serde_json::to_string(&problems).map_err(|e| Error::Internal(e.to_string()))?;

@@ -6,6 +6,7 @@ mod support;
 
 mod server;
 
+mod batches;
 mod bounds;
 mod changes;
 mod commands;

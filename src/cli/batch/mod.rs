@@ -1,0 +1,169 @@
+//! Many pictures, one after the other into a file or a folder: as fast as they are answered together, and resumed where it ended.
+
+mod files;
+mod records;
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::opened::Opened;
+use crate::error::{Error, Result, excerpt};
+use crate::protocol::v1::Form;
+pub(super) use files::expanded;
+use records::{Records, Table};
+
+/// Pictures under way at one time: enough for full batches.
+const SIDE_BY_SIDE: usize = 32;
+
+/// Pictures that could not be answered and are named at the end.
+const MOST_NAMED: usize = 10;
+
+/// Predicts each of `files` and writes a record of each, in their order, to `output`, whose ending picks the form: .jsonl or .csv.
+/// Records that stand there already are kept.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where `output` cannot be written, or is of other files. What is wrong with a picture is its record.
+pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Result<()> {
+    let table = Table::of(output, &opened.model)?;
+    let (mut records, done) = Records::open(output, (table, opened.question()), files)?;
+    let mut progress = Progress::new(files.len(), done);
+    opened.wait(async {
+        let answers = stream::iter(&files[done..]).map(|file| async move {
+            let answer = opened.predicted(file, Form::Json).await;
+            (file, answer.map(|answer| answer.bytes))
+        });
+        let mut answers = answers.buffered(opened.side_by_side(SIDE_BY_SIDE));
+        while let Some((file, answer)) = answers.next().await {
+            progress.tell(file, answer.as_ref().err());
+            records.write(file, answer)?;
+        }
+        records.finish()
+    })?;
+    progress.end();
+    Ok(())
+}
+
+/// Explains each of `files`, and writes each answer under the name of its picture into the folder `output`. Answers that stand there
+/// already are kept.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where the folder cannot be written.
+pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (Form, &str)) -> Result<()> {
+    let (form, ending) = form;
+    let wrong = |path: &Path, e: std::io::Error| Error::InvalidSettings(format!("{}: {e}", path.display()));
+    std::fs::create_dir_all(output).map_err(|e| wrong(output, e))?;
+    claim(output, &opened.question())?;
+    let names = files::names(files, ending);
+    let todo = || {
+        files
+            .iter()
+            .zip(&names)
+            .filter(|(_, name)| !output.join(name).exists())
+    };
+    let mut progress = Progress::new(files.len(), files.len() - todo().count());
+    opened.wait(async {
+        let answers = stream::iter(todo()).map(|(file, name)| async move {
+            let answer = opened.explained(file, form).await;
+            (file, name, answer.map(|answer| answer.bytes))
+        });
+        // Explanations of a model are computed one after the other: two are enough to decode meanwhile.
+        let mut answers = answers.buffered(2);
+        while let Some((file, name, answer)) = answers.next().await {
+            progress.tell(file, answer.as_ref().err());
+            if let Ok(bytes) = answer {
+                let path = output.join(name);
+                let half = path.with_extension("part");
+                let folder = path.parent().unwrap_or(output);
+                let written = std::fs::create_dir_all(folder)
+                    .and_then(|()| std::fs::write(&half, bytes))
+                    .and_then(|()| std::fs::rename(&half, &path));
+                written.map_err(|e| wrong(&path, e))?;
+            }
+        }
+        Ok::<(), Error>(())
+    })?;
+    progress.end();
+    Ok(())
+}
+
+/// Takes a folder for the answers to `question`.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where it has those to another, or cannot be written.
+fn claim(folder: &Path, question: &str) -> Result<()> {
+    /// Where it stands which they are.
+    const NAME: &str = ".lucarne";
+    let wrong = |why: String| Error::InvalidSettings(format!("--output {}: {why}", folder.display()));
+    let file = folder.join(NAME);
+    match std::fs::read_to_string(&file) {
+        Ok(found) if found.trim_end() == question => Ok(()),
+        Ok(found) => Err(wrong(format!(
+            "it has the answers to another question, `{}`; give another folder, or remove this one",
+            excerpt(found.trim_end())
+        ))),
+        Err(_) => std::fs::write(&file, format!("{question}\n")).map_err(|e| wrong(e.to_string())),
+    }
+}
+
+/// How far it is, on standard error.
+struct Progress {
+    bar: ProgressBar,
+    bad: Vec<String>,
+    more: usize,
+    of: usize,
+}
+
+impl Progress {
+    fn new(of: usize, done: usize) -> Self {
+        let target = match std::io::stderr().is_terminal() {
+            true => ProgressDrawTarget::stderr_with_hz(4),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(of as u64), target);
+        let style = ProgressStyle::with_template("{wide_bar} {pos}/{len}  {per_sec}  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_position(done as u64);
+        bar.reset_eta();
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self {
+            bar,
+            bad: Vec::new(),
+            more: 0,
+            of,
+        }
+    }
+
+    fn tell(&mut self, file: &Path, error: Option<&Error>) {
+        self.bar.inc(1);
+        let Some(error) = error else { return };
+        if self.bad.len() < MOST_NAMED {
+            self.bad
+                .push(format!("{}: {}: {error}", file.display(), error.code()));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Says which pictures were not answered.
+    fn end(self) {
+        self.bar.finish_and_clear();
+        let count = self.bad.len() + self.more;
+        if count == 0 {
+            return;
+        }
+        for line in &self.bad {
+            eprintln_if_read(line);
+        }
+        eprintln_if_read(&format!("{count} of {} pictures were not answered", self.of));
+    }
+}
+
+/// Says it on standard error, if anybody reads that.
+fn eprintln_if_read(line: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stderr(), "{line}"));
+}

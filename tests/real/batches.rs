@@ -1,0 +1,107 @@
+//! Many pictures on the command line: records that go on where they ended, and a folder of maps.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::commands::lucarne;
+use crate::support::path;
+
+/// A folder of pictures, one of which is none.
+fn pictures() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let photos = path("tests/golden/photos");
+    for name in ["coffee.jpg", "astronaut.jpg"] {
+        if photos.join(name).exists() {
+            std::fs::copy(photos.join(name), folder.path().join(name)).expect("a copy");
+        }
+    }
+    std::fs::copy(path("tests/golden/vae/bag.png"), folder.path().join("bag.png")).expect("a copy");
+    std::fs::write(folder.path().join("text.jpg"), "no picture").expect("writable");
+    folder
+}
+
+fn run(arguments: &[&dyn AsRef<OsStr>]) -> String {
+    let (succeeded, said) = lucarne(arguments);
+    assert!(succeeded, "{said}");
+    said
+}
+
+fn text(file: &Path) -> String {
+    std::fs::read_to_string(file).expect("written")
+}
+
+#[test]
+fn a_folder_of_pictures_becomes_records_also_in_two_goes() {
+    let (pictures, out) = (pictures(), tempfile::tempdir().expect("a temporary folder"));
+    let lines = out.path().join("out.jsonl");
+    let predict = |output: &Path| run(&[&"predict", &"gauge", &pictures.path(), &"-o", &output]);
+    let said = predict(&lines);
+    assert!(
+        said.contains("text.jpg: unsupported_media_type") || said.contains("text.jpg: "),
+        "{said}"
+    );
+    assert!(said.contains("1 of"), "{said}");
+    let whole = text(&lines);
+    let records: Vec<Value> = whole
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert!(records.len() >= 3);
+    for record in &records {
+        let is_text = record["file"]
+            .as_str()
+            .is_some_and(|file| file.ends_with("text.jpg"));
+        assert_eq!(record.get("error").is_some(), is_text, "{record}");
+        assert_eq!(record.get("prediction").is_none(), is_text, "{record}");
+        assert!(record["prediction"].get("image_index").is_none());
+    }
+    // As when it was killed in its second record.
+    let first = whole.find('\n').expect("a line");
+    std::fs::write(&lines, &whole[..first + 20]).expect("writable");
+    predict(&lines);
+    assert_eq!(text(&lines), whole);
+    let table = out.path().join("out.csv");
+    predict(&table);
+    let columns = text(&table);
+    assert!(columns.starts_with("file,"), "{columns}");
+    assert_eq!(columns.lines().count(), records.len() + 1);
+    let (succeeded, said) = lucarne(&[
+        &"predict",
+        &"gauge",
+        &path("tests/golden/vae/bag.png"),
+        &"-o",
+        &lines,
+    ]);
+    assert!(!succeeded && said.contains("is not of these pictures"), "{said}");
+    let (succeeded, said) = lucarne(&[&"predict", &"gauge", &pictures.path()]);
+    assert!(!succeeded && said.contains("--output"), "{said}");
+}
+
+#[test]
+fn maps_of_a_folder_have_the_names_of_their_pictures() {
+    let (pictures, out) = (pictures(), tempfile::tempdir().expect("a temporary folder"));
+    let folder = out.path().join("maps");
+    let explain = || {
+        run(&[
+            &"explain",
+            &"gauge",
+            &pictures.path(),
+            &"--method",
+            &"saliency",
+            &"--target",
+            &"pressure",
+            &"-o",
+            &folder,
+        ])
+    };
+    explain();
+    let bag = folder.join("bag.png");
+    let drawn = std::fs::read(&bag).expect("written");
+    assert!(drawn.starts_with(b"\x89PNG"));
+    assert!(!folder.join("text.png").exists());
+    std::fs::write(&bag, "kept").expect("writable");
+    explain();
+    assert_eq!(text(&bag), "kept", "what stands there is not made again");
+}
