@@ -24,9 +24,10 @@ COPY Cargo.toml Cargo.lock ./
 COPY .cargo .cargo
 COPY crates/entrypoint/Cargo.toml crates/entrypoint/Cargo.toml
 COPY crates/exported-program/Cargo.toml crates/exported-program/Cargo.toml
+COPY crates/grpc-messages/Cargo.toml crates/grpc-messages/Cargo.toml
 COPY crates/interleavings/Cargo.toml crates/interleavings/Cargo.toml
 COPY crates/torch-bridge/Cargo.toml crates/torch-bridge/Cargo.toml
-RUN for crate in . crates/entrypoint crates/exported-program crates/interleavings crates/torch-bridge; do \
+RUN for crate in . crates/*; do \
         mkdir -p $crate/src && echo 'fn main() {}' > $crate/src/main.rs && touch $crate/src/lib.rs || exit 1; \
     done \
     && cargo build --release --locked -p lucarne -p lucarne-entrypoint
@@ -34,12 +35,14 @@ RUN for crate in . crates/entrypoint crates/exported-program crates/interleaving
 # touch, here and below: cargo goes by the time of a file, and these may be older than the empty ones.
 FROM dependencies AS bridge
 COPY crates crates
-RUN rm -f crates/torch-bridge/src/main.rs crates/interleavings/src/main.rs crates/exported-program/src/main.rs \
+RUN rm -f crates/exported-program/src/main.rs crates/grpc-messages/src/main.rs crates/interleavings/src/main.rs \
+        crates/torch-bridge/src/main.rs \
     && find crates -type f -exec touch {} + \
     && cargo build --release --locked -p lucarne -p lucarne-entrypoint
 
 FROM bridge AS program
 COPY build.rs ./
+COPY page page
 COPY src src
 # Without debugging symbols the program is a tenth as large; a panic still names its line.
 RUN find src build.rs -type f -exec touch {} + \

@@ -14,6 +14,7 @@ help:
 	@echo 'make parity       compare the server with PyTorch (PHOTOS= names a folder of more pictures)'
 	@echo 'make strangers    compare it with models of timm, smp, transformers, ultralytics (STRANGERS=, flags of strangers)'
 	@echo 'make test-clients run the clients of Triton and KServe against a server (CLIENTS=, flags of tests/clients/run.py)'
+	@echo 'make test-page    test the page in Chromium (PAGE=, flags of tests/page/run.mjs)'
 	@echo 'make pictures     compare how folders of picture files are read with Pillow (SUITES="DIR …")'
 	@echo 'make saliency     measure how good saliency maps are (FASHION_MNIST=, PHOTOS= name folders of more pictures)'
 	@echo 'make bench        measure the server beside LitServe and TorchServe (BENCH=, flags of bench/run.py)'
@@ -24,6 +25,8 @@ help:
 	@echo 'make wheel        build dist/lucarne_server-*.whl, install it beside torch, and test it (WHEEL=, flags of pytest)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
 	@echo 'make test-image   build the container image and try it as people run it (BASES=own, TEST_IMAGE=, flags of tests/image/run.py)'
+	@echo 'make deploy-check check the Helm chart, the resources of KServe, alerts and dashboard (DEPLOY=, flags of tests/deploy/run.py)'
+	@echo 'make rolling      replace processes of the server under load, as a rolling upgrade does (ROLLING=, flags of rolling.py)'
 	@echo 'make build        build the program, target/release/lucarne'
 	@echo 'make setup        fetch libtorch, cmake and nasm into .cache (CUDA=1: the CUDA libraries too)'
 	@echo 'make clean-cache  delete .cache'
@@ -61,6 +64,9 @@ strangers: build
 test-clients: build
 	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
 	.cache/clients-venv/bin/python tests/clients/run.py --program "$(PROGRAM)" $(CLIENTS)
+
+test-page: build
+	scripts/test-page "$(PROGRAM)" $(PAGE)
 
 pictures: setup
 	@[ -n '$(SUITES)' ] || { echo 'make pictures SUITES="DIR …": say which folders of picture files'; exit 1; }
@@ -119,7 +125,16 @@ image:
 test-image:
 	@scripts/test-image $(TEST_IMAGE)
 
+deploy-check: build
+	scripts/deploy-tools
+	scripts/python-environment tests/deploy/requirements.txt .cache/deploy-venv
+	.cache/deploy-venv/bin/python tests/deploy/run.py --program "$(PROGRAM)" $(DEPLOY)
+
+rolling: build
+	scripts/python-environment tests/deploy/requirements.txt .cache/deploy-venv
+	.cache/deploy-venv/bin/python tests/deploy/rolling.py --program "$(PROGRAM)" $(ROLLING)
+
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers test-clients pictures saliency bench compare protocols torture fuzz aoti wheel image test-image clean-cache
+.PHONY: help serve setup build test lint parity strangers test-clients test-page pictures saliency bench compare protocols torture fuzz aoti wheel image test-image deploy-check rolling clean-cache

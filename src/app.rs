@@ -133,7 +133,7 @@ fn cache_dir() -> Option<PathBuf> {
 /// A loader for this machine, whose models are counted in `metrics`.
 fn loader(settings: &Settings, metrics: &Arc<Metrics>) -> Loader {
     let metrics = Arc::clone(metrics);
-    let observer = Box::new(move |model: &str, queue| metrics.observer(model, queue));
+    let observer = Box::new(move |model: &str, version: &str, queue| metrics.observer(model, version, queue));
     let patience = Duration::from_secs(settings.max_pass_s);
     Loader::new(Cores::giving_up_on(cores_of_this_machine(), patience), observer)
 }
@@ -235,6 +235,8 @@ fn follow(server: &Server, connections: &Connections, settings: &Settings) -> Re
     if let Some(tls) = connections.tls() {
         tokio::spawn(async move { tls.follow().await });
     }
+    let service = server.service().clone();
+    tokio::spawn(async move { service.catalog().rest().await });
     if settings.model_control == ModelControl::Poll {
         let service = server.service().clone();
         let (seen, interval) = (

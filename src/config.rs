@@ -97,6 +97,12 @@ pub struct Settings {
     pub operations: Option<SocketAddr>,
     /// A file of keys, their scopes and limits; without one, everybody may do everything.
     pub keys_file: Option<PathBuf>,
+    /// The public keys of an identity provider (JWKS), a file or an address with HTTPS, whose tokens are taken as keys.
+    pub jwks: Option<String>,
+    /// `iss` of the provider's tokens.
+    pub jwt_issuer: Option<String>,
+    /// `aud` of the tokens that are for this server.
+    pub jwt_audience: Option<String>,
     /// Names by which clients may call a server that listens on a loopback address, besides addresses and names without a dot.
     pub allowed_hosts: Vec<String>,
     /// Origins that browsers may call from; `*` for any.
@@ -144,6 +150,9 @@ impl Default for Settings {
             tls_client_authorities: None,
             operations: None,
             keys_file: None,
+            jwks: None,
+            jwt_issuer: None,
+            jwt_audience: None,
             allowed_hosts: Vec::new(),
             cors_origins: Vec::new(),
             log: "info".into(),
@@ -247,6 +256,16 @@ impl Settings {
                     "{key}: found {found}, expected from {least} ({why}) to 1048576"
                 )));
             }
+        }
+        let of_tokens = [&self.jwks, &self.jwt_issuer, &self.jwt_audience];
+        if of_tokens.iter().any(|key| key.is_some())
+            && !of_tokens
+                .iter()
+                .all(|key| key.as_ref().is_some_and(|text| !text.is_empty()))
+        {
+            return Err(Error::InvalidSettings(
+                "jwks, jwt_issuer and jwt_audience go together: a token is taken of one issuer, and for one audience".into(),
+            ));
         }
         for origin in &self.cors_origins {
             if origin != "*" && !origin.contains("://") {

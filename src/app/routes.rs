@@ -6,7 +6,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::protocol::{grpc, oip, torchserve, v1};
+use crate::protocol::{grpc, oip, page, torchserve, v1};
 use crate::transport::{App, ErrorBody, Paths, Scope, as_page, serve_with};
 
 fn api() -> OpenApiRouter<App> {
@@ -19,13 +19,18 @@ pub fn document() -> OpenApi {
     api().into_openapi()
 }
 
+/// What a browser may do with the document's page, which has styles of its own in its text.
+const MANUAL_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                             frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+
 /// Every protocol.
 pub(super) fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
-    let page = SwaggerUi::new("/docs").url("/openapi.json", document);
+    let manual = SwaggerUi::new("/docs").url("/openapi.json", document);
     let routes = routes
         .merge(grpc::routes(&[oip::SERVICE]))
-        .merge(as_page(page.into()))
+        .merge(as_page(manual.into(), MANUAL_POLICY))
+        .merge(as_page(page::routes(), page::POLICY))
         .with_state(app.clone());
     let paths = Paths {
         error_body,
@@ -49,6 +54,7 @@ fn error_body(path: &str) -> ErrorBody {
 fn scope(method: &Method, route: &str) -> Option<Scope> {
     let route = v1::documented(route);
     let is_open = [
+        "/",
         "/healthz",
         "/readyz",
         "/ping",
@@ -59,7 +65,7 @@ fn scope(method: &Method, route: &str) -> Option<Scope> {
     .contains(&route.as_str())
         || route.ends_with("/ServerLive")
         || route.ends_with("/ServerReady")
-        || ["/docs", "/grpc.health.", "/grpc.reflection."]
+        || ["/docs", "/page/", "/grpc.health.", "/grpc.reflection."]
             .iter()
             .any(|open| route.starts_with(open));
     let changes = matches!(*method, Method::PUT | Method::DELETE) && route.starts_with("/v1/");

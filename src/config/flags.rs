@@ -171,6 +171,18 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys_file: Option<PathBuf>,
+    /// The public keys of an identity provider (JWKS), a file or an address with https://, whose tokens are taken as keys
+    #[arg(long, value_name = "SOURCE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// `iss` of the tokens of jwks
+    #[arg(long, value_name = "ISSUER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_issuer: Option<String>,
+    /// `aud` of the tokens of jwks that are for this server
+    #[arg(long, value_name = "AUDIENCE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwt_audience: Option<String>,
     /// A name by which clients may call a server that listens on a loopback address, besides addresses and names without a
     /// dot; may be given more than once, or several with commas between
     #[arg(

@@ -3,5 +3,6 @@
 
 pub mod grpc;
 pub mod oip;
+pub mod page;
 pub mod torchserve;
 pub mod v1;

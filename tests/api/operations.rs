@@ -20,7 +20,7 @@ async fn models_are_described() {
     assert!(models.contains(&one));
     assert_eq!(
         one["input"],
-        json!({"size": [224, 224], "resize": "shorter_side", "color": "rgb"})
+        json!({"size": [224, 224], "resize": "shorter_side", "resize_to": 256, "color": "rgb"})
     );
     assert_eq!(one["labels"].as_array().map(Vec::len), Some(1000));
     let methods = one["explain_methods"].as_array().expect("a list");

@@ -69,7 +69,7 @@ pub fn server(models: &Path, cores: &Arc<Cores>, formats: Arc<dyn Formats>) -> S
 /// The same before anything is loaded.
 pub fn unloaded(models: &Path, cores: &Arc<Cores>, formats: Arc<dyn Formats>) -> Server {
     configure_process();
-    let loader = Loader::new(Arc::clone(cores), Box::new(|_, _| Arc::new(Silent))).with_formats(formats);
+    let loader = Loader::new(Arc::clone(cores), Box::new(|_, _, _| Arc::new(Silent))).with_formats(formats);
     let catalog = Catalog::scan(models, loader).expect("the folder can be read");
     Server::of(catalog, &Settings::default(), Arc::new(Metrics::new())).expect("right settings")
 }

@@ -23,7 +23,7 @@ pub(super) struct IndexCall {
 pub(super) struct Indexed {
     #[schema(example = "mobilenet_v2")]
     pub(super) name: String,
-    /// The one that answers; empty while none does.
+    /// A version that is loaded; empty while none is.
     #[schema(example = "1")]
     pub(super) version: String,
     /// `READY`, `LOADING`, or `UNAVAILABLE`.
@@ -33,22 +33,29 @@ pub(super) struct Indexed {
     pub(super) reason: String,
 }
 
-/// The models by name.
+/// Each version that is loaded, and the models of which none is.
 pub(super) fn listed(app: &App, is_ready: bool) -> Vec<Indexed> {
     let models = app.service.models().into_iter();
-    let models = models.map(|listed| {
-        let (version, state, reason) = match listed.state {
-            Life::Ready(model) => (model.version.clone(), "READY", String::new()),
-            Life::Loading => (String::new(), "LOADING", String::new()),
-            Life::Failed(error) => (String::new(), "UNAVAILABLE", error.to_string()),
-            Life::Unloaded => (String::new(), "UNAVAILABLE", "unloaded".into()),
-        };
-        Indexed {
-            name: listed.name,
+    let models = models.flat_map(|listed| {
+        let indexed = |version: String, state, reason| Indexed {
+            name: listed.name.clone(),
             version,
             state,
             reason,
-        }
+        };
+        let (state, reason) = match listed.state {
+            Life::Ready(_) => {
+                let versions = listed.loaded.iter().map(|model| model.version.clone());
+                return versions
+                    .map(|version| indexed(version, "READY", String::new()))
+                    .collect();
+            }
+            Life::Loading => ("LOADING", String::new()),
+            Life::Failed(error) => ("UNAVAILABLE", error.to_string()),
+            Life::Unloaded => ("UNAVAILABLE", "unloaded".into()),
+            Life::Resting => ("READY", "resting; a request loads it".into()),
+        };
+        vec![indexed(String::new(), state, reason)]
     });
     models
         .filter(|model| !is_ready || model.state == "READY")

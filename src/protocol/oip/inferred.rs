@@ -224,6 +224,7 @@ async fn explained(
             }
             other => other,
         })?;
+    let options = options.with_maps_alone()?;
     match given {
         Given::Tensors(tensors) => {
             let done = service.explain_tensors(model, tensors, options, context).await?;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::outputs::Answered;
 use super::tensor::Tensor;
-use crate::catalog::{Model, Predict};
+use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{ModelInput, Taken};
 use crate::reading::{Parameters, query};
 use crate::service::{MaskForm, Originals, Pictures, Predicted, Service};
-use crate::tasks::Operation;
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::{self, Classify};
 use crate::tasks::embedding::Embed;
@@ -128,7 +127,7 @@ impl Asked<'_> {
     /// Of a task without parameters.
     async fn plain<Op>(self, engine: &Engine<Op::Queue>, parameters: &Parameters) -> Result<Tensors>
     where
-        Op: Operation<Input = ModelInput, Options = (), Output: Answered>,
+        Op: HasEngine<Input = ModelInput, Options = (), Output: Answered>,
     {
         without(parameters)?;
         self.answer::<Op>(engine, &()).await
@@ -136,7 +135,7 @@ impl Asked<'_> {
 
     async fn answer<Op>(self, engine: &Engine<Op::Queue>, options: &Op::Options) -> Result<Tensors>
     where
-        Op: Operation<Input = ModelInput, Output: Answered>,
+        Op: HasEngine<Input = ModelInput, Output: Answered>,
     {
         let pictures = (self.pictures, Originals::Dropped);
         let done = self

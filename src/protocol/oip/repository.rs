@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use crate::error::{Error, Result, excerpt};
-use crate::service::Which;
+use crate::manifest::Which;
 use crate::transport::App;
 
 /// Versions of one request at most.
@@ -45,12 +45,12 @@ enum VersionPolicy {
     },
 }
 
-/// Which versions the parameters of a load ask for.
+/// Which versions the parameters of a load ask for; nothing where model.toml says it.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] for what cannot be said here, since model.toml says it.
-pub(super) fn wanted<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Which> {
-    let mut which = Which::Newest(1);
+pub(super) fn wanted<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Option<Which>> {
+    let mut which = None;
     for (name, text) in parameters {
         match name {
             "config" => which = of_config(text)?,
@@ -71,7 +71,7 @@ pub(super) fn wanted<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -
     Ok(which)
 }
 
-fn of_config(text: &str) -> Result<Which> {
+fn of_config(text: &str) -> Result<Option<Which>> {
     let wrong = |why: String| Error::parameter("config", why);
     let config: Config = serde_json::from_str(text).map_err(|error| {
         let why = error.to_string();
@@ -80,13 +80,13 @@ fn of_config(text: &str) -> Result<Which> {
             excerpt(&why)
         ))
     })?;
-    match config.version_policy {
-        None => Ok(Which::Newest(1)),
-        Some(VersionPolicy::All {}) => Ok(Which::All),
-        Some(VersionPolicy::Latest { num_versions }) => {
-            Ok(Which::Newest(num_versions.clamp(1, MOST_VERSIONS)))
-        }
-        Some(VersionPolicy::Specific { versions }) => {
+    let Some(policy) = config.version_policy else {
+        return Ok(None);
+    };
+    let which = match policy {
+        VersionPolicy::All {} => Which::All,
+        VersionPolicy::Latest { num_versions } => Which::Newest(num_versions.clamp(1, MOST_VERSIONS)),
+        VersionPolicy::Specific { versions } => {
             // Protocol buffers write 64-bit numbers as texts.
             let named = versions.iter().map(|version| match version {
                 serde_json::Value::String(text) => text.clone(),
@@ -94,13 +94,16 @@ fn of_config(text: &str) -> Result<Which> {
             });
             let named: Vec<String> = named.collect();
             match named.len() {
-                1..=MOST_VERSIONS => Ok(Which::These(named)),
-                found => Err(wrong(format!(
-                    "found {found} versions, expected 1 to {MOST_VERSIONS}"
-                ))),
+                1..=MOST_VERSIONS => Which::These(named),
+                found => {
+                    return Err(wrong(format!(
+                        "found {found} versions, expected 1 to {MOST_VERSIONS}"
+                    )));
+                }
             }
         }
-    }
+    };
+    Ok(Some(which))
 }
 
 async fn called(app: &App, request: Request) -> Result<RepositoryCall> {
@@ -119,7 +122,7 @@ async fn called(app: &App, request: Request) -> Result<RepositoryCall> {
 
 /// Load
 ///
-/// The newest version, or those that `parameters.config` asks for by Triton's `version_policy`. Only with `model_control =
+/// What model.toml wants, as `PUT /v1/models/{name}` does, or the versions that `parameters.config` asks for by Triton's `version_policy`. Only with `model_control =
 /// "explicit"`.
 #[utoipa::path(
     post, path = "/v2/repository/models/{name}/load", tag = "open inference protocol",
@@ -137,7 +140,7 @@ pub(super) async fn load(
     let texts = parameters
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
-    app.service.load_versions(&name, &wanted(texts)?).await?;
+    app.service.load_versions(&name, wanted(texts)?.as_ref()).await?;
     Ok(StatusCode::OK)
 }
 
@@ -169,15 +172,15 @@ mod tests {
     fn versions_are_asked_for_as_triton_has_it() {
         let of = |config: &str| wanted([("config", config)].into_iter());
         for (config, expected) in [
-            ("{}", Which::Newest(1)),
+            ("{}", None),
             (
                 r#"{"version_policy": {"latest": {"num_versions": 3}}}"#,
-                Which::Newest(3),
+                Some(Which::Newest(3)),
             ),
-            (r#"{"version_policy": {"all": {}}}"#, Which::All),
+            (r#"{"version_policy": {"all": {}}}"#, Some(Which::All)),
             (
                 r#"{"name": "m", "versionPolicy": {"specific": {"versions": [1, "3"]}}}"#,
-                Which::These(vec!["1".into(), "3".into()]),
+                Some(Which::These(vec!["1".into(), "3".into()])),
             ),
         ] {
             assert_eq!(of(config).expect(config), expected, "{config}");

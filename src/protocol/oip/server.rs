@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::target::Target;
+use crate::catalog::State as Life;
 use crate::error::{Error, Result};
 use crate::transport::App;
 
@@ -91,9 +92,12 @@ pub(super) struct ModelReady {
 }
 
 pub(super) fn ready_model(app: &App, target: &Target) -> Result<Json<ModelReady>> {
-    let model = target.model(&app.service)?;
+    // One that rests answers the next request.
+    if !matches!(app.service.find(&target.name)?.state, Life::Resting) {
+        target.model(&app.service)?;
+    }
     Ok(Json(ModelReady {
-        name: model.name.clone(),
+        name: target.name.clone(),
         ready: true,
     }))
 }

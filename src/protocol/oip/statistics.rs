@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::target::Target;
-use crate::catalog::{Model, State as Life};
+use crate::catalog::Model;
 use crate::error::Result;
 use crate::telemetry::{Statistics, Sum};
 use crate::transport::App;
@@ -122,13 +122,13 @@ impl OfModel {
 }
 
 fn of(app: &App, model: &Model) -> OfModel {
-    let found = app.service.metrics().statistics(&model.name);
+    let found = app.service.metrics().statistics(&model.name, &model.version);
     OfModel::new(model, &found.unwrap_or_default())
 }
 
 /// Statistics
 ///
-/// Of every model that answers, since the server started.
+/// Of every version that is loaded, since it was.
 #[utoipa::path(
     get, path = "/v2/models/stats", tag = "open inference protocol",
     responses((status = OK, body = ModelStatistics)),
@@ -137,27 +137,29 @@ pub(super) async fn all(State(app): State<App>) -> Json<ModelStatistics> {
     Json(of_all(&app))
 }
 
-/// The statistics of every model that answers.
+/// The statistics of every version that is loaded.
 pub(super) fn of_all(app: &App) -> ModelStatistics {
-    let listed = app.service.models().into_iter();
-    let ready = listed.filter_map(|listed| match listed.state {
-        Life::Ready(model) => Some(of(app, &model)),
-        Life::Loading | Life::Failed(_) | Life::Unloaded => None,
-    });
+    let loaded = app.service.models().into_iter().flat_map(|listed| listed.loaded);
     ModelStatistics {
-        model_stats: ready.collect(),
+        model_stats: loaded.map(|model| of(app, &model)).collect(),
     }
 }
 
-/// The statistics of one model.
+/// The statistics of one version, or of every one that is loaded where none is asked for.
 pub(super) fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
     let model = target.model(&app.service)?;
+    let models = match target.version {
+        Some(_) => vec![model],
+        None => app.service.find(&target.name)?.loaded,
+    };
     Ok(Json(ModelStatistics {
-        model_stats: vec![of(app, &model)],
+        model_stats: models.iter().map(|model| of(app, model)).collect(),
     }))
 }
 
 /// Statistics of a model
+///
+/// Of each of its versions that is loaded.
 #[utoipa::path(
     get, path = "/v2/models/{name}/stats", tag = "open inference protocol",
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use crate::catalog::Model;
 use crate::error::Result;
 use crate::service::Service;
+use crate::transport::App;
 
 /// A model, perhaps in a version that is loaded.
 #[derive(Debug, Deserialize)]
@@ -23,5 +25,13 @@ impl Target {
     /// [`Error::ModelNotFound`](crate::error::Error::ModelNotFound), [`Error::NotReady`](crate::error::Error::NotReady).
     pub(super) fn model(&self, service: &Service) -> Result<Arc<Model>> {
         service.version(&self.name, self.version.as_deref())
+    }
+
+    /// The model that answers a request with these headers.
+    ///
+    /// # Errors
+    /// As [`App::answering`].
+    pub(super) async fn answering(&self, app: &App, headers: &HeaderMap) -> Result<Arc<Model>> {
+        app.answering(headers, &self.name, self.version.as_deref()).await
     }
 }

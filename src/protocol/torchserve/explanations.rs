@@ -53,14 +53,16 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
     /// Of a number: as a value and as a text that grows.
     const BYTES_A_NUMBER: u64 = 32 + 2 * 32;
     let service = &app.service;
-    let model = service.version(&target.model, target.version())?;
+    let model = app
+        .answering(request.headers(), &target.model, target.version())
+        .await?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);
     within(&context, async {
         let task = model.spec.manifest.task;
         let (pictures, parameters) = pictures(app, request, task).await?;
-        let options = explain::read(task, parameters.pairs())?;
+        let options = explain::read(task, parameters.pairs())?.with_maps_alone()?;
         let asked = (Asked::from(pictures), Originals::Dropped);
         let done = service.explain(&model, asked, options, &context).await?;
         // An array of four bytes a number is what this counts.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::answer::{Handled, of_all};
 use super::problem::Exceptions;
 use super::request::{DataForm, Target, pictures};
-use crate::catalog::{Model, Predict};
+use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::ModelInput;
@@ -18,10 +18,10 @@ use crate::reading::{Parameters, query};
 use crate::service::{Originals, Pictures, Predicted, Service};
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::{self, Classify};
+use crate::tasks::detection;
 use crate::tasks::embedding::Embed;
 use crate::tasks::regression::Regress;
 use crate::tasks::segmentation::{Segment, Segmented};
-use crate::tasks::{Operation, detection};
 use crate::transport::{App, holding, within};
 
 /// Predict
@@ -61,7 +61,9 @@ pub(super) async fn predict_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    let model = app.service.version(&target.model, target.version())?;
+    let model = app
+        .answering(request.headers(), &target.model, target.version())
+        .await?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;
@@ -128,7 +130,7 @@ impl Asked<'_> {
 
     async fn plain<Op>(self, engine: &Engine<Op::Queue>, options: &Op::Options) -> Result<Response>
     where
-        Op: Operation<Input = ModelInput, Output: Handled>,
+        Op: HasEngine<Input = ModelInput, Output: Handled>,
     {
         let pictures = (self.pictures, Originals::Dropped);
         let done = self

@@ -30,7 +30,7 @@ pub(super) async fn compare(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.service.model(&name)?;
+    let model = app.answering(request.headers(), &name, None).await?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.embedding()?.admit(1)?);
     accept::choose(request.headers(), &[Form::Json])?;

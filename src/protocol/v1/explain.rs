@@ -60,7 +60,7 @@ pub(super) async fn explain(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let model = app.service.model(&name)?;
+    let model = app.answering(request.headers(), &name, None).await?;
     answered(app, model, request).await
 }
 
@@ -79,7 +79,10 @@ pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> R
         let takes_reference = task == TaskKind::Embedding;
         let (pictures, parameters) = request::explained(&app, request, takes_reference).await?;
         form.holds(pictures.pictures.count())?;
-        let options = explain::read(task, parameters.pairs())?;
+        let mut options = explain::read(task, parameters.pairs())?;
+        if matches!(form, Form::Png | Form::Npy) {
+            options = options.with_maps_alone()?;
+        }
         if form == Form::Events {
             let service = app.service.clone();
             let work = |context: Context| async move {
@@ -307,7 +310,8 @@ pub(super) async fn layers(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<LayerList>> {
-    let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    let model = app.answering(&headers, &name, None).await?;
+    let context = app.context(&headers)?;
     Parameters::none_in(uri.query())?;
     let found = within(&context, app.service.describe(&model, &context)).await?;
     Ok(Json(LayerList::new(&model.name, found.layers)))
@@ -327,7 +331,8 @@ pub(super) async fn explainers(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<ExplainerList>> {
-    let (model, context) = (app.service.model(&name)?, app.context(&headers)?);
+    let model = app.answering(&headers, &name, None).await?;
+    let context = app.context(&headers)?;
     Parameters::none_in(uri.query())?;
     let manuals = within(&context, app.service.explainers(&model, &context)).await?;
     Ok(Json(ExplainerList {

@@ -84,7 +84,7 @@ async fn call(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.service.model(&name)?;
+    let model = app.answering(request.headers(), &name, None).await?;
     accept::choose(request.headers(), &[Form::Json])?;
     let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.

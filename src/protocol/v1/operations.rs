@@ -50,5 +50,9 @@ pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Health>> {
 )]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    Ok(([(header::CONTENT_TYPE, kind)], app.service.metrics().text()?).into_response())
+    Ok((
+        [(header::CONTENT_TYPE, kind)],
+        app.service.metrics().text(&app.service.now())?,
+    )
+        .into_response())
 }

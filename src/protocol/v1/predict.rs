@@ -14,7 +14,7 @@ use super::request::{self, MultipartCall, PredictCall};
 use super::wire::Predictions;
 use super::written::{Written, json};
 use super::{arrays, tensors, words};
-use crate::catalog::{Model, Predict};
+use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{Length, ModelInput, Picture, PoolThread};
@@ -32,7 +32,7 @@ use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Res
 use crate::tasks::regression::{Prediction as Numbers, Regress};
 use crate::tasks::segmentation::{Prediction as Segmented, Segment};
 use crate::tasks::vae::{Reconstruct, Reconstruction};
-use crate::tasks::{Operation, TicketOf, detection};
+use crate::tasks::{TicketOf, detection};
 use crate::transport::{App, within};
 
 /// Predict
@@ -73,7 +73,7 @@ pub(super) async fn predict(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let model = app.service.model(&name)?;
+    let model = app.answering(request.headers(), &name, None).await?;
     answered(app, model, request).await
 }
 
@@ -237,7 +237,7 @@ impl Asked<'_> {
         (originals, draw): (Originals, Option<Draw<Op::Output>>),
     ) -> Result<Answer>
     where
-        Op: Operation<Input = ModelInput, Output: Written>,
+        Op: HasEngine<Input = ModelInput, Output: Written>,
     {
         let pictures = (self.pictures, originals);
         let done = self

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
@@ -37,7 +38,7 @@ pub(super) async fn encode(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let asked = Asked::new(&app, &name, &request, &[Form::Json])?;
+    let asked = Asked::new(&app, &name, request.headers(), &[Form::Json]).await?;
     within(&asked.context, async {
         let (pictures, parameters) = request::pictures(&app, request).await?;
         parameters.none()?;
@@ -71,7 +72,7 @@ pub(super) async fn decode(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let asked = Asked::new(&app, &name, &request, &FRAMES)?;
+    let asked = Asked::new(&app, &name, request.headers(), &FRAMES).await?;
     within(&asked.context, async {
         let latents = request::latents(&app, request).await?;
         let done = app
@@ -100,7 +101,7 @@ pub(super) async fn sample(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let asked = Asked::new(&app, &name, &request, &FRAMES)?;
+    let asked = Asked::new(&app, &name, request.headers(), &FRAMES).await?;
     within(&asked.context, async {
         let draw = query::sample(&request::parameters(&app, request).await?)?;
         let done = app.service.sample(&asked.model, draw, &asked.context).await?;
@@ -129,7 +130,7 @@ pub(super) async fn interpolate(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let asked = Asked::new(&app, &name, &request, &FRAMES)?;
+    let asked = Asked::new(&app, &name, request.headers(), &FRAMES).await?;
     within(&asked.context, async {
         let (pictures, parameters) = request::pictures(&app, request).await?;
         let way = query::interpolate(&parameters)?;
@@ -154,13 +155,13 @@ struct Asked {
 }
 
 impl Asked {
-    fn new(app: &App, name: &str, request: &Request, forms: &[Form]) -> Result<Self> {
-        let model = app.service.model(name)?;
+    async fn new(app: &App, name: &str, headers: &HeaderMap, forms: &[Form]) -> Result<Self> {
+        let model = app.answering(headers, name, None).await?;
         // A client that cannot get a place learns it before its body is read.
         drop(model.vae()?.admit(1)?);
         Ok(Self {
-            form: accept::choose(request.headers(), forms)?,
-            context: app.context(request.headers())?,
+            form: accept::choose(headers, forms)?,
+            context: app.context(headers)?,
             started: Instant::now(),
             model,
         })

@@ -50,7 +50,7 @@ pub(super) async fn predict_version(
     Path((name, version)): Version,
     request: Request,
 ) -> Result<Response> {
-    let model = app.service.version(&name, Some(&version))?;
+    let model = app.answering(request.headers(), &name, Some(&version)).await?;
     predict::answered(app, model, request).await
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn explain_version(
     Path((name, version)): Version,
     request: Request,
 ) -> Result<Response> {
-    let model = app.service.version(&name, Some(&version))?;
+    let model = app.answering(request.headers(), &name, Some(&version)).await?;
     explain::answered(app, model, request).await
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn visualize(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.service.model(&name)?;
+    let model = app.answering(request.headers(), &name, None).await?;
     let form = accept::choose(request.headers(), &[Form::Json, Form::Png, Form::Events])?;
     let context = app.context(request.headers())?;
     within(&context, async {

@@ -201,7 +201,9 @@ pub(super) async fn load(
         _ => (name.as_str(), ""),
     });
     let which = wanted(texts)?;
-    app.service.load_versions(&asked.model_name, &which).await?;
+    app.service
+        .load_versions(&asked.model_name, which.as_ref())
+        .await?;
     Ok(messages::RepositoryModelLoadResponse {})
 }
 

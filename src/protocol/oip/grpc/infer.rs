@@ -35,9 +35,10 @@ const SHORT: usize = 64 << 10;
 pub(super) async fn infer(State(app): State<App>, request: Request) -> Result<Response> {
     let context = grpc::context(&app, request.headers())?;
     let caller = Caller::of(request.extensions());
+    let headers = request.headers().clone();
     within(&context, async {
         let message = Messages::of(app.clone(), request)?.only().await?;
-        let (response, held) = answered(&app, &caller, message, &context).await?;
+        let (response, held) = answered(&app, (&caller, &headers), message, &context).await?;
         grpc::unary(encoded(&app, response, held).await?)
     })
     .await
@@ -92,7 +93,13 @@ impl Stream {
         // A key may be taken away, and its limits are of requests, while the stream goes on.
         let caller = self.app.keys().admit(&self.headers, Some(Scope::Predict));
         let answered = match caller {
-            Ok(caller) => within(&context, answered(&self.app, &caller, message, &context)).await,
+            Ok(caller) => {
+                within(
+                    &context,
+                    answered(&self.app, (&caller, &self.headers), message, &context),
+                )
+                .await
+            }
             Err(error) => Err(error),
         };
         let (response, held) = match answered {
@@ -145,12 +152,12 @@ fn excerpt_of(id: &[u8]) -> &[u8] {
 /// The answer to one request, and what it takes.
 async fn answered(
     app: &App,
-    caller: &Caller,
+    (caller, headers): (&Caller, &HeaderMap),
     message: Bytes,
     context: &Context,
 ) -> Result<(ModelInferResponse, Vec<Taken>)> {
     let (target, mut asked, held) = decoded(app, message).await?;
-    let model = target.model(&app.service)?;
+    let model = target.answering(app, headers).await?;
     caller.may(scope(&asked))?;
     model.predict.has_place()?;
     let context = terms(&mut asked.parameters, context)?;

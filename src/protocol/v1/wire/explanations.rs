@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::evidence::Evidence;
 use super::latents::PngFrame;
 use super::names::{Method, TaskKind};
 use super::sizes::ImageSize;
@@ -72,6 +73,9 @@ pub(in crate::protocol::v1) struct Explanation {
     /// What whoever reads the map should know of the method.
     #[serde(skip_serializing_if = "Option::is_none")]
     caution: Option<&'static str>,
+    /// How far the map can be trusted, with `evidence=true`; not where the budget ended before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence>,
 }
 
 impl From<explain::Explanation> for Explanation {
@@ -87,6 +91,7 @@ impl From<explain::Explanation> for Explanation {
             completeness: explanation.completeness.map(Completeness::from),
             passes: explanation.passes.map(Passes::from),
             caution: explanation.caution,
+            evidence: explanation.evidence.map(Evidence::from),
         }
     }
 }

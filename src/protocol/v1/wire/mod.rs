@@ -2,6 +2,7 @@
 
 mod detections;
 mod embeddings;
+mod evidence;
 mod explanations;
 mod latents;
 mod methods;
@@ -11,6 +12,7 @@ mod numbers;
 mod pictures;
 mod predictions;
 mod rle;
+mod serving;
 mod sizes;
 mod targets;
 mod tensors;

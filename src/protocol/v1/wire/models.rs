@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::names::{Method, TaskKind};
+use super::serving::ServingInfo;
 use super::tensors::TensorSpec;
 use crate::catalog::{Listed, Measured, Model, State};
 use crate::explain::of_model;
@@ -39,6 +40,8 @@ enum StateName {
     Ready,
     Failed,
     Unloaded,
+    /// Nobody asked for it, and it gave its memory back; the next request loads it.
+    Resting,
 }
 
 /// What there is to say of a model that answers.
@@ -50,6 +53,8 @@ struct ReadyInfo {
     version: String,
     /// Every version on disk, oldest first.
     versions: Vec<String>,
+    #[serde(flatten)]
+    serving: ServingInfo,
     /// What the model sees, where it takes pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     input: Option<InputInfo>,
@@ -127,6 +132,10 @@ struct InputInfo {
     size: [u32; 2],
     #[schema(value_type = String, example = "shorter_side")]
     resize: &'static str,
+    /// The shorter side before the crop, in pixels, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 256)]
+    resize_to: Option<u32>,
     #[schema(value_type = String, example = "rgb")]
     color: &'static str,
 }
@@ -149,11 +158,13 @@ impl From<Vec<Listed>> for ModelList {
 
 impl From<Listed> for ModelInfo {
     fn from(listed: Listed) -> Self {
+        let serving = ServingInfo::from(&listed);
         let (state, error, more) = match listed.state {
             State::Loading => (StateName::Loading, None, None),
-            State::Ready(model) => (StateName::Ready, None, Some(ReadyInfo::from(&*model))),
+            State::Ready(model) => (StateName::Ready, None, Some(ReadyInfo::new(&model, serving))),
             State::Failed(error) => (StateName::Failed, Some(error.to_string()), None),
             State::Unloaded => (StateName::Unloaded, None, None),
+            State::Resting => (StateName::Resting, None, None),
         };
         Self {
             name: listed.name,
@@ -165,8 +176,8 @@ impl From<Listed> for ModelInfo {
     }
 }
 
-impl From<&Model> for ReadyInfo {
-    fn from(model: &Model) -> Self {
+impl ReadyInfo {
+    fn new(model: &Model, serving: ServingInfo) -> Self {
         let manifest = &model.spec.manifest;
         let (input, inputs, outputs) = match &manifest.input {
             Input::Image(image) => (Some(image.into()), None, None),
@@ -181,6 +192,7 @@ impl From<&Model> for ReadyInfo {
             description: manifest.description.clone(),
             version: model.version.clone(),
             versions: model.versions.clone(),
+            serving,
             input,
             inputs,
             outputs,
@@ -206,6 +218,8 @@ impl From<&ImageInput> for InputInfo {
         let (height, width) = input.fit.size;
         Self {
             size: [height, width],
+            resize_to: (input.fit.mode == ResizeMode::ShorterSide)
+                .then(|| input.fit.resize_to.unwrap_or(height.min(width))),
             resize: match input.fit.mode {
                 ResizeMode::ShorterSide => "shorter_side",
                 ResizeMode::Stretch => "stretch",
