@@ -17,6 +17,10 @@ ELSEWHERE = {
     "up": {"job", "instance"},
     "container_memory_working_set_bytes": {"container"},
     "container_spec_memory_limit_bytes": {"container"},
+    # Of models with a shadow alone.
+    "lucarne_shadow_inputs_total": {"model", "version", "outcome"},
+    "lucarne_shadow_agreement_total": {"model", "version"},
+    "lucarne_shadow_largest_difference": {"model", "version"},
 }
 # What Prometheus, or the Prometheus operator, puts beside each.
 OF_TARGETS = {"job", "instance", "namespace", "pod", "service", "endpoint", "container", "le"}
