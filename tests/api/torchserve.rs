@@ -238,6 +238,7 @@ async fn errors_are_exceptions_by_their_names() {
         );
     }
     assert_eq!(get("/models?limit=x").await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(get("/models?limit=0").await.status, StatusCode::BAD_REQUEST);
     let refused = post(
         "/predictions/mobilenet_v2",
         &[("content-type", "application/json")],

@@ -1,5 +1,7 @@
 //! `GET /models…`: what is served, as TorchServe's management lists it.
 
+use std::num::NonZeroUsize;
+
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::{Deserialize, Serialize};
@@ -39,15 +41,16 @@ pub(super) struct Listed {
 pub(super) struct Page {
     /// Models of a page at most.
     #[serde(default = "a_hundred")]
-    #[param(default = 100, minimum = 1)]
-    limit: usize,
+    #[param(value_type = usize, default = 100, minimum = 1)]
+    limit: NonZeroUsize,
     /// That of the page before.
     #[serde(default)]
     next_page_token: usize,
 }
 
-fn a_hundred() -> usize {
-    100
+fn a_hundred() -> NonZeroUsize {
+    const HUNDRED: NonZeroUsize = NonZeroUsize::new(100).expect("not zero");
+    HUNDRED
 }
 
 /// A version of a model.
@@ -97,8 +100,9 @@ pub(super) async fn list(
     let Query(page) = page.map_err(|error| Error::parameter("query string", error.body_text()))?;
     let all = app.service.models();
     let count = all.len();
-    let end = page.next_page_token.saturating_add(page.limit.max(1));
-    let models = all.into_iter().skip(page.next_page_token).take(page.limit.max(1));
+    let limit = page.limit.get();
+    let end = page.next_page_token.saturating_add(limit);
+    let models = all.into_iter().skip(page.next_page_token).take(limit);
     let models = models.map(|listed| Listed {
         model_url: listed.name.clone(),
         model_name: listed.name,
