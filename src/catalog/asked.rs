@@ -8,7 +8,7 @@ use super::entry::{Entry, State, Wanted};
 use super::model::Model;
 use super::roster::Catalog;
 use crate::error::{Error, Result};
-use crate::manifest::MOST_LOADED;
+use crate::manifest::{MOST_LOADED, age};
 
 impl Catalog {
     /// The model that answers whoever asks for `wanted` of the model `name`. One that rests is loaded first.
@@ -126,7 +126,7 @@ fn wanted(entry: &Entry, loaded: &BTreeSet<String>) -> Vec<String> {
         .into_iter()
         .filter(|version| !loaded.contains(version))
         .collect();
-    wanted.sort_by_key(|version| version.parse::<u64>().unwrap_or(0));
+    wanted.sort_by_key(|version| age(version));
     let room = MOST_LOADED.saturating_sub(loaded.len());
     if wanted.len() > room {
         let (model, count) = (&entry.name, wanted.len() - room);

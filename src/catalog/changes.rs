@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::files::on_disk;
 use super::model::Model;
 use super::names::{folder_name, folders_of};
 use super::roster::Catalog;
 use crate::error::{Error, Result, excerpt};
-use crate::manifest::{self, Manifest};
 
 impl Catalog {
     /// Loads `version` of the model `name`, of a folder that may have come since, and lets it answer. Without one that is the
@@ -64,10 +64,7 @@ impl Catalog {
     /// # Errors
     /// [`Error::ModelNotFound`]; [`Error::InvalidModel`] for a folder that is wrong.
     pub fn on_disk(&self, name: &str) -> Result<Vec<String>> {
-        let dir = self.folder(name)?;
-        let manifest = Manifest::read(&dir)?;
-        let versions = manifest::versions(&dir, &manifest.artifact)?;
-        Ok(versions.into_iter().map(|version| version.name).collect())
+        on_disk(&self.folder(name)?).map(|(_, versions)| versions)
     }
 
     fn has_on_disk(&self, name: &str, version: &str) -> Result<()> {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::files::on_disk;
 use super::names::{folder_name, model_folders};
 use super::trial::Trials;
 use crate::error::{Error, Result};
-use crate::manifest::{self, Manifest};
 
 /// What was found for one model folder.
 #[derive(Debug)]
@@ -45,9 +45,7 @@ pub fn check(dir: &Path, trials: &Trials) -> Result<impl Iterator<Item = Finding
 /// What is wrong with the versions that model.toml wants beside the one that serves.
 fn of_others(folder: &Path, trials: &Trials) -> Vec<String> {
     let others = || -> Result<Vec<String>> {
-        let manifest = Manifest::read(folder)?;
-        let on_disk = manifest::versions(folder, &manifest.artifact)?;
-        let on_disk: Vec<String> = on_disk.into_iter().map(|version| version.name).collect();
+        let (manifest, on_disk) = on_disk(folder)?;
         let serves = manifest.versions.serve.as_ref().or(on_disk.last());
         let wanted = manifest.versions.wanted(&on_disk);
         Ok(wanted

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::draw::Draw;
 use super::model::Model;
 use crate::error::{Error, Result, excerpt};
-use crate::manifest::Serving;
+use crate::manifest::{Serving, age};
 
 /// The life of a model.
 #[derive(Debug, Clone)]
@@ -216,7 +216,7 @@ impl Entry {
         if matches!(&slots.serving, State::Ready(model) if model.version == version) {
             // A shadow answers only where there is nothing else.
             let shadow = slots.rules.shadow.as_ref().map(|part| &part.version);
-            let rank = |version: &String| (Some(version) != shadow, version.parse::<u64>().unwrap_or(0));
+            let rank = |version: &String| (Some(version) != shadow, age(version));
             let newest = slots.by_version.iter().max_by_key(|(version, _)| rank(version));
             let next = newest.map(|(_, model)| State::Ready(Arc::clone(model)));
             served = Some(std::mem::replace(
@@ -318,7 +318,7 @@ impl Entry {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         let mut loaded: Vec<_> = slots.by_version.values().cloned().collect();
         drop(slots);
-        loaded.sort_by_key(|model| model.version.parse::<u64>().unwrap_or(0));
+        loaded.sort_by_key(|model| age(&model.version));
         loaded
     }
 

@@ -3,8 +3,21 @@
 use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::manifest::{Manifest, Version};
+use crate::manifest::{self, Manifest, Version};
 use crate::tasks::Labels;
+
+/// What model.toml in `dir` says, and the names of the versions there, oldest first.
+///
+/// # Errors
+/// [`Error::InvalidModel`] for a folder that is wrong.
+pub(super) fn on_disk(dir: &Path) -> Result<(Manifest, Vec<String>)> {
+    let manifest = Manifest::read(dir)?;
+    let versions = manifest::versions(dir, &manifest.artifact)?;
+    Ok((
+        manifest,
+        versions.into_iter().map(|version| version.name).collect(),
+    ))
+}
 
 /// The version of this name; without one the newest.
 pub(super) fn chosen<'a>(versions: &'a [Version], name: Option<&str>) -> Result<&'a Version> {

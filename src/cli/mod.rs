@@ -9,7 +9,6 @@ mod output;
 mod trial;
 mod tune;
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +20,7 @@ use crate::config::{Flags, LogFormat, Settings, revision};
 use crate::error::{Error, Result};
 use crate::runtime::process::{admit_signals, configure_process, exit_now};
 use crate::telemetry::{never_wait, start_logging};
-use output::{print, runtime};
+use output::{print, runtime, say};
 
 /// Serves trained PyTorch vision models over HTTP, and shows where they looked.
 #[derive(Debug, Parser)]
@@ -111,7 +110,7 @@ pub fn run() -> ExitCode {
 
 /// Says what went wrong, if anybody reads it.
 fn complain(error: &Error) {
-    drop(writeln!(std::io::stderr(), "lucarne: {}: {error}", error.code()));
+    say(&format!("lucarne: {}: {error}", error.code()));
 }
 
 /// For commands that are not the server: only what went wrong is logged.

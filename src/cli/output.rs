@@ -12,6 +12,11 @@ pub(super) fn print(text: &str) -> Result<()> {
     }
 }
 
+/// Says something on standard error, if anybody reads that.
+pub(super) fn say(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
 /// Threads for asynchronous work.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))

@@ -23,6 +23,7 @@ pub use keys::{
     DeviceChoice, Explain, ImageInput, Input, Instances, Keypoints, Layout, Manifest, Output, OutputKey,
     Precision, SegmentationOutput, TaskKind,
 };
+pub use number::age;
 pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
 pub use serving::{MOST_LOADED, Part, Serving, Which};
 pub use tensors::{Dtype, TensorInput, TensorSpec, Tensors};

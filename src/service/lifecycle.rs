@@ -6,7 +6,7 @@ use super::state::Service;
 use crate::catalog::Model;
 use crate::config::ModelControl;
 use crate::error::{Error, Result, excerpt};
-use crate::manifest::Which;
+use crate::manifest::{Which, age};
 
 /// What is wrong with a model, said to whoever asked for it.
 fn not_loaded(error: Error) -> Error {
@@ -39,8 +39,8 @@ impl Service {
         loaded
     }
 
-    /// Loads the versions of the model `name` that `which` says, or model.toml without it, beside those that are loaded already, lets the newest of them
-    /// answer, and takes the others out. The one newest is loaded anew, as by [`Service::load`].
+    /// Loads the versions of the model `name` that `which` says, beside those that are loaded already, lets the newest of them
+    /// answer, and takes the others out. The one newest is loaded anew, as by [`Service::load`], which does it all without `which`.
     ///
     /// # Errors
     /// As [`Service::load`]; then nothing has changed.
@@ -52,8 +52,7 @@ impl Service {
         let catalog = self.catalog();
         let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
         let wanted = which.of(&on_disk);
-        let number = |version: &&String| version.parse::<u64>().unwrap_or(0);
-        let Some(newest) = wanted.iter().max_by_key(number) else {
+        let Some(newest) = wanted.iter().max_by_key(|version| age(version)) else {
             return Err(Error::ModelNotFound(format!(
                 "the folder of model `{name}` has no version"
             )));

@@ -338,12 +338,8 @@ impl Service {
         options: &Op::Options,
         (decode, context): (Duration, &Context),
     ) -> Result<Predicted<Op::Output>> {
-        let request = |input| Request::<Op> {
-            input,
-            options: options.clone(),
-        };
         let followed = self.followed::<Op>(model, &inputs, options);
-        let requests = inputs.into_iter().map(request).collect();
+        let requests = Request::<Op>::of_each(inputs, options);
         let submitted = engine.submit(places, requests, context).await;
         let completed =
             submitted.inspect_err(|_| self.metrics().not_predicted(&model.name, &model.version))?;

@@ -123,12 +123,7 @@ impl<Op: HasEngine> Followed<Op> {
             return Err(Error::Internal("the shadow is of another task".into()));
         };
         let places = engine.admit(self.inputs.len())?;
-        let options = self.options;
-        let request = |input| Request::<Op> {
-            input,
-            options: options.clone(),
-        };
-        let requests = self.inputs.into_iter().map(request).collect();
+        let requests = Request::<Op>::of_each(self.inputs, &self.options);
         let context = Context::until(Some(Instant::now() + LONGEST));
         let answers = engine.submit(places, requests, &context).await?;
         Ok(answers.iter().filter_map(|one| Op::gist(&one.output)).collect())

@@ -36,6 +36,17 @@ pub struct Request<Op: Operation> {
     pub options: Op::Options,
 }
 
+impl<Op: Operation> Request<Op> {
+    /// One for each of `inputs`, asked alike.
+    pub fn of_each(inputs: Vec<Op::Input>, options: &Op::Options) -> Vec<Self> {
+        let request = |input| Self {
+            input,
+            options: options.clone(),
+        };
+        inputs.into_iter().map(request).collect()
+    }
+}
+
 /// A request of an operation on its way to a worker.
 pub type TicketOf<Op> = Ticket<Request<Op>, <Op as Operation>::Output>;
 

@@ -79,35 +79,44 @@ pub(super) type Key = (String, String);
 
 /// The statistics of every version of a model that is loaded: they go when the version does.
 #[derive(Debug, Default)]
-pub(super) struct All(Mutex<BTreeMap<Key, Weak<Counts>>>);
+pub(super) struct All(Mutex<BTreeMap<String, OfVersions>>);
+
+type OfVersions = BTreeMap<String, Weak<Counts>>;
 
 impl All {
     /// Those of one version, as long as somebody holds them.
     pub(super) fn of(&self, model: &str, version: &str) -> Arc<Counts> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, counts| counts.strong_count() > 0);
-        let key = (model.to_owned(), version.to_owned());
-        if let Some(counts) = all.get(&key).and_then(Weak::upgrade) {
+        all.retain(|_, versions| {
+            versions.retain(|_, counts| counts.strong_count() > 0);
+            !versions.is_empty()
+        });
+        let versions = all.entry(model.to_owned()).or_default();
+        if let Some(counts) = versions.get(version).and_then(Weak::upgrade) {
             return counts;
         }
         let counts = Arc::default();
-        all.insert(key, Arc::downgrade(&counts));
+        versions.insert(version.to_owned(), Arc::downgrade(&counts));
         counts
     }
 
     /// Those of one version, where it is loaded.
     pub(super) fn known(&self, model: &str, version: &str) -> Option<Arc<Counts>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(&(model.to_owned(), version.to_owned()))
-            .and_then(Weak::upgrade)
+        all.get(model)?.get(version).and_then(Weak::upgrade)
     }
 
     /// All, as they are now.
     pub(super) fn now(&self) -> BTreeMap<Key, Statistics> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = all
-            .iter()
-            .filter_map(|(key, counts)| Some((key.clone(), counts.upgrade()?)));
+        let versions = all.iter().flat_map(|(model, versions)| {
+            versions
+                .iter()
+                .map(move |(version, counts)| (model, version, counts))
+        });
+        let held = versions.filter_map(|(model, version, counts)| {
+            Some(((model.clone(), version.clone()), counts.upgrade()?))
+        });
         held.map(|(key, counts)| (key, counts.now())).collect()
     }
 }

@@ -25,8 +25,8 @@ pub struct Keys {
     tokens: Option<Tokens>,
 }
 
-/// A client that was let in.
-#[derive(Debug, Clone)]
+/// A client that was let in; by default anybody, where everybody may do everything.
+#[derive(Debug, Clone, Default)]
 pub struct Caller {
     /// `None` where everybody may do everything.
     key: Option<Arc<Key>>,
@@ -38,11 +38,7 @@ impl Caller {
     /// That of a request with these extensions; anybody where nobody looked.
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
-        let anybody = || Self {
-            key: None,
-            _place: None,
-        };
-        extensions.get().cloned().unwrap_or_else(anybody)
+        extensions.get().cloned().unwrap_or_default()
     }
 
     /// The name of its key, for the log.
@@ -109,13 +105,9 @@ impl Keys {
     /// [`Error::Unauthorized`] without a key that is known; [`Error::Forbidden`] for one that may not;
     /// [`Error::RateLimited`] for one whose limit is reached.
     pub fn admit(&self, headers: &HeaderMap, scope: Option<Scope>) -> Result<Caller> {
-        let anybody = Caller {
-            key: None,
-            _place: None,
-        };
         let is_open = self.file.is_none() && self.tokens.is_none();
         let Some(scope) = scope.filter(|_| !is_open) else {
-            return Ok(anybody);
+            return Ok(Caller::default());
         };
         let key = &self.known(presented(headers)?)?;
         let caller = Caller {

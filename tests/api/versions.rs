@@ -204,6 +204,18 @@ async fn a_shadow_computes_what_others_are_answered_and_is_compared() {
     }
 }
 
+/// Waits until the model rests.
+async fn until_resting(router: &Router) {
+    let state = async || get(router, "/v1/models/m").await.json()["state"].clone();
+    for _ in 0..200 {
+        if state().await == "resting" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(state().await, "resting");
+}
+
 #[tokio::test]
 async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
     let models = folder("unload_after_s = 1", "load = { latest = 2 }");
@@ -215,12 +227,7 @@ async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
     let (service, router) = (server.service().clone(), server.router());
     let resting = tokio::spawn(async move { service.catalog().rest().await });
     assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
-    for _ in 0..200 {
-        if get(&router, "/v1/models/m").await.json()["state"] == "resting" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_resting(&router).await;
     assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
     assert_eq!(
         get(&router, "/readyz").await.status,
@@ -301,12 +308,7 @@ async fn a_model_that_could_not_wake_is_tried_again() {
     let server = server_over(models.path().to_owned(), Settings::default());
     let (service, router) = (server.service().clone(), server.router());
     let resting = tokio::spawn(async move { service.catalog().rest().await });
-    for _ in 0..200 {
-        if get(&router, "/v1/models/m").await.json()["state"] == "resting" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_resting(&router).await;
     assert_eq!(get(&router, "/v2/models/m/ready").await.status, StatusCode::OK);
     let manifest = models.path().join("m/model.toml");
     let aside = models.path().join("aside");

@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::opened::Opened;
+use super::output::say;
 use crate::error::{Error, Result, excerpt};
 use crate::protocol::v1::Form;
 pub(super) use files::expanded;
@@ -156,14 +157,8 @@ impl Progress {
             return;
         }
         for line in &self.bad {
-            eprintln_if_read(line);
+            say(line);
         }
-        eprintln_if_read(&format!("{count} of {} pictures were not answered", self.of));
+        say(&format!("{count} of {} pictures were not answered", self.of));
     }
-}
-
-/// Says it on standard error, if anybody reads that.
-fn eprintln_if_read(line: &str) {
-    use std::io::Write as _;
-    drop(writeln!(std::io::stderr(), "{line}"));
 }
