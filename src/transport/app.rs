@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::service::Service;
 
 /// The header whose requests of one value all go to the same version of a model.
-const ROUTING_HEADER: &str = "X-Routing-Key";
+pub const ROUTING_HEADER: &str = "X-Routing-Key";
 
 /// See the module's text. Clones share everything.
 #[derive(Debug, Clone)]

@@ -30,7 +30,7 @@ mod tls;
 mod tokens;
 mod watched;
 
-pub use app::App;
+pub use app::{App, ROUTING_HEADER};
 pub use body::{Form, Received, content_type};
 pub use connections::{Connections, listen};
 pub use deadline::{TIMEOUT_HEADER, deadline, within};

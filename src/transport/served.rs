@@ -24,8 +24,8 @@ use super::watched::Watched;
 /// How often a connection is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// How long a connection of HTTP/1.1 that has no request is kept when the server ends. A request that is on its way is then answered,
-/// and its client told that it was the last.
+/// How long a connection of HTTP/1.1 without a request is kept when the server ends: a request may be on its way, and is then
+/// answered as the last.
 const LAST_CALL: Duration = Duration::from_secs(1);
 
 /// How much of a head is read.
@@ -85,9 +85,8 @@ impl One {
                 }
                 _ = stage.changed() => match *stage.borrow_and_update() {
                     Stage::Serving => {}
-                    Stage::Draining if activity.is_shared() || activity.is_busy() => {
-                        connection.as_mut().graceful_shutdown();
-                    }
+                    Stage::Draining if activity.is_shared() => connection.as_mut().graceful_shutdown(),
+                    // Its answers say that they are the last.
                     Stage::Draining => last_call = Some(Instant::now() + LAST_CALL),
                     Stage::Over => return,
                 },
@@ -118,7 +117,6 @@ impl One {
         let activity = &self.open.activity;
         let has_room = !activity.is_shared() || self.shared.has_room_for_request();
         let under_way = activity.begin();
-        let is_last = !activity.is_shared() && *self.shared.stage.borrow() == Stage::Draining;
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(self.peer));
         request.extensions_mut().insert(self.listener);
@@ -126,12 +124,13 @@ impl One {
         request
             .extensions_mut()
             .insert(Ending(self.shared.stage.subscribe()));
+        let (activity, shared) = (Arc::clone(activity), Arc::clone(&self.shared));
         async move {
             let mut response = match has_room {
                 true => router.oneshot(request).await?,
                 false => too_many(),
             };
-            if is_last {
+            if !activity.is_shared() && *shared.stage.borrow() == Stage::Draining {
                 let close = hyper::header::HeaderValue::from_static("close");
                 response.headers_mut().insert(hyper::header::CONNECTION, close);
             }
