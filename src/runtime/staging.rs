@@ -3,6 +3,7 @@
 //! a quarter of the floats, and are normalised there.
 
 use tch::{Device, Kind, Tensor};
+use torch_bridge::Slots;
 
 use crate::error::{Error, Result};
 
@@ -85,36 +86,34 @@ impl Normalise {
             let sent = torch_bridge::pinned(&bytes)?.f_to_device_(device, Kind::Uint8, true, false)?;
             return self.on_device(&sent);
         }
-        let mut values = Vec::with_capacity(rows.len() * length);
-        for row in rows {
-            match row {
-                Row::Pixels(pixels) => self.normalised(pixels, &mut values),
-                Row::Prepared(samples) => {
-                    let plane = height * width;
-                    let pixel = |at: usize| (0..channels).map(move |channel| samples[channel * plane + at]);
-                    values.extend((0..plane).flat_map(pixel));
+        let values = torch_bridge::written(&shape, |slots| {
+            for row in rows {
+                match row {
+                    Row::Pixels(pixels) => self.normalised(pixels, slots),
+                    Row::Prepared(samples) => {
+                        let plane = height * width;
+                        let pixel =
+                            |at: usize| (0..channels).map(move |channel| [samples[channel * plane + at]]);
+                        slots.extend((0..plane).flat_map(pixel));
+                    }
                 }
             }
-        }
-        Ok(Tensor::f_from_slice(&values)?
-            .f_view(shape)?
-            .f_to_device(device)?
-            .f_permute([0, 3, 1, 2])?)
+        })?;
+        Ok(values.f_to_device(device)?.f_permute([0, 3, 1, 2])?)
     }
 
-    /// Writes the values of `pixels` behind `values`.
-    fn normalised(&self, pixels: &[u8], values: &mut Vec<f32>) {
+    /// Writes the values of `pixels`.
+    fn normalised(&self, pixels: &[u8], slots: &mut Slots<'_>) {
+        let at = usize::from;
         match self.tables.as_slice() {
-            [r, g, b] => values.extend(
-                pixels
-                    .chunks_exact(3)
-                    .flat_map(|p| [r[usize::from(p[0])], g[usize::from(p[1])], b[usize::from(p[2])]]),
-            ),
-            tables => values.extend(
-                pixels
-                    .chunks_exact(tables.len())
-                    .flat_map(|p| p.iter().zip(tables).map(|(&v, table)| table[usize::from(v)])),
-            ),
+            [r, g, b] => {
+                let (pixels, _) = pixels.as_chunks::<3>();
+                slots.extend(pixels.iter().map(|p| [r[at(p[0])], g[at(p[1])], b[at(p[2])]]));
+            }
+            tables => {
+                let pixels = pixels.chunks_exact(tables.len());
+                slots.extend(pixels.flat_map(|p| p.iter().zip(tables).map(|(&v, table)| [table[at(v)]])));
+            }
         }
     }
 

@@ -7,6 +7,7 @@
 //! * [`Package`]: loads and runs what AOTInductor compiled ahead of time;
 //! * [`grad()`]: gradients with respect to what was recorded;
 //! * [`jpeg`]: libjpeg-turbo, which decodes a part of a picture;
+//! * [`written()`]: a tensor whose memory is written once;
 //! * [`Generator`]: random numbers as `torch.Generator` gives them;
 //! * the operators that torchvision's scripted detectors need (`nms`, `roi_align`), registered at the first load.
 //!
@@ -47,6 +48,7 @@ mod specialised;
 mod value;
 mod weights;
 mod words;
+mod written;
 
 pub use capture::{Capture, Given, Run, Tap};
 pub use cuda::{CudaDevice, CudaDriver, allow_tf32, load_cuda, pinned, use_own_stream};
@@ -61,3 +63,4 @@ pub use random::Generator;
 pub use specialised::{Cut, Specialised};
 pub use value::Value;
 pub use words::{Brief, Misfit};
+pub use written::{Slots, written};
