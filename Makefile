@@ -94,6 +94,7 @@ compare:
 	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
 
 protocols: build
+	cargo build --release --example load
 	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
 	.cache/clients-venv/bin/python bench/protocols.py --program "$(PROGRAM)" $(PROTOCOLS)
 

@@ -5,13 +5,16 @@
 
 The three are asked one after the other, one request at a time, over connections that stay open, and each round begins with
 another. Prints the median of each and its ratio to `/v1`. The client's own work is in all three: that of grpcio is larger.
+So `/v1` and `/v2` are asked by the load program as well, which sends prepared bytes and reads none of the answers.
 """
 
 import argparse
 import http.client
 import json
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,13 +41,48 @@ def main() -> int:
             "gRPC": _grpc(f"{client.host}:{client.port}", options.model, picture),
         }
         took = _measured(asks, options.requests)
+        pairs = _by_load(options, f"http://{client.host}:{client.port}", picture)
     base = statistics.median(took["/v1, raw"])
     print(f"\n{options.model}, one client, {options.requests} requests each, {options.picture.name}\n")
     print("| protocol | median, ms | to /v1 |\n| --- | --- | --- |")
     for name, times in took.items():
         middle = statistics.median(times)
         print(f"| {name} | {1e3 * middle:.3f} | {middle / base:.3f} |")
+    v1, v2 = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    ratios = sorted(pair[1] / pair[0] for pair in pairs)
+    print(f"| /v1, raw, by the load program | {v1:.3f} | 1 |")
+    print(f"| /v2, binary, by the load program | {v2:.3f} | {statistics.median(ratios):.3f} ({ratios[0]:.3f} to {ratios[-1]:.3f}) |")
     return 0
+
+
+def _by_load(options: argparse.Namespace, url: str, picture: bytes) -> list[tuple[float, float]]:
+    """The median milliseconds of `/v1` and of `/v2` in each round."""
+    rounds = 8
+    head, element = _binary(picture)
+    with tempfile.TemporaryDirectory() as folder:
+        bodies = Path(folder) / "picture", Path(folder) / "tensors"
+        for body, content in zip(bodies, (picture, head + element), strict=True):
+            body.write_bytes(content)
+        paths = f"/v1/models/{options.model}/predict", f"/v2/models/{options.model}/infer"
+        lengths: tuple[list[str], list[str]] = [], ["--header", f"Inference-Header-Content-Length: {len(head)}"]
+        commands = [
+            [str(options.load), "--json", "--url", url, "--path", path, "--clients", "1", *length]
+            + ["--requests", str(options.requests // 4), "--seconds", "60", str(body)]
+            for path, length, body in zip(paths, lengths, bodies, strict=True)
+        ]
+        pairs = []
+        for turn in range(rounds):
+            order = (0, 1) if turn % 2 else (1, 0)
+            took = {side: _median_of(commands[side]) for side in order}
+            pairs.append((took[0], took[1]))
+    return pairs
+
+
+def _median_of(command: list[str]) -> float:
+    said = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    if set(said["statuses"]) != {"200"} or said["broken"]:
+        raise RuntimeError(f"{command}: {said}")
+    return float(said["p50_ms"])
 
 
 def _measured(asks: dict[str, Ask], requests: int) -> dict[str, list[float]]:
@@ -67,10 +105,15 @@ def _v1(host: str, port: int, model: str, picture: bytes) -> Ask:
     return _posting(host, port, f"/v1/models/{model}/predict", picture, headers)
 
 
-def _v2(host: str, port: int, model: str, picture: bytes) -> Ask:
+def _binary(picture: bytes) -> tuple[bytes, bytes]:
+    """The JSON of a request, and the picture behind it."""
     element = len(picture).to_bytes(4, "little") + picture
     image = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": {"binary_data_size": len(element)}}
-    head = json.dumps({"inputs": [image], "parameters": {"binary_data_output": True}}).encode()
+    return json.dumps({"inputs": [image], "parameters": {"binary_data_output": True}}).encode(), element
+
+
+def _v2(host: str, port: int, model: str, picture: bytes) -> Ask:
+    head, element = _binary(picture)
     headers = {"Inference-Header-Content-Length": str(len(head)), "Content-Type": "application/octet-stream"}
     return _posting(host, port, f"/v2/models/{model}/infer", head + element, headers)
 
@@ -108,6 +151,7 @@ def _grpc(address: str, model: str, picture: bytes) -> Ask:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, default=ROOT / "target" / "release" / "lucarne")
+    parser.add_argument("--load", type=Path, default=ROOT / "target" / "release" / "examples" / "load", help="the load program")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="the folder of models (default: %(default)s)")
     parser.add_argument("--model", default="mobilenet_v2", help="which of them (default: %(default)s)")
     parser.add_argument("--picture", type=Path, default=ROOT / "tests" / "golden" / "photos" / "coffee.jpg")

@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
-use crate::transport::{self, Connections, Listener, Tls};
+use crate::transport::{self, Connections, Listener, Tls, UnixSocket};
 
 /// A service whose models may still have to be loaded, and the protocols that speak for it.
 #[derive(Debug, Clone)]
@@ -187,6 +187,7 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
 struct Sockets {
     public: TcpListener,
     operations: Option<TcpListener>,
+    unix: Option<UnixSocket>,
 }
 
 impl Sockets {
@@ -200,9 +201,18 @@ impl Sockets {
         let address = SocketAddr::new(settings.host, settings.port);
         let public = listen(address, "--host or --port")?;
         let operations = settings.operations.map(|address| listen(address, "--operations"));
+        let in_file = |path: &PathBuf| {
+            transport::listen_in_file(path).map_err(|e| {
+                Error::InvalidSettings(format!(
+                    "cannot listen on {}: {e}; give another --unix-socket",
+                    path.display()
+                ))
+            })
+        };
         let sockets = Self {
             public,
             operations: operations.transpose()?,
+            unix: settings.unix_socket.as_ref().map(in_file).transpose()?,
         };
         let address = sockets.public.local_addr().unwrap_or(address);
         if let Some(file) = &settings.port_file {
@@ -212,19 +222,30 @@ impl Sockets {
         if let Some(Ok(address)) = sockets.operations.as_ref().map(TcpListener::local_addr) {
             tracing::info!(%address, "listening for operators");
         }
+        if let Some(path) = &settings.unix_socket {
+            tracing::info!(path = %path.display(), "listening on a Unix socket");
+        }
         Ok(sockets)
     }
 
     /// Serves `router` to whoever connects, until the future is dropped.
     async fn accept(&self, connections: &Connections, router: &Router) {
         let public = connections.accept((&self.public, Listener::Public), router.clone());
-        match &self.operations {
-            None => public.await,
-            Some(socket) => {
-                let operations = connections.accept((socket, Listener::Operations), router.clone());
-                tokio::join!(public, operations);
+        let operations = async {
+            if let Some(socket) = &self.operations {
+                connections
+                    .accept((socket, Listener::Operations), router.clone())
+                    .await;
             }
-        }
+        };
+        let unix = async {
+            if let Some(socket) = &self.unix {
+                connections
+                    .accept((socket, Listener::Public), router.clone())
+                    .await;
+            }
+        };
+        tokio::join!(public, operations, unix);
     }
 }
 

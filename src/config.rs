@@ -95,6 +95,8 @@ pub struct Settings {
     pub tls_client_authorities: Option<PathBuf>,
     /// An address of its own for operators, in the clear.
     pub operations: Option<SocketAddr>,
+    /// A file on which the server listens as well, for processes of this machine, in the clear.
+    pub unix_socket: Option<PathBuf>,
     /// A file of keys, their scopes and limits; without one, everybody may do everything.
     pub keys_file: Option<PathBuf>,
     /// The public keys of an identity provider (JWKS), a file or an address with HTTPS, whose tokens are taken as keys.
@@ -149,6 +151,7 @@ impl Default for Settings {
             tls_key: None,
             tls_client_authorities: None,
             operations: None,
+            unix_socket: None,
             keys_file: None,
             jwks: None,
             jwt_issuer: None,

@@ -16,12 +16,25 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::get`].
     pub async fn answering(&self, name: &str, wanted: Wanted<'_>) -> Result<Arc<Model>> {
+        self.awake(name).await?.answering(wanted)
+    }
+
+    /// The model `name` that serves, or this `version` of it, to be described. One that rests is loaded first.
+    ///
+    /// # Errors
+    /// As [`Catalog::get`].
+    pub async fn described(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+        self.awake(name).await?.get(version)
+    }
+
+    async fn awake(&self, name: &str) -> Result<Arc<Entry>> {
         let entry = self.entry(name)?;
         entry.touch();
-        if entry.is_resting() {
+        // Who loads it has loaded what belongs to it only when it is done.
+        if entry.is_resting() || entry.waking.try_lock().is_err() {
             self.wake(&entry).await?;
         }
-        entry.answering(wanted)
+        Ok(entry)
     }
 
     /// Loads a model that rests, once for all who ask meanwhile.

@@ -11,7 +11,7 @@ use crate::error::{Error, Result, excerpt};
 
 impl Catalog {
     /// Loads `version` of the model `name`, of a folder that may have come since, and lets it answer. Without one that is the
-    /// version that model.toml serves, else the newest; and what model.toml wants beside it is loaded, too.
+    /// version that model.toml serves, else the newest; what model.toml wants beside it is loaded, too, and the rest taken out.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`] where there is no such folder, or no such version in it; as [`Catalog::replace`].
@@ -25,6 +25,7 @@ impl Catalog {
             Err(_) => self.add_version(dir, version).await?,
         };
         if version.is_none() {
+            self.conform(name);
             self.renew(&self.entry(name)?).await;
         }
         Ok(model)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -43,6 +44,8 @@ pub(super) struct Entry {
     pub(super) required: bool,
     /// Held by whoever loads it because somebody asks.
     pub(super) waking: tokio::sync::Mutex<()>,
+    /// Whether the server starts, and versions that are to be loaded beside the one that serves are still being loaded.
+    pub(super) settling: AtomicBool,
     slots: RwLock<Slots>,
     asked: Mutex<Instant>,
     of_canary: Draw,
@@ -67,6 +70,7 @@ impl Entry {
             dir,
             required,
             waking: tokio::sync::Mutex::default(),
+            settling: AtomicBool::new(false),
             slots: RwLock::new(Slots {
                 serving: State::Loading,
                 by_version: BTreeMap::new(),
@@ -330,6 +334,10 @@ impl Entry {
             State::Unloaded | State::Resting => return None,
             State::Loading | State::Failed(_) => return Some(String::new()),
         };
+        // Else a canary's keys would change their side as soon as it is there.
+        if self.settling.load(Ordering::Acquire) {
+            return Some(" (other versions are loading)".into());
+        }
         Some(match model.health()? {
             // What asks for more than there is fails alone: the machine's memory is not the model's to fill.
             Error::OutOfMemory(_) if model.device == "cpu" => return None,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -114,8 +115,10 @@ impl Catalog {
                 };
                 match load(&loader, (&entry, None), &thread, tried, |model| model).await? {
                     Ok(model) => {
+                        entry.settling.store(true, Ordering::Release);
                         entry.put(Arc::new(model), true);
                         self.settle(&entry).await;
+                        entry.settling.store(false, Ordering::Release);
                     }
                     Err(error) => {
                         failed(&entry.name, &error);

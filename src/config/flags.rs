@@ -167,6 +167,10 @@ pub struct Flags {
     #[arg(long, value_name = "HOST:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub operations: Option<SocketAddr>,
+    /// A Unix socket beside the address, for processes of this machine, in the clear; the file is made, and goes with the server
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
     /// A TOML file of keys, their scopes and limits; without one, everybody may do everything
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -221,6 +221,23 @@ impl Pool {
         self.run_in_turn(self.turn(), Length::Short, work).await
     }
 
+    /// [`Pool::run`] for work that takes about as long as it takes to copy so many bytes: where they are few it is done here, since
+    /// waking a thread takes longer than that.
+    ///
+    /// # Errors
+    /// What `work` answers; as [`Pool::run`].
+    pub async fn run_over<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        const FEW: usize = 512 << 10;
+        match bytes {
+            ..=FEW => work(),
+            _ => self.run(move |_| work()).await,
+        }
+    }
+
     /// [`Pool::run`] for a piece of work of this turn and length.
     ///
     /// # Errors

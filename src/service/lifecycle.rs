@@ -32,6 +32,11 @@ impl Service {
     /// cannot be: what answered before goes on.
     pub async fn load(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
         self.may_change()?;
+        let _turn = self.turns().of(name).await;
+        self.bring(name, version).await
+    }
+
+    async fn bring(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
         let version = version.map(|said| self.catalog().named(name, said));
         let version = version.as_deref();
         let loaded = self.catalog().bring(name, version).await.map_err(not_loaded);
@@ -49,6 +54,7 @@ impl Service {
             return self.load(name, None).await.map(drop);
         };
         self.may_change()?;
+        let _turn = self.turns().of(name).await;
         let catalog = self.catalog();
         let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
         let wanted = which.of(&on_disk);
@@ -58,14 +64,14 @@ impl Service {
             )));
         };
         if wanted.len() == 1 {
-            self.load(name, Some(newest)).await?;
+            self.bring(name, Some(newest)).await?;
         } else {
             self.load_beside(name, &wanted).await?;
             catalog.serve(name, newest)?;
         }
         let loaded = catalog.versions(name)?;
         for version in loaded.iter().filter(|version| !wanted.contains(version)) {
-            self.unload(name, Some(version))?;
+            self.withdraw(name, Some(version))?;
         }
         Ok(())
     }
@@ -83,7 +89,7 @@ impl Service {
             told("load", name, Some(version), brought.as_ref().err());
             if let Err(error) = brought {
                 for version in fresh {
-                    self.unload(name, Some(version))?;
+                    self.withdraw(name, Some(version))?;
                 }
                 return Err(error);
             }
@@ -92,12 +98,18 @@ impl Service {
         Ok(())
     }
 
-    /// Takes `version` of the model `name` out, or all without one. Requests that are under way end on it.
+    /// Takes `version` of the model `name` out, or all without one. Requests that are under way end on it. Where somebody else is
+    /// changing the model, it waits until that is done.
     ///
     /// # Errors
     /// [`Error::Forbidden`] as for [`Service::load`]; [`Error::ModelNotFound`].
-    pub fn unload(&self, name: &str, version: Option<&str>) -> Result<()> {
+    pub async fn unload(&self, name: &str, version: Option<&str>) -> Result<()> {
         self.may_change()?;
+        let _turn = self.turns().of(name).await;
+        self.withdraw(name, version)
+    }
+
+    fn withdraw(&self, name: &str, version: Option<&str>) -> Result<()> {
         let version = version.map(|said| self.catalog().named(name, said));
         let version = version.as_deref();
         let unloaded = match version {

@@ -14,6 +14,7 @@ mod shadow;
 mod spare;
 mod spent;
 mod state;
+mod turns;
 
 pub use compare::Compared;
 pub use decode::{Originals, Pictures};

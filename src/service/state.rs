@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::spare::Spare;
+use super::turns::Turns;
 use crate::catalog::{Catalog, Listed, Model, State};
 use crate::config::{ModelControl, Settings};
 use crate::error::{Error, Result};
@@ -24,6 +25,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     draining: AtomicBool,
     control: ModelControl,
+    turns: Turns,
     max_pass: Duration,
     spare: Spare,
 }
@@ -82,6 +84,7 @@ impl Service {
             metrics,
             draining: AtomicBool::new(false),
             control: settings.model_control,
+            turns: Turns::default(),
             max_pass: Duration::from_secs(settings.max_pass_s),
             spare: Spare::default(),
         })))
@@ -95,6 +98,11 @@ impl Service {
     /// How models come and go.
     pub(super) fn control(&self) -> ModelControl {
         self.0.control
+    }
+
+    /// Who changes which model.
+    pub(super) fn turns(&self) -> &Turns {
+        &self.0.turns
     }
 
     /// The models, to be loaded, replaced and unloaded.

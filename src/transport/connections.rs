@@ -4,28 +4,23 @@
 //! connections, and of those the one that has been without for the longest. So clients that connect and say nothing keep
 //! nobody out, and a flood from few addresses costs others none of theirs.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Notify;
 
 use super::activity::{Activity, Patience};
 use super::open::{Listed, Listener, Open, Shared, Stage};
 use super::pace::Pace;
 use super::served::One;
+use super::sockets::{Socket, Stream};
 use super::tls::Tls;
 use crate::config::Settings;
 
 /// How long the server waits where it cannot accept at all.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
-
-/// How many connections wait for [`Connections::accept`]. One for which there is no room is tried again by its client's
-/// kernel only after a second. The kernel's own limit is `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
 
 /// See the module's text. Clones are of the same server.
 #[derive(Debug, Clone)]
@@ -54,10 +49,10 @@ impl Connections {
     }
 
     /// Serves `router` to whoever connects here, until the future is dropped.
-    pub async fn accept(&self, (socket, listener): (&TcpListener, Listener), router: Router) {
+    pub async fn accept(&self, (socket, listener): (&impl Socket, Listener), router: Router) {
         loop {
             let (stream, peer) = loop {
-                match socket.accept().await {
+                match socket.next().await {
                     Ok(accepted) => break accepted,
                     // The client has gone, or descriptors are used up elsewhere: neither is for ever.
                     Err(error) => {
@@ -76,7 +71,7 @@ impl Connections {
     }
 
     /// Serves one connection on a task of its own.
-    fn attend(&self, stream: TcpStream, (peer, listener): (SocketAddr, Listener), router: Router) {
+    fn attend(&self, stream: Stream, (peer, listener): (SocketAddr, Listener), router: Router) {
         let shared = Arc::clone(&self.0);
         let id = shared.next_id();
         let activity = Activity::new(Arc::clone(&shared.requests));
@@ -91,7 +86,6 @@ impl Connections {
             shared: Arc::clone(&shared),
             id,
         };
-        drop(stream.set_nodelay(true));
         let one = One {
             shared,
             id,
@@ -130,23 +124,8 @@ impl Connections {
     }
 }
 
-/// Listens on this address.
-///
-/// # Errors
-/// Those of the system: the address is in use, is not of this machine, or needs more rights.
-pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    // A restart need not wait for the last one's connections to time out.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
-}
-
 /// Says why, if the socket takes it at once.
-fn refuse(stream: &TcpStream) {
+fn refuse(stream: &Stream) {
     const ANSWER: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
     drop(stream.try_write(ANSWER));
 }
@@ -158,26 +137,4 @@ fn descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let left = limit.unwrap_or(u64::MAX).saturating_sub(OTHERS).max(16);
     usize::try_from(left).unwrap_or(usize::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_burst_of_connections_waits_for_a_busy_server() {
-        const BURST: usize = 300;
-        let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn");
-        let most = most.ok().and_then(|most| most.trim().parse::<usize>().ok());
-        assert!(
-            most.is_some_and(|most| most >= BURST),
-            "net.core.somaxconn is {most:?}; this test needs {BURST}"
-        );
-        let listener = listen(([127, 0, 0, 1], 0).into()).expect("an address");
-        let address = listener.local_addr().expect("bound");
-        let opened = (0..BURST)
-            .map(|_| std::net::TcpStream::connect_timeout(&address, Duration::from_secs(5)))
-            .collect::<io::Result<Vec<_>>>();
-        assert_eq!(opened.expect("nobody accepts yet").len(), BURST);
-    }
 }

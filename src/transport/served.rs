@@ -13,12 +13,12 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tower::ServiceExt;
 
 use super::activity::{Overdue, Presence};
 use super::answering::Answering;
 use super::open::{Ending, Listed, Listener, Open, Shared, Stage};
+use super::sockets::Stream;
 use super::watched::Watched;
 
 /// How often a connection is looked at.
@@ -43,7 +43,12 @@ pub(super) struct One {
 
 impl One {
     /// Serves it to its end: its client's, or when it must end.
-    pub(super) async fn live(self, stream: TcpStream, router: Router) {
+    pub(super) async fn live(self, stream: Stream, router: Router) {
+        let stream = match stream {
+            Stream::Tcp(stream) => stream,
+            // It does not leave the machine.
+            Stream::Unix(stream) => return self.speak(stream, router).await,
+        };
         let Some(tls) = self.shared.tls(self.listener) else {
             return self.speak(stream, router).await;
         };

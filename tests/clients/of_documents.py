@@ -161,7 +161,7 @@ def _refused(server: Own) -> int:
     """Requests that were beyond the limit of the key."""
     request = urllib.request.Request(f"{server.url}/metrics", headers={"X-API-Key": WATCHES})
     with urllib.request.urlopen(request, timeout=60) as answer:
-        found = re.search(r'^lucarne_failures_total\{code="queue_full"\} (\d+)', answer.read().decode(), re.MULTILINE)
+        found = re.search(r'^lucarne_failures_total\{code="rate_limited"\} (\d+)', answer.read().decode(), re.MULTILINE)
     return int(found[1]) if found else 0
 
 

@@ -76,6 +76,7 @@ def _checks(served: dict[str, Served]) -> Iterator[Check]:
     yield from apart.checks("of_keys_grpc")
     yield from apart.checks("of_repository")
     yield from apart.checks("swaps")
+    yield from apart.checks("sides")
     yield from of_kserve_grpc.checks(served)
     yield from of_reflection.CHECKS
     yield from of_http2.checks(served)

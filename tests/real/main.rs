@@ -16,6 +16,7 @@ mod frames;
 mod habits;
 mod inspect;
 mod signals;
+mod sockets;
 mod streams;
 mod tls;
 mod trials;

@@ -108,6 +108,8 @@ async fn read(app: &App, request: Request, model: &Model) -> Result<(InferReques
 async fn parsed(app: &App, received: Received, header: Option<usize>) -> Result<(InferRequest, Taken)> {
     /// Of a number in JSON, of two characters and more.
     const BYTES_A_NUMBER: u64 = 8;
+    /// Reading a byte of JSON takes as long as copying so many.
+    const READING: usize = 32;
     let header = header.unwrap_or(received.bytes.len());
     let json = received.bytes.get(..header).unwrap_or_default();
     let numbers = bounded::separators(json);
@@ -119,8 +121,9 @@ async fn parsed(app: &App, received: Received, header: Option<usize>) -> Result<
         )),
         other => other,
     })?;
-    let read = move |_: &_| InferRequest::read(&received.bytes, header);
-    Ok((app.service.pool().run(read).await?, held))
+    let work = json.len() * READING + received.bytes.len();
+    let read = move || InferRequest::read(&received.bytes, header);
+    Ok((app.service.pool().run_over(work, read).await?, held))
 }
 
 /// How many bytes of the body are JSON, where a header says so.
@@ -182,6 +185,7 @@ async fn written(service: &Service, done: Done) -> Result<Response> {
     });
     let bytes = bytes.sum();
     let (answer, held) = done.holding(service, bytes).await?;
-    let body = service.pool().run(move |_| answer.written()).await?;
+    let work = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let body = service.pool().run_over(work, move || answer.written()).await?;
     Ok(body.response(held))
 }

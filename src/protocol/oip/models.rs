@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +11,7 @@ use super::signature::{Signature, inputs, outputs};
 use super::target::Target;
 use crate::error::Result;
 use crate::manifest::Tensors;
-use crate::transport::App;
+use crate::transport::{App, within};
 
 /// A tensor that a model takes or answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -48,8 +49,8 @@ impl From<Signature> for TensorMetadata {
     }
 }
 
-pub(super) fn described(app: &App, target: &Target) -> Result<Json<ModelMetadata>> {
-    let model = target.model(&app.service)?;
+pub(super) async fn described(app: &App, target: &Target) -> Result<Json<ModelMetadata>> {
+    let model = target.described(&app.service).await?;
     Ok(Json(ModelMetadata {
         name: model.name.clone(),
         versions: app.service.versions(&model.name)?,
@@ -68,8 +69,12 @@ const PLATFORM: &str = "pytorch_libtorch";
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = OK, body = ModelMetadata), Refusals),
 )]
-pub(super) async fn model(State(app): State<App>, Path(target): Path<Target>) -> Result<Json<ModelMetadata>> {
-    described(&app, &target)
+pub(super) async fn model(
+    State(app): State<App>,
+    Path(target): Path<Target>,
+    headers: HeaderMap,
+) -> Result<Json<ModelMetadata>> {
+    within(&app.context(&headers)?, described(&app, &target)).await
 }
 
 /// Version metadata
@@ -84,8 +89,9 @@ pub(super) async fn model(State(app): State<App>, Path(target): Path<Target>) ->
 pub(super) async fn version(
     State(app): State<App>,
     Path(target): Path<Target>,
+    headers: HeaderMap,
 ) -> Result<Json<ModelMetadata>> {
-    described(&app, &target)
+    within(&app.context(&headers)?, described(&app, &target)).await
 }
 
 /// A tensor in a configuration.
@@ -133,8 +139,8 @@ pub(super) struct ModelConfig {
     pub(super) dynamic_batching: Option<DynamicBatching>,
 }
 
-pub(super) fn configured(app: &App, target: &Target) -> Result<Json<ModelConfig>> {
-    let model = target.model(&app.service)?;
+pub(super) async fn configured(app: &App, target: &Target) -> Result<Json<ModelConfig>> {
+    let model = target.described(&app.service).await?;
     let manifest = &model.spec.manifest;
     let is_batched = manifest.tensors().map_or(true, Tensors::is_batched);
     let tensor = |signature: Signature| TensorConfig {
@@ -180,8 +186,12 @@ pub(super) fn configured(app: &App, target: &Target) -> Result<Json<ModelConfig>
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = OK, body = ModelConfig), Refusals),
 )]
-pub(super) async fn config(State(app): State<App>, Path(target): Path<Target>) -> Result<Json<ModelConfig>> {
-    configured(&app, &target)
+pub(super) async fn config(
+    State(app): State<App>,
+    Path(target): Path<Target>,
+    headers: HeaderMap,
+) -> Result<Json<ModelConfig>> {
+    within(&app.context(&headers)?, configured(&app, &target)).await
 }
 
 /// Version configuration
@@ -196,6 +206,7 @@ pub(super) async fn config(State(app): State<App>, Path(target): Path<Target>) -
 pub(super) async fn version_config(
     State(app): State<App>,
     Path(target): Path<Target>,
+    headers: HeaderMap,
 ) -> Result<Json<ModelConfig>> {
-    configured(&app, &target)
+    within(&app.context(&headers)?, configured(&app, &target)).await
 }

@@ -160,7 +160,7 @@ pub(super) async fn unload(
 ) -> Result<StatusCode> {
     // `unload_dependents` is true of every model: none depends on another.
     called(&app, request).await?;
-    app.service.unload(&name, None)?;
+    app.service.unload(&name, None).await?;
     Ok(StatusCode::OK)
 }
 

@@ -27,6 +27,17 @@ impl Target {
         service.version(&self.name, self.version.as_deref())
     }
 
+    /// The model that answers, which is loaded first if it rests: who asks what it takes is about to ask it.
+    ///
+    /// # Errors
+    /// As [`Target::model`].
+    pub(super) async fn described(&self, service: &Service) -> Result<Arc<Model>> {
+        service
+            .catalog()
+            .described(&self.name, self.version.as_deref())
+            .await
+    }
+
     /// The model that answers a request with these headers.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::Answer;
-use super::openapi::{Deadline, Problems};
+use super::openapi::{Deadline, Problems, Routing};
 use super::request::{self, JsonCall, MultipartCall};
 use super::timing::TimingMs;
 use super::wire::Comparison;
@@ -20,7 +20,7 @@ use crate::transport::{App, within};
 /// images are two files, or two images in JSON.
 #[utoipa::path(
     post, path = "/v1/models/{name}/compare", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "mobilenet_features"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_features"), Deadline, Routing),
     request_body(content((MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"))),
     responses((status = OK, description = "How like they are", body = Comparison), Problems),
 )]

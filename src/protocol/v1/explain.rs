@@ -13,7 +13,7 @@ use base64::prelude::BASE64_STANDARD;
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
 use super::npy::npy;
-use super::openapi::{Binary, Deadline, ExplainParameters, Problems};
+use super::openapi::{Binary, Deadline, ExplainParameters, Problems, Routing};
 use super::request::{self, ExplainCall, ExplainParts};
 use super::tensors;
 use super::timing::TimingMs;
@@ -41,6 +41,7 @@ use crate::transport::{App, within};
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         ExplainParameters,
         Deadline,
+        Routing,
     ),
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),
@@ -301,7 +302,7 @@ fn json(
 /// Every layer path that a map can be asked for, with the shape of its output.
 #[utoipa::path(
     get, path = "/v1/models/{name}/layers", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline, Routing),
     responses((status = OK, description = "In the order of execution", body = LayerList), Problems),
 )]
 pub(super) async fn layers(
@@ -322,7 +323,7 @@ pub(super) async fn layers(
 /// The methods that this model supports, with their parameters and what they cost.
 #[utoipa::path(
     get, path = "/v1/models/{name}/explainers", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline, Routing),
     responses((status = OK, description = "Every method that has what it needs", body = ExplainerList), Problems),
 )]
 pub(super) async fn explainers(

@@ -14,7 +14,7 @@ use super::accept::{self, Form};
 use super::answer::Answer;
 use super::explain::explained;
 use super::instances::{self, Called};
-use super::openapi::{Deadline, Problems};
+use super::openapi::{Deadline, Problems, Routing};
 use super::predict::predicted;
 use super::request;
 use super::rows::Rows;
@@ -163,7 +163,7 @@ async fn of_tensors(
 /// rows, as lists, or as objects by the names of the inputs.
 #[utoipa::path(
     post, path = "/v1/models/{name}:predict", operation_id = "predict_instances", tag = "models", request_body = instances::InstancesCall,
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline, Routing),
     responses((status = OK, description = "One prediction an instance, in order", body = Predictions), Problems),
 )]
 #[expect(dead_code, reason = "it only describes the route, which `call` answers")]
@@ -174,7 +174,7 @@ fn predict() {}
 /// `instances` as for `:predict`; `parameters` are those of explanations.
 #[utoipa::path(
     post, path = "/v1/models/{name}:explain", operation_id = "explain_instances", tag = "models", request_body = instances::InstancesCall,
-    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "mobilenet_v2"), Deadline, Routing),
     responses((status = OK, description = "One explanation an image, target and layer", body = Explanations), Problems),
 )]
 #[expect(dead_code, reason = "it only describes the route, which `call` answers")]

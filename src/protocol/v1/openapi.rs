@@ -12,7 +12,7 @@ use utoipa::{IntoParams, IntoResponses, OpenApi, ToSchema};
 use super::problem::Problem;
 use super::wire::default_json;
 use crate::explain::{self, Kind};
-use crate::transport::TIMEOUT_HEADER;
+use crate::transport::{ROUTING_HEADER, TIMEOUT_HEADER};
 
 /// What holds for the whole document.
 #[derive(OpenApi)]
@@ -104,6 +104,25 @@ impl IntoParams for Deadline {
             .description(Some("After this long, the answer is 504"))
             .required(Required::False)
             .schema(Some(milliseconds))
+            .build();
+        vec![header]
+    }
+}
+
+/// The header whose requests of one value all go to the same version of a model.
+pub(super) struct Routing;
+
+impl IntoParams for Routing {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let header = ParameterBuilder::new()
+            .name(ROUTING_HEADER)
+            .parameter_in(ParameterIn::Header)
+            .description(Some(
+                "Where the model has a canary, requests of one value are all answered by the same version",
+            ))
+            .required(Required::False)
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+            .example(Some("customer-17".into()))
             .build();
         vec![header]
     }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use super::accept::{self, Form};
 use super::answer::Answer;
 use super::npy::npy;
-use super::openapi::{Binary, Deadline, Problems};
+use super::openapi::{Binary, Deadline, Problems, Routing};
 use super::request::{self, MultipartCall, PredictCall};
 use super::wire::Predictions;
 use super::written::{Written, json};
@@ -54,6 +54,7 @@ use crate::transport::{App, within};
         query::ImageToImage,
         query::Tensor,
         Deadline,
+        Routing,
     ),
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::Answer;
-use super::openapi::{Binary, Deadline, Problems};
+use super::openapi::{Binary, Deadline, Problems, Routing};
 use super::request::{self, JsonCall, LatentCall, MultipartCall, ParametersCall};
 use super::timing::TimingMs;
 use super::wire::{Frames, Predictions};
@@ -27,7 +27,7 @@ use crate::transport::{App, within};
 /// The latent of each image: μ and log σ².
 #[utoipa::path(
     post, path = "/v1/models/{name}/encode", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "vae"), Deadline, Routing),
     request_body(content(
         (Binary = "image/*"), (MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"),
     )),
@@ -58,7 +58,7 @@ pub(super) async fn encode(
 /// The picture of each latent: JSON with `latents`, or an NPY array `[n, D]`. `image/png` answers all in a grid.
 #[utoipa::path(
     post, path = "/v1/models/{name}/decode", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), Deadline),
+    params(("name" = String, Path, description = "The model", example = "vae"), Deadline, Routing),
     request_body(content((LatentCall = "application/json"), (Binary = "application/x-npy"))),
     responses(
         (status = OK, description = "One picture a latent, in order", content(
@@ -89,7 +89,7 @@ pub(super) async fn decode(
 /// Pictures of latents drawn from N(0, temperature²). `image/png` answers all in a grid.
 #[utoipa::path(
     post, path = "/v1/models/{name}/sample", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), query::Sample, Deadline),
+    params(("name" = String, Path, description = "The model", example = "vae"), query::Sample, Deadline, Routing),
     request_body = Option<ParametersCall>,
     responses(
         (status = OK, description = "The pictures", content((Frames = "application/json"), (Binary = "image/png"))),
@@ -116,7 +116,7 @@ pub(super) async fn sample(
 /// in a row.
 #[utoipa::path(
     post, path = "/v1/models/{name}/interpolate", tag = "models",
-    params(("name" = String, Path, description = "The model", example = "vae"), query::Interpolate, Deadline),
+    params(("name" = String, Path, description = "The model", example = "vae"), query::Interpolate, Deadline, Routing),
     request_body(content((MultipartCall = "multipart/form-data"), (JsonCall<'_> = "application/json"))),
     responses(
         (status = OK, description = "From the first image to the second", content(

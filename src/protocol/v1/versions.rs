@@ -138,7 +138,7 @@ pub(super) async fn load_version(
 )]
 pub(super) async fn unload(State(app): State<App>, Path(name): Path<String>, uri: Uri) -> Result<StatusCode> {
     Parameters::none_in(uri.query())?;
-    app.service.unload(&name, None)?;
+    app.service.unload(&name, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -159,6 +159,6 @@ pub(super) async fn unload_version(
     uri: Uri,
 ) -> Result<StatusCode> {
     Parameters::none_in(uri.query())?;
-    app.service.unload(&name, Some(&version))?;
+    app.service.unload(&name, Some(&version)).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
-use super::openapi::{Binary, Deadline, Problems};
+use super::openapi::{Binary, Deadline, Problems, Routing};
 use super::request;
 use super::request::ParametersCall;
 use super::timing::TimingMs;
@@ -31,6 +31,7 @@ use crate::transport::{App, within};
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         query::Visualize,
         Deadline,
+        Routing,
     ),
     request_body = Option<ParametersCall>,
     responses(

@@ -50,11 +50,13 @@ pub(super) fn metadata(
     })
 }
 
-pub(super) fn model_metadata(
-    app: &App,
+pub(super) async fn model_metadata(
+    app: App,
     asked: messages::ModelMetadataRequest,
 ) -> Result<messages::ModelMetadataResponse> {
-    let found = models::described(app, &target(asked.name, asked.version))?.0;
+    let found = models::described(&app, &target(asked.name, asked.version))
+        .await?
+        .0;
     let tensors = |tensors: Vec<TensorMetadata>| {
         let tensors = tensors.into_iter();
         let tensors = tensors.map(|tensor| messages::model_metadata_response::TensorMetadata {
@@ -73,11 +75,13 @@ pub(super) fn model_metadata(
     })
 }
 
-pub(super) fn model_config(
-    app: &App,
+pub(super) async fn model_config(
+    app: App,
     asked: messages::ModelConfigRequest,
 ) -> Result<messages::ModelConfigResponse> {
-    let found = models::configured(app, &target(asked.name, asked.version))?.0;
+    let found = models::configured(&app, &target(asked.name, asked.version))
+        .await?
+        .0;
     Ok(messages::ModelConfigResponse {
         config: Some(config(found)),
     })
@@ -207,11 +211,10 @@ pub(super) async fn load(
     Ok(messages::RepositoryModelLoadResponse {})
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as every method gets its message")]
-pub(super) fn unload(
-    app: &App,
+pub(super) async fn unload(
+    app: App,
     asked: messages::RepositoryModelUnloadRequest,
 ) -> Result<messages::RepositoryModelUnloadResponse> {
-    app.service.unload(&asked.model_name, None)?;
+    app.service.unload(&asked.model_name, None).await?;
     Ok(messages::RepositoryModelUnloadResponse {})
 }

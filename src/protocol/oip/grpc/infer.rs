@@ -28,9 +28,6 @@ use crate::image::Taken;
 use crate::transport::grpc::{self, Messages};
 use crate::transport::{App, Caller, Scope, failure, holding, within};
 
-/// A message that is read at once: longer ones go to the pool, since others wait for this thread.
-const SHORT: usize = 64 << 10;
-
 /// Answers one request.
 pub(super) async fn infer(State(app): State<App>, request: Request) -> Result<Response> {
     let context = grpc::context(&app, request.headers())?;
@@ -184,20 +181,20 @@ async fn decoded(app: &App, message: Bytes) -> Result<(Target, InferRequest, Tak
         })?;
         read(request)
     };
-    if message.len() <= SHORT {
-        let held = app.service.hold(measured(&message)?, 0).await?;
-        let (target, asked) = decode(message)?;
-        return Ok((target, asked, held));
-    }
-    let measures = message.clone();
-    let bytes = app.service.pool().run(move |_| measured(&measures)).await?;
+    let (length, measures) = (message.len(), message.clone());
+    let bytes = app
+        .service
+        .pool()
+        .run_over(length, move || measured(&measures))
+        .await?;
     let held = app.service.hold(bytes, 0).await.map_err(|error| match error {
         Error::AnswerTooLarge(_) => Error::InvalidBody(
             "the lists in `contents` take more memory than there is for them (max_answers_mb); send raw_input_contents".into(),
         ),
         other => other,
     })?;
-    let (target, asked) = app.service.pool().run(move |_| decode(message)).await?;
+    let work = length.saturating_add(usize::try_from(bytes).unwrap_or(usize::MAX));
+    let (target, asked) = app.service.pool().run_over(work, move || decode(message)).await?;
     Ok((target, asked, held))
 }
 
@@ -225,9 +222,7 @@ fn message_of(answer: Answer) -> ModelInferResponse {
 
 /// The bytes of `message`, which take `held` until their client has them.
 async fn encoded(app: &App, message: impl Message + 'static, held: Vec<Taken>) -> Result<Bytes> {
-    if message.encoded_len() <= SHORT {
-        return Ok(holding(message.encode_to_vec(), held));
-    }
-    let encode = move |_: &_| Ok(message.encode_to_vec());
-    Ok(holding(app.service.pool().run(encode).await?, held))
+    let work = message.encoded_len();
+    let encode = move || Ok(message.encode_to_vec());
+    Ok(holding(app.service.pool().run_over(work, encode).await?, held))
 }
