@@ -61,9 +61,7 @@ impl Wanted<'_> {
             };
             let time = self.time.mul_f64((1.0 - OF_PASSES) / 2.0);
             measured.decode_ms = decode(&picture, &input.fit, time)?;
-            let rest = request::measure(self.model, &picture, time)?;
-            let rest: Vec<Duration> = rest.into_iter().map(|spent| spent.rest).collect();
-            measured.request_ms = Samples::of(&rest);
+            measured.request_ms = Samples::of(&request::measure(self.model, &picture, time)?);
         }
         measured.memory_mb = (peak_memory()? + self.waiting_bytes()) as f64 / 1e6;
         Ok(measured)

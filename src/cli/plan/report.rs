@@ -6,6 +6,7 @@ use super::arrivals::Bursts;
 use super::measurements::Measurements;
 use super::search::{Found, Row, Search};
 use super::simulation::Outcome;
+use crate::error::counted;
 
 /// What was looked for, and what was found.
 pub(super) struct Report<'a> {
@@ -128,10 +129,6 @@ impl Report<'_> {
             share * 100.0,
         ))
     }
-}
-
-fn counted(count: usize, thing: &str) -> String {
-    crate::error::counted(count, thing)
 }
 
 fn line(row: &Row) -> String {

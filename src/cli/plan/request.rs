@@ -14,19 +14,12 @@ use crate::transport::{Connections, Listener, listen};
 
 use super::super::output::runtime;
 
-/// What one request took.
-pub(super) struct Spent {
-    /// From bytes to the model's input.
-    pub(super) decode: Duration,
-    /// What is neither that, nor waiting, nor the pass.
-    pub(super) rest: Duration,
-}
-
 /// Requests at the start that are slower, and do not count.
 const WARM_UP: usize = 10;
 
-/// Asks the model in `dir` for predictions of `picture`, one after the other, for so long.
-pub(super) fn measure(dir: &Path, picture: &[u8], time: Duration) -> Result<Vec<Spent>> {
+/// Asks the model in `dir` for predictions of `picture`, one after the other, for so long: what each took that was neither
+/// decoding, nor waiting, nor the pass.
+pub(super) fn measure(dir: &Path, picture: &[u8], time: Duration) -> Result<Vec<Duration>> {
     let dir = dir
         .canonicalize()
         .map_err(|e| Error::InvalidSettings(format!("{}: {e}", dir.display())))?;
@@ -48,7 +41,7 @@ pub(super) fn measure(dir: &Path, picture: &[u8], time: Duration) -> Result<Vec<
     ask(&url, picture, time)
 }
 
-fn ask(url: &str, picture: &[u8], time: Duration) -> Result<Vec<Spent>> {
+fn ask(url: &str, picture: &[u8], time: Duration) -> Result<Vec<Duration>> {
     // A proxy has no place before a server in this process.
     let agent = ureq::Agent::config_builder().proxy(None).build().new_agent();
     let failed = |e: ureq::Error| Error::InferenceFailed(format!("a prediction of the picture: {e}"));
@@ -68,7 +61,8 @@ fn ask(url: &str, picture: &[u8], time: Duration) -> Result<Vec<Spent>> {
     Ok(spent)
 }
 
-fn of_answer(answer: &[u8], took: Duration) -> Result<Spent> {
+/// What remains of the time that it took, by the answer's own account of the rest.
+fn of_answer(answer: &[u8], took: Duration) -> Result<Duration> {
     let answer: Value = serde_json::from_slice(answer)
         .map_err(|e| Error::Internal(format!("the answer of a prediction is no JSON: {e}")))?;
     let timing = |part: &str| {
@@ -76,10 +70,6 @@ fn of_answer(answer: &[u8], took: Duration) -> Result<Spent> {
         let ms = ms.ok_or_else(|| Error::Internal(format!("an answer without timing_ms.{part}")))?;
         Duration::try_from_secs_f64(ms / 1e3).map_err(|e| Error::Internal(e.to_string()))
     };
-    let decode = timing("decode")?;
-    let known = decode + timing("queue")? + timing("compute")?;
-    Ok(Spent {
-        decode,
-        rest: took.saturating_sub(known),
-    })
+    let known = timing("decode")? + timing("queue")? + timing("compute")?;
+    Ok(took.saturating_sub(known))
 }

@@ -61,11 +61,6 @@ impl Samples {
     pub(super) fn mean(&self) -> f64 {
         self.0.iter().sum::<f64>() / Self::KEPT as f64
     }
-
-    /// In milliseconds.
-    pub(super) fn median(&self) -> f64 {
-        f64::midpoint(self.0[Self::KEPT / 2 - 1], self.0[Self::KEPT / 2])
-    }
 }
 
 /// To a hundredth of a microsecond: a file of measurements is read by people, too.
