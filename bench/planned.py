@@ -90,7 +90,7 @@ class Check:
     def plan(self, rate: float, *flags: str) -> dict:  # type: ignore[type-arg]
         """What the plan of one replica says."""
         command = [str(RELEASE / "lucarne"), "plan", str(self.model), "--rate", str(rate), "--p99-ms", ANY_P99_MS, "--json"]
-        return answered([*command, *flags], self.machine.server)
+        return answered([*command, "--requests", str(self.options.requests), *flags], self.machine.server)
 
     def measure(self) -> dict:  # type: ignore[type-arg]
         """Measures the model for the server's cores, and keeps it."""
@@ -202,6 +202,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cores", type=int, help="of the server (default: all but one)")
     parser.add_argument("--measure", type=float, default=20.0, help="seconds of measuring (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=50.0, help="of each real run (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=100_000, help="of each simulation (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=1, help="real runs of each rate (default: %(default)s)")
     parser.add_argument("--within", type=float, default=0.2, help="how far a ratio may be from 1 (default: %(default)s)")
     return parser.parse_args()

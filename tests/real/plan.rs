@@ -176,7 +176,7 @@ fn numbers_out_of_their_bounds_are_told() {
             &[&there[..], &["--burst-share", "0"]].concat(),
             "--burst-share: found 0",
         ),
-        (&[&there[..], &["--burst-s", "-1"]].concat(), "--burst-s"),
+        (&[&there[..], &["--burst-s=-1"]].concat(), "--burst-s"),
         (
             &[&there[..], &["--cores", "100000"]].concat(),
             "--cores: found 100000, expected 1 to",

@@ -63,7 +63,7 @@ pub(super) struct Plan {
     #[arg(long, default_value_t = 2.0)]
     burst_s: f64,
     /// Requests that a simulation makes up, up to five times as many in bursts
-    #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u32).range(1000..=1_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1000..=1_000_000))]
     requests: u32,
     /// The same seed and the same measurements have the same answer
     #[arg(long, default_value_t = 1)]
