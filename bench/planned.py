@@ -13,6 +13,7 @@ repeated. Nothing but Python's own library is needed.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -157,6 +158,8 @@ def _others_s(server: int) -> float:
 def main() -> int:
     """Measures, simulates, serves, compares."""
     options = _options()
+    # Whoever ends it ends its server, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     machine = Machine.split(options.cores)
     with tempfile.TemporaryDirectory(prefix="lucarne-planned-") as folder:
         check = Check(options, machine, Path(folder))
