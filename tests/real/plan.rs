@@ -137,7 +137,7 @@ fn what_is_not_reached_has_its_reason(file: &Path) {
 
 fn measurements_of_smaller_batches_are_refused(file: &Path) {
     let models = tempfile::tempdir().expect("a temporary folder");
-    model_variant(models.path(), "m", "gauge", |text| {
+    model_variant(models.path(), "m", "selfie", |text| {
         text.replace("max_batch_size = 16", "max_batch_size = 64")
     });
     let folder = models.path().join("m");
