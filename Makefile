@@ -21,6 +21,7 @@ help:
 	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
 	@echo 'make fuzz         have libFuzzer make up what strangers send (FUZZ=, flags and targets of scripts/fuzz)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
+	@echo 'make plan-check   compare what lucarne plan says of a replica with a real one (PLAN_CHECK=, flags of bench/planned.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make wheel        build dist/lucarne_server-*.whl, install it beside torch, and test it (WHEEL=, flags of pytest)'
 	@echo 'make image        build the container image $(TAG) (TAG=, CUDA=1, ENGINE=docker|podman|buildah)'
@@ -93,6 +94,10 @@ compare:
 	scripts/python-environment bench/compare.requirements.txt .cache/compare-venv
 	.cache/compare-venv/bin/python bench/compare.py --base '$(BASE)' $(COMPARE)
 
+plan-check: build
+	cargo build --release --example load
+	python3 bench/planned.py $(PLAN_CHECK)
+
 protocols: build
 	cargo build --release --example load
 	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
@@ -138,4 +143,4 @@ rolling: build
 clean-cache:
 	rm -rf .cache
 
-.PHONY: help serve setup build test lint parity strangers test-clients test-page pictures saliency bench compare protocols torture fuzz aoti wheel image test-image deploy-check rolling clean-cache
+.PHONY: help serve setup build test lint parity strangers test-clients test-page pictures saliency bench compare plan-check protocols torture fuzz aoti wheel image test-image deploy-check rolling clean-cache

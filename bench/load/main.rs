@@ -2,11 +2,13 @@
 //! every answer equals the lone one.
 //!
 //! A closed loop by default: so many clients, each sends its next body when it has its answer. With `--rate`, an open
-//! loop: so many requests a second, whatever the answers.
+//! loop: so many requests a second, whatever the answers, at equal distances or by chance (`--poisson`). A latency then begins
+//! when the request was to be sent, so that a load program that is late does not hide what its clients would have waited.
 //!
 //! `cargo run --release --example load -- --clients 64 --seconds 30 tests/golden/photos/chelsea.png`
 
 mod lucarne;
+mod schedule;
 mod sending;
 mod summary;
 
@@ -44,6 +46,9 @@ struct Load {
     /// Requests a second, whatever the answers, instead of --clients
     #[arg(long, conflicts_with = "clients", value_parser = positive)]
     rate: Option<f64>,
+    /// With --rate: requests come by chance, a Poisson process of this seed
+    #[arg(long, value_name = "SEED", requires = "rate")]
+    poisson: Option<u64>,
     /// How long load runs before anything is counted
     #[arg(long, default_value_t = 0.0)]
     warmup: f64,

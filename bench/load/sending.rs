@@ -8,10 +8,10 @@ use bytes::Bytes;
 use reqwest::Client;
 use reqwest::header::HeaderMap;
 use tokio::task::JoinSet;
-use tokio::time::MissedTickBehavior;
 
 use crate::Load;
 use crate::lucarne::numbers;
+use crate::schedule::Schedule;
 use crate::summary::{Answer, Summary, Window};
 
 /// Asks one URL, with one body after the other.
@@ -61,10 +61,10 @@ impl Asker {
         response.text().await.expect("text")
     }
 
-    async fn ask(&self) -> Answer {
+    /// Asks for the next body; `started`: when that was to happen.
+    async fn ask(&self, started: Instant) -> Answer {
         let turn = self.0.turn.fetch_add(1, Ordering::Relaxed);
         let body = &self.0.bodies[turn % self.0.bodies.len()];
-        let started = Instant::now();
         let found = self.0.send(&body.bytes).await.ok();
         let finished = Instant::now();
         let difference = match (&found, &body.lone) {
@@ -101,7 +101,10 @@ pub(crate) async fn run(asker: &Asker, load: &Load) -> Summary {
         end: begin + Duration::from_secs_f64(load.seconds),
     };
     let mut summary = match load.rate {
-        Some(rate) => open_loop(asker, window, rate, load.requests).await,
+        Some(rate) => {
+            let schedule = Schedule::new(rate, load.poisson);
+            open_loop(asker, window, schedule, load.requests).await
+        }
         None => closed_loop(asker, window, load.clients, load.requests).await,
     };
     summary.close();
@@ -117,7 +120,7 @@ async fn closed_loop(asker: &Asker, window: Window, clients: usize, requests: u6
             let claim = || left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
             let mut answers = Vec::new();
             while Instant::now() < window.end && claim().is_ok() {
-                answers.push(asker.ask().await);
+                answers.push(asker.ask(Instant::now()).await);
             }
             answers
         });
@@ -131,17 +134,13 @@ async fn closed_loop(asker: &Asker, window: Window, clients: usize, requests: u6
     summary
 }
 
-async fn open_loop(asker: &Asker, window: Window, rate: f64, requests: u64) -> Summary {
-    let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
-    // A late tick is made up for: the rate is kept on average.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+async fn open_loop(asker: &Asker, window: Window, schedule: Schedule, requests: u64) -> Summary {
+    let mut due = schedule.start(window.end, requests);
     let mut summary = Summary::new(window);
-    let (mut tasks, mut sent) = (JoinSet::new(), 0);
-    while Instant::now() < window.end && sent < requests {
-        ticks.tick().await;
-        sent += 1;
+    let mut tasks = JoinSet::new();
+    while let Some(at) = due.recv().await {
         let asker = asker.clone();
-        tasks.spawn(async move { asker.ask().await });
+        tasks.spawn(async move { asker.ask(at).await });
         while let Some(answer) = tasks.try_join_next() {
             summary.count(&answer.expect("a request ends"));
         }

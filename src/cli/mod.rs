@@ -1,11 +1,13 @@
-//! The command line: `lucarne serve | check | inspect | tune | predict | explain | openapi | healthcheck`.
+//! The command line: `lucarne serve | check | inspect | tune | plan | predict | explain | openapi | healthcheck`.
 
 mod batch;
 mod healthcheck;
 mod inspect;
 mod local;
+mod measured;
 mod opened;
 mod output;
+mod plan;
 mod trial;
 mod tune;
 
@@ -49,6 +51,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Measure how a model shares the cores best, and write it into its model.toml
     Tune(tune::Tune),
+    /// Measure a model, and say how many replicas answer a rate of requests within a time
+    Plan(plan::Plan),
     /// Predict images without a server: print the answer, or write a record of each
     Predict(local::Predict),
     /// Explain images without a server, and write overlays, maps or JSON
@@ -90,6 +94,7 @@ pub fn run() -> ExitCode {
         }),
         Command::Inspect(inspect) => quietly(|| inspect.run()),
         Command::Tune(tune) => quietly(|| tune.run()),
+        Command::Plan(plan) => quietly(|| plan.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
         Command::Explain(explain) => quietly(|| explain.run()),
         Command::Trial(trial) => {

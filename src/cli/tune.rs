@@ -1,6 +1,5 @@
 //! `lucarne tune`: measures how a model shares the cores best, and writes it into its model.toml.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,16 +9,15 @@ use clap::Args;
 use tch::Device;
 use toml_edit::{DocumentMut, Item, Table, Value, value};
 
+use super::measured::Measured;
 use super::output::print;
 use crate::catalog::open_alone;
-use crate::engine::Share;
-use crate::engine::cores::{Class, Cores};
 use crate::error::{Error, Result};
-use crate::manifest::{self, ArtifactFormat, Manifest, Precision};
+use crate::manifest::{ArtifactFormat, Manifest, Precision};
+use crate::runtime::Measured as Compared;
 use crate::runtime::chosen;
 use crate::runtime::plan::{Plan, Rated, choose, halve};
 use crate::runtime::process::{configure_thread, has_bf16};
-use crate::runtime::{Measured as Compared, Program};
 use crate::tasks::{self, Labels, ModelSpec, Scores};
 
 /// `lucarne tune`
@@ -45,18 +43,6 @@ pub(super) struct Tune {
 const SWEEP_ROUNDS: u32 = 3;
 const SWEEP_ROUND: Duration = Duration::from_secs(2);
 
-/// A model that is measured.
-struct Measured {
-    /// By threads of an instance.
-    programs: BTreeMap<usize, Arc<dyn Program>>,
-    cores: Arc<Cores>,
-    spec: ModelSpec,
-    /// The same in bfloat16, where model.toml leaves that open.
-    half: Option<ModelSpec>,
-    /// The artifact of the newest version.
-    file: PathBuf,
-}
-
 impl Tune {
     pub(super) fn run(&self) -> Result<()> {
         let started = Instant::now();
@@ -65,10 +51,9 @@ impl Tune {
             return Err(Error::InvalidSettings(text.into()));
         }
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let mut model = Measured::open(&self.model, cores, self.largest_batch)?;
+        let (mut model, half) = self.open(cores)?;
         let plans = Plan::all(cores, &model.batches(self.largest_batch));
         for plan in &plans {
-            model.load(plan.threads)?;
             // The first run of a size is slower, so it is not measured.
             model.rate(*plan, Duration::ZERO)?;
         }
@@ -79,9 +64,12 @@ impl Tune {
         let took = started.elapsed().as_secs_f64();
         print(&format!("best: {}, found in {took:.0} s", chosen.plan))?;
         if self.full {
-            model.compare(&plans, chosen.plan)?;
+            compare(&mut model, &plans, chosen.plan)?;
         }
-        let half = model.in_half(chosen.plan)?;
+        let half = match half {
+            Some(spec) => in_half(&mut model, &spec, chosen.plan)?,
+            None => None,
+        };
         let chosen = Rated {
             rate: half.unwrap_or(chosen.rate),
             ..chosen
@@ -93,16 +81,13 @@ impl Tune {
         write(&file, chosen, half.is_some(), cores)?;
         print(&format!("written into {}", file.display()))
     }
-}
 
-impl Measured {
-    fn open(dir: &Path, cores: usize, largest_batch: usize) -> Result<Self> {
-        let mut manifest = Manifest::read(dir)?;
-        manifest.batching.max_batch_size = largest_batch;
+    /// The model in single precision for `cores` instances, and the same in bfloat16, where model.toml leaves that open.
+    fn open(&self, cores: usize) -> Result<(Measured, Option<ModelSpec>)> {
+        let mut manifest = Manifest::read(&self.model)?;
+        manifest.batching.max_batch_size = self.largest_batch;
         // As many runners as the plan with the most instances has.
         manifest.instances.count = cores;
-        let version = manifest::versions(dir, &manifest.artifact)?.pop();
-        let version = version.ok_or_else(|| Error::Internal("a model without a version".into()))?;
         let is_open = manifest.instances.precision == Precision::F32
             && manifest.artifact.format != Some(ArtifactFormat::Aoti)
             && has_bf16();
@@ -114,117 +99,67 @@ impl Measured {
         if manifest.instances.precision == Precision::Auto {
             manifest.instances.precision = Precision::F32;
         }
-        Ok(Self {
-            half: half.filter(tasks::takes_one_batch),
-            programs: BTreeMap::new(),
-            cores: Cores::of_this_machine(),
-            spec: ModelSpec::new(manifest, Labels::default()),
-            file: version.file,
+        let half = half.filter(tasks::takes_one_batch);
+        Ok((Measured::new(&self.model, manifest)?, half))
+    }
+}
+
+/// Items a second of `plan` in bfloat16, as `half` says, where they are more by a tenth, and the scores the same within a
+/// hundredth.
+fn in_half(model: &mut Measured, half: &ModelSpec, plan: Plan) -> Result<Option<f64>> {
+    let (single, share) = (model.program(plan.threads)?, model.share(plan.threads));
+    let program = open_alone(&model.file, half, share.clone())?.program;
+    configure_thread(plan.threads);
+    let programs = [&single, &program].map(Arc::clone);
+    let (scores, selection) = (Scores::new(half, Device::Cpu)?, half.selection());
+    let measured = chosen::measure(programs, &scores, (&share, selection.as_ref()))?;
+    let rate = |program, time| Ok::<f64, Error>(model.passes_of(program, plan, time)?.rate);
+    // The first run of a size is slower, so it is not measured.
+    rate(&program, Duration::ZERO)?;
+    let (mut of_single, mut of_half) = (0.0, 0.0);
+    for _ in 0..SWEEP_ROUNDS {
+        of_single += rate(&single, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
+        of_half += rate(&program, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
+    }
+    // By the plan's own rates: under load, not of one picture alone.
+    let taken = chosen::choose(Compared {
+        f32_ms: 1e3 / of_single,
+        bf16_ms: 1e3 / of_half,
+        ..measured
+    });
+    let is_taken = taken == Precision::Bf16;
+    print(&format!(
+        "bf16: {of_half:.1} items a second for {of_single:.1} in f32, scores differ by up to {:.4}: {}",
+        measured.difference,
+        if is_taken { "taken" } else { "not taken" }
+    ))?;
+    Ok(is_taken.then_some(of_half))
+}
+
+/// Measures all of `plans` alike, and says what `chosen` is beside the best.
+fn compare(model: &mut Measured, plans: &[Plan], chosen: Plan) -> Result<()> {
+    let mut sums = vec![0.0; plans.len()];
+    for _ in 0..SWEEP_ROUNDS {
+        for (sum, &plan) in sums.iter_mut().zip(plans) {
+            *sum += model.rate(plan, SWEEP_ROUND)?;
+        }
+    }
+    let mut rated: Vec<Rated> = plans
+        .iter()
+        .zip(sums)
+        .map(|(&plan, sum)| Rated {
+            plan,
+            rate: sum / f64::from(SWEEP_ROUNDS),
         })
-    }
-
-    fn share(&self, count: usize) -> Share {
-        Share {
-            cores: Arc::clone(&self.cores),
-            count,
-        }
-    }
-
-    /// Loads the model for instances of so many threads.
-    fn load(&mut self, threads: usize) -> Result<()> {
-        if !self.programs.contains_key(&threads) {
-            let opened = open_alone(&self.file, &self.spec, self.share(threads))?;
-            self.programs.insert(threads, opened.program);
-        }
-        Ok(())
-    }
-
-    /// Sizes up to `largest`: powers of two, of a packaged model those that there are packages for.
-    fn batches(&self, largest: usize) -> Vec<usize> {
-        let sizes: Vec<usize> = match self.spec.manifest.artifact.format {
-            Some(ArtifactFormat::Aoti) => manifest::packages(&self.file)
-                .into_iter()
-                .map(|(size, _)| size)
-                .collect(),
-            _ => (0..usize::BITS).map(|power| 1 << power).collect(),
-        };
-        let within: Vec<usize> = sizes.into_iter().filter(|size| *size <= largest).collect();
-        if within.is_empty() { vec![1] } else { within }
-    }
-
-    fn rate(&self, plan: Plan, time: Duration) -> Result<f64> {
-        self.rate_of(&self.programs[&plan.threads], plan, time)
-    }
-
-    /// Items a second of `plan` in bfloat16, where they are more by a tenth, and the scores the same within a hundredth.
-    fn in_half(&self, plan: Plan) -> Result<Option<f64>> {
-        let Some(spec) = &self.half else { return Ok(None) };
-        let (single, share) = (&self.programs[&plan.threads], self.share(plan.threads));
-        let half = open_alone(&self.file, spec, share.clone())?.program;
-        configure_thread(plan.threads);
-        let programs = [single, &half].map(Arc::clone);
-        let (scores, selection) = (Scores::new(spec, Device::Cpu)?, spec.selection());
-        let measured = chosen::measure(programs, &scores, (&share, selection.as_ref()))?;
-        // The first run of a size is slower, so it is not measured.
-        self.rate_of(&half, plan, Duration::ZERO)?;
-        let (mut of_single, mut of_half) = (0.0, 0.0);
-        for _ in 0..SWEEP_ROUNDS {
-            of_single += self.rate_of(single, plan, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
-            of_half += self.rate_of(&half, plan, SWEEP_ROUND)? / f64::from(SWEEP_ROUNDS);
-        }
-        // By the plan's own rates: under load, not of one picture alone.
-        let taken = chosen::choose(Compared {
-            f32_ms: 1e3 / of_single,
-            bf16_ms: 1e3 / of_half,
-            ..measured
-        });
-        let is_taken = taken == Precision::Bf16;
-        print(&format!(
-            "bf16: {of_half:.1} items a second for {of_single:.1} in f32, scores differ by up to {:.4}: {}",
-            measured.difference,
-            if is_taken { "taken" } else { "not taken" }
-        ))?;
-        Ok(is_taken.then_some(of_half))
-    }
-
-    fn rate_of(&self, program: &Arc<dyn Program>, plan: Plan, time: Duration) -> Result<f64> {
-        plan.rate(time, |plan| {
-            let share = self.share(plan.threads);
-            // Before the time that counts, and told by the first call.
-            let mut settled = program.settle(&share, &|size| self.spec.blank(size, Device::Cpu));
-            move || {
-                std::mem::replace(&mut settled, Ok(()))?;
-                let permit = share.acquire(Class::Predict);
-                tasks::exercise(&**program, &permit, &self.spec, plan.batch)
-            }
-        })
-    }
-
-    /// Measures all of `plans` alike, and says what `chosen` is beside the best.
-    fn compare(&self, plans: &[Plan], chosen: Plan) -> Result<()> {
-        let mut sums = vec![0.0; plans.len()];
-        for _ in 0..SWEEP_ROUNDS {
-            for (sum, &plan) in sums.iter_mut().zip(plans) {
-                *sum += self.rate(plan, SWEEP_ROUND)?;
-            }
-        }
-        let mut rated: Vec<Rated> = plans
-            .iter()
-            .zip(sums)
-            .map(|(&plan, sum)| Rated {
-                plan,
-                rate: sum / f64::from(SWEEP_ROUNDS),
-            })
-            .collect();
-        rated.sort_by(|a, b| b.rate.total_cmp(&a.rate));
-        print("\nfull sweep")?;
-        print_rated(&rated)?;
-        let found = rated.iter().find(|r| r.plan == chosen).map_or(0.0, |r| r.rate);
-        let share = 100.0 * found / rated.first().map_or(1.0, |r| r.rate);
-        print(&format!(
-            "the quick search's plan reaches {share:.1} % of the best"
-        ))
-    }
+        .collect();
+    rated.sort_by(|a, b| b.rate.total_cmp(&a.rate));
+    print("\nfull sweep")?;
+    print_rated(&rated)?;
+    let found = rated.iter().find(|r| r.plan == chosen).map_or(0.0, |r| r.rate);
+    let share = 100.0 * found / rated.first().map_or(1.0, |r| r.rate);
+    print(&format!(
+        "the quick search's plan reaches {share:.1} % of the best"
+    ))
 }
 
 fn print_rated(rated: &[Rated]) -> Result<()> {

@@ -38,6 +38,20 @@ pub struct Rated {
     pub rate: f64,
 }
 
+/// What a plan's instances computed.
+#[derive(Debug, Default)]
+pub struct Passes {
+    /// Items a second, of all instances.
+    pub rate: f64,
+    /// How long batches took, the first [`Passes::MOST`] of each instance.
+    pub times: Vec<Duration>,
+}
+
+impl Passes {
+    /// Batches of an instance whose time is kept.
+    pub const MOST: usize = 1 << 16;
+}
+
 /// A smaller batch that is this near to the best is taken: its answers come earlier.
 const NEAR: f64 = 0.99;
 
@@ -68,24 +82,45 @@ impl Plan {
         time: Duration,
         make_worker: impl Fn(Self) -> W + Sync,
     ) -> Result<f64> {
-        let instance = || -> Result<f64> {
+        Ok(self.passes(time, make_worker)?.rate)
+    }
+
+    /// [`Plan::rate`], and how long each batch took, of all instances one after the other.
+    ///
+    /// # Errors
+    /// The first of any instance.
+    pub fn passes<W: FnMut() -> Result<()>>(
+        self,
+        time: Duration,
+        make_worker: impl Fn(Self) -> W + Sync,
+    ) -> Result<Passes> {
+        let instance = || -> Result<Passes> {
             configure_thread(self.threads);
             let mut worker = make_worker(self);
             worker()?;
-            let (started, mut batches) = (Instant::now(), 0);
-            while batches == 0 || started.elapsed() < time {
+            let (started, mut batches, mut times) = (Instant::now(), 0, Vec::new());
+            let mut begun = started;
+            while batches == 0 || begun - started < time {
                 worker()?;
-                batches += 1;
+                let ended = Instant::now();
+                if times.len() < Passes::MOST {
+                    times.push(ended - begun);
+                }
+                (begun, batches) = (ended, batches + 1);
             }
-            Ok((batches * self.batch) as f64 / started.elapsed().as_secs_f64())
+            let rate = (batches * self.batch) as f64 / (begun - started).as_secs_f64();
+            Ok(Passes { rate, times })
         };
         std::thread::scope(|scope| {
             let instances: Vec<_> = (0..self.instances).map(|_| scope.spawn(instance)).collect();
-            let rate = |instance: std::thread::ScopedJoinHandle<'_, Result<f64>>| {
+            let mut all = Passes::default();
+            for instance in instances {
                 let panicked = |_| Err(Error::Internal("an instance panicked".into()));
-                instance.join().unwrap_or_else(panicked)
-            };
-            instances.into_iter().map(rate).sum()
+                let passes: Passes = instance.join().unwrap_or_else(panicked)?;
+                all.rate += passes.rate;
+                all.times.extend(passes.times);
+            }
+            Ok(all)
         })
     }
 }
@@ -194,6 +229,13 @@ mod tests {
             .expect("it waits");
         // Two instances of at most 200 batches a second.
         assert!(two > 0.0 && two <= 4000.0, "{two}");
+        let passes = plan(2, 1, 10).passes(Duration::from_millis(50), wait);
+        let times = passes.expect("it waits").times;
+        assert!((2..=20).contains(&times.len()), "{times:?}");
+        assert!(
+            times.iter().all(|time| *time >= Duration::from_millis(5)),
+            "{times:?}"
+        );
         let fails = |_: Plan| || Err(Error::Internal("no".into()));
         assert!(plan(1, 1, 1).rate(Duration::ZERO, fails).is_err());
     }

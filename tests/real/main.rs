@@ -15,6 +15,7 @@ mod exported;
 mod frames;
 mod habits;
 mod inspect;
+mod plan;
 mod signals;
 mod sockets;
 mod streams;
