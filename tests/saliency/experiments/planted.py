@@ -43,11 +43,11 @@ class Templates(nn.Module):
         super().__init__()
         conv = nn.Conv2d(3, CLASSES, PATCH, stride=2)
         conv.weight = nn.Parameter(patterns / patterns[0].numel())
-        # Below it is noise; a mean has to bear with that.
-        conv.bias = nn.Parameter(torch.full((CLASSES,), 0.0 if by_mean else -0.2))
+        # Most of the noise is below it; patterns that are seen in part are above that of the mean.
+        conv.bias = nn.Parameter(torch.full((CLASSES,), -0.02 if by_mean else -0.2))
         self.features = nn.Sequential(conv, nn.ReLU())
         self.head = nn.Linear(CLASSES, CLASSES, bias=False)
-        self.head.weight = nn.Parameter(torch.eye(CLASSES) * (400.0 if by_mean else 8.0))
+        self.head.weight = nn.Parameter(torch.eye(CLASSES) * (2000.0 if by_mean else 8.0))
         self.by_mean = by_mean
 
     def forward(self, x: Tensor) -> Tensor:
