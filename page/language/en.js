@@ -290,7 +290,7 @@ export default {
   "ranking.about.place": "Methods whose gains cannot be told apart share a place; those no better than chance have none.",
   "ranking.about.method": "The method.",
   "ranking.about.gain": "The area under insertion minus that under deletion, less the same of random maps.",
-  "ranking.about.noise": "One random map in twenty gains more than this.",
+  "ranking.about.noise": "About one random map in five gains more than this.",
   "ranking.one": "{methods} says most about this picture.",
   "ranking.several": "{methods} say most about this picture, and cannot be told apart.",
   "ranking.none": "No method says more than a random map does: trust none of them.",

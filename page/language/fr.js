@@ -290,7 +290,7 @@ export default {
   "ranking.about.place": "Les méthodes que leurs gains ne séparent pas partagent un rang ; celles qui ne font pas mieux que le hasard n’en ont pas.",
   "ranking.about.method": "La méthode.",
   "ranking.about.gain": "L’aire sous l’insertion moins celle sous la suppression, moins la même des cartes au hasard.",
-  "ranking.about.noise": "Une carte au hasard sur vingt gagne davantage.",
+  "ranking.about.noise": "Environ une carte au hasard sur cinq gagne davantage.",
   "ranking.one": "{methods} en dit le plus sur cette image.",
   "ranking.several": "{methods} en disent le plus sur cette image, sans qu’on puisse les départager.",
   "ranking.none": "Aucune méthode n’en dit plus qu’une carte au hasard : ne vous fiez à aucune.",

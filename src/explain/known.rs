@@ -226,7 +226,7 @@ pub(super) static EVIDENCE: Parameter = flag(
 pub(super) static WEIGHTS: Parameter = flag(
     "weights",
     "With the evidence: whether it is measured how the map depends on what the model has learned, by making it again with random \
-     weights. Once for each method and layer of a model, from three times the method's own passes to six times.",
+     weights. Once for each method and layer of a model, three times the method's own passes to sixteen times.",
     |options, weights| options.weights = weights,
 );
 

@@ -28,7 +28,7 @@ pub fn passes(options: &Options, size: (usize, usize)) -> usize {
     let again = if is_made_again { NOISY * (once + 1) + 1 } else { 0 };
     let of_each_layer = passes_of_evidence(options.random_maps) * options.layers.len().max(1);
     let with_random_weights = match options.weights {
-        true => times_made(row.family).saturating_mul(once) * options.layers.len().max(1),
+        true => times_made(row).saturating_mul(once) * options.layers.len().max(1),
         false => 0,
     };
     [again, of_each_layer, with_random_weights]

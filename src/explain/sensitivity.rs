@@ -29,7 +29,7 @@ pub struct Stage {
     pub randomised: Randomised,
     /// How many parameters that is: matrices, kernels, biases.
     pub parameters: usize,
-    /// The mean, over the copies, of the magnitude of Spearman's rank correlation of the magnitudes of both maps; 0 of a map that has
+    /// The mean, over the copies, of Spearman's rank correlation of the magnitudes of both maps; 0 of a map that has
     /// become the same everywhere.
     pub correlation: f64,
     /// Copies whose map has become the same everywhere, or is not finite.

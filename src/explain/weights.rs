@@ -8,6 +8,7 @@
 use tch::Tensor;
 use torch_bridge::Layer;
 
+use super::known::{BUDGET_MS, N_STEPS};
 use super::map::{Map, Resolution};
 use super::method::Family;
 use super::objective::Settled;
@@ -20,12 +21,19 @@ use crate::image::Placement;
 use crate::runtime::staging::floats;
 use crate::tasks;
 
-/// Random copies of each stage.
-const COPIES: usize = 3;
+/// Random copies of each stage: fewer where each takes many passes.
+fn copies(row: &Row) -> usize {
+    let many = [BUDGET_MS.name, N_STEPS.name];
+    let takes_many = row
+        .parameters
+        .iter()
+        .any(|parameter| many.contains(&parameter.name));
+    if takes_many { 3 } else { 8 }
+}
 
 /// How often a map is made again.
-pub(super) fn times_made(family: Family) -> usize {
-    COPIES * stages_of(family).len()
+pub(super) fn times_made(row: &Row) -> usize {
+    copies(row) * stages_of(row.family).len()
 }
 
 fn stages_of(family: Family) -> &'static [Randomised] {
@@ -62,7 +70,7 @@ pub(super) fn sensitivity(
         Ok(measure) => match measure.stages() {
             Ok(stages) => stages.map(|stages| Sensitivity::Measured {
                 stages,
-                copies: COPIES,
+                copies: copies(row),
             }),
             Err(error) if is_of_the_request(&error) => return Err(error),
             Err(error) => {
@@ -159,13 +167,14 @@ impl<'a> Measure<'a> {
                 empty: 0,
             };
             let names: Vec<&str> = weights.iter().map(String::as_str).collect();
-            for seed in 0..COPIES {
+            let copies = copies(self.row);
+            for seed in 0..copies {
                 if self.sample.pace.is_spent() {
                     return Ok(None);
                 }
                 let again = self.again(&names, seed as u32)?;
                 match again.and_then(|map| correlation(&self.ranks, &ranks_of(&map, &self.placement))) {
-                    Some(found) => stage.correlation += found.abs() / COPIES as f64,
+                    Some(found) => stage.correlation += found / copies as f64,
                     None => stage.empty += 1,
                 }
             }

@@ -110,9 +110,8 @@ fn expected_places(found: &Value) -> Vec<(String, Option<usize>)> {
         let spread_of = |scores: &[f64]| {
             scores.iter().copied().fold(f64::MIN, f64::max) - scores.iter().copied().fold(f64::MAX, f64::min)
         };
-        // Four random maps: three degrees of freedom.
         assert_eq!(maps, 4.0);
-        let noise = (2.353 * number(&random["spread"]) * 1.25f64.sqrt()).max(0.02 * spread_of(&own));
+        let noise = number(&random["spread"]).max(0.02 * spread_of(&own));
         scores.extend(own);
         gains.push((one["method"].as_str().expect("a name").to_owned(), gain, noise));
     }

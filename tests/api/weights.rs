@@ -34,7 +34,7 @@ fn assert_rule(found: &Value, stages: &[&str]) {
     let threshold = number(&found["threshold"]);
     let is_below = |stage: &Value| number(&stage["correlation"]) < threshold;
     assert_eq!(found["depends"], of_each.iter().all(is_below), "{found}");
-    assert_eq!(found["copies"], 3);
+    assert_eq!(found["copies"], 8);
     let summary = found["summary"].as_str().expect("a sentence");
     assert_eq!(
         summary.contains("hardly depends"),

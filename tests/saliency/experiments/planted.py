@@ -31,7 +31,7 @@ PICTURES = 22
 RANDOM = "rise"
 METHODS = ("grad_cam", "hires_cam", "occlusion", "eigen_cam", RANDOM)
 FIRST_BAR = 0.9
-RANDOM_BAR = 0.1
+RANDOM_BAR = 0.3
 # A cell of the features is two pixels wide, and lies beside the middle of what it sees.
 TOLERANCE = 4
 

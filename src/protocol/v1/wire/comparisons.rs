@@ -127,7 +127,7 @@ struct Place {
     /// `(insertion − deletion) − (random insertion − random deletion)`; `null` without evidence.
     #[schema(example = 0.31)]
     gain: Option<f64>,
-    /// What one in twenty random maps gains.
+    /// The standard deviation of the gain of random maps; about one in five gains more.
     #[schema(example = 0.06)]
     noise: Option<f64>,
 }

@@ -17,7 +17,7 @@ pub(super) struct Weights {
     /// From few random weights to all.
     stages: Vec<Stage>,
     /// Random copies of each stage.
-    #[schema(example = 3)]
+    #[schema(example = 8)]
     copies: usize,
     /// Why it cannot be told, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +37,7 @@ struct Stage {
     /// How many parameters (matrices, kernels, biases) that is.
     #[schema(example = 2)]
     parameters: usize,
-    /// The mean over the copies of the magnitude of Spearman's rank correlation of the magnitudes of both maps.
+    /// The mean over the copies of Spearman's rank correlation of the magnitudes of both maps.
     #[schema(example = 0.18)]
     correlation: f64,
     /// Copies whose map has become the same everywhere, or is not finite; they count as 0.
