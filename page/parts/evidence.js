@@ -14,6 +14,7 @@ import { sparkline } from "./sparkline.js";
  * @property {{deletion: number, insertion: number}} random
  * @property {number} [inside]
  * @property {{change: number, score_change: number}} [stability]
+ * @property {{depends: boolean|null, threshold: number, stages: {correlation: number}[]}} [weights]
  */
 
 /**
@@ -22,7 +23,7 @@ import { sparkline } from "./sparkline.js";
  */
 export function evidence({ evidence: found }) {
   if (found === undefined || found === null) return null;
-  const { deletion, insertion, random, inside, stability } = found;
+  const { deletion, insertion, random, inside, stability, weights } = found;
   const rows = [
     row("deletion", curve(deletion.scores), beside(deletion.area, random.deletion)),
     row("insertion", curve(insertion.scores), beside(insertion.area, random.insertion)),
@@ -31,6 +32,7 @@ export function evidence({ evidence: found }) {
   if (stability !== undefined) {
     rows.push(row("stability", t("evidence.changes", { change: percent(stability.change, 1), score: number(stability.score_change, 3) })));
   }
+  if (weights !== undefined) rows.push(row("weights", learned(weights)));
   return h("section.evidence", {}, h("h3", {}, t("evidence.title")),
     h(`p.verdict.${verdict(found)}`, {}, t(`evidence.verdict.${verdict(found)}`)), h("dl.facts", {}, rows));
 }
@@ -49,6 +51,13 @@ function verdict({ deletion, insertion, random }) {
 const row = (name, ...said) => h("div", {}, h("dt", { title: t(`evidence.about.${name}`) }, t(`evidence.${name}`)), h("dd", {}, said));
 
 const beside = (area, chance) => h("span", {}, t("evidence.beside", { area: number(area, 3), chance: number(chance, 3) }));
+
+/** Whether the map is another one where the weights are random. */
+function learned({ depends, threshold, stages }) {
+  if (depends === null) return t("evidence.weights.unknown");
+  const most = number(Math.max(...stages.map(({ correlation }) => correlation)), 2);
+  return t(`evidence.weights.${depends}`, { most, threshold: number(threshold) });
+}
 
 /** The scores as a curve; its area stands beside it. */
 const curve = (scores) => sparkline(scores.map((score) => score ?? 0));

@@ -56,6 +56,8 @@ function pythonCall({ model, operation, query, pictures = [], json }) {
   const list = (...parts) => `(${[literal(model), ...parts, ...named].join(", ")})`;
   if (operation === "decode") return `decode(${literal(model)}, ${literal(json.latents)})`;
   if (operation === "predict" && json !== undefined) return tensors(model, json.inputs);
+  // The client has no method for it.
+  if (operation === "explain/compare") return null;
   if (operation === "explain" && names.length === 2) return `explain${list(names[0], `reference=${names[1]}`)}`;
   return `${operation}${list(...names)}`;
 }

@@ -8,7 +8,7 @@ import { send, sendForJson } from "./request.js";
 /**
  * @typedef {object} Call
  * @property {string} model
- * @property {"predict"|"explain"|"compare"|"decode"|"sample"|"interpolate"} operation
+ * @property {"predict"|"explain"|"explain/compare"|"compare"|"decode"|"sample"|"interpolate"} operation
  * @property {Object<string, string|number|boolean>} query
  * @property {{field: string, picture: import("../state/desk.js").Picture}[]} [pictures] the files of the body
  * @property {object} [json] a body of JSON instead

@@ -26,6 +26,22 @@ export function explainCall({ model, picture, other }, query) {
   return { model: model.name, operation: "explain", query: Object.fromEntries(given), pictures };
 }
 
+/** Methods of one comparison: the server takes no more and no fewer. */
+export const COMPARED = [2, 8];
+
+/**
+ * Asks how methods compare on one picture.
+ *
+ * @param {{model: any, picture: any, other?: any}} of
+ * @param {Object<string, any>} query `methods` among them
+ * @param {{signal: AbortSignal, progress: (done: number, planned: number) => void}} how
+ * @returns {Promise<{call: import("./calls.js").Call, answer: any}>}
+ */
+export async function compareMethods(of, query, { signal, progress }) {
+  const call = { ...explainCall(of, query), operation: "explain/compare" };
+  return { call, answer: await askLong(call, signal, progress) };
+}
+
 /**
  * Asks for an explanation.
  *

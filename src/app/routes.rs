@@ -72,7 +72,8 @@ fn scope(method: &Method, route: &str) -> Option<Scope> {
     let is_of_repository = route.starts_with("/v2/repository/models/") || route.contains("/RepositoryModel");
     let last = route.rsplit(['/', ':']).next().unwrap_or_default();
     let explains = ["explain", "visualize", "layers", "explainers"].contains(&last)
-        || route.starts_with("/explanations/");
+        || route.starts_with("/explanations/")
+        || route.ends_with("/explain/compare");
     let is_told = [
         "ServerMetadata",
         "ModelReady",

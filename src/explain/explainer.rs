@@ -7,18 +7,25 @@ use std::time::{Duration, Instant};
 use tch::{Device, Tensor};
 
 use super::cells::Hints;
-use super::evidence::evidence;
+use super::chances::Chances;
+use super::comparison::Made;
 use super::explanation::Explanation;
+use super::input::without_relus;
+use super::inputs::Beside;
+use super::judge::evidence;
 use super::listing;
 use super::map::Map;
 use super::method::Family;
+use super::options::Options;
 use super::pace::Pace;
 use super::sample::{Attribution, Attributions, Captures, Completeness, Sample};
+use super::sensitivity::Sensitivities;
 use super::table::{Row, row};
 use super::visualize::{self, Visualization, Visualizer};
-use super::work::{Description, Item, Subject, Work};
+use super::work::{Description, Item, Several, Subject, Work};
 use crate::engine::{Context, Runner, Share, Station, Ticket, compute};
 use crate::error::{Error, Result};
+use crate::image::{ModelInput, Placement};
 use crate::manifest::Precision;
 use crate::runtime::process::{configure_thread_on, release_unused_memory};
 use crate::runtime::staging::floats;
@@ -57,6 +64,38 @@ struct Opened {
     exported: Arc<dyn Transparent>,
     captures: Captures,
     description: Description,
+    sensitivities: Sensitivities,
+}
+
+impl Opened {
+    /// Refuses what the model is known to have nothing for.
+    fn check(&self, ask: &Options) -> Result<()> {
+        let row = row(ask.method);
+        if row.family != Family::Outputs && !self.exported.has_gradients() {
+            return Err(without_gradients(row));
+        }
+        let layers = &self.description.layers;
+        if let (true, Some(why)) = (row.family.has_gradients(), &layers.without_gradients) {
+            return Err(not_differentiable(row, why));
+        }
+        let can_be_guided = self.description.methods.iter().any(|known| known.is_guided);
+        if row.is_guided && !can_be_guided {
+            return Err(without_relus());
+        }
+        if row.family.has_layer() {
+            layers.choose(&ask.layers, ask.hints)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is explained, on the device.
+struct Given {
+    input: Tensor,
+    placement: Option<Placement>,
+    reference: Option<Tensor>,
+    beside: Option<Beside>,
+    chances: Chances,
 }
 
 impl Explainer {
@@ -98,6 +137,7 @@ impl Explainer {
         Ok(self.opened.get_or_init(|| Opened {
             exported,
             captures: Captures::default(),
+            sensitivities: Sensitivities::default(),
             description: Description { layers, methods },
         }))
     }
@@ -113,32 +153,74 @@ impl Explainer {
 
     fn explain(&self, item: &Item, context: &Context) -> Result<Vec<Explanation>> {
         let opened = self.opened(context)?;
-        let row = row(item.options.method);
-        if row.family != Family::Outputs && !opened.exported.has_gradients() {
-            return Err(without_gradients(row));
-        }
-        if let (true, Some(why)) = (
-            row.family.has_gradients(),
-            &opened.description.layers.without_gradients,
-        ) {
-            return Err(not_differentiable(row, why));
-        }
-        let reference = item
-            .reference
-            .as_ref()
-            .map(|reference| self.spec.batch(&[reference], self.origin.device));
-        let (input, placement, beside) = match &item.subject {
-            Subject::Picture(input) => {
-                let batch = self.spec.batch(&[input], self.origin.device)?;
-                (batch, Some(input.placement), None)
+        opened.check(&item.options)?;
+        let given = self.given(&item.subject, item.reference.as_deref())?;
+        let pace = self.pace(context, item.options.budget);
+        self.made(opened, &given, (&item.options, item.most_maps), pace)
+    }
+
+    /// One map for each method, in their order, as many as the budget allows; none is made where one of them cannot be.
+    fn compare(&self, several: &Several, context: &Context) -> Result<Vec<Made>> {
+        let opened = self.opened(context)?;
+        several
+            .options
+            .iter()
+            .try_for_each(|options| opened.check(options))?;
+        let given = self.given_picture(&several.picture, several.reference.as_deref())?;
+        let budget = several.options.first().and_then(|options| options.budget);
+        let pace = self.pace(context, budget);
+        let mut all: Vec<Made> = Vec::new();
+        for options in &several.options {
+            if !all.is_empty() && pace.is_spent() {
+                break;
             }
+            let began = Instant::now();
+            let made = self.made(opened, &given, (options, 1), pace)?;
+            all.extend(made.into_iter().map(|explanation| Made {
+                explanation,
+                took: began.elapsed(),
+            }));
+        }
+        Ok(all)
+    }
+
+    fn given(&self, subject: &Subject, reference: Option<&ModelInput>) -> Result<Given> {
+        match subject {
+            Subject::Picture(picture) => self.given_picture(picture, reference),
             Subject::Tensors(inputs) => {
                 let beside = inputs.on(self.origin.device)?;
-                (beside.explained(), None, Some(beside))
+                Ok(Given {
+                    input: beside.explained(),
+                    placement: None,
+                    reference: None,
+                    beside: Some(beside),
+                    chances: Chances::default(),
+                })
             }
-        };
-        let mut pace = self.pace(context, item.options.budget);
-        if beside.as_ref().is_some_and(|beside| !beside.is_batched()) {
+        }
+    }
+
+    fn given_picture(&self, picture: &ModelInput, reference: Option<&ModelInput>) -> Result<Given> {
+        let batch = |picture: &ModelInput| self.spec.batch(&[picture], self.origin.device);
+        Ok(Given {
+            input: batch(picture)?,
+            placement: Some(picture.placement),
+            reference: reference.map(batch).transpose()?,
+            beside: None,
+            chances: Chances::default(),
+        })
+    }
+
+    /// The maps of one method.
+    fn made(
+        &self,
+        opened: &Opened,
+        given: &Given,
+        (ask, most_maps): (&Options, usize),
+        mut pace: Pace<'_>,
+    ) -> Result<Vec<Explanation>> {
+        let row = row(ask.method);
+        if given.beside.as_ref().is_some_and(|beside| !beside.is_batched()) {
             pace.batch = 1;
         }
         let sample = Sample {
@@ -149,14 +231,17 @@ impl Explainer {
                 _ => &*self.origin.program,
             },
             captures: &opened.captures,
+            chances: &given.chances,
             layers: &opened.description.layers,
             spec: &self.spec,
-            input,
-            placement,
-            reference: reference.transpose()?,
-            beside,
-            ask: &item.options,
-            most_maps: item.most_maps,
+            input: given.input.shallow_clone(),
+            placement: given.placement,
+            reference: given.reference.as_ref().map(Tensor::shallow_clone),
+            beside: given.beside.as_ref(),
+            ask,
+            settled: None,
+            sensitivities: &opened.sensitivities,
+            most_maps,
             by_gradients: row.family.has_gradients(),
             pace,
         };
@@ -165,7 +250,7 @@ impl Explainer {
             Error::NotDifferentiable(why) => not_differentiable(row, &why),
             error => error,
         });
-        if row.family != Family::LayerGradients {
+        if row.family != Family::LayerGradients || ask.evidence {
             // Many passes, or gradients down to the input, take far more than predictions do.
             release_unused_memory();
         }
@@ -213,6 +298,9 @@ impl Runner<Work> for Explainer {
                 Work::Explain(ticket) => {
                     self.alone(*ticket, station, |item, context| self.explain(item, context))
                 }
+                Work::Compare(ticket) => self.alone(*ticket, station, |several, context| {
+                    self.compare(several, context)
+                }),
                 Work::Visualize(ticket) => self.alone(ticket, station, |options, context| {
                     self.visualize(options, context)
                 }),
@@ -259,6 +347,7 @@ fn with_evidence(sample: &Sample<'_>, row: &Row, made: Attributions) -> Result<V
     let mut found = found.into_iter();
     for explanation in &mut explanations {
         explanation.is_judged = true;
+        explanation.is_weighed = sample.ask.weights;
         explanation.evidence = found.next();
     }
     Ok(explanations)
@@ -284,6 +373,7 @@ fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation
             caution: row.caution,
             evidence: None,
             is_judged: false,
+            is_weighed: false,
         })
     };
     maps.into_iter().map(explanation).collect()

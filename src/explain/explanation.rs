@@ -32,13 +32,19 @@ pub struct Explanation {
     pub evidence: Option<Evidence>,
     /// Whether it was asked for.
     pub is_judged: bool,
+    /// Whether it was asked how the map depends on the weights.
+    pub is_weighed: bool,
 }
 
 impl Explanation {
     /// Whether the budget ended before the method did.
     #[must_use]
     pub fn stopped_early(&self) -> bool {
-        let is_missing = self.is_judged && self.evidence.is_none();
+        let weights = self
+            .evidence
+            .as_ref()
+            .and_then(|evidence| evidence.weights.as_ref());
+        let is_missing = self.is_judged && self.evidence.is_none() || self.is_weighed && weights.is_none();
         is_missing || self.passes.is_some_and(|passes| passes.done < passes.planned)
     }
 }

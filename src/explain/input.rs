@@ -97,6 +97,13 @@ impl Call for WithRelus<'_> {
     }
 }
 
+/// What guided methods answer about a model without ReLUs.
+pub(super) fn without_relus() -> Error {
+    Error::UnsupportedForTask(
+        "guided backpropagation (guided_backprop, guided_grad_cam) changes how ReLUs pass gradients, and this model has none".into(),
+    )
+}
+
 /// `[C, H, W]` to what is answered; of a tensor as many values as it has.
 fn reduced(sample: &Sample<'_>, values: &Tensor) -> Result<Tensor> {
     if let Some(beside) = &sample.beside {
@@ -152,9 +159,7 @@ fn differentiate<T>(
 ) -> Result<(Vec<Tensor>, T)> {
     let capture = sample.capture(relus.taps())?;
     if capture.places().first() == Some(&0) {
-        return Err(Error::UnsupportedForTask(
-            "guided backpropagation changes how ReLUs pass gradients, and this model has none".into(),
-        ));
+        return Err(without_relus());
     }
     let x = batch.f_detach()?.f_contiguous()?.f_set_requires_grad(true)?;
     let run = sample.run(&*capture, permit, &x)?;

@@ -223,7 +223,14 @@ pub(super) static EVIDENCE: Parameter = flag(
     |options, evidence| options.evidence = evidence,
 );
 
-static NORMALIZE: Parameter = choice(
+pub(super) static WEIGHTS: Parameter = flag(
+    "weights",
+    "With the evidence: whether it is measured how the map depends on what the model has learned, by making it again with random \
+     weights. Once for each method and layer of a model, three times the method's own passes to sixteen times.",
+    |options, weights| options.weights = weights,
+);
+
+pub(super) static NORMALIZE: Parameter = choice(
     "normalize",
     "How the map is scaled.",
     (
@@ -237,7 +244,7 @@ static NORMALIZE: Parameter = choice(
     },
 );
 
-static RESOLUTION: Parameter = choice(
+pub(super) static RESOLUTION: Parameter = choice(
     "resolution",
     "The grid that the map is answered on.",
     (
@@ -250,13 +257,13 @@ static RESOLUTION: Parameter = choice(
     },
 );
 
-static OVERLAY: Parameter = flag(
+pub(super) static OVERLAY: Parameter = flag(
     "overlay",
     "Whether a JSON answer bears the overlay, too.",
     |options, overlay| options.view.overlay = overlay,
 );
 
-static RENDER: Parameter = choice(
+pub(super) static RENDER: Parameter = choice(
     "render",
     "How a PNG shows the map. Several maps of one picture are shown side by side, each with its target.",
     (
@@ -267,7 +274,7 @@ static RENDER: Parameter = choice(
     |options, index| options.view.render = [Render::Overlay, Render::Heat, Render::SideBySide][index],
 );
 
-static COLORMAP: Parameter = choice(
+pub(super) static COLORMAP: Parameter = choice(
     "colormap",
     "The colours. Default: `turbo`; for maps with values below zero `red_blue`, white at zero.",
     (
@@ -281,7 +288,7 @@ static COLORMAP: Parameter = choice(
     },
 );
 
-static ALPHA: Parameter = number(
+pub(super) static ALPHA: Parameter = number(
     "alpha",
     "How much of the overlay is heat, 0 to 1; where a signed map says little, less.",
     (0.0, 1.0),
@@ -290,10 +297,11 @@ static ALPHA: Parameter = number(
 );
 
 /// Those that every method takes: what it is, what it explains, how its map is shown.
-pub(super) static OF_ANY_METHOD: [&Parameter; 9] = [
+pub(super) static OF_ANY_METHOD: [&Parameter; 10] = [
     &METHOD,
     &TARGET,
     &EVIDENCE,
+    &WEIGHTS,
     &NORMALIZE,
     &RESOLUTION,
     &OVERLAY,
@@ -306,7 +314,7 @@ pub(super) static OF_ANY_METHOD: [&Parameter; 9] = [
 pub(super) static OF_TENSORS: [&Parameter; 2] = [&METHOD, &TARGET];
 
 /// All of them, in the order of the documents.
-pub(super) static ALL: [&Parameter; 27] = [
+pub(super) static ALL: [&Parameter; 28] = [
     &METHOD,
     &LAYER,
     &FUSE,
@@ -328,6 +336,7 @@ pub(super) static ALL: [&Parameter; 27] = [
     &SEED,
     &BUDGET_MS,
     &EVIDENCE,
+    &WEIGHTS,
     &NORMALIZE,
     &RESOLUTION,
     &OVERLAY,

@@ -54,11 +54,21 @@ fn positions(side: usize, window: usize, stride: usize) -> usize {
     side.saturating_sub(window).div_ceil(stride) + 1
 }
 
-/// How many [`windows`] there are.
-pub(super) fn count_windows(size: (usize, usize), window: Option<Sides>, stride: Option<Sides>) -> usize {
+/// Rows and columns of the [`windows`].
+pub(super) fn grid_of_windows(
+    size: (usize, usize),
+    window: Option<Sides>,
+    stride: Option<Sides>,
+) -> (usize, usize) {
     let (window, stride) = sides(size, window, stride);
     let rows = positions(size.0, window.height, stride.height);
-    rows.saturating_mul(positions(size.1, window.width, stride.width))
+    (rows, positions(size.1, window.width, stride.width))
+}
+
+/// How many [`windows`] there are.
+pub(super) fn count_windows(size: (usize, usize), window: Option<Sides>, stride: Option<Sides>) -> usize {
+    let (rows, columns) = grid_of_windows(size, window, stride);
+    rows.saturating_mul(columns)
 }
 
 /// The windows over an input of `(height, width)`, row by row. Along each side there are `⌈(side − window) / stride⌉ + 1`

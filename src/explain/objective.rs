@@ -31,7 +31,7 @@ use crate::tasks::captioning::Attention;
 pub use embedding::{OfEmbedding, of_embedding};
 pub use image_to_image::without_place;
 pub use regression::of_regression;
-pub(super) use scores::{Objective, Resolved, Untouched};
+pub(super) use scores::{Objective, Resolved, Settled, Untouched};
 
 /// What `target` means for this image, whose output is `output`.
 ///

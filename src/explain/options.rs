@@ -127,6 +127,10 @@ pub struct Options {
     pub budget: Option<Duration>,
     /// Whether it is measured how far the map can be trusted.
     pub evidence: bool,
+    /// Whether it is measured, too, how the map depends on the weights.
+    pub weights: bool,
+    /// Random maps that its evidence compares it with.
+    pub random_maps: usize,
     /// How the map is shown.
     pub view: View,
 }

@@ -1,7 +1,8 @@
 //! From names and texts to the options of an explanation. What a method does not use is refused: it would be ignored
 //! without a word.
 
-use super::known::{ALL, BASELINE, BUDGET_MS, EVIDENCE, METHOD, OF_ANY_METHOD, OF_TENSORS};
+use super::evidence::RANDOM_MAPS;
+use super::known::{ALL, BASELINE, BUDGET_MS, EVIDENCE, METHOD, OF_ANY_METHOD, OF_TENSORS, SEED, WEIGHTS};
 use super::masks::fit_in_memory;
 use super::method::Method;
 use super::options::Options;
@@ -21,6 +22,7 @@ pub fn defaults(method: Method) -> Options {
     let mut options = Options::default();
     ALL.iter().for_each(|parameter| parameter.reset(&mut options));
     options.method = method;
+    options.random_maps = RANDOM_MAPS;
     options
 }
 
@@ -41,13 +43,31 @@ pub fn read<'a>(task: TaskKind, pairs: impl Iterator<Item = (&'a str, &'a str)> 
     if let Some((_, text)) = pairs.clone().find(|(name, _)| *name == METHOD.name) {
         METHOD.read(&mut options, text)?;
     }
-    let row = row(options.method);
-    // Evidence takes many passes whatever the method is.
-    let has_budget = task != TaskKind::Tensor && pairs.clone().any(|pair| pair == (EVIDENCE.name, "true"));
+    let is_judged = task != TaskKind::Tensor && pairs.clone().any(|pair| pair == (EVIDENCE.name, "true"));
+    let options = read_for(options.method, task, pairs, is_judged)?;
+    if options.weights && !options.evidence {
+        let text = "it is a part of the evidence; ask for evidence=true, too, or leave it out";
+        return Err(Error::parameter(WEIGHTS.name, text));
+    }
+    Ok(options)
+}
+
+/// The options of `method`. `is_judged`: evidence, whose random maps have a seed, takes many passes whatever the method is.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_for<'a>(
+    method: Method,
+    task: TaskKind,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    is_judged: bool,
+) -> Result<Options> {
+    let (mut options, row) = (defaults(method), row(method));
     for (name, text) in pairs {
-        let parameter = match name == BUDGET_MS.name && has_budget {
-            true => &BUDGET_MS,
-            false => used_by(row, task, name)?,
+        let of_evidence = [&BUDGET_MS, &SEED].into_iter();
+        let parameter = match of_evidence.filter(|_| is_judged).find(|one| one.name == name) {
+            Some(parameter) => parameter,
+            None => used_by(row, task, name)?,
         };
         parameter.read(&mut options, text)?;
         options.baseline_is_given |= name == BASELINE.name;
@@ -57,7 +77,7 @@ pub fn read<'a>(task: TaskKind, pairs: impl Iterator<Item = (&'a str, &'a str)> 
 }
 
 /// The parameter `name`, if the method of `row` uses it for models of this task.
-fn used_by(row: &Row, task: TaskKind, name: &str) -> Result<&'static Parameter> {
+pub(super) fn used_by(row: &Row, task: TaskKind, name: &str) -> Result<&'static Parameter> {
     let of_any: &[&'static Parameter] = match task {
         TaskKind::Tensor => &OF_TENSORS,
         _ => &OF_ANY_METHOD,
@@ -148,6 +168,7 @@ mod tests {
             (&[("overlay", "yes")], "overlay", "true or false"),
             (&[("target", "box=1")], "target", "box=x0,y0,x1,y1"),
             (&[("budget_ms", "0"), ("method", "rise")], "budget_ms", "1 to"),
+            (&[("weights", "true")], "weights", "evidence=true"),
         ] {
             let text = of(pairs).expect_err(name).to_string();
             assert!(

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_bridge::{Given, Run, Tap, Value};
 
+use super::chances::Chances;
 use super::inputs::{Beside, copied, last_two};
 use super::layers::{LayerMap, Layers};
-use super::objective::{self, Objective, Resolved, Untouched};
+use super::objective::{self, Objective, Resolved, Settled, Untouched};
 use super::options::Options;
 use super::pace::Pace;
 use super::resolved::ResolvedTarget;
+use super::sensitivity::Sensitivities;
 use super::target::refused;
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
@@ -63,6 +65,8 @@ pub(super) struct Sample<'a> {
     /// The module that predicts: many passes are cheaper with it.
     pub(super) frozen: &'a dyn Program,
     pub(super) captures: &'a Captures,
+    /// What random maps gave.
+    pub(super) chances: &'a Chances,
     pub(super) layers: &'a Layers,
     pub(super) spec: &'a Arc<ModelSpec>,
     /// `[1, C, H, W]`; of a model of tensors the input that is explained, `[1, …]`.
@@ -72,8 +76,12 @@ pub(super) struct Sample<'a> {
     /// Where a picture lies.
     pub(super) placement: Option<Placement>,
     /// The inputs of a model of tensors.
-    pub(super) beside: Option<Beside>,
+    pub(super) beside: Option<&'a Beside>,
     pub(super) ask: &'a Options,
+    /// What is explained, where that is known already.
+    pub(super) settled: Option<&'a Settled>,
+    /// What is known of methods and weights.
+    pub(super) sensitivities: &'a Sensitivities,
     pub(super) most_maps: usize,
     /// Whether gradients of the scores are taken.
     pub(super) by_gradients: bool,
@@ -126,6 +134,22 @@ impl Sample<'_> {
             beside: None,
             pace: self.pace,
             ..*self
+        }
+    }
+
+    /// The same of another module, with captures of its own, for what is settled.
+    pub(super) fn by<'b>(
+        &'b self,
+        module: &'b dyn Transparent,
+        captures: &'b Captures,
+        settled: &'b Settled,
+    ) -> Sample<'b> {
+        Sample {
+            exported: module,
+            frozen: module,
+            captures,
+            settled: Some(settled),
+            ..self.of(self.input.shallow_clone())
         }
     }
 
@@ -191,6 +215,9 @@ impl Sample<'_> {
 
     /// What the target means, given the untouched image's output.
     pub(super) fn resolve(&self, net: &dyn Call, output: &Value) -> Result<Resolved> {
+        if let Some(settled) = self.settled {
+            return Ok(settled.again());
+        }
         let untouched = Untouched {
             net,
             spec: self.spec,
@@ -202,10 +229,10 @@ impl Sample<'_> {
         let resolved = objective::resolve(&untouched, &self.ask.target, output)?;
         let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));
         if targets * layers > self.most_maps {
-            let most = self.most_maps;
+            let most = counted(self.most_maps, "map");
             let (targets, layers) = (counted(targets, "thing"), counted(layers, "layer"));
             return Err(refused(format!(
-                "means {targets}, each at {layers}; a request gets at most {most} maps (max_maps)"
+                "means {targets}, each at {layers}; a request gets at most {most} (max_maps; one in a comparison)"
             )));
         }
         Ok(resolved)
@@ -218,6 +245,9 @@ impl Sample<'_> {
 
     /// What is explained, found by a pass of its own.
     pub(super) fn find_target(&self) -> Result<Resolved> {
+        if let Some(settled) = self.settled {
+            return Ok(settled.again());
+        }
         let permit = self.pace.permit()?;
         let output = self.forward(&permit, &self.input)?;
         self.resolve(&self.frozen(&permit), &output)

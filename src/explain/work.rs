@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::comparison::Made;
 use super::explanation::Explanation;
 use super::inputs::Inputs;
 use super::layers::Layers;
@@ -34,6 +35,17 @@ pub struct Item {
     pub most_maps: usize,
 }
 
+/// One picture for an explanation by each of several methods.
+#[derive(Debug)]
+pub struct Several {
+    /// What is explained.
+    pub picture: ModelInput,
+    /// What was asked for, a method each, in order.
+    pub options: Vec<Options>,
+    /// What an embedding is compared with, before normalisation, too.
+    pub reference: Option<Arc<ModelInput>>,
+}
+
 /// Asks what of the model can be explained.
 #[derive(Debug, Clone, Copy)]
 pub struct Describe;
@@ -52,6 +64,8 @@ pub struct Description {
 pub enum Work {
     /// One map for each target at each layer.
     Explain(Box<Ticket<Item, Vec<Explanation>>>),
+    /// One map for each method, as many as the budget allows, at least one.
+    Compare(Box<Ticket<Several, Vec<Made>>>),
     /// A picture of what a channel or a class answers to.
     Visualize(Ticket<visualize::Options, Visualization>),
     /// Which layers have a map, and which methods have what they need.
@@ -62,6 +76,7 @@ impl Waits for Work {
     fn pending(&self) -> &Pending {
         match self {
             Self::Explain(ticket) => ticket.pending(),
+            Self::Compare(ticket) => ticket.pending(),
             Self::Visualize(ticket) => ticket.pending(),
             Self::Describe(ticket) => ticket.pending(),
         }
@@ -70,6 +85,7 @@ impl Waits for Work {
     fn pending_mut(&mut self) -> &mut Pending {
         match self {
             Self::Explain(ticket) => ticket.pending_mut(),
+            Self::Compare(ticket) => ticket.pending_mut(),
             Self::Visualize(ticket) => ticket.pending_mut(),
             Self::Describe(ticket) => ticket.pending_mut(),
         }
@@ -78,6 +94,7 @@ impl Waits for Work {
     fn refuse(self, error: Error) {
         match self {
             Self::Explain(ticket) => ticket.refuse(error),
+            Self::Compare(ticket) => ticket.refuse(error),
             Self::Visualize(ticket) => ticket.refuse(error),
             Self::Describe(ticket) => ticket.refuse(error),
         }
@@ -87,6 +104,12 @@ impl Waits for Work {
 impl From<Ticket<Item, Vec<Explanation>>> for Work {
     fn from(ticket: Ticket<Item, Vec<Explanation>>) -> Self {
         Self::Explain(Box::new(ticket))
+    }
+}
+
+impl From<Ticket<Several, Vec<Made>>> for Work {
+    fn from(ticket: Ticket<Several, Vec<Made>>) -> Self {
+        Self::Compare(Box::new(ticket))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a loaded model can do, whatever format it came from.
 
+use std::sync::Arc;
+
 use tch::{Device, Kind, Tensor};
 use torch_bridge::{Given, Layer, Run, Tap, Value};
 
@@ -66,6 +68,23 @@ pub trait Transparent: Program {
 
     /// Whether it has gradients: a model that computes with quantised numbers has none, and its layers give no floats.
     fn has_gradients(&self) -> bool;
+
+    /// The names of its parameters, each with the path of its module; none where the file has its weights as constants.
+    ///
+    /// # Errors
+    /// As [`Transparent::layers`].
+    fn weights(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// A copy in which the values of each of these parameters have changed places at random; the model itself stays as it is. Nothing
+    /// where it cannot be copied.
+    ///
+    /// # Errors
+    /// As [`Transparent::layers`].
+    fn shuffled(&self, _weights: &[&str], _seed: u32) -> Result<Option<Arc<dyn Transparent>>> {
+        Ok(None)
+    }
 
     /// A copy of `method` with `taps` in it; the model itself stays as it is.
     ///

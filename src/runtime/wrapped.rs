@@ -76,6 +76,15 @@ impl<A: Around> Transparent for Wrapped<A, dyn Transparent> {
         self.program.has_gradients()
     }
 
+    fn weights(&self) -> Result<Vec<String>> {
+        self.program.weights()
+    }
+
+    fn shuffled(&self, weights: &[&str], seed: u32) -> Result<Option<Arc<dyn Transparent>>> {
+        let copy = self.program.shuffled(weights, seed)?;
+        Ok(copy.map(|copy| transparent(copy, Some(&self.around))))
+    }
+
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {
         Ok(Box::new(WrappedRun {
             around: self.around.clone(),

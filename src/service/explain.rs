@@ -12,8 +12,8 @@ use crate::engine::{Context, Failed};
 use crate::error::{Error, Result, counted};
 use crate::explain::visualize::{self, Visualization};
 use crate::explain::{
-    Costed, Describe, Description, Explanation, Inputs, Item, Manual, Options, PASSES_OF_EVIDENCE, Subject,
-    Target, last_two, manual, of_embedding, of_regression, row, without_place,
+    Describe, Description, Explanation, Inputs, Item, Manual, Options, Subject, Target, last_two, manual,
+    of_embedding, of_regression, passes, row, without_place,
 };
 use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind, TensorInput};
@@ -126,7 +126,11 @@ impl Service {
     }
 
     /// The picture that embeddings are compared with, as the model sees it.
-    async fn decode_reference(&self, reference: Option<Bytes>, fit: &Fit) -> Result<Option<ModelInput>> {
+    pub(super) async fn decode_reference(
+        &self,
+        reference: Option<Bytes>,
+        fit: &Fit,
+    ) -> Result<Option<ModelInput>> {
         let Some(file) = reference else { return Ok(None) };
         let picture = Pictures::new(vec![file], 1)?;
         let decoded = self.decode(picture, fit, Originals::Dropped).await;
@@ -154,25 +158,15 @@ impl Service {
 
     /// Refuses what takes too many passes through the model, for inputs of `(height, width)`.
     fn check_passes(&self, options: &Options, size: (usize, usize), images: usize) -> Result<()> {
+        self.allow_passes("method", images.saturating_mul(passes(options, size)))
+    }
+
+    /// Refuses more passes than a request may take; the parameter `name` is what asks for most of them.
+    pub(super) fn allow_passes(&self, name: &str, passes: usize) -> Result<()> {
         let most_passes = self.limits().passes;
-        let cost = row(options.method).cost(&Costed {
-            options,
-            size,
-            // Those of the layer are known only to the explainer; there are no more than some thousands.
-            channels: 0,
-        });
-        let of_evidence = match options.evidence {
-            true => PASSES_OF_EVIDENCE * options.layers.len().max(1),
-            false => 0,
-        };
-        let of_image = cost
-            .forward
-            .saturating_add(cost.backward)
-            .saturating_add(of_evidence);
-        let passes = images.saturating_mul(of_image);
         if passes > most_passes {
             return Err(Error::parameter(
-                "method",
+                name,
                 format!(
                     "with these parameters it takes {passes} passes through the model, at most {most_passes} in one \
                      request (max_passes)"
@@ -282,7 +276,7 @@ where
 }
 
 /// Refuses what is known to be wrong without a look at the picture.
-fn check(model: &Model, options: &Options, has_reference: bool) -> Result<()> {
+pub(super) fn check(model: &Model, options: &Options, has_reference: bool) -> Result<()> {
     let task = model.spec.manifest.task;
     if !row(options.method).explains(task) {
         let method = options.method.name();

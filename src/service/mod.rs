@@ -4,6 +4,7 @@
 //! refused without a place in a queue is refused before one is taken.
 
 mod compare;
+mod compare_methods;
 mod decode;
 mod explain;
 mod latents;
@@ -17,6 +18,7 @@ mod state;
 mod turns;
 
 pub use compare::Compared;
+pub use compare_methods::MethodsCompared;
 pub use decode::{Originals, Pictures};
 pub use explain::{Asked, Attributed, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};

@@ -14,7 +14,7 @@ const SCOPES: [&str; 4] = ["predict", "explain", "admin", "metrics"];
 const LISTING: &str = "listing";
 
 /// What a route is for, or nothing where it is for everybody.
-const ROUTES: [(&str, &str, Option<&str>); 34] = [
+const ROUTES: [(&str, &str, Option<&str>); 36] = [
     ("GET", "/healthz", None),
     ("GET", "/readyz", None),
     ("GET", "/ping", None),
@@ -32,6 +32,8 @@ const ROUTES: [(&str, &str, Option<&str>); 34] = [
     ("POST", "/v1/models/m/explain", Some("explain")),
     ("POST", "/v1/models/m:explain", Some("explain")),
     ("POST", "/v1/models/m/versions/1/explain", Some("explain")),
+    ("POST", "/v1/models/m/explain/compare", Some("explain")),
+    ("POST", "/v1/models/m/versions/1/explain/compare", Some("explain")),
     ("POST", "/v1/models/m/visualize", Some("explain")),
     ("GET", "/v1/models/m/layers", Some("explain")),
     ("PUT", "/v1/models/m", Some("admin")),

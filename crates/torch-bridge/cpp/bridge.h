@@ -193,6 +193,9 @@ bridge::Error bridge_module_weights(const torch::jit::Module* module, c10::IValu
 /// `kind`: the c10::ScalarType that floating-point parameters and buffers become, -1 to leave them.
 bridge::Error bridge_module_prepare(
     const torch::jit::Module* module, const c10::IValue* methods, bool fuse, int kind, torch::jit::Module** out);
+/// A copy with weights of its own, in which the values of each floating-point parameter of the list `parameters` have changed places.
+bridge::Error bridge_module_shuffled(
+    const torch::jit::Module* module, const c10::IValue* parameters, uint64_t seed, torch::jit::Module** out);
 /// Writes the constants of a method that have at least so many bytes into an open file, and maps them from there. Nobody
 /// may be running it. `moved`: their bytes.
 bridge::Error bridge_module_weights_to_file(

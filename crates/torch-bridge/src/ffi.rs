@@ -131,6 +131,12 @@ unsafe extern "C" {
         kind: c_int,
         out: *mut *mut RawModule,
     ) -> ErrorText;
+    pub(crate) fn bridge_module_shuffled(
+        module: *const RawModule,
+        parameters: *const RawValue,
+        seed: u64,
+        out: *mut *mut RawModule,
+    ) -> ErrorText;
     pub(crate) fn bridge_module_weights_to_file(
         module: *const RawModule,
         method: *const c_char,

@@ -1,4 +1,4 @@
-//! Weights that are rarely read, kept in a file.
+//! Weights that are rarely read, kept in a file; weights that have lost their order.
 #![expect(unsafe_code, reason = "libtorch is called through C functions")]
 
 use std::fs::File;
@@ -6,10 +6,26 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use crate::error::{BridgeError, Result};
-use crate::ffi::{self, c_text, check};
+use crate::ffi::{self, c_text, check, produce};
 use crate::module::Module;
+use crate::value::Value;
 
 impl Module {
+    /// A copy with weights of its own, in which the values of each floating-point parameter that `parameters` names have changed places
+    /// at random: their mean, their deviation and their largest stay, what they have learned goes. Buffers stay as they are, names that
+    /// are none of a parameter's are passed over. The same seed gives the same copy.
+    ///
+    /// # Errors
+    /// [`BridgeError::Torch`] when libtorch cannot copy the module.
+    pub fn shuffled(&self, parameters: &[&str], seed: u32) -> Result<Self> {
+        let names = Value::List(parameters.iter().copied().map(Value::from).collect()).to_ivalue()?;
+        let _turn = self.shared.take_turn();
+        // SAFETY: the module and the names live through the call, which copies the module.
+        Self::own(produce(|out| unsafe {
+            ffi::bridge_module_shuffled(self.shared.as_ptr(), names.as_ptr(), seed.into(), out)
+        })?)
+    }
+
     /// Writes the constants of `method` that have at least so many bytes into `file`, which nothing else may write to, and
     /// maps them from there: they take memory only while they are read. For a prepared module, whose weights are constants,
     /// that nobody else has yet. Answers their bytes.

@@ -13,7 +13,7 @@ import "../../parts/problem-box.js";
 import "../../parts/run-bar.js";
 
 class CompareCell extends HTMLElement {
-  /** @type {{model: any, picture: any, other?: any, method: string, target?: string, layer?: string}|null} */
+  /** @type {{model: any, picture: any, other?: any, method: string, target?: string, layer?: string, isJudged?: boolean}|null} */
   question = null;
   name = "";
   /** What was asked, once it is answered. @type {import("../../server/calls.js").Call|null} */
@@ -57,6 +57,13 @@ class CompareCell extends HTMLElement {
     run.remove();
   }
 
+  /** Shows what speaks for its map, which was measured elsewhere. @param {{evidence?: any}} measured */
+  judge(measured) {
+    this.querySelector(".evidence")?.remove();
+    const shown = evidence(measured);
+    if (shown !== null && this.found !== null) this.append(shown);
+  }
+
   /** Draws its map in another way, where it has one. @param {import("../../drawing/map.js").View} view */
   async repaint(view) {
     const canvas = await this.#draw?.(view);
@@ -68,7 +75,7 @@ class CompareCell extends HTMLElement {
     const known = await explainers(model.name);
     const explainer = known.find((one) => one.method === method) ?? known[0];
     const hasLayer = explainer.parameters.some(({ name }) => name === "layer");
-    const query = { method: explainer.method, target, layer: hasLayer ? layer : undefined };
+    const query = { method: explainer.method, target, layer: hasLayer ? layer : undefined, evidence: this.question.isJudged ? "true" : undefined };
     const call = explainCall({ model, picture, other }, query);
     const { answer, placement } = await explain(model, call, { signal, explainer, progress });
     const [one] = answer.explanations;

@@ -2,11 +2,12 @@
 
 import { fill, h } from "../../dom.js";
 import { t, tOr } from "../../language/index.js";
-import { choice } from "../../parts/controls.js";
+import { choice, tick } from "../../parts/controls.js";
 import { emptyPlace } from "../../parts/empty-place.js";
 import { keepFocus } from "../../parts/keep-focus.js";
 import { chosenModel } from "../../parts/model-picker.js";
 import { ask } from "../../server/calls.js";
+import { COMPARED, SLOW, compareMethods, passes } from "../../server/explanations.js";
 import { explainers, layers } from "../../server/models.js";
 import { isAborted } from "../../server/problem.js";
 import { change, read } from "../../state/address.js";
@@ -17,6 +18,7 @@ import { viewControls, viewOf } from "../explain/heat-view.js";
 import { TASKS } from "../try/tasks.js";
 import { AXES, shared } from "./axes.js";
 import { contactSheet } from "./contact-sheet.js";
+import { ranking } from "./ranking.js";
 import "./compare-cell.js";
 import "../../parts/picture-input.js";
 import "../../parts/problem-box.js";
@@ -36,6 +38,7 @@ class CompareView extends HTMLElement {
   #problem = h("problem-box");
   #view = h("div");
   #grid = h("div.grid");
+  #ranking = h("div", { "aria-live": "polite" });
   #save = h("save-menu");
   #recipe = h("recipe-panel");
   #under = null;
@@ -46,7 +49,7 @@ class CompareView extends HTMLElement {
     if (this.childElementCount > 0) return;
     this.append(h("div.workbench.wide", {},
       h("section.panel", { "aria-label": t("compare.question") }, this.#input, this.#otherField, this.#models, this.#controls, this.#items, this.#view),
-      h("section.work", { "aria-label": t("compare.answers") }, this.#problem, this.#grid, this.#save, this.#recipe)));
+      h("section.work", { "aria-label": t("compare.answers") }, this.#problem, this.#grid, this.#ranking, this.#save, this.#recipe)));
     this.#input.addEventListener("picture", (event) => change({ picture: event.detail, target: null, items: null }));
     this.#other.addEventListener("picture", (event) => change({ other: event.detail, items: null }));
     this.#models.addEventListener("model", (event) => change({ ...event.detail, target: null, layer: null, items: null }));
@@ -90,6 +93,7 @@ class CompareView extends HTMLElement {
     const base = { model, picture, other, method: explainer.method, target, layer: params.layer };
     const context = { ...given, prediction, explainers: known, explainer, layers: tree.layers, base };
     const refocus = keepFocus(this);
+    context.isJudged = params.evidence === "1";
     this.#build(context, known);
     const values = this.#chosen(context);
     this.#tick(context, values);
@@ -120,12 +124,14 @@ class CompareView extends HTMLElement {
     return asked ?? axis.first(context);
   }
 
-  #build({ by, explainer }, known) {
+  #build({ by, explainer, isJudged }, known) {
     const axes = Object.keys(AXES).map((name) => [name, t(`compare.${name}`)]);
     const methods = known.map(({ method }) => [method, tOr(`method.${method}`, method)]);
     fill(this.#controls,
       choice(t("compare.by"), axes, by, (value) => change({ by: value === "methods" ? null : value, items: null })),
-      by === "methods" ? null : choice(t("explain.method"), methods, explainer.method, (value) => change({ method: value })));
+      by === "methods" ? null : choice(t("explain.method"), methods, explainer.method, (value) => change({ method: value })),
+      tick(t("evidence.ask"), isJudged, (checked) => change({ evidence: checked ? 1 : null })),
+      h("p.note", {}, t(by === "methods" ? "ranking.cost" : "evidence.cost")));
   }
 
   #tick(context, values) {
@@ -149,7 +155,8 @@ class CompareView extends HTMLElement {
     const names = new Map(AXES[context.by].options(context));
     const cells = values.map((value) => {
       const cell = h("compare-cell");
-      cell.question = AXES[context.by].cell(context, value);
+      // Methods are judged together, once their maps are there.
+      cell.question = { ...AXES[context.by].cell(context, value), isJudged: context.isJudged && context.by !== "methods" };
       cell.name = names.get(value) ?? value;
       return cell;
     });
@@ -160,7 +167,39 @@ class CompareView extends HTMLElement {
       if (context.signal.aborted) return undefined;
       this.#recipe.calls = cells.map(({ call }) => call).filter(Boolean);
     }
-    return this.#keep(cells.filter(({ call }) => call !== null), context);
+    this.#keep(cells.filter(({ call }) => call !== null), context);
+    if (context.by === "methods" && context.isJudged) await this.#judge(cells, context);
+    return undefined;
+  }
+
+  /** Asks what speaks for each map, which of them says most, and whether they say the same. */
+  async #judge(cells, { base, model, picture, other, explainers: known, signal }) {
+    const methods = cells.map(({ question }) => question.method);
+    const [least, most] = COMPARED;
+    if (methods.length < least || methods.length > most) {
+      fill(this.#ranking, h("p.note", {}, t("ranking.count", { least, most })));
+      return;
+    }
+    const isSlow = known.some((one) => methods.includes(one.method) && passes(one) > SLOW);
+    const query = { methods: methods.join(","), target: base.target, weights: isSlow ? undefined : "true" };
+    const own = new AbortController();
+    const run = h("run-bar");
+    fill(this.#ranking, run);
+    run.start(() => own.abort());
+    try {
+      const both = AbortSignal.any([signal, own.signal]);
+      const { call, answer } = await compareMethods({ model, picture, other }, query, { signal: both, progress: (done, planned) => run.progress(done, planned) });
+      if (signal.aborted) return;
+      for (const one of answer.methods) cells.find(({ question }) => question.method === one.method)?.judge(one);
+      fill(this.#ranking, ranking(answer));
+      this.#recipe.calls = [...cells.map((cell) => cell.call), call].filter(Boolean);
+    } catch (error) {
+      if (signal.aborted) return;
+      if (isAborted(error)) return fill(this.#ranking, h("p.note", { role: "status" }, t("run.cancelled")));
+      const box = h("problem-box");
+      fill(this.#ranking, box);
+      box.problem = error;
+    }
   }
 
   #keep(cells, { model, picture, by }) {
@@ -177,6 +216,7 @@ class CompareView extends HTMLElement {
   #clear() {
     this.#save.result = null;
     this.#recipe.calls = [];
+    fill(this.#ranking);
   }
 
   #note(text) {

@@ -1,5 +1,6 @@
 //! What an objective is, and what it is made of.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tch::Tensor;
@@ -40,6 +41,54 @@ pub(in crate::explain) trait Objective {
         Err(Error::UnsupportedForTask(
             "attention explains the words of captioners".into(),
         ))
+    }
+}
+
+/// One that several share.
+impl Objective for Rc<dyn Objective> {
+    fn scores(&self, net: &dyn Call, output: &Value) -> Result<Tensor> {
+        (**self).scores(net, output)
+    }
+
+    fn confidences(&self, net: &dyn Call, output: &Value) -> Result<Tensor> {
+        (**self).confidences(net, output)
+    }
+
+    fn similarities(&self, output: &Value) -> Result<Tensor> {
+        (**self).similarities(output)
+    }
+
+    fn mirrored(&self) -> Result<Option<Box<dyn Objective>>> {
+        (**self).mirrored()
+    }
+
+    fn attention(&self) -> Result<Vec<Attention>> {
+        (**self).attention()
+    }
+}
+
+/// What was resolved once, and holds for other modules.
+pub(in crate::explain) struct Settled {
+    objective: Rc<dyn Objective>,
+    targets: Vec<ResolvedTarget>,
+}
+
+impl From<Resolved> for Settled {
+    fn from(resolved: Resolved) -> Self {
+        Self {
+            objective: resolved.objective.into(),
+            targets: resolved.targets,
+        }
+    }
+}
+
+impl Settled {
+    /// The same again.
+    pub(in crate::explain) fn again(&self) -> Resolved {
+        Resolved {
+            objective: Box::new(Rc::clone(&self.objective)),
+            targets: self.targets.clone(),
+        }
     }
 }
 

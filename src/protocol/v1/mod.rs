@@ -4,6 +4,7 @@ mod accept;
 mod answer;
 mod arrays;
 mod compare;
+mod compare_methods;
 mod explain;
 mod instances;
 mod kserve;
@@ -47,6 +48,8 @@ pub fn api() -> OpenApiRouter<App> {
         .routes(routes!(versions::explain_version))
         .routes(routes!(predict::predict))
         .routes(routes!(explain::explain))
+        .routes(routes!(compare_methods::compare_methods))
+        .routes(routes!(versions::compare_methods_of_version))
         .routes(routes!(explain::layers))
         .routes(routes!(explain::explainers))
         .routes(routes!(visualize::visualize))

@@ -157,6 +157,47 @@ impl IntoParams for ExplainParameters {
     }
 }
 
+/// Those of a comparison of methods.
+pub(super) struct CompareParameters;
+
+impl IntoParams for CompareParameters {
+    fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
+        let own = |name: &str,
+                   required,
+                   description: &str,
+                   kind,
+                   default: Option<Value>,
+                   example: Option<Value>| {
+            ParameterBuilder::new()
+                .name(name)
+                .parameter_in(ParameterIn::Query)
+                .description(Some(description))
+                .required(required)
+                .schema(Some(ObjectBuilder::new().schema_type(kind).default(default)))
+                .example(example)
+                .build()
+        };
+        let methods = own(
+            "methods",
+            Required::True,
+            "The methods, two to eight, with commas between. Each of the other parameters goes to those that use it.",
+            Type::String,
+            None,
+            Some("grad_cam,hires_cam,occlusion".into()),
+        );
+        let maps = own(
+            "maps",
+            Required::False,
+            "Whether the answer bears the maps.",
+            Type::Boolean,
+            Some(false.into()),
+            None,
+        );
+        let theirs = explain::parameters_of_several().map(documented);
+        [methods, maps].into_iter().chain(theirs).collect()
+    }
+}
+
 fn documented(parameter: &explain::Parameter) -> Parameter {
     let example = parameter.example.map(Value::from);
     ParameterBuilder::new()

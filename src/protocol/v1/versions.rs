@@ -5,10 +5,10 @@ use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 
-use super::openapi::{Binary, Deadline, Denials, ExplainParameters, Problems};
+use super::openapi::{Binary, CompareParameters, Deadline, Denials, ExplainParameters, Problems};
 use super::request::{ExplainCall, ExplainParts, MultipartCall, PredictCall};
-use super::wire::{Explanations, ModelInfo, Predictions};
-use super::{explain, predict};
+use super::wire::{Explanations, MethodsCompared, ModelInfo, Predictions};
+use super::{compare_methods, explain, predict};
 use crate::error::Result;
 use crate::reading::{Parameters, query};
 use crate::transport::App;
@@ -85,6 +85,37 @@ pub(super) async fn explain_version(
 ) -> Result<Response> {
     let model = app.answering(request.headers(), &name, Some(&version)).await?;
     explain::answered(app, model, request).await
+}
+
+/// Compare methods of a version
+///
+/// As `/v1/models/{name}/explain/compare`, of a version that is loaded.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}/explain/compare", tag = "models",
+    params(
+        ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        ("version" = String, Path, description = "A version that is loaded", example = "1"),
+        CompareParameters,
+        Deadline,
+    ),
+    request_body(content(
+        (Binary = "image/*"), (Binary = "application/octet-stream"),
+        (ExplainParts = "multipart/form-data"), (ExplainCall<'_> = "application/json"),
+    )),
+    responses(
+        (status = OK, description = "One map a method, ranked", content(
+            (MethodsCompared = "application/json"), (String = "text/event-stream"),
+        )),
+        Problems,
+    ),
+)]
+pub(super) async fn compare_methods_of_version(
+    State(app): State<App>,
+    Path((name, version)): Version,
+    request: Request,
+) -> Result<Response> {
+    let model = app.answering(request.headers(), &name, Some(&version)).await?;
+    compare_methods::answered(app, model, request).await
 }
 
 /// Load a model

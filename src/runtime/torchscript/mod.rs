@@ -248,6 +248,20 @@ impl Transparent for Network {
         !self.is_quantised
     }
 
+    fn weights(&self) -> Result<Vec<String>> {
+        let weights = self.module.weights()?;
+        Ok(weights.into_iter().map(|(name, _)| name).collect())
+    }
+
+    fn shuffled(&self, weights: &[&str], seed: u32) -> Result<Option<Arc<dyn Transparent>>> {
+        Ok(Some(Arc::new(Self {
+            module: self.module.shuffled(weights, seed)?,
+            device: self.device,
+            is_quantised: self.is_quantised,
+            modules: self.modules.clone(),
+        })))
+    }
+
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {
         Ok(Box::new(self.module.capture(method, taps)?))
     }

@@ -1,5 +1,6 @@
 """Writes linear.pt and pooled.pt: models so small that their explanations can be written down (tests/api/closed_forms.rs).
-doubled.pt, a picture of twice the size. And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs); single.pt, the second with one class.
+doubled.pt, a picture of twice the size. And printing.pt, the second with a `print` that was left in it (tests/real/streams.rs); single.pt, the second with one class; frozen.pt, the second with its
+weights as constants (tests/api/weights.rs).
 
     python tests/golden/closed_forms/make_models.py
 
@@ -81,6 +82,7 @@ def main() -> None:
     models = {"linear": Linear(), "doubled": Doubled(), "pooled": Pooled(), "printing": Printing(), "single": Pooled(classes=1)}
     for name, module in models.items():
         torch.jit.script(module.eval()).save(folder / f"{name}.pt")
+    torch.jit.freeze(torch.jit.script(Pooled().eval())).save(folder / "frozen.pt")
 
 
 if __name__ == "__main__":

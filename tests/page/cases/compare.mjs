@@ -67,3 +67,20 @@ test("compare: a cell leads to its explanation", async ({ open }) => {
   await page.locator("dl.facts").waitFor();
   assert((await page.title()).startsWith("Explain"), "the title");
 });
+
+test("compare: methods are judged, ranked and set beside each other", async ({ open }) => {
+  const page = await open("#compare?model=gauge&picture=gauge&target=0&evidence=1");
+  await page.locator(".ranking table").waitFor();
+  equal(await page.locator("compare-cell .evidence").count(), 4, "cells with evidence");
+  equal(await page.locator(".ranking tbody tr").count(), 4, "methods in the ranking");
+  equal(await page.locator(".ranking tbody tr").first().locator("td").first().innerText(), "1", "the first place");
+  assert(/agree|disagree/.test(await page.locator(".ranking .agreement").innerText()), "a line of agreement");
+  assert(/random weights/.test(await page.locator("compare-cell .evidence").first().innerText()), "a line about the weights");
+  assert((await page.locator("recipe-panel").innerText()).includes("explain/compare?methods=grad_cam,"), "the call");
+});
+
+test("compare: layers are judged each by itself", async ({ open }) => {
+  const page = await open("#compare?by=layers&model=gauge&picture=gauge&target=0&evidence=1");
+  await page.locator("compare-cell .evidence").nth(1).waitFor();
+  equal(await page.locator(".ranking").count(), 0, "rankings");
+});

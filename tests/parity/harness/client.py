@@ -109,6 +109,11 @@ class Client:
         path = f"/v1/models/{quote(model)}/compare"
         return self._multipart(path, {"one": one, "other": other})["comparison"]
 
+    def compare_methods(self, model: str, png: bytes, methods: Sequence[str], **parameters: Any) -> dict[str, Any]:
+        """Several methods on one picture: their maps, ranking and agreement."""
+        asked = {"methods": ",".join(methods), **parameters}
+        return self._json(f"/v1/models/{quote(model)}/explain/compare", png, asked)
+
     def explain_all(self, model: str, png: bytes, **parameters: Any) -> list[dict[str, Any]]:
         """All explanations of one picture: one a target and layer."""
         return self._json(f"/v1/models/{quote(model)}/explain", png, parameters)["explanations"]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable
 
 from world import Finding, World
 
-from . import boxes, collages, faithfulness, objects, sanity
+from . import boxes, collages, faithfulness, objects, planted, sanity
 
 EXPERIMENTS: dict[str, Callable[[World], Iterable[Finding]]] = {
-    module.NAME: module.measure for module in (sanity, faithfulness, objects, collages, boxes)
+    module.NAME: module.measure for module in (sanity, faithfulness, objects, collages, boxes, planted)
 }

@@ -8,6 +8,7 @@ mod fixtures;
 mod habits;
 mod layers;
 mod packages;
+mod shuffled;
 mod specialised;
 mod taps;
 mod threads;

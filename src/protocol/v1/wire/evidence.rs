@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::weights::Weights;
 use crate::explain;
 
 /// See docs/evidence.md for each measure's formula and source.
@@ -20,6 +21,9 @@ pub(super) struct Evidence {
     /// How the map changes under noise that a person does not see; of methods of few passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     stability: Option<Stability>,
+    /// Whether the map depends on what the model has learned, with `weights=true`; not where the budget ended before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weights: Option<Weights>,
     /// The same in a sentence.
     #[schema(
         example = "What the map names first moves the score more than chance, both when it goes and when it comes."
@@ -45,6 +49,9 @@ struct Chance {
     deletion: f64,
     #[schema(example = 0.38)]
     insertion: f64,
+    /// The standard deviation of insertion minus deletion among them.
+    #[schema(example = 0.04)]
+    spread: f64,
     /// How many random maps.
     #[schema(example = 2)]
     maps: usize,
@@ -95,6 +102,7 @@ impl From<explain::Evidence> for Evidence {
             random: Chance {
                 deletion: found.random.deletion,
                 insertion: found.random.insertion,
+                spread: found.random.spread,
                 maps: found.random.maps,
             },
             inside: found.inside,
@@ -103,6 +111,7 @@ impl From<explain::Evidence> for Evidence {
                 score_change: stability.score_change,
                 copies: stability.copies,
             }),
+            weights: found.weights.map(Weights::from),
             summary,
             deletion: found.deletion.into(),
             insertion: found.insertion.into(),

@@ -126,7 +126,7 @@ impl From<explain::Map> for Map {
 
 /// Whether an attribution adds up to what it explains (integrated gradients).
 #[derive(Debug, Serialize, ToSchema)]
-struct Completeness {
+pub(super) struct Completeness {
     /// The sum of the attribution.
     sum: f64,
     /// The score of the image minus that of the baseline.

@@ -1,5 +1,6 @@
 //! What stands in JSON: one type for each of the core's, with its schema.
 
+mod comparisons;
 mod detections;
 mod embeddings;
 mod evidence;
@@ -16,7 +17,9 @@ mod serving;
 mod sizes;
 mod targets;
 mod tensors;
+mod weights;
 
+pub(super) use comparisons::MethodsCompared;
 pub(super) use embeddings::Comparison;
 pub(super) use explanations::{
     Explanation, Explanations, ImageExplanation, Passes, Visualization, Visualized,
