@@ -14,11 +14,13 @@ mod shadow;
 mod spare;
 mod spent;
 mod state;
+mod uncertain;
 
 pub use compare::Compared;
 pub use decode::{Originals, Pictures};
 pub use explain::{Asked, Attributed, Explained, ExplainedImage};
 pub use latents::{Decoded, Draw, Way};
-pub use predict::{MaskForm, Predicted, Seen};
+pub use predict::{MaskForm, MaskQuestion, Predicted, Seen};
 pub use spent::Spent;
 pub use state::{Limits, Service};
+pub use uncertain::Certainty;

@@ -32,11 +32,11 @@ pub struct Predicted<O> {
 }
 
 /// Pictures that were decoded, with places for them.
-struct Looked<W: Work> {
-    places: Places<W>,
-    seen: Vec<Seen>,
-    inputs: Vec<ModelInput>,
-    took: Duration,
+pub(super) struct Looked<W: Work> {
+    pub(super) places: Places<W>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) inputs: Vec<ModelInput>,
+    pub(super) took: Duration,
 }
 
 /// A picture that a model saw.
@@ -69,6 +69,26 @@ pub enum MaskForm {
     Drawing,
     /// Pixel by pixel.
     Array,
+}
+
+/// What is asked of masks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaskQuestion {
+    /// In which form they are answered.
+    pub form: MaskForm,
+    /// Whether it is told how sure the model is.
+    pub uncertainty: bool,
+}
+
+impl MaskQuestion {
+    /// The masks in this form, and nothing else.
+    #[must_use]
+    pub fn plain(form: MaskForm) -> Self {
+        Self {
+            form,
+            uncertainty: false,
+        }
+    }
 }
 
 /// Bytes of the text of masks that are answered for these pictures at most: half a byte a pixel is more than a smooth
@@ -110,19 +130,24 @@ impl Service {
     /// originals: on the pool, with no core held for it.
     ///
     /// # Errors
-    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
+    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge);
+    /// [`Error::UnsupportedForTask`](crate::error::Error::UnsupportedForTask) where how sure it is cannot be told.
     pub async fn segment(
         &self,
         model: &Arc<Model>,
         engine: &Engine<<Segment as Operation>::Queue>,
         pictures: (Pictures, Originals),
-        drawn: MaskForm,
+        asked: MaskQuestion,
         context: &Context,
     ) -> Result<Predicted<segmentation::Prediction>> {
         /// A class id a pixel, and its runs.
         const BYTES_A_PIXEL: u64 = 2;
         /// A colour a pixel, how many classes it is of, and the PNG.
         const DRAWN: u64 = 3 + 1 + 3;
+        let drawn = asked.form;
+        if asked.uncertainty {
+            segmentation::tells_uncertainty(&model.spec)?;
+        }
         let looked = self.look(model, engine, pictures).await?;
         let largest = looked.seen.iter().map(Seen::pixels).max().unwrap_or(0);
         let text = text_of_masks(&looked.seen);
@@ -150,6 +175,9 @@ impl Service {
             let mut finished = one.finish(thread, &spec.labels, &mut allowance, &context)?;
             if drawn == MaskForm::Text {
                 finished.class_ids = Vec::new();
+            }
+            if asked.uncertainty {
+                finished.uncertainty = Some(one.uncertainty(thread, &context)?);
             }
             Ok(finished)
         };
@@ -284,10 +312,20 @@ impl Service {
         &self,
         model: &Arc<Model>,
         engine: &Engine<W>,
+        pictures: (Pictures, Originals),
+    ) -> Result<Looked<W>> {
+        let count = pictures.0.count();
+        self.look_with(model, engine.admit(count)?, pictures).await
+    }
+
+    /// Decodes `pictures`, for which there are `places`.
+    pub(super) async fn look_with<W: Work>(
+        &self,
+        model: &Arc<Model>,
+        places: Places<W>,
         (pictures, originals): (Pictures, Originals),
     ) -> Result<Looked<W>> {
         let fit = &model.spec.manifest.image_input()?.fit;
-        let places = engine.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
         let (mut seen, mut inputs) = (Vec::new(), Vec::new());
         for image in decoded.images {

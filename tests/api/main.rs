@@ -34,4 +34,5 @@ mod slow;
 mod tasks;
 mod tensors;
 mod torchserve;
+mod uncertainty;
 mod versions;

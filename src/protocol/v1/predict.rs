@@ -22,10 +22,11 @@ use crate::manifest::TaskKind;
 use crate::reading::Parameters;
 use crate::reading::query;
 use crate::service::render::{MaskRender, MaskView};
-use crate::service::{MaskForm, Originals, Pictures, Predicted, Seen, Service, render};
+use crate::service::{
+    Certainty, MaskForm, MaskQuestion, Originals, Pictures, Predicted, Seen, Service, render,
+};
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
-use crate::tasks::classification::Classify;
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::{Embed, Embedding};
 use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Resolution, Translate, View};
@@ -47,6 +48,7 @@ use crate::transport::{App, within};
     post, path = "/v1/models/{name}/predict", tag = "models",
     params(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        query::Uncertain,
         query::Classification,
         query::Segmentation,
         query::Detection,
@@ -87,7 +89,8 @@ pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> R
     within(&context, async {
         if let Predict::Tensor(engine) = &model.predict {
             let tensors = model.spec.manifest.tensors()?;
-            let called = tensors::read(&app, request, tensors).await?;
+            let mut called = tensors::read(&app, request, tensors).await?;
+            query::uncertain(&mut called.parameters, TaskKind::Tensor)?;
             let wanted = tensors::wanted(&called.parameters, form, tensors)?;
             let done = app.service.compute(&model, engine, called.tensors, &context);
             let done = done.await?;
@@ -143,6 +146,15 @@ pub async fn predicted(
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {
+    let mut parameters = parameters.clone();
+    let certainty = query::uncertain(&mut parameters, model.spec.manifest.task)?;
+    if certainty != Certainty::Unasked && form != Form::Json {
+        return Err(Error::parameter(
+            "uncertainty",
+            "it is told in JSON alone; ask with Accept: application/json",
+        ));
+    }
+    let parameters = &parameters;
     let asked = Asked {
         service,
         model,
@@ -154,11 +166,15 @@ pub async fn predicted(
     match &model.predict {
         Predict::Classification(engine) => {
             let options = query::classification(parameters)?;
+            let done = service.classify(model, engine, asked.pictures, (&options, certainty), context);
+            written(service, done.await?, form, None, started).await
+        }
+        Predict::Segmentation(engine) => {
+            let view = query::segmentation(parameters)?;
             asked
-                .answer::<Classify>(engine, &options, (Originals::Dropped, None))
+                .segmented(engine, view, certainty == Certainty::OfScores)
                 .await
         }
-        Predict::Segmentation(engine) => asked.segmented(engine, query::segmentation(parameters)?).await,
         Predict::Detection(engine) => asked.detected(engine, query::detection(parameters)?).await,
         Predict::Captioning(engine) => {
             let options = query::captioning(parameters)?;
@@ -246,7 +262,12 @@ impl Asked<'_> {
         written(self.service, done.await?, self.form, draw, self.started).await
     }
 
-    async fn segmented(self, engine: &Engine<TicketOf<Segment>>, view: MaskView) -> Result<Answer> {
+    async fn segmented(
+        self,
+        engine: &Engine<TicketOf<Segment>>,
+        view: MaskView,
+        uncertainty: bool,
+    ) -> Result<Answer> {
         let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
             Form::Npy => classes_as_npy(found).map(Answer::npy),
             _ => render::segments(thread, picture, found, view).map(Answer::png),
@@ -255,15 +276,18 @@ impl Asked<'_> {
             (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
             _ => Originals::Dropped,
         };
-        let drawn_as = match self.form {
-            Form::Npy => MaskForm::Array,
-            Form::Png => MaskForm::Drawing,
-            _ => MaskForm::Text,
+        let question = MaskQuestion {
+            form: match self.form {
+                Form::Npy => MaskForm::Array,
+                Form::Png => MaskForm::Drawing,
+                _ => MaskForm::Text,
+            },
+            uncertainty,
         };
         let pictures = (self.pictures, originals);
         let done = self
             .service
-            .segment(self.model, engine, pictures, drawn_as, self.context)
+            .segment(self.model, engine, pictures, question, self.context)
             .await?;
         written(self.service, done, self.form, Some(drawn), self.started).await
     }

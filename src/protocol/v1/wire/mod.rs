@@ -16,6 +16,7 @@ mod serving;
 mod sizes;
 mod targets;
 mod tensors;
+mod uncertainties;
 
 pub(super) use embeddings::Comparison;
 pub(super) use explanations::{
