@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Kept, Originals, Pictures};
+use super::mask_question::{MaskForm, MaskQuestion};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::{HasEngine, Model};
@@ -57,37 +58,6 @@ impl Seen {
 
     fn pixels(&self) -> u64 {
         u64::from(self.size().0) * u64::from(self.size().1)
-    }
-}
-
-/// In which form masks are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskForm {
-    /// As their runs.
-    Text,
-    /// As a picture.
-    Drawing,
-    /// Pixel by pixel.
-    Array,
-}
-
-/// What is asked of masks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MaskQuestion {
-    /// In which form they are answered.
-    pub form: MaskForm,
-    /// Whether it is told how sure the model is.
-    pub uncertainty: bool,
-}
-
-impl MaskQuestion {
-    /// The masks in this form, and nothing else.
-    #[must_use]
-    pub fn plain(form: MaskForm) -> Self {
-        Self {
-            form,
-            uncertainty: false,
-        }
     }
 }
 

@@ -27,6 +27,7 @@ use crate::service::{
 };
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
+use crate::tasks::classification::{self, Classify};
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::{Embed, Embedding};
 use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Resolution, Translate, View};
@@ -154,7 +155,6 @@ pub async fn predicted(
             "it is told in JSON alone; ask with Accept: application/json",
         ));
     }
-    let parameters = &parameters;
     let asked = Asked {
         service,
         model,
@@ -163,52 +163,7 @@ pub async fn predicted(
         context,
         started,
     };
-    match &model.predict {
-        Predict::Classification(engine) => {
-            let options = query::classification(parameters)?;
-            let done = service.classify(model, engine, asked.pictures, (&options, certainty), context);
-            written(service, done.await?, form, None, started).await
-        }
-        Predict::Segmentation(engine) => {
-            let view = query::segmentation(parameters)?;
-            asked
-                .segmented(engine, view, certainty == Certainty::OfScores)
-                .await
-        }
-        Predict::Detection(engine) => asked.detected(engine, query::detection(parameters)?).await,
-        Predict::Captioning(engine) => {
-            let options = query::captioning(parameters)?;
-            asked
-                .answer::<Caption>(engine, &options, (Originals::Dropped, None))
-                .await
-        }
-        Predict::Vae(engine) => {
-            parameters.none()?;
-            let drawn: Draw<Reconstruction> =
-                Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
-            asked
-                .answer::<Reconstruct>(engine, &(), (Originals::Dropped, Some(drawn)))
-                .await
-        }
-        Predict::Embedding(engine) => {
-            parameters.none()?;
-            let array: Draw<Embedding> = Box::new(|_, _, _, found| arrays::vector(found));
-            asked
-                .answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
-                .await
-        }
-        Predict::Regression(engine) => {
-            parameters.none()?;
-            let array: Draw<Numbers> = Box::new(|_, _, _, found| arrays::numbers(found));
-            asked
-                .answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
-                .await
-        }
-        Predict::ImageToImage(engine) => asked.translated(engine, query::image_to_image(parameters)?).await,
-        Predict::Tensor(_) => Err(Error::UnsupportedForTask(
-            "this model takes tensors, not images".into(),
-        )),
-    }
+    asked.of_task(&parameters, certainty).await
 }
 
 /// The class of each pixel, `[height, width]`; where it may be of several, whether it is of each, `[K, height, width]`.
@@ -246,6 +201,63 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The answer, with the parameters and in the form of the model's task.
+    async fn of_task(self, parameters: &Parameters, certainty: Certainty) -> Result<Answer> {
+        match &self.model.predict {
+            Predict::Classification(engine) => {
+                let options = query::classification(parameters)?;
+                self.classified(engine, (&options, certainty)).await
+            }
+            Predict::Segmentation(engine) => {
+                let view = query::segmentation(parameters)?;
+                self.segmented(engine, view, certainty == Certainty::OfScores)
+                    .await
+            }
+            Predict::Detection(engine) => self.detected(engine, query::detection(parameters)?).await,
+            Predict::Captioning(engine) => {
+                let options = query::captioning(parameters)?;
+                self.answer::<Caption>(engine, &options, (Originals::Dropped, None))
+                    .await
+            }
+            Predict::Vae(engine) => {
+                parameters.none()?;
+                let drawn: Draw<Reconstruction> =
+                    Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
+                self.answer::<Reconstruct>(engine, &(), (Originals::Dropped, Some(drawn)))
+                    .await
+            }
+            Predict::Embedding(engine) => {
+                parameters.none()?;
+                let array: Draw<Embedding> = Box::new(|_, _, _, found| arrays::vector(found));
+                self.answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
+                    .await
+            }
+            Predict::Regression(engine) => {
+                parameters.none()?;
+                let array: Draw<Numbers> = Box::new(|_, _, _, found| arrays::numbers(found));
+                self.answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
+                    .await
+            }
+            Predict::ImageToImage(engine) => {
+                self.translated(engine, query::image_to_image(parameters)?).await
+            }
+            Predict::Tensor(_) => Err(Error::UnsupportedForTask(
+                "this model takes tensors, not images".into(),
+            )),
+        }
+    }
+
+    async fn classified(
+        self,
+        engine: &Engine<TicketOf<Classify>>,
+        asked: (&classification::Options, Certainty),
+    ) -> Result<Answer> {
+        let done = self
+            .service
+            .classify(self.model, engine, self.pictures, asked, self.context);
+        written(self.service, done.await?, self.form, None, self.started).await
+    }
+
     async fn answer<Op>(
         self,
         engine: &Engine<Op::Queue>,
