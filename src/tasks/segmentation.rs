@@ -6,6 +6,7 @@ mod choice;
 mod entropy;
 mod finish;
 mod sure;
+mod uncertainty;
 
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
@@ -20,8 +21,9 @@ use crate::runtime::Call;
 use crate::runtime::staging::{finite, floats};
 pub use choice::UNSEEN;
 pub(crate) use choice::{Choice, with_background};
-pub use entropy::{MaskUncertainty, tells_uncertainty};
+pub use entropy::tells_uncertainty;
 pub use sure::Sure;
+pub use uncertainty::MaskUncertainty;
 
 /// A picture to a class for each of its pixels.
 #[derive(Debug, Clone, Copy)]

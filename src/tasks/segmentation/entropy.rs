@@ -1,6 +1,7 @@
 //! How sure a segmenter is of the classes of a picture: the mean entropy of its pixels.
 
 use super::Segmented;
+use super::uncertainty::MaskUncertainty;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::image::PoolThread;
@@ -8,15 +9,6 @@ use crate::manifest::Activation;
 use crate::tasks::odds::{entropy_nats, log_softmax, relative_entropy};
 use crate::tasks::spec::ModelSpec;
 use crate::tasks::tap::{Tap, lines};
-
-/// See the module's text. Its pixels are those of the model's own output that lie on the picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct MaskUncertainty {
-    /// Of the probabilities of the classes of a pixel, in nats.
-    pub mean_entropy_nats: f64,
-    /// The same as a part of ln K, 0 to 1.
-    pub relative_entropy: f64,
-}
 
 /// Whether a segmenter's logits become the probabilities of classes that exclude one another.
 ///
