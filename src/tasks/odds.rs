@@ -5,8 +5,9 @@
 pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
     let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-    let all = largest + sum.ln();
-    logits.iter().map(|logit| logit - all).collect()
+    // The largest goes first: beside a large one the logarithm of the sum would be lost.
+    let rest = sum.ln();
+    logits.iter().map(|logit| logit - largest - rest).collect()
 }
 
 /// The entropy of a distribution in nats, `−Σ p ln p` (Shannon, "A Mathematical Theory of Communication", 1948, §6), by the
@@ -14,9 +15,9 @@ pub fn log_softmax(logits: &[f64]) -> Vec<f64> {
 #[must_use]
 pub fn entropy_nats(log_probabilities: &[f64]) -> f64 {
     let terms = log_probabilities.iter().map(|log| log.exp() * log);
-    // Of a probability of 0 the term is 0, not a product with infinity; and 0 is not −0.
+    // Of a probability of 0 the term is 0, not a product with infinity.
     let sum: f64 = terms.filter(|term| !term.is_nan()).sum();
-    (-sum).max(0.0)
+    if sum < 0.0 { -sum } else { 0.0 }
 }
 
 /// `entropy_nats` as a part of the largest that so many classes have, ln K: 0 to 1.
