@@ -9,6 +9,7 @@ pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod evaluation;
 pub mod explain;
 pub mod image;
 pub mod manifest;

@@ -6,10 +6,8 @@ use bytes::Bytes;
 use clap::Args;
 
 use super::batch;
-use super::opened::{Opened, file};
-use super::output::{print, runtime};
-use crate::app::Server;
-use crate::config::Settings;
+use super::opened::{Opened, Which, file};
+use super::output::print;
 use crate::error::{Error, Result};
 use crate::protocol::v1::Form;
 use crate::reading::Parameters;
@@ -17,14 +15,11 @@ use crate::reading::Parameters;
 /// What both commands need.
 #[derive(Debug, Args)]
 struct Question {
-    /// The model: a name in the folder of models, or a path to a model's folder
-    model: String,
+    #[command(flatten)]
+    which: Which,
     /// Image files, folders of them, or patterns such as 'photos/**/*.jpg'
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
-    /// The folder of models
-    #[arg(long, default_value = "models", env = "LUCARNE_MODELS", value_name = "DIR")]
-    models: PathBuf,
     /// A parameter of the request, such as `top_k=3`; may be given more than once
     #[arg(short, long = "param", value_name = "NAME=VALUE")]
     params: Vec<String>,
@@ -138,9 +133,11 @@ fn form(name: &str) -> Option<Form> {
 /// Those of loading the model and of predicting.
 pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
     let question = Question {
-        model: folder.to_string_lossy().into_owned(),
+        which: Which {
+            model: folder.to_string_lossy().into_owned(),
+            models: PathBuf::new(),
+        },
         images: Vec::new(),
-        models: PathBuf::new(),
         params: Vec::new(),
     };
     let opened = question.open(Vec::new(), None)?;
@@ -149,17 +146,6 @@ pub(super) fn predicted(folder: &Path, image: &Path) -> Result<String> {
 }
 
 impl Question {
-    fn folder(&self) -> PathBuf {
-        let as_path = Path::new(&self.model);
-        let is_folder = as_path.join("model.toml").is_file();
-        let folder = if is_folder {
-            as_path.to_owned()
-        } else {
-            self.models.join(&self.model)
-        };
-        folder.canonicalize().unwrap_or(folder)
-    }
-
     /// The model, and what is asked of it about each image.
     fn open(&self, named: Vec<(String, String)>, reference: Option<Bytes>) -> Result<Opened> {
         let mut parameters = Parameters::default();
@@ -172,18 +158,6 @@ impl Question {
             })?;
             parameters.add(name.to_owned(), value.to_owned())?;
         }
-        let folder = self.folder();
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned());
-        let server = Server::of_model(folder, &Settings::default())?;
-        let runtime = runtime()?;
-        runtime.block_on(server.load_or_fail())?;
-        let model = server.service().model(&name.unwrap_or_default())?;
-        Ok(Opened {
-            runtime,
-            server,
-            model,
-            parameters,
-            reference,
-        })
+        self.which.open(parameters, reference)
     }
 }

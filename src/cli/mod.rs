@@ -1,8 +1,12 @@
-//! The command line: `lucarne serve | check | inspect | tune | plan | predict | explain | openapi | healthcheck`.
+//! The command line: `lucarne serve | check | inspect | tune | plan | predict | explain | calibrate | evaluate | openapi | healthcheck`.
 
 mod batch;
+mod calibrate;
+mod edited;
+mod evaluate;
 mod healthcheck;
 mod inspect;
+mod labelled;
 mod local;
 mod measured;
 mod opened;
@@ -57,6 +61,10 @@ enum Command {
     Predict(local::Predict),
     /// Explain images without a server, and write overlays, maps or JSON
     Explain(local::Explain),
+    /// Find the temperature at which a classifier is as sure as it is right, by labelled pictures
+    Calibrate(calibrate::Calibrate),
+    /// Measure how good a model is on pictures whose answers are known
+    Evaluate(evaluate::Evaluate),
     #[command(hide = true)]
     Trial(trial::Trial),
     /// Print the OpenAPI document
@@ -97,6 +105,8 @@ pub fn run() -> ExitCode {
         Command::Plan(plan) => quietly(|| plan.run()),
         Command::Predict(predict) => quietly(|| predict.run()),
         Command::Explain(explain) => quietly(|| explain.run()),
+        Command::Calibrate(calibrate) => quietly(|| calibrate.run()),
+        Command::Evaluate(evaluate) => quietly(|| evaluate.run()),
         Command::Trial(trial) => {
             trial.restrict();
             quietly(|| trial.run())

@@ -1,6 +1,7 @@
 //! What every command uses: printing, and threads for what waits.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 
@@ -20,4 +21,12 @@ pub(super) fn say(text: &str) {
 /// Threads for asynchronous work.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
+}
+
+/// Writes a file.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where it cannot be written.
+pub(super) fn written(file: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(file, bytes).map_err(|e| Error::InvalidSettings(format!("{}: {e}", file.display())))
 }

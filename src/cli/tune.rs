@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use tch::Device;
-use toml_edit::{DocumentMut, Item, Table, Value, value};
+use toml_edit::{DocumentMut, Item};
 
+use super::edited::{rewrite, set};
 use super::measured::Measured;
 use super::output::print;
 use crate::catalog::open_alone;
@@ -78,7 +79,7 @@ impl Tune {
             return Ok(());
         }
         let file = self.model.join("model.toml");
-        write(&file, chosen, half.is_some(), cores)?;
+        rewrite(&file, |text| edited(text, chosen, half.is_some(), cores))?;
         print(&format!("written into {}", file.display()))
     }
 
@@ -168,14 +169,7 @@ fn print_rated(rated: &[Rated]) -> Result<()> {
         .try_for_each(|Rated { plan, rate }| print(&format!("{rate:>9.1} items a second  {plan}")))
 }
 
-/// Writes the plan into `file`, leaving all else as it is.
-fn write(file: &Path, chosen: Rated, in_half: bool, cores: usize) -> Result<()> {
-    let wrong = |e: &dyn std::fmt::Display| Error::InvalidSettings(format!("{}: {e}", file.display()));
-    let text = std::fs::read_to_string(file).map_err(|e| wrong(&e))?;
-    let edited = edited(&text, chosen, in_half, cores).map_err(|e| wrong(&e))?;
-    std::fs::write(file, edited).map_err(|e| wrong(&e))
-}
-
+/// `text` with the plan in it, and all else as it is.
 fn edited(text: &str, chosen: Rated, in_half: bool, cores: usize) -> Result<String, toml_edit::TomlError> {
     const MARK: &str = "# lucarne tune:";
     let mut document: DocumentMut = text.parse()?;
@@ -198,21 +192,6 @@ fn edited(text: &str, chosen: Rated, in_half: bool, cores: usize) -> Result<Stri
         ));
     }
     Ok(document.to_string())
-}
-
-/// Sets `section.key`, keeping what the line already looks like.
-fn set(document: &mut DocumentMut, section: &str, key: &str, new: Value) {
-    let section = document
-        .entry(section)
-        .or_insert_with(|| Item::Table(Table::new()));
-    match section.get_mut(key).and_then(Item::as_value_mut) {
-        Some(old) => {
-            let decor = old.decor().clone();
-            *old = new;
-            *old.decor_mut() = decor;
-        }
-        None => section[key] = value(new),
-    }
 }
 
 #[cfg(test)]

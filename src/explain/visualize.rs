@@ -225,8 +225,7 @@ impl Visualizer<'_> {
     }
 
     fn class(&self, class_id: usize, picture: &Tensor) -> Result<ResolvedTarget> {
-        let activation = self.spec.manifest.output.activation;
-        let scores = scores(&self.logits(picture)?, activation)?;
+        let scores = scores(&self.logits(picture)?, &self.spec.manifest.output)?;
         Ok(ResolvedTarget::Class {
             class_id,
             label: self.spec.labels.name(class_id),

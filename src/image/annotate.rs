@@ -1,17 +1,17 @@
 //! Drawing on pictures: boxes with labels, tints, and pictures side by side.
 
-use std::convert::Infallible;
 use std::ops::Range;
 
 use embedded_graphics::mono_font::MonoTextStyle;
 use embedded_graphics::mono_font::iso_8859_1::{FONT_7X13_BOLD, FONT_10X20};
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
-use embedded_graphics::prelude::{Dimensions, DrawTarget, Drawable, OriginDimensions, Pixel, Point, Size};
+use embedded_graphics::prelude::{Dimensions, Drawable, Point, Size};
 use embedded_graphics::primitives::{
     Circle, Line, Primitive, PrimitiveStyle, PrimitiveStyleBuilder, Rectangle,
 };
 use embedded_graphics::text::{Baseline, Text};
 
+use super::canvas::Canvas;
 use super::{Picture, Rect};
 use crate::error::{Error, Result};
 
@@ -49,17 +49,13 @@ pub fn class_color(class_id: usize) -> [u8; 3] {
 /// # Errors
 /// Never for a whole picture.
 pub fn annotate(picture: Picture, annotations: &[Annotation]) -> Result<Picture> {
-    let mut canvas = Canvas {
-        width: picture.width(),
-        height: picture.height(),
-        data: picture.into_data(),
-    };
+    let mut canvas = Canvas::on(picture);
     // Lines and letters grow with the picture, so that they read at any zoom.
     let line = (canvas.width.max(canvas.height) / 300).clamp(2, 8);
     for annotation in annotations.iter().rev() {
         canvas.annotate(annotation, line);
     }
-    Picture::new(canvas.width, canvas.height, canvas.data)
+    canvas.picture()
 }
 
 /// The picture under a tint: where `tint` has a colour, so much of it, 0 to 1.
@@ -135,12 +131,6 @@ pub fn grid(pictures: &[Picture], columns: usize) -> Result<Picture> {
     }
     let side = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     Picture::new(side(total_width), side(total_height), data)
-}
-
-struct Canvas {
-    width: u32,
-    height: u32,
-    data: Vec<u8>,
 }
 
 impl Canvas {
@@ -223,30 +213,6 @@ impl Canvas {
             at.clamp(-length, 2.0 * length).floor() as i32
         };
         Point::new(within(x, self.width), within(y, self.height))
-    }
-}
-
-impl OriginDimensions for Canvas {
-    fn size(&self) -> Size {
-        Size::new(self.width, self.height)
-    }
-}
-
-impl DrawTarget for Canvas {
-    type Color = Rgb888;
-    type Error = Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
-        for Pixel(Point { x, y }, color) in pixels {
-            let (Ok(x), Ok(y)) = (u32::try_from(x), u32::try_from(y)) else {
-                continue;
-            };
-            if x < self.width && y < self.height {
-                let start = (y as usize * self.width as usize + x as usize) * 3;
-                self.data[start..start + 3].copy_from_slice(&[color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
     }
 }
 

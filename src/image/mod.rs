@@ -11,6 +11,8 @@
 mod annotate;
 mod bmp;
 mod bmp_runs;
+mod canvas;
+mod chart;
 mod convolution;
 mod decoded;
 mod encode;
@@ -33,11 +35,13 @@ mod sniff;
 mod span;
 mod spec;
 mod tiff;
+mod views;
 mod wanted;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use annotate::{Annotation, annotate, class_color, grid, mix, stain, tint};
+pub use chart::{Chart, chart};
 pub use encode::{Samples, encode_gray_png, encode_indexed_png, encode_png, encode_samples_png};
 pub use fit::fit;
 pub use limits::Limits;
@@ -46,6 +50,7 @@ pub use picture::Picture;
 pub use placement::{Placement, Rect};
 pub use pool::{Length, Pool, PoolThread, Turn};
 pub use spec::{Color, Content, Decoding, Fit, Interpolation, ModelInput, ResizeMode};
+pub use views::VIEWS;
 
 use crate::error::{Error, Result};
 use decoded::Decoded;

@@ -94,7 +94,7 @@ pub struct Placement {
 
 impl Placement {
     /// An input of `width`×`height` that is its own original.
-    pub(super) fn whole(width: u32, height: u32) -> Self {
+    pub(crate) fn whole(width: u32, height: u32) -> Self {
         let axis = |length| Axis {
             original: length,
             input: length,

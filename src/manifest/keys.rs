@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::outputs::{EmbeddingOutput, PictureOutput, RegressionOutput};
 use super::serving::Serving;
+use super::temperature::Temperature;
 use super::tensors::Tensors;
 use crate::error::{Error, Result};
 use crate::image::Fit;
@@ -209,6 +210,8 @@ pub struct Output {
     pub key: Option<OutputKey>,
     /// How logits become scores.
     pub activation: Activation,
+    /// What logits are divided by before it.
+    pub temperature: Temperature,
     /// Keys that only a detector has.
     pub detection: Option<DetectionOutput>,
     /// Keys that only a captioner has.

@@ -13,6 +13,7 @@ mod reader;
 mod sections;
 mod segmentation;
 mod serving;
+mod temperature;
 mod tensors;
 mod versions;
 
@@ -26,6 +27,7 @@ pub use keys::{
 pub use number::age;
 pub use outputs::{EmbeddingOutput, MOST_NUMBERS, PictureOutput, Range, RegressionOutput};
 pub use serving::{MOST_LOADED, Part, Serving, Which};
+pub use temperature::Temperature;
 pub use tensors::{Dtype, TensorInput, TensorSpec, Tensors};
 pub use versions::{Version, packages, versions};
 

@@ -11,6 +11,7 @@ use super::keys::{
 use super::outputs;
 use super::reader::Section;
 use super::segmentation;
+use super::temperature::{self, Temperature};
 use super::tensors::{Dtype, TensorInput, Tensors};
 use crate::image::{Color, Fit, Interpolation, ResizeMode};
 
@@ -170,7 +171,8 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
     } else {
         Activation::Softmax
     });
-    let selects = has_none || is(TaskKind::Classification) || is(TaskKind::Segmentation);
+    let has_scores = is(TaskKind::Classification) || is(TaskKind::Segmentation);
+    let selects = has_none || has_scores;
     Output {
         labels,
         key: selects
@@ -182,6 +184,10 @@ pub(super) fn output(s: &mut Section<'_>, task: Option<TaskKind>) -> Output {
             })
             .flatten(),
         activation: of_task,
+        temperature: match has_scores {
+            true => temperature::read(s, of_task != Activation::None),
+            false => Temperature::default(),
+        },
         detection: is(TaskKind::Detection).then(|| detection::read(s, activation)),
         captioning: is(TaskKind::Captioning).then(|| captioning_output(s)),
         embedding: is(TaskKind::Embedding).then(|| outputs::embedding(s)),

@@ -1,5 +1,6 @@
 //! Manifests that are right, and the words for those that are not.
 
+mod temperature;
 mod tensors;
 mod versions;
 

@@ -1,11 +1,14 @@
 //! The parameters of each operation as a client writes them, and what they become.
 
 mod making;
+mod uncertain;
 
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 pub use making::{Interpolate, Sample, Visualize, interpolate, sample, visualize};
+
+pub use uncertain::{Uncertain, uncertain};
 
 use super::parameters::Parameters;
 use crate::error::Result;
@@ -168,9 +171,7 @@ pub struct Tensor {
 /// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter)
 pub fn classification(parameters: &Parameters) -> Result<classification::Options> {
     let asked: Classification = parameters.read()?;
-    Ok(classification::Options {
-        top_k: at_least_one("top_k", asked.top_k)?,
-    })
+    Ok(classification::Options::best(at_least_one("top_k", asked.top_k)?))
 }
 
 /// How a mask is drawn.

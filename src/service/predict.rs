@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Kept, Originals, Pictures};
+use super::mask_question::{MaskForm, MaskQuestion};
 use super::spent::Spent;
 use super::state::Service;
 use crate::catalog::{HasEngine, Model};
@@ -32,11 +33,11 @@ pub struct Predicted<O> {
 }
 
 /// Pictures that were decoded, with places for them.
-struct Looked<W: Work> {
-    places: Places<W>,
-    seen: Vec<Seen>,
-    inputs: Vec<ModelInput>,
-    took: Duration,
+pub(super) struct Looked<W: Work> {
+    pub(super) places: Places<W>,
+    pub(super) seen: Vec<Seen>,
+    pub(super) inputs: Vec<ModelInput>,
+    pub(super) took: Duration,
 }
 
 /// A picture that a model saw.
@@ -58,17 +59,6 @@ impl Seen {
     fn pixels(&self) -> u64 {
         u64::from(self.size().0) * u64::from(self.size().1)
     }
-}
-
-/// In which form masks are answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MaskForm {
-    /// As their runs.
-    Text,
-    /// As a picture.
-    Drawing,
-    /// Pixel by pixel.
-    Array,
 }
 
 /// Bytes of the text of masks that are answered for these pictures at most: half a byte a pixel is more than a smooth
@@ -110,19 +100,24 @@ impl Service {
     /// originals: on the pool, with no core held for it.
     ///
     /// # Errors
-    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge).
+    /// As [`Service::predict`]; [`Error::AnswerTooLarge`](crate::error::Error::AnswerTooLarge);
+    /// [`Error::UnsupportedForTask`](crate::error::Error::UnsupportedForTask) where how sure it is cannot be told.
     pub async fn segment(
         &self,
         model: &Arc<Model>,
         engine: &Engine<<Segment as Operation>::Queue>,
         pictures: (Pictures, Originals),
-        drawn: MaskForm,
+        asked: MaskQuestion,
         context: &Context,
     ) -> Result<Predicted<segmentation::Prediction>> {
         /// A class id a pixel, and its runs.
         const BYTES_A_PIXEL: u64 = 2;
         /// A colour a pixel, how many classes it is of, and the PNG.
         const DRAWN: u64 = 3 + 1 + 3;
+        let drawn = asked.form;
+        if asked.uncertainty {
+            segmentation::tells_uncertainty(&model.spec)?;
+        }
         let looked = self.look(model, engine, pictures).await?;
         let largest = looked.seen.iter().map(Seen::pixels).max().unwrap_or(0);
         let text = text_of_masks(&looked.seen);
@@ -150,6 +145,9 @@ impl Service {
             let mut finished = one.finish(thread, &spec.labels, &mut allowance, &context)?;
             if drawn == MaskForm::Text {
                 finished.class_ids = Vec::new();
+            }
+            if asked.uncertainty {
+                finished.uncertainty = Some(one.uncertainty(thread, &context)?);
             }
             Ok(finished)
         };
@@ -284,10 +282,20 @@ impl Service {
         &self,
         model: &Arc<Model>,
         engine: &Engine<W>,
+        pictures: (Pictures, Originals),
+    ) -> Result<Looked<W>> {
+        let count = pictures.0.count();
+        self.look_with(model, engine.admit(count)?, pictures).await
+    }
+
+    /// Decodes `pictures`, for which there are `places`.
+    pub(super) async fn look_with<W: Work>(
+        &self,
+        model: &Arc<Model>,
+        places: Places<W>,
         (pictures, originals): (Pictures, Originals),
     ) -> Result<Looked<W>> {
         let fit = &model.spec.manifest.image_input()?.fit;
-        let places = engine.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
         let (mut seen, mut inputs) = (Vec::new(), Vec::new());
         for image in decoded.images {

@@ -5,6 +5,7 @@ use torch_bridge::Value;
 
 use super::classification::{self, of_each_class};
 use super::detection::{ClassScores, parse};
+use super::scaled::scaled;
 use super::segmentation;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -41,10 +42,10 @@ impl Agreement for Scores<'_> {
         match self.spec.manifest.task {
             TaskKind::Classification => {
                 let logits = of_each_class(answer.into_tensor()?, &self.spec.labels)?;
-                Ok(vec![classification::scores(&logits, output.activation)?])
+                Ok(vec![classification::scores(&logits, output)?])
             }
             TaskKind::Segmentation => {
-                let logits = segmentation::logits(answer)?;
+                let logits = scaled(&segmentation::logits(answer)?, output.temperature)?;
                 Ok(vec![match (output.activation, logits.size().get(1)) {
                     (Activation::None, _) => logits,
                     (Activation::Sigmoid, _) | (_, Some(1)) => logits.f_sigmoid()?,

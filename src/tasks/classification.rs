@@ -1,5 +1,7 @@
 //! Classification: logits `[B, K]` to the best classes.
 
+mod likelihood;
+
 use std::num::NonZeroUsize;
 
 use tch::{Kind, Tensor};
@@ -7,12 +9,14 @@ use tch::{Kind, Tensor};
 use super::gist::Gist;
 use super::labels::Labels;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, answer};
+use super::scaled::scaled;
 use super::spec::ModelSpec;
 use crate::error::Result;
 use crate::image::ModelInput;
-use crate::manifest::Activation;
+use crate::manifest::{Activation, Output};
 use crate::runtime::Call;
 use crate::runtime::staging::{all_finite, floats};
+pub use likelihood::{Likelihood, Spread, Uncertainty};
 
 /// A picture to its best classes.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,28 @@ pub struct Classify;
 pub struct Options {
     /// How many classes to answer, best first; all of them if there are fewer.
     pub top_k: NonZeroUsize,
+    /// Whether the logits of all classes are answered as well.
+    pub keeps_logits: bool,
+}
+
+impl Options {
+    /// So many of the best classes, and nothing else.
+    #[must_use]
+    pub fn best(top_k: NonZeroUsize) -> Self {
+        Self {
+            top_k,
+            keeps_logits: false,
+        }
+    }
+
+    /// The same, with the logits of all classes.
+    #[must_use]
+    pub fn with_logits(self) -> Self {
+        Self {
+            keeps_logits: true,
+            ..self
+        }
+    }
 }
 
 /// The best classes of one image.
@@ -30,6 +56,10 @@ pub struct Options {
 pub struct Prediction {
     /// Best first.
     pub classes: Vec<Class>,
+    /// `[K]`, before the temperature and the activation; empty where nobody asked for them.
+    pub logits: Vec<f32>,
+    /// How sure the model is, where that was asked for.
+    pub uncertainty: Option<Uncertainty>,
 }
 
 /// One class and its score.
@@ -89,12 +119,7 @@ impl Contract for Logits {
         finish(
             &of_each_class(logits, &spec.labels)?,
             spec,
-            &vec![
-                Options {
-                    top_k: NonZeroUsize::MIN
-                };
-                size
-            ],
+            &vec![Options::best(NonZeroUsize::MIN); size],
         )?;
         Ok(())
     }
@@ -145,11 +170,22 @@ pub(crate) fn of_each_class(logits: Tensor, labels: &Labels) -> Result<Tensor> {
     Ok(Tensor::f_cat(&[logits.f_neg()?, logits], -1)?)
 }
 
-/// Scores of logits `[B, K]`.
+/// Scores of logits `[B, K]`, as model.toml's `[output]` says.
 ///
 /// # Errors
 /// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
-pub fn scores(logits: &Tensor, activation: Activation) -> Result<Tensor> {
+pub fn scores(logits: &Tensor, output: &Output) -> Result<Tensor> {
+    activated(
+        &scaled(&logits.f_to_kind(Kind::Float)?, output.temperature)?,
+        output.activation,
+    )
+}
+
+/// Scores of logits `[B, K]` at temperature 1.
+///
+/// # Errors
+/// [`Error::InferenceFailed`](crate::error::Error::InferenceFailed) with libtorch's words.
+pub(super) fn activated(logits: &Tensor, activation: Activation) -> Result<Tensor> {
     let logits = logits.f_to_kind(Kind::Float)?;
     Ok(match activation {
         Activation::Softmax => logits.f_softmax(-1, Kind::Float)?,
@@ -165,7 +201,10 @@ fn finish(logits: &Tensor, spec: &ModelSpec, options: &[Options]) -> Result<Vec<
     let k = classes.min(i64::try_from(asked).unwrap_or(i64::MAX));
     // A sigmoid makes a probability of infinity.
     let largest = floats(&logits.f_amax([-1i64].as_slice(), false)?)?;
-    let scores = scores(logits, spec.manifest.output.activation)?;
+    let keeps_logits = options.iter().any(|asked| asked.keeps_logits);
+    let kept = if keeps_logits { floats(logits)? } else { Vec::new() };
+    let mut kept = kept.chunks(usize::try_from(classes).unwrap_or(0).max(1));
+    let scores = scores(logits, &spec.manifest.output)?;
     let (values, indices) = scores.f_topk(k, -1, true, true)?;
     let values: Vec<f32> = Vec::try_from(values.f_flatten(0, -1)?)?;
     let indices: Vec<i64> = Vec::try_from(indices.f_flatten(0, -1)?)?;
@@ -173,13 +212,19 @@ fn finish(logits: &Tensor, spec: &ModelSpec, options: &[Options]) -> Result<Vec<
     let rows = values.chunks(k).zip(indices.chunks(k)).zip(options).zip(&largest);
     Ok(rows
         .map(|(((values, indices), options), largest)| {
+            let logits = kept.next().filter(|_| options.keeps_logits).unwrap_or_default();
             all_finite(&[*largest], "the largest logit")?;
-            row(values, indices, spec, options.top_k.get())
+            all_finite(logits, "logits")?;
+            Ok(Prediction {
+                classes: row(values, indices, spec, options.top_k.get())?,
+                logits: logits.to_vec(),
+                uncertainty: None,
+            })
         })
         .collect())
 }
 
-fn row(values: &[f32], indices: &[i64], spec: &ModelSpec, top_k: usize) -> Result<Prediction> {
+fn row(values: &[f32], indices: &[i64], spec: &ModelSpec, top_k: usize) -> Result<Vec<Class>> {
     all_finite(values, "scores")?;
     let class = |(&score, &index): (&f32, &i64)| {
         let class_id = usize::try_from(index).unwrap_or(0);
@@ -189,9 +234,7 @@ fn row(values: &[f32], indices: &[i64], spec: &ModelSpec, top_k: usize) -> Resul
             score,
         }
     };
-    Ok(Prediction {
-        classes: values.iter().zip(indices).take(top_k).map(class).collect(),
-    })
+    Ok(values.iter().zip(indices).take(top_k).map(class).collect())
 }
 
 #[cfg(test)]
@@ -200,8 +243,7 @@ mod tests {
     use crate::manifest::Manifest;
 
     fn top(k: usize) -> Options {
-        let top_k = NonZeroUsize::new(k).expect("not 0");
-        Options { top_k }
+        Options::best(NonZeroUsize::new(k).expect("not 0"))
     }
 
     fn spec(activation: &str, labels: &[&str]) -> ModelSpec {
@@ -245,6 +287,30 @@ mod tests {
     }
 
     #[test]
+    fn a_temperature_divides_logits_before_the_activation_and_keeps_their_order() {
+        let logits = logits(&[[0.0, 1.0, 2.0]]);
+        let of = |lines: &str| {
+            let text = format!("task = \"classification\"\n[input]\nsize = [2, 2]\n[output]\n{lines}");
+            let spec = ModelSpec::new(Manifest::parse(&text).expect("right"), Labels::default());
+            let mut rows = finish(&logits, &spec, &[top(3).with_logits()]).expect("finite");
+            rows.remove(0).expect("finite")
+        };
+        let warm = of("temperature = 2");
+        // exp(1) / (1 + exp(1/2) + exp(1)), and σ(2 / 4).
+        let expected = 1f32.exp() / (1.0 + 0.5f32.exp() + 1f32.exp());
+        assert!((warm.classes[0].score - expected).abs() < 1e-6, "{warm:?}");
+        assert_eq!(warm.classes[0].class_id, 2);
+        assert_eq!(
+            warm.logits,
+            [0.0, 1.0, 2.0],
+            "they are told as the module answered them"
+        );
+        let sigmoid = of("activation = \"sigmoid\"\ntemperature = 4.0");
+        let expected = 1.0 / (1.0 + (-0.5f32).exp());
+        assert!((sigmoid.classes[0].score - expected).abs() < 1e-6, "{sigmoid:?}");
+    }
+
+    #[test]
     fn a_row_that_is_not_finite_fails_alone() {
         let logits = logits(&[[f32::NAN, 0.0, 0.0], [1.0, 2.0, 3.0]]);
         let rows = finish(&logits, &spec("none", &[]), &[top(5); 2]).expect("a batch");
@@ -259,7 +325,7 @@ mod tests {
         let softmax = check(&one, 2, &labels, Activation::Softmax).expect_err("always 1");
         assert!(softmax.contains("sigmoid"), "{softmax}");
         let both = of_each_class(one, &labels).expect("two columns");
-        let scores = scores(&both, Activation::Sigmoid).expect("scores");
+        let scores = scores(&both, &spec("sigmoid", &[]).manifest.output).expect("scores");
         let sums: Vec<f32> = scores
             .sum_dim_intlist([1i64].as_slice(), false, Kind::Float)
             .try_into()

@@ -3,8 +3,10 @@
 //! above its threshold.
 
 mod choice;
+mod entropy;
 mod finish;
 mod sure;
+mod uncertainty;
 
 use tch::{Kind, Tensor};
 use torch_bridge::Value;
@@ -19,7 +21,9 @@ use crate::runtime::Call;
 use crate::runtime::staging::{finite, floats};
 pub use choice::UNSEEN;
 pub(crate) use choice::{Choice, with_background};
+pub use entropy::tells_uncertainty;
 pub use sure::Sure;
+pub use uncertainty::MaskUncertainty;
 
 /// A picture to a class for each of its pixels.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +39,10 @@ pub struct Segmented {
     size: (usize, usize),
     choice: Choice,
     placement: Placement,
+    /// What logits are divided by before a softmax over the classes.
+    temperature: f64,
+    /// Whether the model answers the second class alone, against which the first is even.
+    one_channel: bool,
 }
 
 /// The classes of one image.
@@ -49,6 +57,8 @@ pub struct Prediction {
     pub class_ids: Vec<u8>,
     /// How many classes the model has, where a pixel may be of several.
     pub overlapping: Option<usize>,
+    /// How sure the model is, where that was asked for.
+    pub uncertainty: Option<MaskUncertainty>,
 }
 
 /// How much of the picture is of a class.
@@ -118,6 +128,7 @@ impl Operation for Segment {
 impl Batched for Segment {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Segmented>>> {
         let logits = answer::<Self>(net, spec, batch)?.f_to_kind(Kind::Float)?;
+        let one_channel = logits.size().get(1) == Some(&1);
         let logits = with_background(&logits, spec)?;
         let choice = Choice::of(spec, usize::try_from(logits.size()[1]).unwrap_or(0));
         let answer = |(index, placement): (usize, &Placement)| {
@@ -128,6 +139,8 @@ impl Batched for Segment {
                 logits: finite(&logits, "logits")?,
                 choice: choice.clone(),
                 placement: *placement,
+                temperature: spec.manifest.output.temperature.get(),
+                one_channel,
             })
         };
         let placements = batch.iter().map(|asked| &asked.input.input.placement);

@@ -35,5 +35,6 @@ mod slow;
 mod tasks;
 mod tensors;
 mod torchserve;
+mod uncertainty;
 mod versions;
 mod weights;

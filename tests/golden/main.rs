@@ -2,6 +2,7 @@
 //! why the tolerances are what they are.
 #![expect(unreachable_pub, reason = "a test program has no outside")]
 
+mod average_precision;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;

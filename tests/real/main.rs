@@ -11,6 +11,7 @@ mod bounds;
 mod changes;
 mod commands;
 mod crowd;
+mod evaluations;
 mod exported;
 mod frames;
 mod habits;

@@ -88,9 +88,7 @@ pub async fn labels(server: &Server, model: &Arc<Model>, picture: &[u8]) -> Resu
         Pictures::new(vec![picture.to_vec().into()], 1)?,
         Originals::Dropped,
     );
-    let options = Options {
-        top_k: at_least_one("top_k", CLASSES)?,
-    };
+    let options = Options::best(at_least_one("top_k", CLASSES)?);
     let context = Context::default();
     let done = server
         .service()

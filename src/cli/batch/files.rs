@@ -45,7 +45,7 @@ fn of_one(said: &str) -> Result<Vec<PathBuf>> {
 }
 
 /// The pictures in a folder and the folders in it; links to folders are not followed.
-fn below(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(in crate::cli) fn below(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in WalkDir::new(folder).sort_by_file_name() {
         let entry = entry.map_err(|e| Error::InvalidSettings(e.to_string()))?;

@@ -14,11 +14,8 @@ use super::opened::Opened;
 use super::output::say;
 use crate::error::{Error, Result, excerpt};
 use crate::protocol::v1::Form;
-pub(super) use files::expanded;
+pub(super) use files::{below, expanded};
 use records::{Records, Table};
-
-/// Pictures under way at one time: enough for full batches.
-const SIDE_BY_SIDE: usize = 32;
 
 /// Pictures that could not be answered and are named at the end.
 const MOST_NAMED: usize = 10;
@@ -32,19 +29,40 @@ pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Resu
     let table = Table::of(output, &opened.model)?;
     let (mut records, done) = Records::open(output, (table, opened.question()), files)?;
     let mut progress = Progress::new(files.len(), done);
-    opened.wait(async {
-        let answers = stream::iter(&files[done..]).map(|file| async move {
-            let answer = opened.predicted(file, Form::Json).await;
-            (file, answer.map(|answer| answer.bytes))
-        });
-        let mut answers = answers.buffered(opened.side_by_side(SIDE_BY_SIDE));
-        while let Some((file, answer)) = answers.next().await {
-            progress.tell(file, answer.as_ref().err());
-            records.write(file, answer)?;
-        }
-        records.finish()
-    })?;
+    let ask =
+        async |file: &&PathBuf| -> Result<Vec<u8>> { Ok(opened.predicted(file, Form::Json).await?.bytes) };
+    let take = |file: &PathBuf, answer| records.write(file, answer);
+    opened.wait(in_order(
+        (&files[done..], opened.batches()),
+        &mut progress,
+        ask,
+        take,
+    ))?;
+    records.finish()?;
     progress.end();
+    Ok(())
+}
+
+/// Asks about each of `items`, each a file, so many side by side, and hands what is answered on in their order.
+///
+/// # Errors
+/// Those of `take`; what is wrong with a file is its answer.
+pub(super) async fn in_order<I: AsRef<Path>, T>(
+    (items, side_by_side): (impl IntoIterator<Item = I>, usize),
+    progress: &mut Progress,
+    ask: impl AsyncFn(&I) -> Result<T>,
+    mut take: impl FnMut(I, Result<T>) -> Result<()>,
+) -> Result<()> {
+    let ask = &ask;
+    let answers = stream::iter(items).map(|item| async move {
+        let answer = ask(&item).await;
+        (item, answer)
+    });
+    let mut answers = std::pin::pin!(answers.buffered(side_by_side));
+    while let Some((item, answer)) = answers.next().await {
+        progress.tell(item.as_ref(), answer.as_ref().err());
+        take(item, answer)?;
+    }
     Ok(())
 }
 
@@ -59,36 +77,39 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
     std::fs::create_dir_all(output).map_err(|e| wrong(output, e))?;
     claim(output, &opened.question())?;
     let names = files::names(files, ending);
-    let todo = || {
-        files
-            .iter()
-            .zip(&names)
-            .filter(|(_, name)| !output.join(name).exists())
+    let all = files.iter().zip(names).map(|(file, name)| Named {
+        file,
+        answer: output.join(name),
+    });
+    let todo: Vec<Named<'_>> = all.filter(|named| !named.answer.exists()).collect();
+    let mut progress = Progress::new(files.len(), files.len() - todo.len());
+    let ask =
+        async |named: &Named<'_>| -> Result<Vec<u8>> { Ok(opened.explained(named.file, form).await?.bytes) };
+    let take = |named: Named<'_>, answer: Result<Vec<u8>>| {
+        let Ok(bytes) = answer else { return Ok(()) };
+        let half = named.answer.with_extension("part");
+        let folder = named.answer.parent().unwrap_or(output);
+        let written = std::fs::create_dir_all(folder)
+            .and_then(|()| std::fs::write(&half, bytes))
+            .and_then(|()| std::fs::rename(&half, &named.answer));
+        written.map_err(|e| wrong(&named.answer, e))
     };
-    let mut progress = Progress::new(files.len(), files.len() - todo().count());
-    opened.wait(async {
-        let answers = stream::iter(todo()).map(|(file, name)| async move {
-            let answer = opened.explained(file, form).await;
-            (file, name, answer.map(|answer| answer.bytes))
-        });
-        // Explanations of a model are computed one after the other: two are enough to decode meanwhile.
-        let mut answers = answers.buffered(2);
-        while let Some((file, name, answer)) = answers.next().await {
-            progress.tell(file, answer.as_ref().err());
-            if let Ok(bytes) = answer {
-                let path = output.join(name);
-                let half = path.with_extension("part");
-                let folder = path.parent().unwrap_or(output);
-                let written = std::fs::create_dir_all(folder)
-                    .and_then(|()| std::fs::write(&half, bytes))
-                    .and_then(|()| std::fs::rename(&half, &path));
-                written.map_err(|e| wrong(&path, e))?;
-            }
-        }
-        Ok::<(), Error>(())
-    })?;
+    // Explanations of a model are computed one after the other: two are enough to decode meanwhile.
+    opened.wait(in_order((todo, 2), &mut progress, ask, take))?;
     progress.end();
     Ok(())
+}
+
+/// A picture, and where its answer goes.
+struct Named<'a> {
+    file: &'a Path,
+    answer: PathBuf,
+}
+
+impl AsRef<Path> for Named<'_> {
+    fn as_ref(&self) -> &Path {
+        self.file
+    }
 }
 
 /// Takes a folder for the answers to `question`.
@@ -111,7 +132,7 @@ fn claim(folder: &Path, question: &str) -> Result<()> {
 }
 
 /// How far it is, on standard error.
-struct Progress {
+pub(super) struct Progress {
     bar: ProgressBar,
     bad: Vec<String>,
     more: usize,
@@ -119,7 +140,8 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(of: usize, done: usize) -> Self {
+    /// Of so many, of which some are done already.
+    pub(super) fn new(of: usize, done: usize) -> Self {
         let target = match std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr_with_hz(4),
             false => ProgressDrawTarget::hidden(),
@@ -150,7 +172,7 @@ impl Progress {
     }
 
     /// Says which pictures were not answered.
-    fn end(self) {
+    pub(super) fn end(self) {
         self.bar.finish_and_clear();
         let count = self.bad.len() + self.more;
         if count == 0 {

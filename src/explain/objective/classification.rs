@@ -28,8 +28,8 @@ impl Objective for OfClass {
     }
 
     fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
-        let activation = self.spec.manifest.output.activation;
-        Ok(scores(&logits(&self.spec, output)?, activation)?.f_narrow(1, self.class_id, 1)?)
+        let keys = &self.spec.manifest.output;
+        Ok(scores(&logits(&self.spec, output)?, keys)?.f_narrow(1, self.class_id, 1)?)
     }
 }
 
@@ -45,8 +45,8 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         Some(class_id) => class_id,
         None => usize::try_from(i64::try_from(logits.f_argmax(0, false)?)?).unwrap_or(0),
     };
-    let activation = untouched.spec.manifest.output.activation;
-    let score = f32::try_from(scores(&logits, activation)?.f_select(0, class_id as i64)?)?;
+    let keys = &untouched.spec.manifest.output;
+    let score = f32::try_from(scores(&logits, keys)?.f_select(0, class_id as i64)?)?;
     let target = ResolvedTarget::Class {
         class_id,
         label: untouched.spec.labels.name(class_id),

@@ -9,15 +9,16 @@ use super::scores::{Objective, Resolved, Untouched};
 use crate::error::{Error, Result};
 use crate::explain::resolved::ResolvedTarget;
 use crate::explain::target::{ClassName, Target, refused};
-use crate::manifest::Activation;
+use crate::manifest::{Activation, Temperature};
 use crate::runtime::Call;
 use crate::runtime::staging::finite;
-use crate::tasks::ModelSpec;
 use crate::tasks::segmentation::{Choice, logits, with_background};
+use crate::tasks::{ModelSpec, scaled};
 
 struct OfRegions {
     regions: Vec<Region>,
     activation: Activation,
+    temperature: Temperature,
     /// Whether a pixel may be of several classes.
     overlap: bool,
     columns: i64,
@@ -56,7 +57,7 @@ impl Objective for OfRegions {
 
     /// The mean probability over the cells.
     fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
-        let logits = logits(output.shallow_clone())?;
+        let logits = scaled(&logits(output.shallow_clone())?, self.temperature)?;
         let probabilities = match (logits.size().get(1), self.activation) {
             (_, Activation::None) if self.overlap => logits,
             _ if self.overlap => logits.f_sigmoid()?,
@@ -131,6 +132,7 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
         objective: Box::new(OfRegions {
             regions,
             activation: spec.manifest.output.activation,
+            temperature: spec.manifest.output.temperature,
             overlap: found.overlap,
             columns: found.best.size2()?.1,
         }),

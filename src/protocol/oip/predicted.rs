@@ -9,7 +9,7 @@ use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
 use crate::image::{ModelInput, Taken};
 use crate::reading::{Parameters, query};
-use crate::service::{MaskForm, Originals, Pictures, Predicted, Service};
+use crate::service::{MaskForm, MaskQuestion, Originals, Pictures, Predicted, Service};
 use crate::tasks::captioning::Caption;
 use crate::tasks::classification::{self, Classify};
 use crate::tasks::embedding::Embed;
@@ -79,15 +79,19 @@ pub(super) async fn predicted(
         Predict::Classification(engine) => {
             without(parameters)?;
             // Every class has its place in the tensor.
-            let options = classification::Options {
-                top_k: std::num::NonZeroUsize::MAX,
-            };
+            let options = classification::Options::best(std::num::NonZeroUsize::MAX);
             asked.answer::<Classify>(engine, &options).await
         }
         Predict::Segmentation(engine) => {
             without(parameters)?;
             let pictures = (asked.pictures, Originals::Dropped);
-            let done = service.segment(model, engine, pictures, MaskForm::Array, context);
+            let done = service.segment(
+                model,
+                engine,
+                pictures,
+                MaskQuestion::plain(MaskForm::Array),
+                context,
+            );
             Tensors::of(service, done.await?).await
         }
         Predict::Detection(engine) => {

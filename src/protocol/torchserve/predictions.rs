@@ -144,7 +144,7 @@ impl Asked<'_> {
 fn handlers_own(parameters: &Parameters) -> Result<classification::Options> {
     parameters.none()?;
     let top_k = NonZeroUsize::new(5).ok_or_else(|| Error::Internal("five is none".into()))?;
-    Ok(classification::Options { top_k })
+    Ok(classification::Options::best(top_k))
 }
 
 async fn segmented(service: &Service, done: Predicted<Segmented>) -> Result<Response> {

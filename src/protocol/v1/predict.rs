@@ -22,10 +22,12 @@ use crate::manifest::TaskKind;
 use crate::reading::Parameters;
 use crate::reading::query;
 use crate::service::render::{MaskRender, MaskView};
-use crate::service::{MaskForm, Originals, Pictures, Predicted, Seen, Service, render};
+use crate::service::{
+    Certainty, MaskForm, MaskQuestion, Originals, Pictures, Predicted, Seen, Service, render,
+};
 use crate::tasks::bounds::Fraction;
 use crate::tasks::captioning::Caption;
-use crate::tasks::classification::Classify;
+use crate::tasks::classification::{self, Classify};
 use crate::tasks::detection::Detect;
 use crate::tasks::embedding::{Embed, Embedding};
 use crate::tasks::image_to_image::{Form as Shown, Prediction as Translation, Resolution, Translate, View};
@@ -47,6 +49,7 @@ use crate::transport::{App, within};
     post, path = "/v1/models/{name}/predict", tag = "models",
     params(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
+        query::Uncertain,
         query::Classification,
         query::Segmentation,
         query::Detection,
@@ -88,7 +91,8 @@ pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> R
     within(&context, async {
         if let Predict::Tensor(engine) = &model.predict {
             let tensors = model.spec.manifest.tensors()?;
-            let called = tensors::read(&app, request, tensors).await?;
+            let mut called = tensors::read(&app, request, tensors).await?;
+            query::uncertain(&mut called.parameters, TaskKind::Tensor)?;
             let wanted = tensors::wanted(&called.parameters, form, tensors)?;
             let done = app.service.compute(&model, engine, called.tensors, &context);
             let done = done.await?;
@@ -144,6 +148,14 @@ pub async fn predicted(
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {
+    let mut parameters = parameters.clone();
+    let certainty = query::uncertain(&mut parameters, model.spec.manifest.task)?;
+    if certainty != Certainty::Unasked && form != Form::Json {
+        return Err(Error::parameter(
+            "uncertainty",
+            "it is told in JSON alone; ask with Accept: application/json",
+        ));
+    }
     let asked = Asked {
         service,
         model,
@@ -152,48 +164,7 @@ pub async fn predicted(
         context,
         started,
     };
-    match &model.predict {
-        Predict::Classification(engine) => {
-            let options = query::classification(parameters)?;
-            asked
-                .answer::<Classify>(engine, &options, (Originals::Dropped, None))
-                .await
-        }
-        Predict::Segmentation(engine) => asked.segmented(engine, query::segmentation(parameters)?).await,
-        Predict::Detection(engine) => asked.detected(engine, query::detection(parameters)?).await,
-        Predict::Captioning(engine) => {
-            let options = query::captioning(parameters)?;
-            asked
-                .answer::<Caption>(engine, &options, (Originals::Dropped, None))
-                .await
-        }
-        Predict::Vae(engine) => {
-            parameters.none()?;
-            let drawn: Draw<Reconstruction> =
-                Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
-            asked
-                .answer::<Reconstruct>(engine, &(), (Originals::Dropped, Some(drawn)))
-                .await
-        }
-        Predict::Embedding(engine) => {
-            parameters.none()?;
-            let array: Draw<Embedding> = Box::new(|_, _, _, found| arrays::vector(found));
-            asked
-                .answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
-                .await
-        }
-        Predict::Regression(engine) => {
-            parameters.none()?;
-            let array: Draw<Numbers> = Box::new(|_, _, _, found| arrays::numbers(found));
-            asked
-                .answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
-                .await
-        }
-        Predict::ImageToImage(engine) => asked.translated(engine, query::image_to_image(parameters)?).await,
-        Predict::Tensor(_) => Err(Error::UnsupportedForTask(
-            "this model takes tensors, not images".into(),
-        )),
-    }
+    asked.of_task(&parameters, certainty).await
 }
 
 /// The class of each pixel, `[height, width]`; where it may be of several, whether it is of each, `[K, height, width]`.
@@ -231,6 +202,63 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// The answer, with the parameters and in the form of the model's task.
+    async fn of_task(self, parameters: &Parameters, certainty: Certainty) -> Result<Answer> {
+        match &self.model.predict {
+            Predict::Classification(engine) => {
+                let options = query::classification(parameters)?;
+                self.classified(engine, (&options, certainty)).await
+            }
+            Predict::Segmentation(engine) => {
+                let view = query::segmentation(parameters)?;
+                self.segmented(engine, view, certainty == Certainty::OfScores)
+                    .await
+            }
+            Predict::Detection(engine) => self.detected(engine, query::detection(parameters)?).await,
+            Predict::Captioning(engine) => {
+                let options = query::captioning(parameters)?;
+                self.answer::<Caption>(engine, &options, (Originals::Dropped, None))
+                    .await
+            }
+            Predict::Vae(engine) => {
+                parameters.none()?;
+                let drawn: Draw<Reconstruction> =
+                    Box::new(|thread, _, _, found| found.reconstruction.png(thread).map(Answer::png));
+                self.answer::<Reconstruct>(engine, &(), (Originals::Dropped, Some(drawn)))
+                    .await
+            }
+            Predict::Embedding(engine) => {
+                parameters.none()?;
+                let array: Draw<Embedding> = Box::new(|_, _, _, found| arrays::vector(found));
+                self.answer::<Embed>(engine, &(), (Originals::Dropped, Some(array)))
+                    .await
+            }
+            Predict::Regression(engine) => {
+                parameters.none()?;
+                let array: Draw<Numbers> = Box::new(|_, _, _, found| arrays::numbers(found));
+                self.answer::<Regress>(engine, &(), (Originals::Dropped, Some(array)))
+                    .await
+            }
+            Predict::ImageToImage(engine) => {
+                self.translated(engine, query::image_to_image(parameters)?).await
+            }
+            Predict::Tensor(_) => Err(Error::UnsupportedForTask(
+                "this model takes tensors, not images".into(),
+            )),
+        }
+    }
+
+    async fn classified(
+        self,
+        engine: &Engine<TicketOf<Classify>>,
+        asked: (&classification::Options, Certainty),
+    ) -> Result<Answer> {
+        let done = self
+            .service
+            .classify(self.model, engine, self.pictures, asked, self.context);
+        written(self.service, done.await?, self.form, None, self.started).await
+    }
+
     async fn answer<Op>(
         self,
         engine: &Engine<Op::Queue>,
@@ -247,7 +275,12 @@ impl Asked<'_> {
         written(self.service, done.await?, self.form, draw, self.started).await
     }
 
-    async fn segmented(self, engine: &Engine<TicketOf<Segment>>, view: MaskView) -> Result<Answer> {
+    async fn segmented(
+        self,
+        engine: &Engine<TicketOf<Segment>>,
+        view: MaskView,
+        uncertainty: bool,
+    ) -> Result<Answer> {
         let drawn: Draw<Segmented> = Box::new(move |thread, form, picture, found| match form {
             Form::Npy => classes_as_npy(found).map(Answer::npy),
             _ => render::segments(thread, picture, found, view).map(Answer::png),
@@ -256,15 +289,18 @@ impl Asked<'_> {
             (Form::Png, MaskRender::Overlay) => Originals::DrawnOn,
             _ => Originals::Dropped,
         };
-        let drawn_as = match self.form {
-            Form::Npy => MaskForm::Array,
-            Form::Png => MaskForm::Drawing,
-            _ => MaskForm::Text,
+        let question = MaskQuestion {
+            form: match self.form {
+                Form::Npy => MaskForm::Array,
+                Form::Png => MaskForm::Drawing,
+                _ => MaskForm::Text,
+            },
+            uncertainty,
         };
         let pictures = (self.pictures, originals);
         let done = self
             .service
-            .segment(self.model, engine, pictures, drawn_as, self.context)
+            .segment(self.model, engine, pictures, question, self.context)
             .await?;
         written(self.service, done, self.form, Some(drawn), self.started).await
     }

@@ -24,6 +24,7 @@ type Version = Path<(String, String)>;
     params(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         ("version" = String, Path, description = "A version that is loaded", example = "1"),
+        query::Uncertain,
         query::Classification,
         query::Segmentation,
         query::Detection,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::image::Placement;
 use crate::manifest::{Activation, DetectionOutput};
 use crate::runtime::staging::{all_finite, finite, floats};
-use crate::tasks::classification::scores as activated;
+use crate::tasks::classification::activated;
 use crate::tasks::spec::ModelSpec;
 
 /// The detector's own keys of its manifest.

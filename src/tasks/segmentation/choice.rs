@@ -50,16 +50,21 @@ impl Choice {
     }
 }
 
-/// What the logit of a class must be above: a sigmoid rises, so that the threshold itself goes back through it.
+/// What the logit of a class must be above: a sigmoid rises, so that the threshold itself goes back through it and the
+/// temperature.
 fn bound(spec: &ModelSpec, keys: &SegmentationOutput, class: usize) -> f32 {
     const HALF: f32 = 0.5;
     let threshold = match keys.thresholds[..] {
         [of_all] => of_all,
         _ => keys.thresholds.get(class).copied().unwrap_or(HALF),
     };
-    match spec.manifest.output.activation {
+    let output = &spec.manifest.output;
+    match output.activation {
         Activation::None => threshold,
-        Activation::Sigmoid | Activation::Softmax => (threshold / (1.0 - threshold)).ln(),
+        Activation::Sigmoid | Activation::Softmax => {
+            let scaled = f64::from((threshold / (1.0 - threshold)).ln());
+            (scaled * output.temperature.get()) as f32
+        }
     }
 }
 
@@ -183,6 +188,20 @@ mod tests {
             bounds.iter().all(|bound| (bound - 4.0f32.ln()).abs() < 1e-6),
             "{bounds:?}"
         );
+    }
+
+    #[test]
+    fn a_threshold_goes_back_through_the_temperature() {
+        let spec = spec(
+            "activation = \"sigmoid\"\nscore_threshold = 0.8\ntemperature = 2.5",
+            &[],
+        );
+        check(&spec, 2).expect("they overlap");
+        let Choice::Above(bounds) = Choice::of(&spec, 2) else {
+            panic!("they overlap");
+        };
+        // σ(x / 2.5) > 0.8 where x > 2.5 · log(0.8 / 0.2)
+        assert!((bounds[0] - 2.5 * 4.0f32.ln()).abs() < 1e-5, "{bounds:?}");
     }
 
     #[test]

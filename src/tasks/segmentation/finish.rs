@@ -161,6 +161,7 @@ fn prediction(
         },
         class_ids,
         overlapping,
+        uncertainty: None,
     }
 }
 
@@ -190,6 +191,8 @@ mod tests {
             size: (1, 4),
             choice: Choice::Best,
             placement,
+            temperature: 1.0,
+            one_channel: false,
         }
     }
 
@@ -206,6 +209,8 @@ mod tests {
             // Two classes of two cells.
             logits: vec![0.0, 2.0, 3f32.ln(), 0.0],
             size: (1, 2),
+            temperature: 1.0,
+            one_channel: false,
             choice,
             placement: placement(2, 1, (1, 2), ResizeMode::Stretch),
         };

@@ -3,7 +3,7 @@
 use super::{Choice, Segmented};
 use crate::error::{Error, Result};
 
-/// The best class of each cell of the logits and its probability, after a softmax over the classes.
+/// The best class of each cell of the logits and its probability, after a softmax over the classes at the model's temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sure {
     /// Row by row.
@@ -38,7 +38,8 @@ impl Segmented {
                     best = (class, logit);
                 }
             }
-            let sum: f32 = logits.map(|logit| (logit - best.1).exp()).sum();
+            let temperature = self.temperature as f32;
+            let sum: f32 = logits.map(|logit| ((logit - best.1) / temperature).exp()).sum();
             (best.0, 1.0 / sum)
         };
         Ok(Sure {

@@ -17,6 +17,7 @@ mod serving;
 mod sizes;
 mod targets;
 mod tensors;
+mod uncertainties;
 mod weights;
 
 pub(super) use comparisons::MethodsCompared;

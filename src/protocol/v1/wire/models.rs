@@ -9,7 +9,8 @@ use super::tensors::TensorSpec;
 use crate::catalog::{Listed, Measured, Model, State};
 use crate::explain::of_model;
 use crate::image::{Color, ResizeMode};
-use crate::manifest::{ImageInput, Input, Precision};
+use crate::manifest::TaskKind::{Classification, Segmentation};
+use crate::manifest::{Activation, ImageInput, Input, Manifest, Precision};
 
 /// Every model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,6 +66,11 @@ struct ReadyInfo {
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<Vec<TensorSpec>>,
     labels: Vec<String>,
+    /// What logits are divided by before the activation, where there are logits that become scores: 1 where model.toml says
+    /// nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = 1.3)]
+    temperature: Option<f64>,
     batching: BatchingInfo,
     #[schema(example = "cpu")]
     device: String,
@@ -197,6 +203,7 @@ impl ReadyInfo {
             inputs,
             outputs,
             labels: model.spec.labels.names().to_vec(),
+            temperature: temperature(manifest),
             batching: BatchingInfo {
                 max_batch_size: manifest.batching.max_batch_size,
                 max_delay_ms: manifest.batching.max_delay.as_secs_f64() * 1e3,
@@ -211,6 +218,13 @@ impl ReadyInfo {
             explain_methods: of_model(manifest).map(|row| row.method.into()).collect(),
         }
     }
+}
+
+/// What the logits of a model are divided by, where they become scores.
+fn temperature(manifest: &Manifest) -> Option<f64> {
+    let has_scores = matches!(manifest.task, Classification | Segmentation);
+    let is_activated = manifest.output.activation != Activation::None;
+    (has_scores && is_activated).then(|| manifest.output.temperature.get())
 }
 
 impl From<&ImageInput> for InputInfo {

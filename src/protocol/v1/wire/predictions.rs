@@ -12,6 +12,7 @@ use super::pictures::Translation;
 use super::rle::Rle;
 use super::sizes::ImageSize;
 use super::tensors::AnsweredTensor;
+use super::uncertainties::{MaskUncertainty, Uncertainty};
 use crate::error::Result;
 use crate::image::PoolThread;
 use crate::protocol::v1::timing::TimingMs;
@@ -72,6 +73,9 @@ pub(in crate::protocol::v1) enum Prediction {
 pub(in crate::protocol::v1) struct Classification {
     /// Best first.
     classes: Vec<Class>,
+    /// How sure the model is, with `uncertainty=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncertainty: Option<Uncertainty>,
 }
 
 /// One class and its score.
@@ -95,6 +99,7 @@ impl From<classification::Prediction> for Prediction {
         };
         Self::Classification(Classification {
             classes: found.classes.into_iter().map(class).collect(),
+            uncertainty: found.uncertainty.map(Uncertainty::from),
         })
     }
 }
@@ -106,6 +111,9 @@ pub(in crate::protocol::v1) struct Segmentation {
     classes: Vec<ClassArea>,
     /// Where they are, in the original picture.
     mask: Mask,
+    /// How sure the model is, with `uncertainty=true`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncertainty: Option<MaskUncertainty>,
 }
 
 /// How much of the picture is of a class.
@@ -159,6 +167,7 @@ impl From<segmentation::Prediction> for Prediction {
                 size: found.mask.size,
                 rle: found.mask.rle.into_iter().map(mask).collect(),
             },
+            uncertainty: found.uncertainty.map(MaskUncertainty::from),
         })
     }
 }
