@@ -1,7 +1,7 @@
 //! `lucarne tune`: measures how a model shares the cores best, and writes it into its model.toml.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
