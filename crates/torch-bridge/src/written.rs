@@ -20,7 +20,10 @@ impl Slots<'_> {
         let (slots, _) = free.as_chunks_mut::<N>();
         let mut written = 0;
         for (slot, group) in slots.iter_mut().zip(groups) {
-            *slot = group.map(MaybeUninit::new);
+            // By index: `map` of an array is a call for each number here.
+            for at in 0..N {
+                slot[at].write(group[at]);
+            }
             written += N;
         }
         self.0 = &mut free[written..];
