@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use toml_edit::DocumentMut;
 
-use super::batch::{self, Progress};
+use super::batch;
 use super::edited::{rewrite, set};
 use super::labelled::{Labelled, class_count, labelled};
 use super::opened::{Opened, Which};
@@ -16,7 +16,7 @@ use crate::evaluation::{BINS, Fitted, Reliability, Sample, fit, negative_log_lik
 use crate::image::{Chart, chart, encode_png, grid};
 use crate::manifest::{TaskKind, Temperature};
 use crate::reading::Parameters;
-use crate::tasks::classification::Likelihood;
+use crate::tasks::classification::{Likelihood, Prediction};
 
 /// Logits that are kept of all pictures at most: 1 GiB of them.
 const MOST_LOGITS: usize = 1 << 28;
@@ -140,28 +140,21 @@ fn rounded(found: Temperature) -> Temperature {
 /// What the model answers for the pictures: of each folder the first, the third … to fit on, the others to measure.
 fn answered(opened: &Opened, pictures: &[Labelled]) -> Result<Halves> {
     let mut halves = Halves::default();
-    let mut progress = Progress::new(pictures.len(), 0);
     let ask = async |picture: &&Labelled| opened.classified(&picture.file).await;
-    let asked = batch::in_order(
-        (pictures, opened.batches()),
-        &mut progress,
-        ask,
-        |picture, answer| {
-            if let Ok(answer) = answer {
-                let half = match picture.place % 2 {
-                    0 => &mut halves.fit,
-                    _ => &mut halves.held_out,
-                };
-                half.push(Sample {
-                    logits: answer.logits,
-                    truth: picture.class_id,
-                });
-            }
-            Ok(())
-        },
-    );
-    opened.wait(asked)?;
-    progress.end();
+    let take = |picture: &Labelled, answer: Result<Prediction>| {
+        if let Ok(answer) = answer {
+            let half = match picture.place % 2 {
+                0 => &mut halves.fit,
+                _ => &mut halves.held_out,
+            };
+            half.push(Sample {
+                logits: answer.logits,
+                truth: picture.class_id,
+            });
+        }
+        Ok(())
+    };
+    batch::each(opened, pictures, ask, take)?;
     Ok(halves)
 }
 

@@ -113,7 +113,7 @@ impl Opened {
         parameters: &Parameters,
         form: Form,
     ) -> Result<Answer> {
-        let pictures = Pictures::new(vec![file(image)?], 1)?;
+        let pictures = picture(image)?;
         let asked = (pictures, parameters, form);
         v1::predicted(
             self.server.service(),
@@ -137,7 +137,7 @@ impl Opened {
         parameters: &Parameters,
         form: Form,
     ) -> Result<Answer> {
-        let pictures = Pictures::new(vec![file(image)?], 1)?;
+        let pictures = picture(image)?;
         let reference = self.reference.clone();
         let asked = (Asked { pictures, reference }, parameters, form);
         v1::explained(
@@ -157,7 +157,7 @@ impl Opened {
         };
         let best = NonZeroUsize::new(5).unwrap_or(NonZeroUsize::MIN);
         let options = classification::Options::best(best).with_logits();
-        let pictures = (Pictures::new(vec![file(image)?], 1)?, Originals::Dropped);
+        let pictures = (picture(image)?, Originals::Dropped);
         let (service, context) = (self.server.service(), Context::default());
         let done = service.predict::<Classify>(&self.model, engine, pictures, &options, &context);
         only(done.await?)
@@ -172,7 +172,7 @@ impl Opened {
         let Predict::Detection(engine) = &self.model.predict else {
             return Err(self.other_task("detectors"));
         };
-        let pictures = (Pictures::new(vec![file(image)?], 1)?, Originals::Dropped);
+        let pictures = (picture(image)?, Originals::Dropped);
         let (service, context) = (self.server.service(), Context::default());
         let done = service.detect(&self.model, engine, pictures, options, &context);
         only(done.await?)
@@ -183,7 +183,7 @@ impl Opened {
         let Predict::Segmentation(engine) = &self.model.predict else {
             return Err(self.other_task("segmenters"));
         };
-        let pictures = (Pictures::new(vec![file(image)?], 1)?, Originals::Dropped);
+        let pictures = (picture(image)?, Originals::Dropped);
         let (service, context) = (self.server.service(), Context::default());
         let asked = MaskQuestion::plain(MaskForm::Array);
         let done = service.segment(&self.model, engine, pictures, asked, &context);
@@ -200,6 +200,11 @@ impl Opened {
 fn only<O>(done: Predicted<O>) -> Result<O> {
     let first = done.outputs.into_iter().next();
     first.ok_or_else(|| Error::Internal("no output of a picture".into()))
+}
+
+/// An image file, alone.
+fn picture(image: &Path) -> Result<Pictures> {
+    Pictures::new(vec![file(image)?], 1)
 }
 
 /// The bytes of an image file.

@@ -43,11 +43,27 @@ pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Resu
     Ok(())
 }
 
+/// [`in_order`] of all `pictures`, as many side by side as `opened` takes, beside a bar.
+///
+/// # Errors
+/// As [`in_order`].
+pub(super) fn each<'a, I: AsRef<Path>, T>(
+    opened: &Opened,
+    pictures: &'a [I],
+    ask: impl AsyncFn(&&'a I) -> Result<T>,
+    take: impl FnMut(&'a I, Result<T>) -> Result<()>,
+) -> Result<()> {
+    let mut progress = Progress::new(pictures.len(), 0);
+    opened.wait(in_order((pictures, opened.batches()), &mut progress, ask, take))?;
+    progress.end();
+    Ok(())
+}
+
 /// Asks about each of `items`, each a file, so many side by side, and hands what is answered on in their order.
 ///
 /// # Errors
 /// Those of `take`; what is wrong with a file is its answer.
-pub(super) async fn in_order<I: AsRef<Path>, T>(
+async fn in_order<I: AsRef<Path>, T>(
     (items, side_by_side): (impl IntoIterator<Item = I>, usize),
     progress: &mut Progress,
     ask: impl AsyncFn(&I) -> Result<T>,
@@ -132,7 +148,7 @@ fn claim(folder: &Path, question: &str) -> Result<()> {
 }
 
 /// How far it is, on standard error.
-pub(super) struct Progress {
+struct Progress {
     bar: ProgressBar,
     bad: Vec<String>,
     more: usize,
@@ -141,7 +157,7 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Of so many, of which some are done already.
-    pub(super) fn new(of: usize, done: usize) -> Self {
+    fn new(of: usize, done: usize) -> Self {
         let target = match std::io::stderr().is_terminal() {
             true => ProgressDrawTarget::stderr_with_hz(4),
             false => ProgressDrawTarget::hidden(),
@@ -172,7 +188,7 @@ impl Progress {
     }
 
     /// Says which pictures were not answered.
-    pub(super) fn end(self) {
+    fn end(self) {
         self.bar.finish_and_clear();
         let count = self.bad.len() + self.more;
         if count == 0 {

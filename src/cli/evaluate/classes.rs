@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::case::{Case, Cases, Report, Shown, name};
-use crate::cli::batch::{self, Progress};
+use crate::cli::batch;
 use crate::cli::labelled::{Labelled, labelled};
 use crate::cli::opened::Opened;
 use crate::error::Result;
@@ -30,7 +30,6 @@ pub(super) fn evaluated(opened: &Opened, dir: &Path, cases: &mut Cases) -> Resul
         reliability: likelihood.map(|_| Reliability::default()),
         bad: 0,
     };
-    let mut progress = Progress::new(pictures.len(), 0);
     let ask = async |picture: &&Labelled| opened.classified(&picture.file).await;
     let take = |picture: &Labelled, answer: Result<Prediction>| {
         match answer {
@@ -39,13 +38,7 @@ pub(super) fn evaluated(opened: &Opened, dir: &Path, cases: &mut Cases) -> Resul
         }
         Ok(())
     };
-    opened.wait(batch::in_order(
-        (&pictures, opened.batches()),
-        &mut progress,
-        ask,
-        take,
-    ))?;
-    progress.end();
+    batch::each(opened, &pictures, ask, take)?;
     Ok(counted.report(opened))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::case::{Case, Cases, Report, Shown, name};
 use super::ids;
-use crate::cli::batch::{self, Progress, below};
+use crate::cli::batch::{self, below};
 use crate::cli::opened::Opened;
 use crate::error::{Error, Result};
 use crate::evaluation::{Coverage, IGNORED};
@@ -32,7 +32,6 @@ pub(super) fn evaluated(opened: &Opened, (dir, masks): (&Path, &Path), cases: &m
     }
     let pictures = masked(dir, masks)?;
     let (mut coverage, mut bad) = (Coverage::default(), 0);
-    let mut progress = Progress::new(pictures.len(), 0);
     let classes = class_count(opened);
     let ask = async |picture: &&Masked| {
         let truth = ids::read(&picture.mask, classes)?;
@@ -57,13 +56,7 @@ pub(super) fn evaluated(opened: &Opened, (dir, masks): (&Path, &Path), cases: &m
         }
         Ok(())
     };
-    opened.wait(batch::in_order(
-        (&pictures, opened.batches()),
-        &mut progress,
-        ask,
-        take,
-    ))?;
-    progress.end();
+    batch::each(opened, &pictures, ask, take)?;
     Ok(report(opened, &coverage, (pictures.len() - bad, bad)))
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::case::{Case, Cases, Report, Shown, name};
 use super::coco::{self, Annotated, Annotations};
-use crate::cli::batch::{self, Progress};
+use crate::cli::batch;
 use crate::cli::opened::Opened;
 use crate::error::{Error, Result};
 use crate::evaluation::{AveragePrecision, Detected};
@@ -41,7 +41,6 @@ pub(super) fn evaluated(
     };
     let said = coco::read(file, dir, &spec.labels)?;
     let (mut precision, mut bad) = (AveragePrecision::default(), 0);
-    let mut progress = Progress::new(said.pictures.len(), 0);
     let ask = async |picture: &&Annotated| opened.detected(&picture.file, &options).await;
     let take = |picture: &Annotated, answer: Result<Prediction>| {
         match answer {
@@ -54,13 +53,7 @@ pub(super) fn evaluated(
         }
         Ok(())
     };
-    opened.wait(batch::in_order(
-        (&said.pictures, opened.batches()),
-        &mut progress,
-        ask,
-        take,
-    ))?;
-    progress.end();
+    batch::each(opened, &said.pictures, ask, take)?;
     Ok(report(opened, &said, &precision, (bad, score_threshold)))
 }
 
