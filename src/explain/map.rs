@@ -130,6 +130,17 @@ impl Map {
             .1
     }
 
+    /// How many values [`Map::resized`] has.
+    #[must_use]
+    pub fn count(&self, resolution: Resolution, placement: &Placement) -> u64 {
+        let (width, height) = match resolution {
+            Resolution::Native => return self.data.len() as u64,
+            Resolution::Input => placement.input_size(),
+            Resolution::Original => placement.original(),
+        };
+        u64::from(width) * u64::from(height)
+    }
+
     /// On another grid, bilinear with half-pixel centres; channels are summed.
     #[must_use]
     pub fn resized(&self, resolution: Resolution, placement: &Placement) -> Self {

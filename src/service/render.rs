@@ -4,7 +4,6 @@ use super::decode::drawn_cost;
 use super::explain::ExplainedImage;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
-use crate::explain::Resolution;
 use crate::explain::View;
 use crate::explain::render::{cost, show};
 use crate::image::{
@@ -95,11 +94,7 @@ pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
 
 /// How many numbers the maps of an image have as the view asks for them.
 fn numbers(image: &ExplainedImage, view: View) -> u64 {
-    let of_map = |explanation: &Explanation| match view.resolution {
-        Resolution::Native => explanation.map.data.len() as u64,
-        Resolution::Input => pixels(image.placement.input_size()),
-        Resolution::Original => pixels(image.placement.original()),
-    };
+    let of_map = |explanation: &Explanation| explanation.map.count(view.resolution, &image.placement);
     image.explanations.iter().map(of_map).sum()
 }
 

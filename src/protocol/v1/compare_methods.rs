@@ -8,18 +8,18 @@ use axum::response::{IntoResponse, Response};
 
 use super::accept::{self, Form};
 use super::answer::{Answer, with_progress};
-use super::openapi::{Binary, CompareParameters, Deadline, Problems};
+use super::openapi::{Binary, CompareParameters, Deadline, Problems, Routing};
 use super::request::{self, ExplainCall, ExplainParts};
 use super::timing::TimingMs;
 use super::wire::MethodsCompared;
 use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::{Error, Result};
-use crate::explain::{Options, Resolution, View, read_several};
+use crate::explain::{Made, Options, read_several};
 use crate::image::Length;
 use crate::manifest::TaskKind;
 use crate::reading::Parameters;
-use crate::service::{self, Asked, Service};
+use crate::service::{Asked, Service};
 use crate::transport::{App, within};
 
 /// Bytes of a number in JSON, with room for a text that grows.
@@ -36,6 +36,7 @@ const BYTES_A_NUMBER: u64 = 32;
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         CompareParameters,
         Deadline,
+        Routing,
     ),
     request_body(content(
         (Binary = "image/*"), (Binary = "application/octet-stream"),
@@ -108,22 +109,14 @@ async fn compared(
     let view = options.first().map(|options| options.view).filter(|_| has_maps);
     let done = service.compare_methods(model, pictures, options, context).await?;
     let timing_ms = TimingMs::new(started, done.spent);
-    let numbers = view.map_or(0, |view| numbers(&done, view));
+    let numbers = view.map_or(0, |view| {
+        let of_map = |made: &Made| made.explanation.map.count(view.resolution, &done.placement);
+        done.made.iter().map(of_map).sum()
+    });
     let held = service.hold(numbers * BYTES_A_NUMBER, 0).await?;
     let pool = service.pool();
     let written = pool.run_in_turn(pool.turn(), Length::of_pixels(numbers), move |_| {
         Answer::json(&MethodsCompared::new(done, view, timing_ms))
     });
     Ok(written.await?.holding([held]))
-}
-
-/// How many values the maps of the answer have.
-fn numbers(done: &service::MethodsCompared, view: View) -> u64 {
-    let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
-    let of_map = |map: &crate::explain::Map| match view.resolution {
-        Resolution::Native => map.data.len() as u64,
-        Resolution::Input => area(done.placement.input_size()),
-        Resolution::Original => area(done.placement.original()),
-    };
-    done.made.iter().map(|made| of_map(&made.explanation.map)).sum()
 }
