@@ -17,6 +17,7 @@ pub mod protocol;
 pub mod reading;
 pub mod runtime;
 pub mod service;
+pub mod spans;
 pub mod tasks;
 pub mod telemetry;
 pub mod transport;

@@ -1,11 +1,13 @@
 //! The names, units and buckets of the metrics.
 
+mod collector;
 mod log;
 mod others;
 mod present;
 mod shadows;
 mod statistics;
 mod streams;
+mod traces;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
@@ -24,6 +26,7 @@ pub use present::Now;
 pub use shadows::Shadowed;
 pub use statistics::{Statistics, Sum};
 pub use streams::never_wait;
+pub use traces::continue_trace;
 
 use crate::engine::observer::Observer;
 use crate::error::{Error, Result};

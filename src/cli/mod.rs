@@ -132,7 +132,11 @@ fn complain(error: &Error) {
 fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
     admit_signals()?;
     configure_process();
-    let log = start_logging("error", LogFormat::Text, std::io::stderr())?;
+    let settings = Settings {
+        log: "error".into(),
+        ..Settings::default()
+    };
+    let log = start_logging(&settings, std::io::stderr())?;
     let outcome = command();
     log.close();
     outcome
@@ -142,7 +146,7 @@ fn quietly(command: impl FnOnce() -> Result<()>) -> Result<()> {
 fn serve(flags: &Flags) -> Result<()> {
     let settings = Settings::read(flags)?;
     let stderr = never_wait().map_err(|e| Error::InvalidSettings(format!("standard error: {e}")))?;
-    let log = start_logging(&settings.log, settings.log_format, stderr)?;
+    let log = start_logging(&settings, stderr)?;
     configure_process();
     // It is not dropped: that would wait for what the end of the process need not wait for.
     let runtime = runtime()?;

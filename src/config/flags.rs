@@ -206,6 +206,14 @@ pub struct Flags {
     )]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
+    /// Where traces are told, by OTLP over HTTP, such as http://collector:4318 [default: OTEL_EXPORTER_OTLP_ENDPOINT, else nowhere]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp_endpoint: Option<String>,
+    /// One in so many requests is traced; a client that says whether its request is traced is followed [default: 1]
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_one_in: Option<u64>,
     /// What is logged: `info`, `debug`, `lucarne=debug,tower_http=info` … [default: info]
     #[arg(long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]

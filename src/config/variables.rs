@@ -13,6 +13,9 @@ const PREFIX: &str = "LUCARNE_";
 /// Variables of another name than their key, after their flag.
 const ALIASES: [(&str, &str); 2] = [("allowed_host", "allowed_hosts"), ("cors_origin", "cors_origins")];
 
+/// Variables that other programs read as well, and the setting that each is where nothing else sets it.
+const SHARED: [(&str, &str); 1] = [("OTEL_EXPORTER_OTLP_ENDPOINT", "otlp_endpoint")];
+
 /// Settings that variables set.
 #[derive(Debug)]
 pub(super) struct Variables(Dict);
@@ -46,7 +49,10 @@ impl Variables {
                     let found = excerpt(text);
                     Error::InvalidSettings(format!("{name}: found \"{found}\", expected {expected}"))
                 })?;
-                set.insert(key, value);
+                match name.starts_with(PREFIX) {
+                    true => drop(set.insert(key, value)),
+                    false => drop(set.entry(key).or_insert(value)),
+                }
             }
         }
         Ok(Self(set))
@@ -81,6 +87,9 @@ pub(super) fn unread(
 
 /// The key that a variable is named after.
 fn key(name: &str) -> Option<String> {
+    if let Some((_, meant)) = SHARED.iter().find(|(shared, _)| *shared == name) {
+        return Some((*meant).to_owned());
+    }
     let key = name.strip_prefix(PREFIX)?.to_lowercase();
     let alias = ALIASES.iter().find(|(alias, _)| *alias == key);
     Some(alias.map_or(key, |(_, meant)| (*meant).to_owned()))
@@ -257,6 +266,26 @@ mod tests {
             ("LUCARNE_NO_SUCH", "x"),
         ] {
             assert_eq!(with(name, text), Ok(Settings::default()), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn a_shared_variable_sets_what_no_variable_of_its_own_sets() {
+        let shared = || {
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT".to_owned(),
+                "http://all:4318".to_owned(),
+            )
+        };
+        let own = || ("LUCARNE_OTLP_ENDPOINT".to_owned(), "http://own:4318".to_owned());
+        for (variables, expected) in [
+            (vec![shared()], "http://all:4318"),
+            (vec![shared(), own()], "http://own:4318"),
+            (vec![own(), shared()], "http://own:4318"),
+        ] {
+            let settings = Settings::extract(None, &Flags::default(), variables.into_iter());
+            let endpoint = settings.expect("right settings").otlp_endpoint;
+            assert_eq!(endpoint.as_deref(), Some(expected));
         }
     }
 

@@ -129,7 +129,7 @@ impl<W: Work> Engine<W> {
         let (works, answers): (Vec<W>, Vec<_>) = inputs
             .into_iter()
             .map(|input| {
-                let (ticket, answer) = Ticket::new(input, context);
+                let (ticket, answer) = Ticket::new(input, context, self.queue.name());
                 (W::from(ticket), answer)
             })
             .unzip();

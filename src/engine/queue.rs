@@ -102,6 +102,10 @@ impl<W> State<W> {
 }
 
 impl<W: Work> Queue<W> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn new(name: &str, policy: Policy, workers: usize, observer: Arc<dyn Observer>) -> Self {
         Self {
             name: name.to_owned(),

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::station::Station;
 use crate::error::{Error, Result};
+use crate::spans;
 
 /// An answer with what it cost.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub struct Pending {
     pub context: Context,
     /// The span of the request, for the log lines of the worker.
     pub(super) span: tracing::Span,
+    /// The span of what is done with the work now: it waits, then it is computed.
+    pub(super) stage: tracing::Span,
     /// How long it waited, once it was taken.
     pub(super) queue: Duration,
 }
@@ -88,11 +91,13 @@ pub struct Asked<'a, I> {
 }
 
 impl<I, O> Ticket<I, O> {
-    pub(super) fn new(input: I, context: &Context) -> (Self, Answer<O>) {
+    /// An input of the current request, on its way into the queue of this name.
+    pub(super) fn new(input: I, context: &Context, queue: &str) -> (Self, Answer<O>) {
         let (sender, answer) = oneshot::channel();
         let pending = Pending {
             context: context.clone(),
             span: tracing::Span::current(),
+            stage: spans::queue(queue),
             queue: Duration::ZERO,
         };
         let reply = Reply { pending, sender };

@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::station::Station;
 use super::ticket::{Work, panic_text};
 use crate::error::Error;
+use crate::spans;
 
 /// Computes batches. It lives and dies on one thread, so it need not be `Send`.
 pub trait Runner<W> {
@@ -58,6 +59,8 @@ impl<W: Work> Worker<W> {
         permit: &CorePermit<'_>,
     ) -> Option<Error> {
         let started = Instant::now();
+        let requests = batch.iter().map(|waiting| &waiting.item.pending().span);
+        let span = spans::batch(self.queue.name(), requests);
         let mut works = Vec::with_capacity(batch.len());
         for Waiting {
             mut item, arrived, ..
@@ -65,7 +68,9 @@ impl<W: Work> Worker<W> {
         {
             let queue = started.saturating_duration_since(arrived);
             self.observer.queued(queue);
-            item.pending_mut().queue = queue;
+            let pending = item.pending_mut();
+            pending.queue = queue;
+            pending.stage = spans::compute(&pending.span, &span);
             works.push(item);
         }
         let report = |size: usize, compute: Duration, full: Option<Error>| {
@@ -77,8 +82,8 @@ impl<W: Work> Worker<W> {
             report: &report,
         };
         // The first request's span stands for the batch: its log lines need some request id.
-        let span = works.first().map(|work| work.pending().span.clone());
-        let _entered = span.as_ref().map(tracing::Span::enter);
+        let first = works.first().map(|work| work.pending().span.clone());
+        let _entered = first.as_ref().map(tracing::Span::enter);
         catch_unwind(AssertUnwindSafe(|| runner.run(works, &station))).unwrap_or_else(|panic| {
             tracing::error!(panic = panic_text(panic.as_ref()), "a batch was lost");
             None

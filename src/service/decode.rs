@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::join_all;
+use tracing::Instrument;
 
 use super::state::Service;
 use crate::error::{Error, Result};
 use crate::image::{self, Fit, Length, Memory, ModelInput, Picture, Taken, Turn};
+use crate::spans;
 
 /// The pictures of one request, in the client's order: at least one, and no more than the limit.
 #[derive(Debug, Clone)]
@@ -130,7 +133,8 @@ impl Service {
             .into_iter()
             .map(|bytes| self.decode_one(turn, bytes, fit, originals));
         let mut images = Vec::with_capacity(under_way.len());
-        let decoded = futures_util::future::join_all(under_way).await;
+        let stage = spans::decode(under_way.len());
+        let decoded = join_all(under_way).instrument(stage).await;
         // Where the pictures of this request alone leave no room, waiting would help nobody.
         let kept = decoded
             .iter()

@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use super::spare::Spare;
 use super::turns::Turns;
 use crate::catalog::{Catalog, Listed, Model, State};
 use crate::config::{ModelControl, Settings};
 use crate::error::{Error, Result};
-use crate::image::{self, Length, Memory, Pool, Taken};
+use crate::image::{self, Length, Memory, Pool, PoolThread, Taken};
+use crate::spans;
 use crate::telemetry::{Metrics, Now};
 
 /// See the module's text. Clones share everything.
@@ -158,6 +161,19 @@ impl Service {
                 None => tokio::time::sleep(LOOK).await,
             }
         }
+    }
+
+    /// Makes an answer of what was computed, by `work` of this length on the pool.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub async fn write<T: Send + 'static>(
+        &self,
+        length: Length,
+        work: impl FnOnce(&PoolThread) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let written = self.pool().run_in_turn(self.pool().turn(), length, work);
+        written.instrument(spans::encode()).await
     }
 
     /// What is counted.

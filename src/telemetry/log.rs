@@ -7,21 +7,25 @@ use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use crate::config::LogFormat;
+use super::traces::Traces;
+use crate::config::{LogFormat, Settings};
 use crate::error::{Error, Result};
+use crate::spans;
 
 /// Lines that may wait to be written.
 const WAITING: usize = 4096;
 
-/// The log of this process; it is written as long as this is alive.
+/// The log of this process, and its traces; they are told as long as this is alive.
 #[derive(Debug)]
 pub struct Log {
     guard: WorkerGuard,
     dropped: ErrorCounter,
+    traces: Option<Traces>,
 }
 
 impl Log {
@@ -31,9 +35,12 @@ impl Log {
         move || dropped.dropped_lines() as u64
     }
 
-    /// Writes what waits; gives up on it where that takes long.
+    /// Tells what waits; gives up on it where that takes long.
     pub fn close(self) {
         const PATIENCE: Duration = Duration::from_millis(300);
+        if let Some(traces) = &self.traces {
+            traces.close(PATIENCE);
+        }
         let (written, is_written) = mpsc::channel();
         let close = move || {
             drop(self.guard);
@@ -69,12 +76,17 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// Starts logging to `into`, which is standard error; panics are logged, too.
+/// Starts logging to `into`, which is standard error; panics are logged, too. Traces are told where the settings say so.
 ///
 /// # Errors
-/// [`Error::InvalidSettings`] when `filter` is no filter.
-pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 'static) -> Result<Log> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
+/// [`Error::InvalidSettings`] when the filter is no filter, or the collector's address none.
+pub fn start_logging(settings: &Settings, into: impl Write + Send + 'static) -> Result<Log> {
+    let traces = settings
+        .otlp_endpoint
+        .as_deref()
+        .map(|endpoint| Traces::to(endpoint, settings.trace_one_in))
+        .transpose()?;
+    let filter = filter(&settings.log)?;
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(WAITING)
         .lossy(true)
@@ -83,7 +95,7 @@ pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 
     let dropped = lines.error_counter();
     // Colours are for people: a file or a log collector gets none.
     let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
-    let layer = match format {
+    let layer = match settings.log_format {
         LogFormat::Json => layer
             .with_writer(lines)
             .json()
@@ -93,13 +105,25 @@ pub fn start_logging(filter: &str, format: LogFormat, into: impl Write + Send + 
         LogFormat::Text => layer.with_writer(move || OneLine(lines.clone())).boxed(),
     };
     tracing_subscriber::registry()
-        .with(filter)
-        .with(layer)
+        .with(layer.with_filter(filter))
+        .with(traces.as_ref().map(Traces::layer))
         .try_init()
         .map_err(|e| Error::InvalidSettings(format!("log: {e}")))?;
     // The default hook writes to standard error itself, and waits where nobody reads it.
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
-    Ok(Log { guard, dropped })
+    Ok(Log {
+        guard,
+        dropped,
+        traces,
+    })
+}
+
+/// What is logged: as `said`, but for the spans of traces.
+fn filter(said: &str) -> Result<EnvFilter> {
+    let wrong = |e: String| Error::InvalidSettings(format!("log: {e}"));
+    let spans = format!("{}=off", spans::TARGET);
+    let filter = EnvFilter::try_new(said).map_err(|e| wrong(e.to_string()))?;
+    Ok(filter.add_directive(spans.parse().map_err(|e: ParseError| wrong(e.to_string()))?))
 }
 
 #[cfg(test)]

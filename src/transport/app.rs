@@ -18,6 +18,7 @@ use crate::config::Settings;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::service::Service;
+use crate::spans;
 
 /// The header whose requests of one value all go to the same version of a model.
 pub const ROUTING_HEADER: &str = "X-Routing-Key";
@@ -120,11 +121,10 @@ impl App {
             version,
             key: key.map(HeaderValue::as_bytes),
         };
-        within(
-            &self.context(headers)?,
-            self.service.catalog().answering(name, wanted),
-        )
-        .await
+        let context = self.context(headers)?;
+        let model = within(&context, self.service.catalog().answering(name, wanted)).await?;
+        spans::is_of_model(&model.name, &model.version);
+        Ok(model)
     }
 
     /// What reads the parts of bodies.

@@ -9,6 +9,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tracing::Instrument;
 
 use super::encoding;
 use super::guarded::holding;
@@ -16,6 +17,7 @@ use super::pace::Pace;
 use super::room::{Place, Room};
 use crate::config::Settings;
 use crate::error::{Error, Result};
+use crate::spans;
 
 /// How much of a body is read at a time.
 const PIECE: usize = 64 << 10;
@@ -82,7 +84,10 @@ impl Intake {
         let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
         let peer = peer.map(|ConnectInfo(address)| address.ip());
         let body = encoding::decoded(&parts.headers, body)?;
-        let (bytes, place) = self.placed(body, &parts.headers, peer).await?;
+        let placed = self
+            .placed(body, &parts.headers, peer)
+            .instrument(spans::intake());
+        let (bytes, place) = placed.await?;
         Ok(Received {
             content_type: content_type(&parts.headers).to_owned(),
             query: parts.uri.query().map(str::to_owned),

@@ -17,6 +17,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
+use tracing::Instrument;
 use uuid::Uuid;
 
 use super::app::App;
@@ -26,6 +27,8 @@ use super::open::Listener;
 use super::{grpc, linger};
 use crate::engine::panic_text;
 use crate::error::Error;
+use crate::spans;
+use crate::telemetry::continue_trace;
 
 const REQUEST_ID: &str = "x-request-id";
 
@@ -173,7 +176,28 @@ fn span<B>(request: &axum::http::Request<B>) -> tracing::Span {
         method = %request.method(),
         path = asked(request),
         key = tracing::field::Empty,
+        trace_id = tracing::field::Empty,
     )
+}
+
+/// The span of a request in its trace, whose parent its headers may name; nothing where no traces are told, and of routes that
+/// everybody is answered: they are asked all the time, and have no stages.
+fn traced(request: &Request, route: &str, paths: &Paths) -> tracing::Span {
+    let matched = request.extensions().get::<MatchedPath>();
+    let scope = matched.and_then(|matched| (paths.scope)(request.method(), matched.as_str()));
+    if !matches!(scope, Some(Scope::Predict | Scope::Explain | Scope::Admin)) {
+        return tracing::Span::none();
+    }
+    let method = known_method(request.method());
+    let span = spans::request(
+        &format!("{method} {route}"),
+        (method, route, asked(request)),
+        request_id(request),
+    );
+    if let Some(trace_id) = continue_trace(&span, request.headers()) {
+        tracing::Span::current().record("trace_id", trace_id);
+    }
+    span
 }
 
 /// Counts, times and logs every request once.
@@ -187,10 +211,12 @@ async fn observe(State(wrapped): State<Wrapped>, request: Request, next: Next) -
             (wrapped.paths.documented)(route.as_str())
         });
     let method = request.method().clone();
-    let response = next.run(request).await;
+    let span = traced(&request, &route, &wrapped.paths);
+    let response = next.run(request).instrument(span.clone()).await;
     let counted = response.extensions().get::<Counted>();
     let status = counted.map_or(response.status(), |Counted(status)| *status);
     let (status, took) = (status.as_u16(), started.elapsed());
+    spans::answered(&span, status);
     let metrics = wrapped.app.service.metrics();
     metrics.answered(known_method(&method), &route, status, took);
     let took_ms = took.as_micros() as f64 / 1e3;
@@ -253,6 +279,7 @@ async fn finish(State(wrapped): State<Wrapped>, request: Request, next: Next) ->
     let Some(error) = told.or_else(|| bare(&response)) else {
         return response;
     };
+    spans::failed_with(error.code());
     report(&error, &id, wrapped.app.service.metrics());
     error_body(&error, &id)
 }

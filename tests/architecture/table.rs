@@ -11,13 +11,15 @@ pub struct Room {
 }
 
 /// What only some rooms may use: crates, and the two sides of serde.
-pub const GUARDED: [&str; 10] = [
+pub const GUARDED: [&str; 12] = [
     "exported_program",
     "tch",
     "torch_bridge",
     "axum",
     "tower_http",
+    "opentelemetry",
     "prometheus_client",
+    "tracing_opentelemetry",
     "utoipa",
     "utoipa_axum",
     SERIALIZE,
@@ -34,9 +36,14 @@ pub const DESERIALIZE: &str = "serde::Deserialize";
 pub const UNBOUND: [&str; 4] = ["lib", "app", "cli", "main"];
 
 /// From the ground up: a room names only rooms that stand before it.
-pub const ROOMS: [Room; 19] = [
+pub const ROOMS: [Room; 20] = [
     Room {
         name: "error",
+        rooms: &[],
+        guarded: &[],
+    },
+    Room {
+        name: "spans",
         rooms: &[],
         guarded: &[],
     },
@@ -57,7 +64,7 @@ pub const ROOMS: [Room; 19] = [
     },
     Room {
         name: "engine",
-        rooms: &["error"],
+        rooms: &["error", "spans"],
         guarded: &[],
     },
     Room {
@@ -89,13 +96,14 @@ pub const ROOMS: [Room; 19] = [
     },
     Room {
         name: "telemetry",
-        rooms: &["error", "config", "engine"],
-        guarded: &["prometheus_client"],
+        rooms: &["error", "spans", "config", "engine"],
+        guarded: &["opentelemetry", "prometheus_client", "tracing_opentelemetry"],
     },
     Room {
         name: "service",
         rooms: &[
             "error",
+            "spans",
             "config",
             "image",
             "manifest",
@@ -109,7 +117,15 @@ pub const ROOMS: [Room; 19] = [
     },
     Room {
         name: "transport",
-        rooms: &["error", "config", "engine", "catalog", "service", "telemetry"],
+        rooms: &[
+            "error",
+            "spans",
+            "config",
+            "engine",
+            "catalog",
+            "service",
+            "telemetry",
+        ],
         guarded: &["axum", "tower_http", DESERIALIZE],
     },
     Room {
@@ -129,6 +145,7 @@ pub const ROOMS: [Room; 19] = [
         name: "protocol::oip",
         rooms: &[
             "error",
+            "spans",
             "image",
             "manifest",
             "engine",

@@ -21,4 +21,5 @@ mod signals;
 mod sockets;
 mod streams;
 mod tls;
+mod traces;
 mod trials;

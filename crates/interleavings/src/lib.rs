@@ -6,3 +6,5 @@
 pub mod engine;
 #[path = "../../../src/error.rs"]
 pub mod error;
+#[path = "../../../src/spans.rs"]
+pub mod spans;

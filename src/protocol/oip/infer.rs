@@ -3,6 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
+use tracing::Instrument;
 
 use super::answer::HEADER_LENGTH;
 use super::inferred::{Inferred as Done, inferred, scope, terms};
@@ -17,6 +18,7 @@ use crate::image::Taken;
 use crate::manifest::TaskKind;
 use crate::reading::{Parameters, bounded};
 use crate::service::Service;
+use crate::spans;
 use crate::transport::{App, Caller, Received, content_type, within};
 
 /// What an empty body should have been.
@@ -186,6 +188,7 @@ async fn written(service: &Service, done: Done) -> Result<Response> {
     let bytes = bytes.sum();
     let (answer, held) = done.holding(service, bytes).await?;
     let work = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let body = service.pool().run_over(work, move || answer.written()).await?;
+    let body = service.pool().run_over(work, move || answer.written());
+    let body = body.instrument(spans::encode()).await?;
     Ok(body.response(held))
 }

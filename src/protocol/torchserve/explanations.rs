@@ -10,6 +10,7 @@ use super::problem::Exceptions;
 use super::request::{DataForm, Target, pictures};
 use crate::error::Result;
 use crate::explain;
+use crate::image::Length;
 use crate::service::{Asked, Originals, render};
 use crate::transport::{App, within};
 
@@ -72,7 +73,7 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
             .map(|image| render::array_cost(image, done.options.view))
             .sum();
         let held = service.hold(arrays / 4 * BYTES_A_NUMBER, 0).await?;
-        let made = service.pool().run(move |_| {
+        let made = service.write(Length::Short, move |_| {
             let of_image = |image| {
                 let maps = service_maps(image, &done.options);
                 of_all(maps)

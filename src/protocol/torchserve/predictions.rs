@@ -13,7 +13,7 @@ use super::request::{DataForm, Target, pictures};
 use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
-use crate::image::ModelInput;
+use crate::image::{Length, ModelInput};
 use crate::reading::{Parameters, query};
 use crate::service::{Originals, Pictures, Predicted, Service};
 use crate::tasks::captioning::Caption;
@@ -152,7 +152,7 @@ async fn segmented(service: &Service, done: Predicted<Segmented>) -> Result<Resp
     const BYTES_A_CELL: u64 = 16 + 3 * 80 + 2 * 32;
     let cells: usize = done.outputs.iter().map(Segmented::cells).sum();
     let held = service.hold(cells as u64 * BYTES_A_CELL, 0).await?;
-    let made = service.pool().run(move |_| {
+    let made = service.write(Length::Short, move |_| {
         let sure = done.outputs.iter().map(Segmented::sure);
         let answers = sure.map(|sure| Ok(sure?.handled())).collect::<Result<_>>()?;
         json(&of_all(answers))
@@ -161,7 +161,7 @@ async fn segmented(service: &Service, done: Predicted<Segmented>) -> Result<Resp
 }
 
 async fn written<O: Handled>(service: &Service, done: Predicted<O>) -> Result<Response> {
-    let made = service.pool().run(move |_| {
+    let made = service.write(Length::Short, move |_| {
         let answers = done.outputs.into_iter().map(Handled::handled);
         json(&of_all(answers.collect()))
     });

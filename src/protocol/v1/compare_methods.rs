@@ -114,8 +114,7 @@ async fn compared(
         done.made.iter().map(of_map).sum()
     });
     let held = service.hold(numbers * BYTES_A_NUMBER, 0).await?;
-    let pool = service.pool();
-    let written = pool.run_in_turn(pool.turn(), Length::of_pixels(numbers), move |_| {
+    let written = service.write(Length::of_pixels(numbers), move |_| {
         Answer::json(&MethodsCompared::new(done, view, timing_ms))
     });
     Ok(written.await?.holding([held]))

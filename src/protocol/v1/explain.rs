@@ -152,7 +152,7 @@ pub(super) async fn attribution(
             BYTES_A_NUMBER.0
         };
     let held = service.hold(bytes, 0).await?;
-    let written = service.pool().run(move |_| {
+    let written = service.write(Length::Short, move |_| {
         if form == Form::Npy {
             return npy(&done.explanation.map.shape, &done.explanation.map.data).map(Answer::npy);
         }
@@ -212,8 +212,8 @@ async fn maps(
     let kept = done.images.iter().filter_map(|image| image.original.as_ref());
     let own = kept.map(|kept| kept.taken.bytes()).sum();
     let held = service.hold(bytes, own).await?;
-    let (pool, length) = (service.pool(), Length::of_pixels(bytes / BYTES_OF_A_PIXEL));
-    let answer = pool.run_in_turn(pool.turn(), length, move |thread| {
+    let length = Length::of_pixels(bytes / BYTES_OF_A_PIXEL);
+    let answer = service.write(length, move |thread| {
         let answer = match form {
             Form::Json | Form::Events => Answer::json(&json(thread, &done, timing_ms, &context)?),
             Form::Npy | Form::Npz => one_map(&done),

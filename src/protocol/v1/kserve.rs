@@ -23,6 +23,7 @@ use crate::catalog::{Model, Predict};
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain;
+use crate::image::Length;
 use crate::manifest::TaskKind;
 use crate::reading::bounded;
 use crate::service::Asked;
@@ -153,7 +154,7 @@ async fn of_tensors(
     let outputs = outputs.ok_or_else(|| Error::Internal("no answer".into()))?;
     let count: usize = outputs.iter().map(|output| output.data.count()).sum();
     let held = service.hold(count as u64 * BYTES_A_NUMBER, 0).await?;
-    let written = service.pool().run(move |_| Answer::json(&Rows::of(outputs)?));
+    let written = service.write(Length::Short, move |_| Answer::json(&Rows::of(outputs)?));
     Ok(written.await?.holding([held]))
 }
 

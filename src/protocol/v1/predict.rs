@@ -358,8 +358,7 @@ async fn written<O: Written>(
     let size = done.pictures.first().map_or((0, 0), Seen::size);
     let pixels = u64::from(size.0) * u64::from(size.1);
     let held = done.held.take();
-    let (pool, length) = (service.pool(), Length::of_pixels(pixels));
-    let drawn = pool.run_in_turn(pool.turn(), length, move |thread| {
+    let drawn = service.write(Length::of_pixels(pixels), move |thread| {
         let original = done.pictures.pop().and_then(|seen| seen.original);
         let (picture, kept) = original.map(|kept| (kept.picture, kept.taken)).unzip();
         let output = done.outputs.first().ok_or_else(cannot)?;

@@ -8,7 +8,7 @@ use super::npy::{self, MAGIC, npy_of, npz};
 use super::request;
 use super::wire::TensorCall;
 use crate::error::{Error, Result, excerpt};
-use crate::image::Taken;
+use crate::image::{Length, Taken};
 use crate::manifest::Tensors;
 use crate::reading::multipart::{self, Part};
 use crate::reading::{Parameters, bounded, query};
@@ -184,7 +184,7 @@ pub(super) async fn chosen(
 /// [`Error::Internal`] when it cannot be written.
 pub(super) async fn arrays(service: &Service, mut done: Predicted<Prediction>, form: Form) -> Result<Answer> {
     let held = done.held.take();
-    let written = service.pool().run(move |_| {
+    let written = service.write(Length::Short, move |_| {
         let outputs = done.outputs.iter().flat_map(|prediction| &prediction.outputs);
         if form == Form::Npy {
             let output = outputs.into_iter().next();

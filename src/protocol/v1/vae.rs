@@ -17,6 +17,7 @@ use super::written::json;
 use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::Result;
+use crate::image::Length;
 use crate::reading::query;
 use crate::service::{Decoded, Originals, render};
 use crate::tasks::vae::Encode;
@@ -170,7 +171,7 @@ impl Asked {
     /// The pictures in the form that was asked for.
     async fn answer(&self, app: &App, done: Decoded, in_a_row: bool) -> Result<Response> {
         let (form, timing_ms) = (self.form, TimingMs::new(self.started, done.spent));
-        let answer = app.service.pool().run(move |thread| {
+        let answer = app.service.write(Length::Short, move |thread| {
             if form == Form::Png {
                 let frames: Vec<_> = done.frames.iter().map(|(_, frame)| frame).collect();
                 return render::frames(thread, &frames, in_a_row).map(Answer::png);

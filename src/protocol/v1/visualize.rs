@@ -17,6 +17,7 @@ use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::Result;
 use crate::explain::visualize::Options;
+use crate::image::Length;
 use crate::reading::query;
 use crate::service::Service;
 use crate::transport::{App, within};
@@ -78,8 +79,7 @@ async fn answer(
     let timing_ms = TimingMs::new(started, spent);
     let model = Arc::clone(model);
     service
-        .pool()
-        .run(move |thread| {
+        .write(Length::Short, move |thread| {
             if form == Form::Png {
                 return found.image.png(thread).map(Answer::png);
             }

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::timing::TimingMs;
 use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
 use crate::error::Result;
-use crate::image::PoolThread;
+use crate::image::{Length, PoolThread};
 use crate::service::{Predicted, Service};
 use crate::tasks::vae::Reconstruction;
 
@@ -34,9 +34,9 @@ pub(super) async fn json<O: Written>(
     started: Instant,
 ) -> Result<Answer> {
     let held = done.held.take();
-    let json = service
-        .pool()
-        .run(move |thread| Answer::json(&predictions(thread, done, started)?));
+    let json = service.write(Length::Short, move |thread| {
+        Answer::json(&predictions(thread, done, started)?)
+    });
     Ok(json.await?.holding(held))
 }
 

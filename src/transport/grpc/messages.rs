@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, Version};
 use futures_util::TryStreamExt;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_util::io::StreamReader;
+use tracing::Instrument;
 
 use super::super::activity::Presence;
 use super::super::app::App;
@@ -16,6 +17,7 @@ use super::super::encoding::ENCODINGS;
 use super::super::open::Ending;
 use super::is_grpc;
 use crate::error::{Error, Result, excerpt};
+use crate::spans;
 
 /// What stands before a message: whether it is compressed, and its length in four bytes.
 const PREFIX: usize = 5;
@@ -77,10 +79,10 @@ impl Messages {
     /// # Errors
     /// As [`App::read`], for messages instead of bodies; [`Error::NotReady`] where none has come when the server ends.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        let mut prefix = [0; PREFIX];
+        let mut first = [0; 1];
         {
             let _rests = self.rest();
-            let read = self.body.read(&mut prefix[..1]);
+            let read = self.body.read(&mut first);
             let read = match &mut self.ending {
                 None => read.await,
                 Some(ending) => tokio::select! {
@@ -94,6 +96,11 @@ impl Messages {
                 return Ok(None);
             }
         }
+        self.rest_of(first[0]).instrument(spans::intake()).await.map(Some)
+    }
+
+    /// The message whose prefix begins with `first`.
+    async fn rest_of(&mut self, first: u8) -> Result<Bytes> {
         let intake = self.app.intake();
         let length = {
             let rest = (&mut self.body).take(PREFIX as u64 - 1);
@@ -108,15 +115,12 @@ impl Messages {
         if message.len() < length {
             return Err(cut());
         }
-        match prefix[0] {
-            0 => Ok(Some(message)),
+        match first {
+            0 => Ok(message),
             1 if self.encoding.is_empty() => Err(Error::InvalidBody(
                 "a message is compressed, but grpc-encoding does not say how".into(),
             )),
-            1 => intake
-                .expanded(message, &self.encoding, self.peer)
-                .await
-                .map(Some),
+            1 => intake.expanded(message, &self.encoding, self.peer).await,
             other => Err(Error::InvalidBody(format!(
                 "a message begins with {other}, expected 0, or 1 where it is compressed"
             ))),

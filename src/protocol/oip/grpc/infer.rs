@@ -15,6 +15,7 @@ use grpc_messages::inference::{
     InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
 };
 use grpc_messages::wire::{Fields, Value};
+use tracing::Instrument;
 
 use super::super::answer::Answer;
 use super::super::inferred::{inferred, scope, terms};
@@ -25,6 +26,7 @@ use super::request::read;
 use crate::engine::Context;
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
+use crate::spans;
 use crate::transport::grpc::{self, Messages};
 use crate::transport::{App, Caller, Scope, failure, holding, within};
 
@@ -224,5 +226,6 @@ fn message_of(answer: Answer) -> ModelInferResponse {
 async fn encoded(app: &App, message: impl Message + 'static, held: Vec<Taken>) -> Result<Bytes> {
     let work = message.encoded_len();
     let encode = move || Ok(message.encode_to_vec());
-    Ok(holding(app.service.pool().run_over(work, encode).await?, held))
+    let bytes = app.service.pool().run_over(work, encode);
+    Ok(holding(bytes.instrument(spans::encode()).await?, held))
 }
