@@ -1,8 +1,11 @@
-//! The average precision of a detector, as COCO counts it and pycocotools 2.0 computes it (`COCOeval` with `iouType="bbox"`, area
-//! `all`, at most 100 objects a class and picture): at ten overlaps from 0.5 to 0.95, the precision at 101 recalls, each the best
-//! at that recall or beyond; the mean over classes that have objects. An object that is a crowd is neither found nor missed.
+//! The average precision of a detector, as COCO counts it and pycocotools 2.0 computes it (`COCOeval` with `iouType="bbox"` or
+//! `"segm"`, area `all`, at most 100 objects a class and picture): at ten overlaps from 0.5 to 0.95, the precision at 101 recalls,
+//! each the best at that recall or beyond; the mean over classes that have objects. An object that is a crowd is neither found nor
+//! missed.
 
 use std::collections::BTreeMap;
+
+use super::region::{Edges, Region};
 
 /// How many overlaps are asked for.
 const OVERLAPS: usize = 10;
@@ -13,29 +16,26 @@ const RECALLS: usize = 101;
 /// Objects of a class in a picture that count, the surest first.
 const MOST_OBJECTS: usize = 100;
 
-/// A box: left, upper, right and lower edge in pixels.
-type Edges = [f64; 4];
-
 /// An object that is there.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Truth {
+pub struct Truth<R = Edges> {
     /// Its class.
     pub class_id: usize,
-    /// Where it is: left, upper, right and lower edge in pixels.
-    pub bounds: [f64; 4],
+    /// Where it is.
+    pub region: R,
     /// Whether it is a crowd: what lies in it counts neither as right nor as wrong.
     pub is_crowd: bool,
 }
 
 /// An object that was answered.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detected {
+pub struct Detected<R = Edges> {
     /// Its class.
     pub class_id: usize,
     /// How sure the model is.
     pub score: f64,
-    /// Where it is: left, upper, right and lower edge in pixels.
-    pub bounds: [f64; 4],
+    /// Where it is.
+    pub region: R,
 }
 
 /// What became of an object that was answered; a bit an overlap.
@@ -74,17 +74,18 @@ pub struct Precisions {
 impl AveragePrecision {
     /// Takes a picture in, and says how many of its objects were not found at the overlap 0.5, and how many that were answered are
     /// none.
-    pub fn add(&mut self, truths: &[Truth], detected: &[Detected]) -> (usize, usize) {
+    pub fn add<R: Region>(&mut self, truths: &[Truth<R>], detected: &[Detected<R>]) -> (usize, usize) {
         let mut ids: Vec<usize> = truths.iter().map(|truth| truth.class_id).collect();
         ids.extend(detected.iter().map(|found| found.class_id));
         ids.sort_unstable();
         ids.dedup();
         let (mut missed, mut wrong) = (0, 0);
         for class_id in ids {
-            let mut truths: Vec<&Truth> = truths.iter().filter(|truth| truth.class_id == class_id).collect();
+            let mut truths: Vec<&Truth<R>> =
+                truths.iter().filter(|truth| truth.class_id == class_id).collect();
             // As pycocotools has them: what is ignored comes last.
             truths.sort_by_key(|truth| truth.is_crowd);
-            let mut found: Vec<&Detected> = detected
+            let mut found: Vec<&Detected<R>> = detected
                 .iter()
                 .filter(|found| found.class_id == class_id)
                 .collect();
@@ -139,8 +140,8 @@ fn overlap(index: usize) -> f64 {
 
 /// Gives each object that was answered, the surest first, the one of its class that it overlaps most with and that is not given
 /// yet, at each overlap.
-fn judge(truths: &[&Truth], found: &[&Detected]) -> Vec<Judged> {
-    let judged = |found: &&Detected| Judged {
+fn judge<R: Region>(truths: &[&Truth<R>], found: &[&Detected<R>]) -> Vec<Judged> {
+    let judged = |found: &&Detected<R>| Judged {
         score: found.score,
         is_right: 0,
         is_ignored: 0,
@@ -151,7 +152,7 @@ fn judge(truths: &[&Truth], found: &[&Detected]) -> Vec<Judged> {
         .map(|found| {
             truths
                 .iter()
-                .map(|truth| overlap_of(&found.bounds, truth))
+                .map(|truth| found.region.overlap(&truth.region, truth.is_crowd))
                 .collect()
         })
         .collect();
@@ -172,7 +173,7 @@ fn judge(truths: &[&Truth], found: &[&Detected]) -> Vec<Judged> {
 }
 
 /// The object with the largest of these overlaps that is not given yet, at `least`; one that is no crowd goes before one that is.
-fn best_of(overlaps: &[f64], truths: &[&Truth], given: &[bool], least: f64) -> Option<usize> {
+fn best_of<R>(overlaps: &[f64], truths: &[&Truth<R>], given: &[bool], least: f64) -> Option<usize> {
     let mut best: Option<usize> = None;
     let mut largest = least.min(1.0 - 1e-10);
     for (index, truth) in truths.iter().enumerate() {
@@ -187,32 +188,6 @@ fn best_of(overlaps: &[f64], truths: &[&Truth], given: &[bool], least: f64) -> O
         }
     }
     best
-}
-
-fn area(bounds: &Edges) -> f64 {
-    (bounds[2] - bounds[0]).max(0.0) * (bounds[3] - bounds[1]).max(0.0)
-}
-
-fn intersection(a: &Edges, b: &Edges) -> f64 {
-    let side = |low: usize, high: usize| (a[high].min(b[high]) - a[low].max(b[low])).max(0.0);
-    side(0, 2) * side(1, 3)
-}
-
-/// The intersection over union of two boxes.
-#[must_use]
-pub fn iou_of(a: &[f64; 4], b: &[f64; 4]) -> f64 {
-    let both = intersection(a, b);
-    let either = area(a) + area(b) - both;
-    if either > 0.0 { both / either } else { 0.0 }
-}
-
-/// The overlap with an object: of a crowd, the share of the box that lies in it.
-fn overlap_of(found: &Edges, truth: &Truth) -> f64 {
-    match (truth.is_crowd, area(found)) {
-        (false, _) => iou_of(found, &truth.bounds),
-        (true, area) if area > 0.0 => intersection(found, &truth.bounds) / area,
-        (true, _) => 0.0,
-    }
 }
 
 impl OfClass {
@@ -252,7 +227,7 @@ mod tests {
     fn truth(class_id: usize, bounds: [f64; 4]) -> Truth {
         Truth {
             class_id,
-            bounds,
+            region: bounds,
             is_crowd: false,
         }
     }
@@ -261,7 +236,7 @@ mod tests {
         Detected {
             class_id,
             score,
-            bounds,
+            region: bounds,
         }
     }
 

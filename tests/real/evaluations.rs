@@ -3,11 +3,11 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use lucarne::image::{Pool, encode_gray_png};
+use lucarne::image::{Picture, Pool, encode_gray_png};
 use serde_json::{Value, json};
 
 use crate::commands::lucarne;
-use crate::support::{model_variant, path};
+use crate::support::{model_variant, path, png};
 
 fn put(photo: &str, folder: &Path, names: &[&str]) {
     std::fs::create_dir_all(folder).expect("writable");
@@ -166,6 +166,78 @@ fn a_classifier_is_evaluated_with_a_page_of_its_worst_pictures() {
         "the picture and its map"
     );
     assert!(!page.contains("<script") && !page.contains("http:") && !page.contains("https:"));
+}
+
+/// A model that finds masks, of tests/golden/detectors, as the folder `m` below `models`; and the picture that it is asked of.
+fn with_masks(models: &Path) -> Vec<u8> {
+    let goldens = path("tests/golden/detectors");
+    let golden = &read(&goldens.join("expected.json"))["yolo_seg"];
+    let folder = models.join("m");
+    std::fs::create_dir_all(&folder).expect("writable");
+    std::fs::copy(goldens.join("yolo_seg.pt"), folder.join("model.pt")).expect("a copy");
+    std::fs::write(folder.join("labels.txt"), "a\nb\nc\n").expect("writable");
+    let model_toml = golden["model_toml"].as_str().expect("a text");
+    std::fs::write(folder.join("model.toml"), model_toml).expect("writable");
+    png(&Picture::new(100, 50, vec![114; 100 * 50 * 3]).expect("a picture"))
+}
+
+#[test]
+fn masks_of_a_detector_are_evaluated_against_coco_s_json() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (models, pictures) = (folder.path().join("models"), folder.path().join("pictures"));
+    std::fs::create_dir(&pictures).expect("writable");
+    let photo = pictures.join("a.png");
+    std::fs::write(&photo, with_masks(&models)).expect("writable");
+    let said = run(&[&"predict", &"m", &photo, &"--models", &models]);
+    let answer: Value = serde_json::from_str(&said).expect("JSON");
+    let objects = answer["predictions"][0]["objects"].as_array().expect("objects");
+    assert!(objects.len() > 1, "{answer}");
+    let (coco, figures) = (folder.path().join("coco.json"), folder.path().join("r.json"));
+    let evaluated = |segmentation: &dyn Fn(&Value) -> Value| {
+        let annotation = |object: &Value| {
+            let edge = |name: &str| number(object, &format!("/box/{name}"));
+            let (x, y) = (edge("x_min"), edge("y_min"));
+            let bbox = [x, y, edge("x_max") - x, edge("y_max") - y];
+            json!({"image_id": 1, "category_id": object["class_id"], "bbox": bbox, "segmentation": segmentation(object)})
+        };
+        let content = json!({
+            "images": [{"id": 1, "file_name": "a.png"}],
+            "annotations": objects.iter().map(annotation).collect::<Value>(),
+            "categories": [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}, {"id": 2, "name": "c"}],
+        });
+        std::fs::write(&coco, content.to_string()).expect("writable");
+        lucarne(&[
+            &"evaluate",
+            &"m",
+            &pictures,
+            &"--models",
+            &models,
+            &"--coco",
+            &coco,
+            &"--json",
+            &figures,
+        ])
+    };
+    let masks = |found: &Value| {
+        assert_eq!(number(found, "/map"), 1.0, "the boxes are its own");
+        found["mask_map"].as_f64()
+    };
+    // The model's own masks are the truth.
+    let (succeeded, said) = evaluated(&|object| object["mask"]["rle"].clone());
+    assert!(succeeded && said.contains("mask mAP@[.5:.95]"), "{said}");
+    assert_eq!(masks(&read(&figures)), Some(1.0));
+    // Its boxes are right, its masks are not.
+    let (succeeded, said) = evaluated(&|_| json!([[96, 0, 100, 0, 100, 3, 96, 3]]));
+    assert!(succeeded, "{said}");
+    assert_eq!(masks(&read(&figures)), Some(0.0));
+    let (succeeded, said) = evaluated(&|_| json!([]));
+    assert!(
+        succeeded && said.contains("the file has no segmentation"),
+        "{said}"
+    );
+    assert_eq!(masks(&read(&figures)), None);
+    let (succeeded, said) = evaluated(&|_| json!({"size": [100, 50], "counts": [5000]}));
+    assert!(!succeeded && said.contains("not of 100×50 pixels"), "{said}");
 }
 
 #[test]

@@ -1,10 +1,12 @@
-//! The true objects of pictures, as COCO's JSON has them: `images`, `annotations` with `bbox` and `iscrowd`, `categories`.
+//! The true objects of pictures, as COCO's JSON has them: `images`, `annotations` with `bbox`, `iscrowd` and `segmentation`,
+//! `categories`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::outline::Outline;
 use crate::error::{Error, Result, excerpt};
 use crate::evaluation::Truth;
 use crate::manifest::read_text;
@@ -37,6 +39,7 @@ struct Annotation {
     bbox: [f64; 4],
     #[serde(default)]
     iscrowd: u8,
+    segmentation: Option<Outline>,
 }
 
 #[derive(Deserialize)]
@@ -49,7 +52,10 @@ struct Category {
 #[derive(Debug)]
 pub(super) struct Annotated {
     pub(super) file: PathBuf,
+    /// Their boxes.
     pub(super) truths: Vec<Truth>,
+    /// Their pixels, in the same order; empty where the file does not say them.
+    pub(super) outlines: Vec<Outline>,
 }
 
 impl AsRef<Path> for Annotated {
@@ -66,6 +72,8 @@ pub(super) struct Annotations {
     pub(super) unknown: Vec<String>,
     /// The classes that a category is called after; what the model finds of others is left out.
     pub(super) classes: BTreeSet<usize>,
+    /// Whether the pixels of every object are said.
+    pub(super) has_outlines: bool,
 }
 
 /// What `file` says of the pictures in `dir`, for a model with these labels.
@@ -101,12 +109,29 @@ fn understood(said: File, dir: &Path, labels: &Labels) -> Result<Annotations, St
         if let Some(&class_id) = classes.get(&category_id) {
             picture.truths.push(Truth {
                 class_id,
-                bounds,
+                region: bounds,
                 is_crowd: annotation.iscrowd != 0,
             });
+            if let Some(outline) = annotation.segmentation.filter(|outline| !outline.is_empty()) {
+                outline
+                    .check()
+                    .map_err(|why| format!("image {image_id}: {why}"))?;
+                picture.outlines.push(outline);
+            }
         }
     }
+    let with_outline = pictures.values().any(|picture| !picture.outlines.is_empty());
+    let without = |picture: &Annotated| picture.outlines.len() < picture.truths.len();
+    if let Some((image, _)) = pictures
+        .iter()
+        .find(|(_, picture)| with_outline && without(picture))
+    {
+        return Err(format!(
+            "an annotation of image {image} has no segmentation, and others have one; all have one, or none"
+        ));
+    }
     Ok(Annotations {
+        has_outlines: with_outline,
         pictures: pictures.into_values().collect(),
         unknown,
         classes: classes.into_values().collect(),
@@ -157,6 +182,7 @@ fn pictures(said: Vec<Image>, dir: &Path) -> Result<BTreeMap<u64, Annotated>, St
         let annotated = Annotated {
             file: dir.join(path),
             truths: Vec::new(),
+            outlines: Vec::new(),
         };
         if pictures.insert(id, annotated).is_some() {
             return Err(format!("two images have the id {id}"));
@@ -205,7 +231,7 @@ mod tests {
         assert_eq!(found.pictures[0].file, Path::new("pictures/a/a.jpg"));
         let truth = found.pictures[1].truths[0];
         assert_eq!(
-            (truth.class_id, truth.bounds, truth.is_crowd),
+            (truth.class_id, truth.region, truth.is_crowd),
             (1, [1.0, 2.0, 4.0, 6.0], true)
         );
         assert_eq!(found.pictures[1].truths.len(), 1);
@@ -235,6 +261,17 @@ mod tests {
                 r#"{"id": 1, "file_name": "a"}"#,
                 r#"{"image_id": 1, "category_id": 9, "bbox": [0, 0, -1, 1]}"#,
                 "found bbox",
+            ),
+            (
+                r#"{"id": 1, "file_name": "a"}"#,
+                r#"{"image_id": 1, "category_id": 9, "bbox": [0, 0, 1, 1], "segmentation": [[0, 0, 1, 1]]}"#,
+                "a polygon has 4 numbers",
+            ),
+            (
+                r#"{"id": 1, "file_name": "a"}"#,
+                r#"{"image_id": 1, "category_id": 9, "bbox": [0, 0, 1, 1], "segmentation": [[0, 0, 1, 1, 0, 1]]},
+                   {"image_id": 1, "category_id": 9, "bbox": [0, 0, 1, 1]}"#,
+                "image 1 has no segmentation",
             ),
         ] {
             let text = format!(r#"{{"images": [{images}], "annotations": [{annotations}], {CATEGORIES}}}"#);

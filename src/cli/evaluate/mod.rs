@@ -6,6 +6,7 @@ mod coco;
 mod ids;
 mod masks;
 mod objects;
+mod outline;
 mod page;
 
 use std::path::PathBuf;
