@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::{Entry, State, Wanted};
+use super::load::Load;
 use super::model::Model;
 use super::roster::Catalog;
 use crate::error::{Error, Result};
@@ -43,7 +44,7 @@ impl Catalog {
         if !entry.is_resting() {
             return Ok(());
         }
-        match self.load_into(entry, None, true).await {
+        match self.load_into(entry, Load::to_serve(None)).await {
             Ok(_) => self.settle(entry).await,
             Err(error) => {
                 entry.rest_again();
@@ -95,7 +96,7 @@ impl Catalog {
     async fn load_beside(&self, entry: &Arc<Entry>, but: &BTreeSet<String>) {
         for version in wanted(entry, but) {
             // The log has said it.
-            if let Err(error) = self.load_into(entry, Some(version.clone()), false).await {
+            if let Err(error) = self.load_into(entry, Load::beside(&version)).await {
                 entry.fail_beside(&version, &error);
             }
         }

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::on_disk;
+use super::load::Load;
 use super::model::Model;
 use super::names::{folder_name, folders_of};
 use super::roster::Catalog;
+use crate::engine::context::Progress;
 use crate::error::{Error, Result, excerpt};
 
 impl Catalog {
@@ -15,14 +17,15 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Error::ModelNotFound`] where there is no such folder, or no such version in it; as [`Catalog::replace`].
-    pub async fn bring(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+    pub async fn bring(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
         let dir = self.folder(name)?;
         if let Some(version) = version {
             self.has_on_disk(name, version)?;
         }
+        let what = Load::to_serve(version).telling(progress);
         let model = match self.entry(name) {
-            Ok(entry) => self.load_into(&entry, version.map(str::to_owned), true).await?,
-            Err(_) => self.add_version(dir, version).await?,
+            Ok(entry) => self.load_into(&entry, what).await?,
+            Err(_) => self.add_version(dir, what).await?,
         };
         if version.is_none() {
             self.conform(name);
@@ -38,8 +41,8 @@ impl Catalog {
     pub async fn bring_beside(&self, name: &str, version: &str) -> Result<Arc<Model>> {
         self.has_on_disk(name, version)?;
         match self.entry(name) {
-            Ok(entry) => self.load_into(&entry, Some(version.to_owned()), false).await,
-            Err(_) => self.bring(name, Some(version)).await,
+            Ok(entry) => self.load_into(&entry, Load::beside(version)).await,
+            Err(_) => self.bring(name, Some(version), &Progress::default()).await,
         }
     }
 

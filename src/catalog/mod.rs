@@ -11,6 +11,7 @@ mod draw;
 mod engines;
 mod entry;
 mod files;
+mod load;
 mod loader;
 mod model;
 mod names;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::names::{folder_name, folders_of};
 use super::roster::Catalog;
 use super::stamp::Stamp;
+use crate::engine::context::Progress;
 use crate::error::{Error, Result};
 
 /// What was seen of the folders.
@@ -65,7 +66,7 @@ impl Seen {
                 continue;
             }
             self.tried.insert(name.clone(), Arc::clone(stamp));
-            match catalog.bring(name, None).await {
+            match catalog.bring(name, None, &Progress::default()).await {
                 Ok(model) => {
                     let version = &model.version;
                     tracing::info!(model = name, version, "the model's folder changed: it is loaded");

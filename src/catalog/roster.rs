@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::entry::{Entry, State};
+use super::load::{Load, load};
 use super::loader::Loader;
 use super::model::Model;
 use super::names::{folder_name, model_folders};
@@ -113,7 +114,11 @@ impl Catalog {
                         permit.take();
                     }
                 };
-                match load(&loader, (&entry, None), &thread, tried, |model| model).await? {
+                match load(&loader, (&entry, Load::to_serve(None)), &thread, tried, |model| {
+                    model
+                })
+                .await?
+                {
                     Ok(model) => {
                         entry.settling.store(true, Ordering::Release);
                         entry.put(Arc::new(model), true);
@@ -136,12 +141,12 @@ impl Catalog {
     /// # Errors
     /// [`Error::InvalidModel`] when it cannot be loaded; then it is not taken in.
     pub async fn add(&self, dir: PathBuf) -> Result<Arc<Model>> {
-        self.add_version(dir, None).await
+        self.add_version(dir, Load::to_serve(None)).await
     }
 
-    pub(super) async fn add_version(&self, dir: PathBuf, version: Option<&str>) -> Result<Arc<Model>> {
+    pub(super) async fn add_version(&self, dir: PathBuf, what: Load<'_>) -> Result<Arc<Model>> {
         let entry = Arc::new(entry(dir));
-        let model = self.load_into(&entry, version.map(str::to_owned), true).await?;
+        let model = self.load_into(&entry, what).await?;
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = entries.insert(entry.name.clone(), entry);
         drop(entries);
@@ -156,7 +161,7 @@ impl Catalog {
     /// [`Error::ModelNotFound`]; [`Error::InvalidModel`] when it cannot be loaded: what answered before goes on.
     pub async fn replace(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
         let entry = self.entry(name)?;
-        self.load_into(&entry, version.map(str::to_owned), true).await
+        self.load_into(&entry, Load::to_serve(version)).await
     }
 
     /// Loads `version` of the model `name` beside the one that answers: it answers where it is asked for by its version.
@@ -165,7 +170,7 @@ impl Catalog {
     /// As [`Catalog::replace`].
     pub async fn load(&self, name: &str, version: &str) -> Result<Arc<Model>> {
         let entry = self.entry(name)?;
-        self.load_into(&entry, Some(version.to_owned()), false).await
+        self.load_into(&entry, Load::beside(version)).await
     }
 
     /// Takes the model `name` out and forgets it.
@@ -194,25 +199,20 @@ impl Catalog {
         self.entry(name)?.remove(version)
     }
 
-    /// Loads a version of `entry`, and lets it answer if it `serves`, or if none does.
-    pub(super) async fn load_into(
-        &self,
-        entry: &Arc<Entry>,
-        version: Option<String>,
-        serves: bool,
-    ) -> Result<Arc<Model>> {
+    /// Loads a version of `entry`; it answers also if none does.
+    pub(super) async fn load_into(&self, entry: &Arc<Entry>, what: Load<'_>) -> Result<Arc<Model>> {
         let (entry, loader, thread) = (Arc::clone(entry), Arc::clone(&self.loader), self.thread.clone());
         let complain = |error: &Error| {
             tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
         };
-        let answers = Arc::clone(&entry);
+        let (answers, serves) = (Arc::clone(&entry), what.serves);
         let put = move |model| {
             let model = Arc::new(model);
             let serves = serves || !matches!(answers.state(), State::Ready(_));
             answers.put(Arc::clone(&model), serves);
             model
         };
-        let loaded = load(&loader, (&entry, version.as_deref()), &thread, || (), put).await?;
+        let loaded = load(&loader, (&entry, what), &thread, || (), put).await?;
         loaded.inspect_err(|error| {
             complain(error);
             entry.fail(error.clone());
@@ -317,42 +317,6 @@ impl Drop for Catalog {
     fn drop(&mut self) {
         self.shut_down();
     }
-}
-
-/// Tries a version of a model, loads what was tried on the loader's thread, and does `then` there. What is wrong with the model is
-/// the inner error; what is wrong beside that has stopped the thread.
-async fn load<T: Send + 'static>(
-    loader: &Arc<Loader>,
-    (entry, version): (&Arc<Entry>, Option<&str>),
-    thread: &LoaderThread,
-    mut tried: impl FnMut(),
-    then: impl Fn(Model) -> T + Clone + Send + 'static,
-) -> Result<Result<T>> {
-    /// Somebody who writes a file writes it once.
-    const TURNS: usize = 3;
-    for _ in 0..TURNS {
-        let found = loader.try_out(&entry.dir, version).await;
-        tried();
-        let stamp = match found {
-            Ok(stamp) => stamp,
-            Err(error) => return Ok(Err(error)),
-        };
-        let (loader, entry, version) = (Arc::clone(loader), Arc::clone(entry), version.map(str::to_owned));
-        let (of_model, then) = (thread.clone(), then.clone());
-        let loading = move || {
-            let loaded = loader.load(&entry.dir, version.as_deref(), stamp.as_ref(), &of_model);
-            Ok(loaded.map(|model| model.map(then)))
-        };
-        match thread.run(loading).await? {
-            Ok(None) => tracing::info!("a model's files changed while it was tried: it is tried again"),
-            Ok(Some(loaded)) => return Ok(Ok(loaded)),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-    let dir = entry.dir.display();
-    Ok(Err(Error::model(format!(
-        "{dir}: its files changed while it was tried, {TURNS} times; load it when they are whole"
-    ))))
 }
 
 fn entry(dir: PathBuf) -> Entry {

@@ -112,6 +112,8 @@ pub struct Passes {
 pub enum Event {
     /// How far a method of many passes is.
     Passes(Passes),
+    /// The work has come to the stage of this name.
+    Stage(&'static str),
     /// A word of a text that will not change any more.
     Word {
         /// Its place in the text, from 0.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::state::Service;
 use crate::catalog::Model;
 use crate::config::ModelControl;
+use crate::engine::context::{Event, Progress};
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::{Which, age};
 
@@ -25,21 +26,26 @@ fn told(act: &str, name: &str, version: Option<&str>, error: Option<&Error>) {
 
 impl Service {
     /// Loads `version` of the model `name`, a number or a name, anew from its folder, and lets it answer. Without one, what
-    /// model.toml wants.
+    /// model.toml wants. It tells when it waits for another change of the model, tries it, and loads it.
     ///
     /// # Errors
     /// [`Error::Forbidden`] where models are not loaded by clients; [`Error::ModelNotFound`]; [`Error::NotLoaded`] when it
     /// cannot be: what answered before goes on.
-    pub async fn load(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+    pub async fn load(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
         self.may_change()?;
+        progress.tell(Event::Stage("waiting"));
         let _turn = self.turns().of(name).await;
-        self.bring(name, version).await
+        self.bring(name, version, progress).await
     }
 
-    async fn bring(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
+    async fn bring(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
         let version = version.map(|said| self.catalog().named(name, said));
         let version = version.as_deref();
-        let loaded = self.catalog().bring(name, version).await.map_err(not_loaded);
+        let loaded = self
+            .catalog()
+            .bring(name, version, progress)
+            .await
+            .map_err(not_loaded);
         told("load", name, version, loaded.as_ref().err());
         loaded
     }
@@ -51,7 +57,7 @@ impl Service {
     /// As [`Service::load`]; then nothing has changed.
     pub async fn load_versions(&self, name: &str, which: Option<&Which>) -> Result<()> {
         let Some(which) = which else {
-            return self.load(name, None).await.map(drop);
+            return self.load(name, None, &Progress::default()).await.map(drop);
         };
         self.may_change()?;
         let _turn = self.turns().of(name).await;
@@ -64,7 +70,7 @@ impl Service {
             )));
         };
         if wanted.len() == 1 {
-            self.bring(name, Some(newest)).await?;
+            self.bring(name, Some(newest), &Progress::default()).await?;
         } else {
             self.load_beside(name, &wanted).await?;
             catalog.serve(name, newest)?;

@@ -79,6 +79,36 @@ async fn models_follow_their_folders() {
     );
 }
 
+#[tokio::test]
+async fn a_load_tells_how_far_it_is() {
+    let models = tempfile::tempdir().expect("a temporary folder");
+    put(models.path(), "m", "1");
+    let server = Server::start_on(models, &["--model-control", "explicit"], Stdio::inherit()).await;
+    put(server.models(), "m", "2");
+    let load = async |version: &str| {
+        let request = server
+            .client
+            .put(format!("{}/v1/models/m/versions/{version}", server.url))
+            .header("accept", "text/event-stream");
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+        let text = answer.text().await.expect("a text");
+        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with(':'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let stages = ["waiting", "trying", "loading"].map(|stage| format!("data: {{\"stage\":\"{stage}\"}}"));
+    let told = load("2").await;
+    let data: Vec<&String> = told.iter().filter(|line| line.starts_with("data: {\"stage\"")).collect();
+    assert_eq!(data, stages.iter().collect::<Vec<_>>(), "{told:?}");
+    assert_eq!(told[told.len() - 2], "event: model", "{told:?}");
+    assert!(told[told.len() - 1].contains("\"version\":\"2\""), "{told:?}");
+    std::fs::create_dir(server.models().join("m/3")).expect("writable");
+    std::fs::write(server.models().join("m/3/model.pt"), "no model").expect("writable");
+    let told = load("3").await;
+    assert_eq!(told[told.len() - 2], "event: error", "{told:?}");
+    assert!(told[told.len() - 1].contains("model_not_loaded"), "{told:?}");
+}
+
 fn keys(file: &Path, key: &str) {
     let mut digest = String::new();
     for byte in Sha256::digest(key) {

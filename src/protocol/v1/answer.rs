@@ -77,7 +77,7 @@ pub(super) fn last_event(name: &'static str, answer: Answer) -> Result<Streamed>
     Ok(Streamed { name, json })
 }
 
-/// Streams `progress` while `work` goes on, then what it answers, under the name `last`.
+/// Streams progress while `work` goes on, then what it answers, under the name `last`.
 pub(super) fn with_progress<W>(
     last: &'static str,
     context: &Context,
@@ -104,6 +104,7 @@ fn told(event: Event) -> Streamed {
     let json = match event {
         Event::Passes(passes) => serde_json::to_string(&Passes::from(passes)),
         Event::Word { text, .. } => serde_json::to_string(&text),
+        Event::Stage(stage) => serde_json::to_string(&serde_json::json!({"stage": stage})),
     };
     Streamed {
         name: "progress",

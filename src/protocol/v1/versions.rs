@@ -1,14 +1,17 @@
 //! Versions of a model: asked for by their number, loaded and unloaded while requests run.
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{StatusCode, Uri};
-use axum::response::Response;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
 
+use super::accept::{self, Form};
+use super::answer::{Answer, with_progress};
 use super::openapi::{Binary, CompareParameters, Deadline, Denials, ExplainParameters, Problems};
 use super::request::{ExplainCall, ExplainParts, MultipartCall, PredictCall};
 use super::wire::{Explanations, MethodsCompared, ModelInfo, Predictions};
 use super::{compare_methods, explain, predict};
+use crate::engine::Context;
+use crate::engine::context::Progress;
 use crate::error::Result;
 use crate::reading::{Parameters, query};
 use crate::transport::App;
@@ -123,20 +126,22 @@ pub(super) async fn compare_methods_of_version(
 ///
 /// The newest version, anew from its folder, which may have come since the server started. It answers from then on; requests that
 /// are under way end on what they began with. Where it cannot be loaded, what answered before goes on. Only with
-/// `model_control = "explicit"`.
+/// `model_control = "explicit"`. With `Accept: text/event-stream` it tells how far it is: `progress` with the `stage` (`waiting` for
+/// another change of the model, `trying` it in a process of its own, `loading`), and at last `model` or `error`.
 #[utoipa::path(
     put, path = "/v1/models/{name}", operation_id = "load_model", tag = "models",
     params(("name" = String, Path, description = "The model", example = "mobilenet_v2")),
-    responses((status = OK, description = "It answers", body = ModelInfo), Denials),
+    responses(
+        (status = OK, description = "It answers", content((ModelInfo = "application/json"), (String = "text/event-stream"))),
+        Denials,
+    ),
 )]
 pub(super) async fn load(
     State(app): State<App>,
     Path(name): Path<String>,
-    uri: Uri,
-) -> Result<Json<ModelInfo>> {
-    Parameters::none_in(uri.query())?;
-    app.service.load(&name, None).await?;
-    Ok(Json(app.service.find(&name)?.into()))
+    (uri, headers): (Uri, HeaderMap),
+) -> Result<Response> {
+    loaded(app, (name, None), (&uri, &headers)).await
 }
 
 /// Load a version
@@ -148,16 +153,38 @@ pub(super) async fn load(
         ("name" = String, Path, description = "The model", example = "mobilenet_v2"),
         ("version" = String, Path, description = "A version in its folder", example = "1"),
     ),
-    responses((status = OK, description = "It answers", body = ModelInfo), Denials),
+    responses(
+        (status = OK, description = "It answers", content((ModelInfo = "application/json"), (String = "text/event-stream"))),
+        Denials,
+    ),
 )]
 pub(super) async fn load_version(
     State(app): State<App>,
     Path((name, version)): Version,
-    uri: Uri,
-) -> Result<Json<ModelInfo>> {
+    (uri, headers): (Uri, HeaderMap),
+) -> Result<Response> {
+    loaded(app, (name, Some(version)), (&uri, &headers)).await
+}
+
+/// The model after it was loaded, or how far that is and then the model, as its client wants it.
+async fn loaded(
+    app: App,
+    (name, version): (String, Option<String>),
+    (uri, headers): (&Uri, &HeaderMap),
+) -> Result<Response> {
     Parameters::none_in(uri.query())?;
-    app.service.load(&name, Some(&version)).await?;
-    Ok(Json(app.service.find(&name)?.into()))
+    let form = accept::choose(headers, &[Form::Json, Form::Events])?;
+    let load = async move |progress: Progress| {
+        app.service.load(&name, version.as_deref(), &progress).await?;
+        Answer::json(&ModelInfo::from(app.service.find(&name)?))
+    };
+    if form == Form::Events {
+        // It has no deadline: a large model takes its time.
+        return Ok(with_progress("model", &Context::default(), |context| {
+            load(context.progress)
+        }));
+    }
+    Ok(load(Progress::default()).await?.into_response())
 }
 
 /// Unload a model

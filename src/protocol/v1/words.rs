@@ -50,6 +50,7 @@ fn word(event: Event) -> Streamed {
     let json = match event {
         Event::Word { index, text } => serde_json::json!({"index": index, "text": text}),
         Event::Passes(passes) => serde_json::json!({"done": passes.done, "planned": passes.planned}),
+        Event::Stage(stage) => serde_json::json!({"stage": stage}),
     };
     Streamed {
         name: "word",
