@@ -21,6 +21,7 @@ help:
 	@echo 'make torture      attack a server, and say what others had to bear (TORTURE=, flags of tests/torture/run.py)'
 	@echo 'make fuzz         have libFuzzer make up what strangers send (FUZZ=, flags and targets of scripts/fuzz)'
 	@echo 'make compare      measure this build beside another (BASE=, its git revision or program; COMPARE=, flags of bench/compare.py)'
+	@echo 'make protocols    measure what each protocol costs a lone client (PROTOCOLS=, flags of bench/protocols.py)'
 	@echo 'make plan-check   compare what lucarne plan says of a replica with a real one (PLAN_CHECK=, flags of bench/planned.py)'
 	@echo 'make aoti         compile the model folder MODEL= ahead of time, for format = "aoti" (AOTI=, flags of models/recipes/aoti.py)'
 	@echo 'make wheel        build dist/lucarne_server-*.whl, install it beside torch, and test it (WHEEL=, flags of pytest)'
@@ -102,6 +103,7 @@ protocols: build
 	cargo build --release --example load
 	scripts/python-environment tests/clients/requirements.txt .cache/clients-venv
 	.cache/clients-venv/bin/python bench/protocols.py --program "$(PROGRAM)" $(PROTOCOLS)
+	.cache/clients-venv/bin/python bench/analyzed.py --program "$(PROGRAM)"
 
 # It builds the fuzz targets and compiles the engine a second time, so it needs what a build needs.
 torture: build

@@ -285,6 +285,6 @@ CHECKS = tuple(
         ("a file that changes", _replaced),
         ("requests_per_s: 429 and Retry-After", _limited),
         ("bodies with a wrong key", _with_bodies),
-        (f"{WRONG_KEYS} wrong keys beside predictions", _flood),
+        (f"{ROUNDS * WRONG_KEYS} wrong keys beside predictions", _flood),
     )
 )

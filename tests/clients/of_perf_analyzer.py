@@ -26,7 +26,7 @@ FOLDER = paths.CACHE / "perf-analyzer" / VERSION
 RUNS_WITHIN_S = 120.0
 
 
-def _command() -> list[str]:
+def analyzer() -> list[str]:
     """How it is started; fetched where it is not there yet."""
     if platform.machine() != "x86_64" or sys.platform != "linux":
         raise Skipped("perf_analyzer is built for x86-64 Linux alone")
@@ -93,7 +93,7 @@ def _measured(way: str, flags: tuple[str, ...], world: World) -> str:
     table.unlink(missing_ok=True)
     # Measurements may differ as they like: they are not what is tried.
     how = ("-i", way, "-s", "999", "--measurement-interval", "1000", "-f", str(table))
-    command = [*_command(), "-u", world.address, *how, "-m", *flags]
+    command = [*analyzer(), "-u", world.address, *how, "-m", *flags]
     before = _counted(world, model)
     done = subprocess.run(command, capture_output=True, text=True, timeout=RUNS_WITHIN_S)
     words = " ".join((done.stderr or done.stdout).split())
