@@ -45,11 +45,12 @@ build: setup
 test: setup
 	@scripts/test
 
-# Everything is built with --release, so that libtorch's bindings are compiled once.
+# Everything is built with --release, so that libtorch's bindings are compiled once. Documents of the examples are for nobody:
+# with them, dependencies have the features that they have in tests, and are not checked once more.
 lint: setup
 	cargo fmt --all -- --check
 	cargo clippy --release --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
+	RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps --lib --examples
 
 parity: build
 	scripts/python-environment tests/parity/requirements.txt .cache/venv

@@ -22,7 +22,7 @@ pub fn request(name: &str, (method, route, path): (&str, &str, &str), request_id
         http.route = route,
         http.response.status_code = Empty,
         url.path = path,
-        error.type = Empty,
+        "error.type" = Empty,
         lucarne.request_id = request_id,
         lucarne.model = Empty,
         lucarne.version = Empty,
@@ -72,7 +72,9 @@ pub fn queue(name: &str) -> Span {
 pub fn batch<'a>(queue: &str, requests: impl ExactSizeIterator<Item = &'a Span>) -> Span {
     let batch = info_span!(parent: None, "batch", lucarne.queue = queue, lucarne.batch_size = requests.len());
     if !batch.is_disabled() {
-        requests.for_each(|request| drop(batch.follows_from(request)));
+        for request in requests {
+            batch.follows_from(request);
+        }
     }
     batch
 }

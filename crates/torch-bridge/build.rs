@@ -4,6 +4,9 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 fn main() {
+    if is_clippy() {
+        return;
+    }
     // torch-sys tells its dependents where the libraries are; the headers stand beside them.
     let lib = PathBuf::from(env::var("DEP_TCH_LIBTORCH_LIB").expect("torch-sys names libtorch's lib folder"));
     println!("cargo:rerun-if-env-changed=LIBTORCH_INCLUDE");
@@ -45,10 +48,19 @@ fn main() {
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
 }
 
+/// Whether clippy reads the Rust half, for which nothing is linked. Cargo keeps its results apart from those of a build.
+fn is_clippy() -> bool {
+    let wrapper = env::var_os("RUSTC_WORKSPACE_WRAPPER").map(PathBuf::from);
+    wrapper.is_some_and(|wrapper| wrapper.file_stem().is_some_and(|name| name == "clippy-driver"))
+}
+
 /// The header that every file includes, and libtorch's with it, parsed once; nothing where the compiler cannot. What is to be
 /// included is the path without `.gch`.
 fn precompiled(build: &cc::Build) -> Option<PathBuf> {
     let compiler = build.get_compiler();
+    if !compiler.is_like_gnu() {
+        return None;
+    }
     let folder = PathBuf::from(env::var_os("OUT_DIR")?).join("precompiled");
     let header = folder.join("bridge.h");
     fs::create_dir_all(&folder).ok()?;
@@ -58,5 +70,5 @@ fn precompiled(build: &cc::Build) -> Option<PathBuf> {
         .arg(folder.join("bridge.h.gch"))
         .status()
         .ok()?;
-    (compiler.is_like_gnu() && status.success()).then_some(header)
+    status.success().then_some(header)
 }
