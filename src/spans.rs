@@ -1,7 +1,7 @@
 //! The stages of a request, as spans of its trace. A span lasts until its last handle is dropped.
 //!
 //! All of them have this module as their target ([`TARGET`]): the log tells of none of them, and who collects traces takes these
-//! alone. Where nobody does, each is nothing.
+//! alone. Where nobody does, each is nothing. Numbers are signed: others are told as texts.
 
 use tracing::field::Empty;
 use tracing::{Span, info_span};
@@ -43,7 +43,7 @@ pub fn failed_with(code: &str) {
 
 /// `request` was answered with this status.
 pub fn answered(request: &Span, status: u16) {
-    request.record("http.response.status_code", status);
+    request.record("http.response.status_code", i64::from(status));
     if status >= 500 {
         request.record("otel.status_code", "ERROR");
     }
@@ -58,7 +58,7 @@ pub fn intake() -> Span {
 /// Decoding and fitting the pictures of a request.
 #[must_use]
 pub fn decode(pictures: usize) -> Span {
-    info_span!("decode", lucarne.pictures = pictures)
+    info_span!("decode", lucarne.pictures = pictures as i64)
 }
 
 /// The wait of one input of the current request in the queue of this name.
@@ -70,7 +70,8 @@ pub fn queue(name: &str) -> Span {
 /// Inputs of several requests that are computed together: a trace of its own, which is linked with each of theirs.
 #[must_use]
 pub fn batch<'a>(queue: &str, requests: impl ExactSizeIterator<Item = &'a Span>) -> Span {
-    let batch = info_span!(parent: None, "batch", lucarne.queue = queue, lucarne.batch_size = requests.len());
+    let batch =
+        info_span!(parent: None, "batch", lucarne.queue = queue, lucarne.batch_size = requests.len() as i64);
     if !batch.is_disabled() {
         for request in requests {
             batch.follows_from(request);

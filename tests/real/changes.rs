@@ -93,12 +93,17 @@ async fn a_load_tells_how_far_it_is() {
         let answer = request.send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::OK);
         let text = answer.text().await.expect("a text");
-        let lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with(':'));
+        let lines = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with(':'));
         lines.map(str::to_owned).collect::<Vec<_>>()
     };
     let stages = ["waiting", "trying", "loading"].map(|stage| format!("data: {{\"stage\":\"{stage}\"}}"));
     let told = load("2").await;
-    let data: Vec<&String> = told.iter().filter(|line| line.starts_with("data: {\"stage\"")).collect();
+    let data: Vec<&String> = told
+        .iter()
+        .filter(|line| line.starts_with("data: {\"stage\""))
+        .collect();
     assert_eq!(data, stages.iter().collect::<Vec<_>>(), "{told:?}");
     assert_eq!(told[told.len() - 2], "event: model", "{told:?}");
     assert!(told[told.len() - 1].contains("\"version\":\"2\""), "{told:?}");
