@@ -323,6 +323,9 @@ export default {
   "status.rejected": "{count} refused",
   "status.load": "Load",
   "status.unload": "Unload",
-  "status.busy": "working …",
+  "status.stage.working": "working …",
+  "status.stage.waiting": "waiting for another change …",
+  "status.stage.trying": "tried by itself …",
+  "status.stage.loading": "loading …",
   "status.poll": "Queues count images that wait, of predictions and of explanations. Read anew every two seconds while this tab is seen.",
 };

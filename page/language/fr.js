@@ -323,6 +323,9 @@ export default {
   "status.rejected": "{count} refusées",
   "status.load": "Charger",
   "status.unload": "Décharger",
-  "status.busy": "en cours …",
+  "status.stage.working": "en cours …",
+  "status.stage.waiting": "attend un autre changement …",
+  "status.stage.trying": "essayé à part …",
+  "status.stage.loading": "chargement …",
   "status.poll": "Les files comptent les images qui attendent, des prédictions et des explications. Relu toutes les deux secondes tant que l’onglet est visible.",
 };

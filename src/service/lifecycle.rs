@@ -126,7 +126,11 @@ impl Service {
         unloaded
     }
 
-    fn may_change(&self) -> Result<()> {
+    /// Whether clients load and unload models here.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`], which says how they may.
+    pub fn may_change(&self) -> Result<()> {
         match self.control() {
             ModelControl::Explicit => Ok(()),
             ModelControl::None | ModelControl::Poll => Err(Error::Forbidden(

@@ -12,10 +12,10 @@ const BYTES = { f32: 4, f16: 2, bf16: 2 };
  * @param {object} how
  * @param {{before: any, now: any}} how.reading
  * @param {(name: string, wanted: Object<string, string>) => number|null} how.rate
- * @param {boolean} how.isBusy whether it is being loaded or unloaded
+ * @param {string|null} how.stage what is done with it while it is loaded or unloaded
  * @param {(method: "PUT"|"DELETE") => void} how.act
  */
-export function modelRow(model, { reading, rate, isBusy, act }) {
+export function modelRow(model, { reading, rate, stage, act }) {
   const isReady = model.state === "ready";
   const cell = (key, ...content) => h("td", { "data-label": t(`status.${key}`) }, content);
   return h("tr", {},
@@ -27,7 +27,7 @@ export function modelRow(model, { reading, rate, isBusy, act }) {
     cell("queue", queue(model.name, reading)),
     cell("batch", batch(model.name, reading)),
     cell("latency", latency(model.name, reading)),
-    h("td", {}, button(model, isReady, isBusy, act)));
+    h("td", {}, button(model, isReady, stage, act)));
 }
 
 function weights({ parameters, precision }) {
@@ -65,8 +65,8 @@ function latency(name, { before, now }) {
   return [`${number(median * 1000, 2)} ms`, h("span.note", {}, t("status.p95", { value: `${number(high * 1000, 2)} ms` }))];
 }
 
-function button({ name, state }, isReady, isBusy, act) {
-  if (state === "loading" || isBusy) return h("span.note", { role: "status" }, t("status.busy"));
+function button({ name, state }, isReady, stage, act) {
+  if (state === "loading" || stage !== null) return h("span.note", { role: "status" }, t(`status.stage.${stage ?? "working"}`));
   const label = isReady ? t("status.unload") : t("status.load");
   return h("button.quiet", { type: "button", id: `act-${name}`, "aria-label": `${label} ${name}`, on: { click: () => act(isReady ? "DELETE" : "PUT") } }, label);
 }

@@ -4,6 +4,7 @@ import { fill, h } from "../../dom.js";
 import { number, t } from "../../language/index.js";
 import { models, refreshModels } from "../../server/models.js";
 import { grown, parsed, quantile } from "../../server/metrics.js";
+import { events } from "../../server/events.js";
 import { Problem, Unreachable } from "../../server/problem.js";
 import { send } from "../../server/request.js";
 import { modelRow } from "./model-row.js";
@@ -28,7 +29,8 @@ class StatusView extends HTMLElement {
   #now = null;
   #rates = [];
   #ready = null;
-  #busy = new Set();
+  /** What is done with a model that is loaded or unloaded, by its name. */
+  #busy = new Map();
   #visible = () => this.#poll();
 
   connectedCallback() {
@@ -101,7 +103,7 @@ class StatusView extends HTMLElement {
     const focused = this.#table.contains(document.activeElement) ? document.activeElement.id : "";
     const reading = { before: this.#before?.reading ?? null, now: this.#now?.reading ?? null };
     const rate = (name, wanted) => this.#rate(name, wanted);
-    fill(this.#table, listed.map((one) => modelRow(one, { reading, rate, isBusy: this.#busy.has(one.name), act: (method) => this.#act(one.name, method) })));
+    fill(this.#table, listed.map((one) => modelRow(one, { reading, rate, stage: this.#busy.get(one.name) ?? null, act: (method) => this.#act(one.name, method) })));
     if (focused !== "") document.getElementById(focused)?.focus();
   }
 
@@ -121,12 +123,19 @@ class StatusView extends HTMLElement {
       tile(t("status.failures"), shown(failures), t("status.perSecond")));
   }
 
+  #at(name, stage) {
+    this.#busy.set(name, STAGES.includes(stage) ? stage : "working");
+    this.#draw();
+  }
+
   async #act(name, method) {
-    this.#busy.add(name);
+    this.#busy.set(name, "working");
     this.#refusal.problem = null;
     this.#draw();
     try {
-      await send(`/v1/models/${encodeURIComponent(name)}`, { method });
+      const response = await send(`/v1/models/${encodeURIComponent(name)}`, { method, headers: { accept: "text/event-stream" } });
+      // Unloading is answered at once, and by nothing.
+      if (method === "PUT") await events(response, (event, { stage }) => event === "progress" && this.#at(name, stage));
     } catch (error) {
       this.#refusal.problem = error;
     }
@@ -135,6 +144,9 @@ class StatusView extends HTMLElement {
     this.#draw();
   }
 }
+
+/** Stages of loading as people read them; of one that came later than this page, nothing in particular. */
+const STAGES = ["waiting", "trying", "loading"];
 
 function tile(label, value, note, more = null) {
   return h("div.tile", {}, h("p.tile-label", {}, label), h("p.tile-value", {}, value), h("p.note", {}, note), more);

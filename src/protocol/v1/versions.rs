@@ -174,6 +174,8 @@ async fn loaded(
 ) -> Result<Response> {
     Parameters::none_in(uri.query())?;
     let form = accept::choose(headers, &[Form::Json, Form::Events])?;
+    // As a status, whatever the form.
+    app.service.may_change()?;
     let load = async move |progress: Progress| {
         app.service.load(&name, version.as_deref(), &progress).await?;
         Answer::json(&ModelInfo::from(app.service.find(&name)?))
