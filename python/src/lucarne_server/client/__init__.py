@@ -2,6 +2,7 @@
 
 from .asynchronous import AsyncClient
 from .errors import DeadlineExceeded, LucarneError, NotFound, NotReady, Overloaded, Unreachable
+from .evidence import Chance, Curve, Evidence, Stability, Stage, Weights
 from .explanation import Explanation, SaliencyMap, Target
 from .latents import Comparison, Encoding, Frame, Frames, Reconstruction, Visualization
 from .models import Layer, Method, ModelInfo, Parameter
@@ -18,11 +19,14 @@ from .results import (
     Embedding,
     ImageToImage,
     Keypoint,
+    MaskUncertainty,
     OrientedBox,
     Quantity,
     Regression,
     Segmentation,
+    Spread,
     Token,
+    Uncertainty,
 )
 from .synchronous import Client
 
@@ -30,16 +34,19 @@ __all__ = [
     "AsyncClient",
     "Caption",
     "Captioning",
+    "Chance",
     "Class",
     "ClassArea",
     "Classification",
     "Client",
     "Comparison",
+    "Curve",
     "DeadlineExceeded",
     "DetectedObject",
     "Detection",
     "Embedding",
     "Encoding",
+    "Evidence",
     "Explanation",
     "Frame",
     "Frames",
@@ -47,6 +54,7 @@ __all__ = [
     "Keypoint",
     "Layer",
     "LucarneError",
+    "MaskUncertainty",
     "Method",
     "ModelInfo",
     "NotFound",
@@ -63,8 +71,13 @@ __all__ = [
     "SaliencyMap",
     "Segmentation",
     "Shown",
+    "Spread",
+    "Stability",
+    "Stage",
     "Target",
     "Token",
+    "Uncertainty",
     "Unreachable",
     "Visualization",
+    "Weights",
 ]
