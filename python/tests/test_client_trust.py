@@ -1,11 +1,14 @@
-"""The client: how far an explanation can be trusted, and how sure a model is."""
+"""The client: how far an explanation can be trusted, how sure a model is, and which version answers."""
+
+import shutil
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from client_samples import ASTRONAUT, CHELSEA, COFFEE, GOLDEN
+from client_samples import ASTRONAUT, CHELSEA, COFFEE, GOLDEN, MODELS
 
-from lucarne_server import Client
-from lucarne_server.client import Evidence, LucarneError, MaskUncertainty
+from lucarne_server import Client, local
+from lucarne_server.client import Evidence, LucarneError, MaskUncertainty, NotFound
 
 SCENE = GOLDEN / "unet" / "scene_1.png"
 
@@ -73,3 +76,40 @@ def test_other_tasks_have_no_uncertainty(client: Client) -> None:
     with pytest.raises(LucarneError) as caught:
         client.predict("nanodet", ASTRONAUT, uncertainty=True)
     assert caught.value.code == "unsupported_for_task"
+
+
+# Versions
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """A model of two versions, of which the second serves."""
+    models = tmp_path_factory.mktemp("versions")
+    for number in ("1", "2"):
+        folder = models / "gauge" / number
+        folder.mkdir(parents=True)
+        shutil.copy(MODELS / "gauge" / "model.pt", folder)
+    manifest = (MODELS / "gauge" / "model.toml").read_text()
+    (models / "gauge" / "model.toml").write_text(
+        manifest + '\n[versions]\nload = "all"\naliases = { old = "1" }\n'
+    )
+    with local(models) as client:
+        yield client
+
+
+def test_versions_are_asked(versions: Client) -> None:
+    picture = GOLDEN / "gauge" / "gauge_0.png"
+    assert [versions.predict("gauge", picture, version=asked).version for asked in (None, 1, "2", "old")] == list("2121")
+    assert versions.predict_array("gauge", picture, version="old").shape == (2,)
+    assert versions.explain("gauge", picture, "grad_cam", "pressure", version=1).version == "1"
+    with pytest.raises(NotFound):
+        versions.predict("gauge", picture, version=3)
+
+
+def test_versions_of_models_of_tensors(tensors: Client, row: dict[str, np.ndarray]) -> None:
+    now = tensors.predict_tensors("fusion", row)
+    assert np.array_equal(tensors.predict_tensors("fusion", row, version="1")["logits"], now["logits"])
+    found = tensors.explain_tensors("fusion", row, "saliency", "logits[2]", input="signal", version="1")
+    assert found.version == "1"
+    with pytest.raises(NotFound):
+        tensors.explain_tensors("fusion", row, "saliency", "logits[2]", input="signal", version="9")

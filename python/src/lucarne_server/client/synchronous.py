@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from . import calls
+from .calls import Version
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Visualization
 from .models import Layer, Method, ModelInfo
@@ -77,22 +78,26 @@ class Client(Transport):
         return self._run(calls.methods(name))
 
     @overload
-    def predict(self, model: str, images: list[P] | tuple[P, ...], **parameters: Any) -> list[Any]: ...
+    def predict(
+        self, model: str, images: list[P] | tuple[P, ...], *, version: Version = None, **parameters: Any
+    ) -> list[Any]: ...
     @overload
-    def predict(self, model: str, images: Picture, **parameters: Any) -> Any: ...
-    def predict(self, model: str, images: Any, **parameters: Any) -> Any:
+    def predict(self, model: str, images: Picture, *, version: Version = None, **parameters: Any) -> Any: ...
+    def predict(self, model: str, images: Any, *, version: Version = None, **parameters: Any) -> Any:
         """What the model says of a picture: a `Classification`, `Segmentation`, `Detection` and so on, by its task."""
-        return self._run(calls.predict(model, images, parameters))
+        return self._run(calls.predict(model, images, parameters, version))
 
-    def predict_array(self, model: str, image: Picture, **parameters: Any) -> np.ndarray:
+    def predict_array(
+        self, model: str, image: Picture, *, version: Version = None, **parameters: Any
+    ) -> np.ndarray:
         """The answer to one picture as an array: classes of pixels, a vector, numbers, or the values of a picture."""
-        return self._run(calls.predict_array(model, image, parameters))
+        return self._run(calls.predict_array(model, image, parameters, version))
 
     def predict_tensors(
-        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None
+        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None, version: Version = None
     ) -> dict[str, np.ndarray]:
         """The outputs of a model of tensors, by name. Arrays must have the types that the model has."""
-        return self._run(calls.predict_tensors(model, inputs, output))
+        return self._run(calls.predict_tensors(model, inputs, output, version))
 
     @overload
     def explain(
@@ -105,6 +110,7 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> list[Explanation]: ...
     @overload
@@ -118,6 +124,7 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation: ...
     def explain(
@@ -130,15 +137,17 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Any:
         """Where the model looked: a map for each target and layer.
 
         `reference` is the picture that an embedding is compared with. The server also draws the heat on the picture,
-        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted.
+        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted. `evidence=True` measures
+        how far each map can be trusted, and `weights=True` with it whether the map depends on what the model has learned.
         """
         asked = {**parameters, "method": method, "target": target, "layer": layer, "overlay": overlay}
-        return self._run(calls.explain(model, images, reference, asked))
+        return self._run(calls.explain(model, images, reference, asked, version))
 
     def explain_tensors(
         self,
@@ -148,11 +157,12 @@ class Client(Transport):
         target: str | None = None,
         *,
         input: str | None = None,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation:
         """What an element of an output owes to each value of one input, of one row."""
         asked = {**parameters, "method": method, "target": target, "input": input}
-        return self._run(calls.explain_tensors(model, inputs, asked))
+        return self._run(calls.explain_tensors(model, inputs, asked, version))
 
     def embed(self, model: str, images: Any) -> np.ndarray:
         """The vector of a picture, `[D]`, or those of a list, `[N, D]`."""
