@@ -102,6 +102,11 @@ def test_versions_are_asked(versions: Client) -> None:
     assert [versions.predict("gauge", picture, version=asked).version for asked in (None, 1, "2", "old")] == list("2121")
     assert versions.predict_array("gauge", picture, version="old").shape == (2,)
     assert versions.explain("gauge", picture, "grad_cam", "pressure", version=1).version == "1"
+    methods = ["grad_cam", "hires_cam"]
+    serving = versions.compare_methods("gauge", picture, methods, "pressure", version="2")
+    assert serving.version == "2" and serving.show().image.width > 320
+    old = versions.compare_methods("gauge", picture, methods, "pressure", version="old", resolution="original")
+    assert old.version == "1" and old.show().image.width > 320
     with pytest.raises(NotFound):
         versions.predict("gauge", picture, version=3)
 

@@ -1,6 +1,7 @@
 """A client of a server of Lucarne, and what it answers."""
 
 from .asynchronous import AsyncClient
+from .compared import Agreement, ComparedMethod, Cost, Disagreement, MethodsCompared, Ranking
 from .errors import DeadlineExceeded, LucarneError, NotFound, NotReady, Overloaded, Unreachable
 from .evidence import Chance, Curve, Evidence, Stability, Stage, Weights
 from .explanation import Explanation, SaliencyMap, Target
@@ -31,6 +32,7 @@ from .results import (
 from .synchronous import Client
 
 __all__ = [
+    "Agreement",
     "AsyncClient",
     "Caption",
     "Captioning",
@@ -39,11 +41,14 @@ __all__ = [
     "ClassArea",
     "Classification",
     "Client",
+    "ComparedMethod",
     "Comparison",
+    "Cost",
     "Curve",
     "DeadlineExceeded",
     "DetectedObject",
     "Detection",
+    "Disagreement",
     "Embedding",
     "Encoding",
     "Evidence",
@@ -56,6 +61,7 @@ __all__ = [
     "LucarneError",
     "MaskUncertainty",
     "Method",
+    "MethodsCompared",
     "ModelInfo",
     "NotFound",
     "NotReady",
@@ -65,6 +71,7 @@ __all__ = [
     "Picture",
     "PictureResult",
     "Quantity",
+    "Ranking",
     "Reconstruction",
     "Regression",
     "Result",

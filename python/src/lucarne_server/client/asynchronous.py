@@ -9,6 +9,7 @@ from PIL import Image
 
 from . import calls
 from .calls import Version
+from .compared import MethodsCompared, placed
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Visualization
 from .models import Layer, Method, ModelInfo
@@ -139,6 +140,29 @@ class AsyncClient(AsyncTransport):
         """
         asked = {**parameters, "method": method, "target": target, "layer": layer, "overlay": overlay}
         return await self._run(calls.explain(model, images, reference, asked, version))
+
+    async def compare_methods(
+        self,
+        model: str,
+        image: Picture,
+        methods: list[str] | tuple[str, ...],
+        target: str | int | None = None,
+        layer: str | list[str] | None = None,
+        *,
+        reference: Picture | None = None,
+        maps: bool = True,
+        version: Version = None,
+        **parameters: Any,
+    ) -> MethodsCompared:
+        """Which of two to eight methods says most of one picture and target, and whether they say the same.
+
+        Each other parameter goes to the methods that use it. `maps=False` saves the maps where only their evidence,
+        their places and their correlations are wanted. It takes some hundred passes a method: mind `timeout`.
+        """
+        asked = {**parameters, "methods": methods, "target": target, "layer": layer, "maps": maps}
+        found = await self._run(calls.compare_methods(model, image, reference, asked, version))
+        # The answer does not say where on the picture its maps lie.
+        return placed(found, await self._run(calls.one_model(model))) if maps else found
 
     async def explain_tensors(
         self,

@@ -11,6 +11,7 @@ import httpx
 import numpy as np
 
 from . import explanation, latents, models
+from .compared import MethodsCompared, compared
 from .errors import LucarneError
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Reconstruction, Visualization
@@ -206,6 +207,17 @@ def explain(
 
     body = _body(sent, None if reference is None else photo(reference))
     return Call(read, _route(model, "explain", version), parameters=parameters, **body)
+
+
+def compare_methods(
+    model: str, image: Picture, reference: Picture | None, parameters: Mapping[str, Any], version: Version
+) -> Call[MethodsCompared]:
+    """Several methods on one picture."""
+    sent = photo(image)
+    on_picture = parameters.get("resolution") == "original"
+    body = _body([sent], None if reference is None else photo(reference))
+    path = _route(model, "explain/compare", version)
+    return Call(lambda response: compared(_json(response), sent, on_picture), path, parameters=parameters, **body)
 
 
 def explain_tensors(
