@@ -37,6 +37,13 @@ def client() -> Iterator[Client]:
 
 
 @pytest.fixture(scope="session")
+def patient(client: Client) -> Iterator[Client]:
+    """One that waits longer: evidence takes some hundred passes a map."""
+    with Client(client.url, timeout=300) as patient:
+        yield patient
+
+
+@pytest.fixture(scope="session")
 def tensors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     models = tmp_path_factory.mktemp("tensors")
     (models / "fusion").mkdir()

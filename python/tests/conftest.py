@@ -41,4 +41,4 @@ def ten_photos(photos: list[Path], tmp_path_factory: pytest.TempPathFactory) -> 
     return made
 
 
-from client_samples import client, expected, row, tensors  # noqa: E402, F401 (fixtures, after the path is set)
+from client_samples import client, expected, patient, row, tensors  # noqa: E402, F401 (fixtures, after the path is set)

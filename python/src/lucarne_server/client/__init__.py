@@ -1,7 +1,9 @@
 """A client of a server of Lucarne, and what it answers."""
 
 from .asynchronous import AsyncClient
+from .compared import Agreement, ComparedMethod, Cost, Disagreement, MethodsCompared, Ranking
 from .errors import DeadlineExceeded, LucarneError, NotFound, NotReady, Overloaded, Unreachable
+from .evidence import Chance, Curve, Evidence, Stability, Stage, Weights
 from .explanation import Explanation, SaliencyMap, Target
 from .latents import Comparison, Encoding, Frame, Frames, Reconstruction, Visualization
 from .models import Layer, Method, ModelInfo, Parameter
@@ -18,28 +20,38 @@ from .results import (
     Embedding,
     ImageToImage,
     Keypoint,
+    MaskUncertainty,
     OrientedBox,
     Quantity,
     Regression,
     Segmentation,
+    Spread,
     Token,
+    Uncertainty,
 )
 from .synchronous import Client
 
 __all__ = [
+    "Agreement",
     "AsyncClient",
     "Caption",
     "Captioning",
+    "Chance",
     "Class",
     "ClassArea",
     "Classification",
     "Client",
+    "ComparedMethod",
     "Comparison",
+    "Cost",
+    "Curve",
     "DeadlineExceeded",
     "DetectedObject",
     "Detection",
+    "Disagreement",
     "Embedding",
     "Encoding",
+    "Evidence",
     "Explanation",
     "Frame",
     "Frames",
@@ -47,7 +59,9 @@ __all__ = [
     "Keypoint",
     "Layer",
     "LucarneError",
+    "MaskUncertainty",
     "Method",
+    "MethodsCompared",
     "ModelInfo",
     "NotFound",
     "NotReady",
@@ -57,14 +71,20 @@ __all__ = [
     "Picture",
     "PictureResult",
     "Quantity",
+    "Ranking",
     "Reconstruction",
     "Regression",
     "Result",
     "SaliencyMap",
     "Segmentation",
     "Shown",
+    "Spread",
+    "Stability",
+    "Stage",
     "Target",
     "Token",
+    "Uncertainty",
     "Unreachable",
     "Visualization",
+    "Weights",
 ]

@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from . import calls
+from .calls import Version
+from .compared import MethodsCompared, placed
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Visualization
 from .models import Layer, Method, ModelInfo
@@ -68,22 +70,26 @@ class AsyncClient(AsyncTransport):
         return await self._run(calls.methods(name))
 
     @overload
-    async def predict(self, model: str, images: list[P] | tuple[P, ...], **parameters: Any) -> list[Any]: ...
+    async def predict(
+        self, model: str, images: list[P] | tuple[P, ...], *, version: Version = None, **parameters: Any
+    ) -> list[Any]: ...
     @overload
-    async def predict(self, model: str, images: Picture, **parameters: Any) -> Any: ...
-    async def predict(self, model: str, images: Any, **parameters: Any) -> Any:
+    async def predict(self, model: str, images: Picture, *, version: Version = None, **parameters: Any) -> Any: ...
+    async def predict(self, model: str, images: Any, *, version: Version = None, **parameters: Any) -> Any:
         """What the model says of a picture: a `Classification`, `Segmentation`, `Detection` and so on, by its task."""
-        return await self._run(calls.predict(model, images, parameters))
+        return await self._run(calls.predict(model, images, parameters, version))
 
-    async def predict_array(self, model: str, image: Picture, **parameters: Any) -> np.ndarray:
+    async def predict_array(
+        self, model: str, image: Picture, *, version: Version = None, **parameters: Any
+    ) -> np.ndarray:
         """The answer to one picture as an array: classes of pixels, a vector, numbers, or the values of a picture."""
-        return await self._run(calls.predict_array(model, image, parameters))
+        return await self._run(calls.predict_array(model, image, parameters, version))
 
     async def predict_tensors(
-        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None
+        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None, version: Version = None
     ) -> dict[str, np.ndarray]:
         """The outputs of a model of tensors, by name. Arrays must have the types that the model has."""
-        return await self._run(calls.predict_tensors(model, inputs, output))
+        return await self._run(calls.predict_tensors(model, inputs, output, version))
 
     @overload
     async def explain(
@@ -96,6 +102,7 @@ class AsyncClient(AsyncTransport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> list[Explanation]: ...
     @overload
@@ -109,6 +116,7 @@ class AsyncClient(AsyncTransport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation: ...
     async def explain(
@@ -121,15 +129,40 @@ class AsyncClient(AsyncTransport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Any:
         """Where the model looked: a map for each target and layer.
 
         `reference` is the picture that an embedding is compared with. The server also draws the heat on the picture,
-        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted.
+        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted. `evidence=True` measures
+        how far each map can be trusted, and `weights=True` with it whether the map depends on what the model has learned.
         """
         asked = {**parameters, "method": method, "target": target, "layer": layer, "overlay": overlay}
-        return await self._run(calls.explain(model, images, reference, asked))
+        return await self._run(calls.explain(model, images, reference, asked, version))
+
+    async def compare_methods(
+        self,
+        model: str,
+        image: Picture,
+        methods: list[str] | tuple[str, ...],
+        target: str | int | None = None,
+        layer: str | list[str] | None = None,
+        *,
+        reference: Picture | None = None,
+        maps: bool = True,
+        version: Version = None,
+        **parameters: Any,
+    ) -> MethodsCompared:
+        """Which of two to eight methods says most of one picture and target, and whether they say the same.
+
+        Each other parameter goes to the methods that use it. `maps=False` saves the maps where only their evidence,
+        their places and their correlations are wanted. It takes some hundred passes a method: mind `timeout`.
+        """
+        asked = {**parameters, "methods": methods, "target": target, "layer": layer, "maps": maps}
+        found = await self._run(calls.compare_methods(model, image, reference, asked, version))
+        # The answer does not say where on the picture its maps lie.
+        return placed(found, await self._run(calls.one_model(model))) if maps else found
 
     async def explain_tensors(
         self,
@@ -139,11 +172,12 @@ class AsyncClient(AsyncTransport):
         target: str | None = None,
         *,
         input: str | None = None,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation:
         """What an element of an output owes to each value of one input, of one row."""
         asked = {**parameters, "method": method, "target": target, "input": input}
-        return await self._run(calls.explain_tensors(model, inputs, asked))
+        return await self._run(calls.explain_tensors(model, inputs, asked, version))
 
     async def embed(self, model: str, images: Any) -> np.ndarray:
         """The vector of a picture, `[D]`, or those of a list, `[N, D]`."""

@@ -4,13 +4,14 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
 import httpx
 import numpy as np
 
 from . import explanation, latents, models
+from .compared import MethodsCompared, compared
 from .errors import LucarneError
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Reconstruction, Visualization
@@ -20,6 +21,8 @@ from .result import Json, PictureResult
 from .results import Embedding
 
 T = TypeVar("T")
+# The number or the alias of a version; none is the one that serves.
+Version: TypeAlias = str | int | None
 Files = list[tuple[str, tuple[str, bytes, str]]]
 _NPY, _ZIP = "application/x-npy", "application/zip"
 _BYTES = "application/octet-stream"
@@ -58,8 +61,9 @@ def _word(value: Any) -> str:
     return str(value)
 
 
-def _route(model: str, operation: str = "") -> str:
-    return f"/v1/models/{quote(model, safe='')}" + (f"/{operation}" if operation else "")
+def _route(model: str, operation: str = "", version: Version = None) -> str:
+    of_version = "" if version is None else f"/versions/{quote(str(version), safe='')}"
+    return f"/v1/models/{quote(model, safe='')}{of_version}" + (f"/{operation}" if operation else "")
 
 
 def _json(response: httpx.Response) -> Json:
@@ -106,7 +110,9 @@ def methods(name: str) -> Call[list[models.Method]]:
     return Call(lambda response: models.methods(_json(response)), _route(name, "explainers"), "GET")
 
 
-def predict(model: str, images: Any, parameters: Mapping[str, Any], operation: str = "predict") -> Call[Any]:
+def predict(
+    model: str, images: Any, parameters: Mapping[str, Any], version: Version = None, operation: str = "predict"
+) -> Call[Any]:
     """A result for a picture, a list for several."""
     sent, several = photos(images)
 
@@ -115,7 +121,7 @@ def predict(model: str, images: Any, parameters: Mapping[str, Any], operation: s
         results = [prediction(answer, raw, of) for raw, of in zip(answer["predictions"], sent, strict=True)]
         return results if several else results[0]
 
-    return Call(read, _route(model, operation), parameters=parameters, **_body(sent))
+    return Call(read, _route(model, operation, version), parameters=parameters, **_body(sent))
 
 
 def embed(model: str, images: Any) -> Call[np.ndarray]:
@@ -130,7 +136,7 @@ def reconstruct(model: str, images: Any) -> Call[Any]:
 
 def encode(model: str, images: Any) -> Call[Encoding | list[Encoding]]:
     """The latent of a picture, or those of several."""
-    return predict(model, images, {}, "encode")
+    return predict(model, images, {}, operation="encode")
 
 
 def _of_each(
@@ -150,23 +156,28 @@ def _of_each(
     return Call(read, asked.path, content=asked.content, content_type=asked.content_type, files=asked.files)
 
 
-def predict_array(model: str, image: Picture, parameters: Mapping[str, Any]) -> Call[np.ndarray]:
+def predict_array(
+    model: str, image: Picture, parameters: Mapping[str, Any], version: Version
+) -> Call[np.ndarray]:
     """The answer to one picture as the array that the server writes."""
-    return Call(_array, _route(model, "predict"), accept=_NPY, parameters=parameters, **_body([photo(image)]))
+    path = _route(model, "predict", version)
+    return Call(_array, path, accept=_NPY, parameters=parameters, **_body([photo(image)]))
 
 
 def _array(response: httpx.Response) -> np.ndarray:
     return np.load(io.BytesIO(response.content), allow_pickle=False)
 
 
-def predict_tensors(model: str, inputs: Mapping[str, Any], output: str | None) -> Call[dict[str, np.ndarray]]:
+def predict_tensors(
+    model: str, inputs: Mapping[str, Any], output: str | None, version: Version
+) -> Call[dict[str, np.ndarray]]:
     """The outputs of a model of tensors, by name."""
 
     def read(response: httpx.Response) -> dict[str, np.ndarray]:
         with np.load(io.BytesIO(response.content), allow_pickle=False) as arrays:
             return dict(arrays)
 
-    path = _route(model, "predict")
+    path = _route(model, "predict", version)
     return Call(read, path, accept=_ZIP, parameters={"output": output}, files=_arrays(inputs))
 
 
@@ -185,7 +196,7 @@ def npy(value: Any) -> bytes:
 
 
 def explain(
-    model: str, images: Any, reference: Picture | None, parameters: Mapping[str, Any]
+    model: str, images: Any, reference: Picture | None, parameters: Mapping[str, Any], version: Version
 ) -> Call[Explanation | list[Explanation]]:
     """The explanation of a picture, a list for several."""
     sent, several = photos(images)
@@ -195,16 +206,29 @@ def explain(
         return found if several else found[0]
 
     body = _body(sent, None if reference is None else photo(reference))
-    return Call(read, _route(model, "explain"), parameters=parameters, **body)
+    return Call(read, _route(model, "explain", version), parameters=parameters, **body)
 
 
-def explain_tensors(model: str, inputs: Mapping[str, Any], parameters: Mapping[str, Any]) -> Call[Explanation]:
+def compare_methods(
+    model: str, image: Picture, reference: Picture | None, parameters: Mapping[str, Any], version: Version
+) -> Call[MethodsCompared]:
+    """Several methods on one picture."""
+    sent = photo(image)
+    on_picture = parameters.get("resolution") == "original"
+    body = _body([sent], None if reference is None else photo(reference))
+    path = _route(model, "explain/compare", version)
+    return Call(lambda response: compared(_json(response), sent, on_picture), path, parameters=parameters, **body)
+
+
+def explain_tensors(
+    model: str, inputs: Mapping[str, Any], parameters: Mapping[str, Any], version: Version
+) -> Call[Explanation]:
     """The explanation of one row of tensors."""
 
     def read(response: httpx.Response) -> Explanation:
         return explanation.attribution(_json(response))
 
-    return Call(read, _route(model, "explain"), parameters=parameters, files=_arrays(inputs))
+    return Call(read, _route(model, "explain", version), parameters=parameters, files=_arrays(inputs))
 
 
 def decode(model: str, given: Any) -> Call[Frames]:

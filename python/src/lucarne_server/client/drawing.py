@@ -34,6 +34,8 @@ _VISIBLE = 0.5
 # Left, top, right, bottom.
 Bounds = tuple[int, int, int, int]
 _GAP = 6
+# How much wider than its picture a title may make a cell.
+_TITLE = 220
 _FOR, _AGAINST = (178, 24, 43), (33, 102, 172)
 
 
@@ -175,7 +177,7 @@ def grid(titled: Sequence[tuple[Image.Image, str]], columns: int | None = None) 
     """Pictures of one size in rows, each with its title below; one picture alone at its full size."""
     if len(titled) == 1:
         image, title = titled[0]
-        return captioned(image, [title]) if title else fitted(image)[0]
+        return captioned(image, title.splitlines()) if title else fitted(image)[0]
     columns = columns or ceil(sqrt(len(titled)))
     # A cell takes its part of the widest picture, but not less than a title needs, or than a small picture has.
     most = max(MOST // columns, 160 if any(title for _, title in titled) else 56)
@@ -187,10 +189,17 @@ def grid(titled: Sequence[tuple[Image.Image, str]], columns: int | None = None) 
     return _table(cells, columns)
 
 
+def captioned_grid(titled: Sequence[tuple[Image.Image, str]], columns: int, texts: list[str]) -> Image.Image:
+    """Pictures as in `grid`, and lines of text below them all."""
+    whole = grid(titled, columns)
+    return stacked([whole, lines(texts, whole.width)])
+
+
 def _table(cells: Sequence[tuple[Image.Image, str]], columns: int) -> Image.Image:
-    below = row_height() + 2 if any(title for _, title in cells) else 0
+    most = max(len(title.splitlines()) for _, title in cells)
+    below = most * row_height() + 2 if most else 0
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    widths = [max(image.width for image, _ in cells[column::columns]) for column in range(min(columns, len(cells)))]
+    widths = [max(_width(*cell) for cell in cells[column::columns]) for column in range(min(columns, len(cells)))]
     heights = [max(image.height for image, _ in row) + below for row in rows]
     size = (sum(widths) + _GAP * (len(widths) - 1), sum(heights) + _GAP * (len(rows) - 1))
     whole = Image.new("RGB", size, "white")
@@ -200,11 +209,18 @@ def _table(cells: Sequence[tuple[Image.Image, str]], columns: int) -> Image.Imag
         left = 0
         for (image, title), width in zip(row, widths, strict=False):
             whole.paste(image, (left, top))
-            place = (left + 2, top + image.height + below / 2)
-            draw.text(place, shortened(title, width - 4), INK, font(TEXT), anchor="lm")
+            for index, text in enumerate(title.splitlines()):
+                place = (left + 2, top + image.height + 1 + (index + 0.5) * row_height())
+                draw.text(place, shortened(text, width - 4), INK, font(TEXT), anchor="lm")
             left += width + _GAP
         top += height + _GAP
     return whole
+
+
+def _width(image: Image.Image, title: str) -> int:
+    """What a cell takes: a narrow picture leaves its title room to be read."""
+    longest = max((font(TEXT).getlength(text) for text in title.splitlines()), default=0)
+    return max(image.width, min(round(longest) + 4, _TITLE))
 
 
 def signed(values: np.ndarray) -> Image.Image:

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from . import drawing
+from .evidence import Evidence, evidence
 from .pictures import Photo, opened
 from .result import Json, Result, common, floats, pick
 
@@ -76,7 +77,8 @@ class SaliencyMap:
     """One map: what a target owes to each part of the picture, or of a tensor.
 
     `values` are at the method's own resolution, if no other was asked for; NaN where the model did not see. A
-    `degenerate` map says nothing. `caution` is part of what a map means.
+    `degenerate` map says nothing. `caution` is part of what a map means, and `evidence` how far it can be trusted, where
+    that was asked for.
     """
 
     values: np.ndarray = field(repr=False)
@@ -92,6 +94,7 @@ class SaliencyMap:
     completeness: Completeness | None = None
     passes: Passes | None = None
     stopped_early: bool
+    evidence: Evidence | None = None
     overlay: bytes | None = field(default=None, repr=False)
     raw: Json = field(repr=False)
 
@@ -143,6 +146,11 @@ class Explanation(Result):
         return self.maps[0].degenerate
 
     @property
+    def evidence(self) -> Evidence | None:
+        """How far the first map can be trusted, where that was asked for."""
+        return self.maps[0].evidence
+
+    @property
     def picture(self) -> Image.Image | None:
         """The picture that was asked about; none of tensors."""
         return None if self.photo is None else self.photo.image
@@ -171,9 +179,18 @@ def target(raw: Json) -> Target:
     return pick(Target, raw, raw=raw, box=sides)
 
 
+def measured(raw: Json) -> Json:
+    """The fields of a map that say how it was made and how far it can be trusted, where `raw` has them."""
+    complete, passes = raw.get("completeness"), raw.get("passes")
+    return {
+        "completeness": None if complete is None else pick(Completeness, complete),
+        "passes": None if passes is None else pick(Passes, passes),
+        "evidence": evidence(raw.get("evidence")),
+    }
+
+
 def _map(raw: Json) -> SaliencyMap:
     found, overlay = raw["map"], raw.get("overlay_png_b64")
-    complete, passes = raw.get("completeness"), raw.get("passes")
     return pick(
         SaliencyMap,
         raw,
@@ -181,10 +198,9 @@ def _map(raw: Json) -> SaliencyMap:
         target=target(raw["target"]),
         min=found["min"],
         max=found["max"],
-        completeness=None if complete is None else pick(Completeness, complete),
-        passes=None if passes is None else pick(Passes, passes),
         overlay=None if overlay is None else base64.b64decode(overlay),
         raw=raw,
+        **measured(raw),
     )
 
 

@@ -19,11 +19,14 @@ from .results import (
     Embedding,
     ImageToImage,
     Keypoint,
+    MaskUncertainty,
     OrientedBox,
     Quantity,
     Regression,
     Segmentation,
+    Spread,
     Token,
+    Uncertainty,
 )
 
 
@@ -53,7 +56,21 @@ def _token(raw: Json) -> Token:
 def _segmentation(raw: Json) -> Json:
     masks = raw["mask"]
     areas = [_area(area, masks["rle"]) for area in raw["classes"]]
-    return {"classes": areas, "size": (masks["size"][0], masks["size"][1])}
+    unsure = raw.get("uncertainty")
+    uncertainty = None if unsure is None else pick(MaskUncertainty, unsure)
+    return {"classes": areas, "size": (masks["size"][0], masks["size"][1]), "uncertainty": uncertainty}
+
+
+def _classification(raw: Json) -> Json:
+    return {"classes": [pick(Class, found) for found in raw["classes"]], "uncertainty": _uncertainty(raw)}
+
+
+def _uncertainty(raw: Json) -> Uncertainty | None:
+    found = raw.get("uncertainty")
+    if found is None:
+        return None
+    views = found.get("tta")
+    return pick(Uncertainty, found, tta=None if views is None else pick(Spread, views))
 
 
 def _embedding(raw: Json) -> Json:
@@ -74,7 +91,7 @@ def _translation(raw: Json) -> Json:
 # By the key that tells this kind of answer from those behind it.
 _READERS: dict[str, tuple[type[PictureResult], Callable[[Json], dict[str, Any]]]] = {
     "mask": (Segmentation, _segmentation),
-    "classes": (Classification, lambda raw: {"classes": [pick(Class, found) for found in raw["classes"]]}),
+    "classes": (Classification, _classification),
     "objects": (Detection, lambda raw: {"objects": [_object(found) for found in raw["objects"]]}),
     "captions": (Captioning, lambda raw: {"captions": [_caption(found) for found in raw["captions"]]}),
     "embedding": (Embedding, _embedding),

@@ -20,11 +20,47 @@ class Class:
     score: float
 
 
+@dataclass(frozen=True)
+class Spread:
+    """The first class in several views of the picture: the mean and the standard deviation of its probability.
+
+    It is the first class in `agreeing` of the `views`, and `same_class` says whether in all.
+    """
+
+    views: int
+    score_mean: float
+    score_std: float
+    agreeing: int
+    same_class: bool
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How sure a classifier is: the entropy of its probabilities, and how far the first class is ahead of the second.
+
+    `relative_entropy` is from 0, one class for certain, to 1, all alike. `tta` is there where it was asked for.
+    """
+
+    entropy_nats: float
+    relative_entropy: float
+    margin: float
+    tta: Spread | None = None
+
+
+@dataclass(frozen=True)
+class MaskUncertainty:
+    """How sure a segmenter is: the entropy of the probabilities of a pixel's classes, in the mean of the pixels."""
+
+    mean_entropy_nats: float
+    relative_entropy: float
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Classification(PictureResult):
-    """The best classes of a picture, best first."""
+    """The best classes of a picture, best first; `uncertainty` is there where it was asked for."""
 
     classes: list[Class]
+    uncertainty: Uncertainty | None = None
 
     @property
     def best(self) -> Class:
@@ -53,10 +89,11 @@ class ClassArea:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Segmentation(PictureResult):
-    """The classes that a picture has, each with its mask."""
+    """The classes that a picture has, each with its mask; `uncertainty` is there where it was asked for."""
 
     classes: list[ClassArea]
     size: tuple[int, int]
+    uncertainty: MaskUncertainty | None = None
 
     def mask(self, label: str | int) -> np.ndarray:
         """The pixels of the class of this label or id, as bools `[height, width]`; none where it was not found."""

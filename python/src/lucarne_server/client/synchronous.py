@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from . import calls
+from .calls import Version
+from .compared import MethodsCompared, placed
 from .explanation import Explanation
 from .latents import Comparison, Encoding, Frames, Visualization
 from .models import Layer, Method, ModelInfo
@@ -77,22 +79,26 @@ class Client(Transport):
         return self._run(calls.methods(name))
 
     @overload
-    def predict(self, model: str, images: list[P] | tuple[P, ...], **parameters: Any) -> list[Any]: ...
+    def predict(
+        self, model: str, images: list[P] | tuple[P, ...], *, version: Version = None, **parameters: Any
+    ) -> list[Any]: ...
     @overload
-    def predict(self, model: str, images: Picture, **parameters: Any) -> Any: ...
-    def predict(self, model: str, images: Any, **parameters: Any) -> Any:
+    def predict(self, model: str, images: Picture, *, version: Version = None, **parameters: Any) -> Any: ...
+    def predict(self, model: str, images: Any, *, version: Version = None, **parameters: Any) -> Any:
         """What the model says of a picture: a `Classification`, `Segmentation`, `Detection` and so on, by its task."""
-        return self._run(calls.predict(model, images, parameters))
+        return self._run(calls.predict(model, images, parameters, version))
 
-    def predict_array(self, model: str, image: Picture, **parameters: Any) -> np.ndarray:
+    def predict_array(
+        self, model: str, image: Picture, *, version: Version = None, **parameters: Any
+    ) -> np.ndarray:
         """The answer to one picture as an array: classes of pixels, a vector, numbers, or the values of a picture."""
-        return self._run(calls.predict_array(model, image, parameters))
+        return self._run(calls.predict_array(model, image, parameters, version))
 
     def predict_tensors(
-        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None
+        self, model: str, inputs: Mapping[str, Any], *, output: str | None = None, version: Version = None
     ) -> dict[str, np.ndarray]:
         """The outputs of a model of tensors, by name. Arrays must have the types that the model has."""
-        return self._run(calls.predict_tensors(model, inputs, output))
+        return self._run(calls.predict_tensors(model, inputs, output, version))
 
     @overload
     def explain(
@@ -105,6 +111,7 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> list[Explanation]: ...
     @overload
@@ -118,6 +125,7 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation: ...
     def explain(
@@ -130,15 +138,40 @@ class Client(Transport):
         *,
         reference: Picture | None = None,
         overlay: bool = True,
+        version: Version = None,
         **parameters: Any,
     ) -> Any:
         """Where the model looked: a map for each target and layer.
 
         `reference` is the picture that an embedding is compared with. The server also draws the heat on the picture,
-        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted.
+        which `heat` and `show` take; `overlay=False` saves that where only numbers are wanted. `evidence=True` measures
+        how far each map can be trusted, and `weights=True` with it whether the map depends on what the model has learned.
         """
         asked = {**parameters, "method": method, "target": target, "layer": layer, "overlay": overlay}
-        return self._run(calls.explain(model, images, reference, asked))
+        return self._run(calls.explain(model, images, reference, asked, version))
+
+    def compare_methods(
+        self,
+        model: str,
+        image: Picture,
+        methods: list[str] | tuple[str, ...],
+        target: str | int | None = None,
+        layer: str | list[str] | None = None,
+        *,
+        reference: Picture | None = None,
+        maps: bool = True,
+        version: Version = None,
+        **parameters: Any,
+    ) -> MethodsCompared:
+        """Which of two to eight methods says most of one picture and target, and whether they say the same.
+
+        Each other parameter goes to the methods that use it. `maps=False` saves the maps where only their evidence,
+        their places and their correlations are wanted. It takes some hundred passes a method: mind `timeout`.
+        """
+        asked = {**parameters, "methods": methods, "target": target, "layer": layer, "maps": maps}
+        found = self._run(calls.compare_methods(model, image, reference, asked, version))
+        # The answer does not say where on the picture its maps lie.
+        return placed(found, self._run(calls.one_model(model))) if maps else found
 
     def explain_tensors(
         self,
@@ -148,11 +181,12 @@ class Client(Transport):
         target: str | None = None,
         *,
         input: str | None = None,
+        version: Version = None,
         **parameters: Any,
     ) -> Explanation:
         """What an element of an output owes to each value of one input, of one row."""
         asked = {**parameters, "method": method, "target": target, "input": input}
-        return self._run(calls.explain_tensors(model, inputs, asked))
+        return self._run(calls.explain_tensors(model, inputs, asked, version))
 
     def embed(self, model: str, images: Any) -> np.ndarray:
         """The vector of a picture, `[D]`, or those of a list, `[N, D]`."""
