@@ -123,26 +123,25 @@ pub fn cost(pixels: u64, maps: u64, view: View) -> u64 {
         .saturating_mul(maps.saturating_mul(of_each))
 }
 
-/// The map spread to 0..=1: a signed one with zero at 0.5; all alike when it has no spread or is not finite.
+/// The map spread to 0..=1: a signed one with zero at 0.5; what says nothing when it has no spread or is not finite.
 fn spread(map: &Map, signed: bool) -> Vec<f32> {
-    let (low, width) = if signed {
-        let reach = map.magnitude(SHOWN);
-        (-reach, 2.0 * reach)
+    // Where nearly all values are nothing, the few that are not are the map.
+    let shown = || Some(map.magnitude(SHOWN)).filter(|shown| *shown > 0.0);
+    let (low, width, nothing) = if signed {
+        let reach = shown().unwrap_or_else(|| map.magnitude(1.0));
+        (-reach, 2.0 * reach, 0.5)
     } else {
         // Only where there are many values is a hundredth of them one that can be spared.
-        let high = if map.data.len() > 10_000 {
-            map.magnitude(SHOWN)
-        } else {
-            map.max
-        };
-        (map.min, high - map.min)
+        let is_large = map.data.len() > 10_000;
+        let high = shown().filter(|_| is_large).unwrap_or(map.max);
+        (map.min, high - map.min, 0.0)
     };
     let unit = |v: &f32| {
         let unit = (v - low) / width;
         if unit.is_finite() {
             unit.clamp(0.0, 1.0)
         } else {
-            0.0
+            nothing
         }
     };
     map.data.iter().map(unit).collect()
@@ -158,6 +157,21 @@ mod tests {
         assert_eq!(spread(&map(&[-1.0, 0.0, 2.0]), true), [0.25, 0.5, 1.0]);
         assert_eq!(spread(&map(&[1.0, 2.0, 3.0]), false), [0.0, 0.5, 1.0]);
         assert_eq!(spread(&map(&[3.0, 3.0]), false), [0.0, 0.0], "no spread, no heat");
-        assert_eq!(spread(&map(&[f32::NAN, f32::NAN]), true), [0.0, 0.0]);
+        assert_eq!(spread(&map(&[f32::NAN, f32::NAN]), true), [0.5, 0.5]);
+        assert_eq!(spread(&map(&[0.0, 0.0]), true), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn a_single_value_among_nothing_is_seen() {
+        for (value, signed, rest) in [(3.0, false, 0.0), (3.0, true, 0.5), (-3.0, true, 0.5)] {
+            let mut data = vec![0.0; 20_000];
+            data[7] = value;
+            let found = spread(&Map::new(vec![100, 200], data), signed);
+            assert_eq!(
+                (found[7], found[8]),
+                (if value > 0.0 { 1.0 } else { 0.0 }, rest),
+                "{value}, {signed}"
+            );
+        }
     }
 }

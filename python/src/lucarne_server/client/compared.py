@@ -86,14 +86,14 @@ class Disagreement:
 class Agreement:
     """The rank correlation of each two maps, `[N, N]` in the order of `methods`; NaN where a map is the same everywhere.
 
-    `disagreements` are the pairs below `threshold`. `summary` says the same in a sentence.
+    `disagreements` are the pairs below `threshold`. `summary` says the same in a sentence; it is None where there are no two maps.
     """
 
     methods: list[str]
     correlations: np.ndarray
     threshold: float
     disagreements: list[Disagreement]
-    summary: str
+    summary: str | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

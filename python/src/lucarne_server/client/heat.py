@@ -45,7 +45,9 @@ def heat(picture: Image.Image, values: np.ndarray, where: Placement) -> Image.Im
 
 def _spread(cells: np.ndarray, known: np.ndarray, signed: bool) -> np.ndarray:
     """The cells from 0 to 1: zero is 0.5 if they are signed."""
-    large = float(np.sort(np.abs(known))[round((known.size - 1) * _SHOWN)])
+    sizes = np.sort(np.abs(known))
+    # Where nearly all values are nothing, the few that are not are the map.
+    large = float(sizes[round((known.size - 1) * _SHOWN)]) or float(sizes[-1])
     low = -large if signed else float(known.min())
     high = large if signed or known.size > _MANY else float(known.max())
     if high <= low:

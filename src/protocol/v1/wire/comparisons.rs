@@ -145,9 +145,9 @@ struct Agreement {
     threshold: f64,
     /// The pairs that do.
     disagreements: Vec<Disagreement>,
-    /// The same in a sentence.
+    /// The same in a sentence; `null` where there are no two maps.
     #[schema(example = "The methods agree: each two maps correlate by at least 0.3.")]
-    summary: String,
+    summary: Option<String>,
 }
 
 /// Two methods whose maps say different things.
@@ -267,16 +267,27 @@ impl Agreement {
     fn new(methods: &[explain::Method], found: &explain::Comparison) -> Self {
         let pairs: Vec<(usize, usize, f64)> = found.disagreements().collect();
         let least = pairs.iter().min_by(|a, b| a.2.total_cmp(&b.2));
-        let summary = match least {
-            None => format!("The methods agree: each two maps correlate by at least {AGREEMENT}."),
-            Some((one, other, correlation)) => format!(
-                "Methods disagree: {} of {} pairs of maps correlate by less than {AGREEMENT}, {} and {} least, by {correlation:.2}. \
-                 Look at the ranking before you believe one of them.",
+        let all = methods.len() * methods.len().saturating_sub(1) / 2;
+        let before = "Look at the ranking before you believe one of them.";
+        let summary = match (least, all) {
+            (_, 0) => None,
+            (None, 1) => Some(format!(
+                "The methods agree: their maps correlate by at least {AGREEMENT}."
+            )),
+            (None, _) => Some(format!(
+                "The methods agree: each two maps correlate by at least {AGREEMENT}."
+            )),
+            (Some((.., correlation)), 1) => Some(format!(
+                "The methods disagree: their maps correlate by {}. {before}",
+                hundredths(*correlation)
+            )),
+            (Some((one, other, correlation)), _) => Some(format!(
+                "Methods disagree: {} of {all} pairs of maps correlate by less than {AGREEMENT}, {} and {} least, by {}. {before}",
                 pairs.len(),
-                methods.len() * (methods.len() - 1) / 2,
                 methods[*one].name(),
                 methods[*other].name(),
-            ),
+                hundredths(*correlation),
+            )),
         };
         let pair = |(one, other, correlation): (usize, usize, f64)| Disagreement {
             one: methods[one].into(),
@@ -290,6 +301,15 @@ impl Agreement {
             disagreements: pairs.into_iter().map(pair).collect(),
             summary,
         }
+    }
+}
+
+/// With two digits behind the point; zero has no sign.
+fn hundredths(value: f64) -> String {
+    let text = format!("{value:.2}");
+    match text.as_str() {
+        "-0.00" => "0.00".to_owned(),
+        _ => text,
     }
 }
 
