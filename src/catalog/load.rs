@@ -15,7 +15,7 @@ pub(super) struct Load<'a> {
     /// The one of model.toml, else the newest, where none is said.
     version: Option<&'a str>,
     /// Whether it answers from then on where no version is asked for.
-    serves: bool,
+    pub(super) serves: bool,
     /// Who hears how far it is.
     progress: Option<&'a Progress>,
 }

@@ -84,7 +84,9 @@ type Asked = Result<Vec<(u64, Answer<u64>)>>;
 fn admit(queue: &Arc<Queue<Number>>, numbers: &[u64], context: &Context) -> Asked {
     let places = queue.admit(numbers.len())?;
     thread::yield_now();
-    let tickets = numbers.iter().map(|&number| Ticket::new(number, context));
+    let tickets = numbers
+        .iter()
+        .map(|&number| Ticket::new(number, context, "engine"));
     let (works, answers): (Vec<_>, Vec<_>) = tickets.unzip();
     places.push(works);
     Ok(numbers.iter().copied().zip(answers).collect())

@@ -51,7 +51,7 @@ impl Collector {
         let failed = self.fails.swap(why.is_some(), Ordering::Relaxed);
         match why {
             Some(why) if !failed => {
-                tracing::warn!("traces are lost: the collector does not take them: {why}")
+                tracing::warn!("traces are lost: the collector does not take them: {why}");
             }
             None if failed => tracing::info!("the collector takes traces again"),
             _ => {}

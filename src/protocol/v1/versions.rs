@@ -176,15 +176,14 @@ async fn loaded(
     let form = accept::choose(headers, &[Form::Json, Form::Events])?;
     // As a status, whatever the form.
     app.service.may_change()?;
-    let load = async move |progress: Progress| {
+    let load = |progress: Progress| async move {
         app.service.load(&name, version.as_deref(), &progress).await?;
         Answer::json(&ModelInfo::from(app.service.find(&name)?))
     };
     if form == Form::Events {
         // It has no deadline: a large model takes its time.
-        return Ok(with_progress("model", &Context::default(), |context| {
-            load(context.progress)
-        }));
+        let load = |context: Context| load(context.progress);
+        return Ok(with_progress("model", &Context::default(), load));
     }
     Ok(load(Progress::default()).await?.into_response())
 }
