@@ -23,13 +23,16 @@ fn golden(name: &str) -> Value {
     serde_json::from_str(&text).expect("JSON")
 }
 
+/// What is on a picture, and what was found on it.
+type Objects<R> = (Vec<Truth<R>>, Vec<Detected<R>>);
+
 /// The average precisions of the objects in a golden file, each of which covers what these say.
 fn precision_of<R: Region>(
     golden: &Value,
     truth_covers: impl Fn(&Value) -> R,
     found_covers: impl Fn(&Value) -> R,
 ) -> AveragePrecision {
-    let mut images: BTreeMap<usize, (Vec<Truth<R>>, Vec<Detected<R>>)> = BTreeMap::new();
+    let mut images: BTreeMap<usize, Objects<R>> = BTreeMap::new();
     for row in golden["truths"].as_array().expect("a list") {
         let of = images
             .entry(whole(row, "image_id"))
