@@ -123,14 +123,23 @@ pub enum Error {
     InvalidSettings(String),
 }
 
-/// The beginning of a text of unknown length, for a message.
+/// The beginning of a text of unknown length, for a message. What a terminal would obey is written out.
 #[must_use]
 pub fn excerpt(text: &str) -> Cow<'_, str> {
     const MOST: usize = 100;
-    match text.char_indices().nth(MOST) {
+    let beginning = match text.char_indices().nth(MOST) {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}… ({} bytes)", &text[..end], text.len())),
+    };
+    let is_obeyed = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if !beginning.contains(is_obeyed) {
+        return beginning;
     }
+    let written = |c: char| match is_obeyed(c) {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    Cow::Owned(beginning.chars().map(written).collect())
 }
 
 /// So many of what `thing` is called: `1 image`, `2 images`.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::entry::{Entry, State, Wanted};
 use super::load::Load;
 use super::model::Model;
+use super::rested::Rested;
 use super::roster::Catalog;
 use crate::error::{Error, Result};
 use crate::manifest::{MOST_LOADED, age};
@@ -38,23 +39,50 @@ impl Catalog {
         Ok(entry)
     }
 
-    /// Loads a model that rests, once for all who ask meanwhile.
+    /// Loads the model `name` as it was, if it rests, before it is changed.
+    pub(crate) async fn rouse(&self, name: &str) {
+        if let Ok(entry) = self.entry(name) {
+            // What cannot be loaded is about to be replaced.
+            drop(self.wake(&entry).await);
+        }
+    }
+
+    /// Loads the versions of a model that rests, once for all who ask meanwhile.
     async fn wake(&self, entry: &Arc<Entry>) -> Result<()> {
         let _alone = entry.waking.lock().await;
-        if !entry.is_resting() {
-            return Ok(());
+        let name = &entry.name;
+        let again = |error: &Error| {
+            Error::NotReady(format!(
+                "model `{name}` rested, and could not be loaded again: {error}"
+            ))
+        };
+        match (entry.of_rested(Rested::may_be_tried), entry.state()) {
+            (None, _) => return Ok(()),
+            (Some(false), State::Failed(error)) => return Err(again(&error)),
+            _ => {}
         }
-        match self.load_into(entry, Load::to_serve(None)).await {
-            Ok(_) => self.settle(entry).await,
-            Err(error) => {
-                entry.rest_again();
-                let name = &entry.name;
-                return Err(Error::NotReady(format!(
-                    "model `{name}` rested, and could not be loaded again: {error}"
-                )));
-            }
+        let Some((serving, versions)) =
+            entry.of_rested(|rested| (rested.serving().to_owned(), rested.versions()))
+        else {
+            return Ok(());
+        };
+        let loaded = self.load_into(entry, Load::to_serve(Some(&serving))).await;
+        // It is held, so that it does not rest before the others are there.
+        let _held = loaded.map_err(|error| {
+            entry.fail_to_wake(&error);
+            again(&error)
+        })?;
+        for version in versions.iter().filter(|version| **version != serving) {
+            self.bring_to(entry, version).await;
         }
         Ok(())
+    }
+
+    /// Loads `version` beside what serves; what cannot be loaded says so in the log.
+    async fn bring_to(&self, entry: &Arc<Entry>, version: &str) {
+        if let Err(error) = self.load_into(entry, Load::beside(version)).await {
+            entry.fail_beside(version, &error);
+        }
     }
 
     /// The version that is to compute what `model` answered, to be compared with it.
@@ -95,10 +123,7 @@ impl Catalog {
 
     async fn load_beside(&self, entry: &Arc<Entry>, but: &BTreeSet<String>) {
         for version in wanted(entry, but) {
-            // The log has said it.
-            if let Err(error) = self.load_into(entry, Load::beside(&version)).await {
-                entry.fail_beside(&version, &error);
-            }
+            self.bring_to(entry, &version).await;
         }
     }
 
@@ -117,7 +142,8 @@ impl Catalog {
         }
     }
 
-    /// Takes out models that nobody asks for, as long as it is polled.
+    /// Takes out models that nobody asks for, and tries those again that could not be loaded when somebody did, as long as it is
+    /// polled.
     pub async fn rest(&self) {
         /// How often it is looked.
         const INTERVAL: Duration = Duration::from_millis(500);
@@ -125,6 +151,10 @@ impl Catalog {
             tokio::time::sleep(INTERVAL).await;
             for entry in self.entries() {
                 entry.rest_if_idle();
+                if entry.of_rested(Rested::is_due) == Some(true) {
+                    // It has said what is wrong.
+                    drop(self.wake(&entry).await);
+                }
             }
         }
     }

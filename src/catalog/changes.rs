@@ -22,6 +22,7 @@ impl Catalog {
         if let Some(version) = version {
             self.has_on_disk(name, version)?;
         }
+        self.rouse(name).await;
         let what = Load::to_serve(version).telling(progress);
         let model = match self.entry(name) {
             Ok(entry) => self.load_into(&entry, what).await?,
@@ -40,6 +41,7 @@ impl Catalog {
     /// As [`Catalog::bring`].
     pub async fn bring_beside(&self, name: &str, version: &str) -> Result<Arc<Model>> {
         self.has_on_disk(name, version)?;
+        self.rouse(name).await;
         match self.entry(name) {
             Ok(entry) => self.load_into(&entry, Load::beside(version)).await,
             Err(_) => self.bring(name, Some(version), &Progress::default()).await,

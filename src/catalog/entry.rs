@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use super::draw::Draw;
 use super::model::Model;
+use super::rested::Rested;
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::{Serving, age};
 
@@ -61,6 +62,8 @@ struct Slots {
     rules: Arc<Serving>,
     /// Why versions could not be loaded beside the one that serves.
     failures: BTreeMap<String, String>,
+    /// Of a model that rests, also where it could not be loaded again.
+    rested: Option<Rested>,
 }
 
 impl Entry {
@@ -76,6 +79,7 @@ impl Entry {
                 by_version: BTreeMap::new(),
                 rules: Arc::default(),
                 failures: BTreeMap::new(),
+                rested: None,
             }),
             asked: Mutex::new(Instant::now()),
             of_canary: Draw::default(),
@@ -178,6 +182,7 @@ impl Entry {
             replaced.push(old);
         }
         slots.rules = Arc::new(rules.clone());
+        slots.rested = None;
         slots.failures.remove(&version);
         replaced.extend(slots.by_version.insert(version, model));
         // Dropped without the lock.
@@ -197,11 +202,20 @@ impl Entry {
         slots.failures.clone()
     }
 
-    /// Remembers why it could not be loaded. What serves goes on.
+    /// Remembers why it could not be loaded. What serves goes on, and what rests can still be loaded as it was.
     pub(super) fn fail(&self, error: Error) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(slots.serving, State::Ready(_)) {
+        if !matches!(slots.serving, State::Ready(_)) && slots.rested.is_none() {
             slots.serving = State::Failed(error);
+        }
+    }
+
+    /// Remembers why what rested could not be loaded again, which is tried again.
+    pub(super) fn fail_to_wake(&self, error: &Error) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rested) = &mut slots.rested {
+            rested.fail();
+            slots.serving = State::Failed(error.clone());
         }
     }
 
@@ -211,6 +225,15 @@ impl Entry {
     /// [`Error::ModelNotFound`] when it is not loaded.
     pub(super) fn remove(&self, version: &str) -> Result<()> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(rested) = &mut slots.rested
+            && rested.forget(version)
+        {
+            if rested.is_empty() {
+                slots.rested = None;
+                slots.serving = State::Unloaded;
+            }
+            return Ok(());
+        }
         let Some(removed) = slots.by_version.remove(version) else {
             let name = &self.name;
             let text = format!("model `{name}` has no version `{}` loaded", excerpt(version));
@@ -257,6 +280,7 @@ impl Entry {
     /// Takes every version out.
     pub(super) fn withdraw(&self) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.rested = None;
         let served = std::mem::replace(&mut slots.serving, State::Unloaded);
         let versions = std::mem::take(&mut slots.by_version);
         // Dropped without the lock.
@@ -269,17 +293,15 @@ impl Entry {
         *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
 
-    /// Whether the next request loads it.
-    pub(super) fn is_resting(&self) -> bool {
-        matches!(self.state(), State::Resting)
+    /// Asks what rests of it, where it rests.
+    pub(super) fn of_rested<T>(&self, ask: impl FnOnce(&Rested) -> T) -> Option<T> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        slots.rested.as_ref().map(ask)
     }
 
-    /// Rests again after a load that failed: what was wrong may be over soon.
-    pub(super) fn rest_again(&self) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(slots.serving, State::Failed(_)) {
-            slots.serving = State::Resting;
-        }
+    /// Whether the next request loads it.
+    pub(super) fn is_resting(&self) -> bool {
+        self.of_rested(|_| ()).is_some()
     }
 
     /// Takes every version out until somebody asks, if nobody has for as long as model.toml says and nobody uses one.
@@ -300,6 +322,8 @@ impl Entry {
         if !is_over || slots.by_version.values().any(is_used) {
             return;
         }
+        let rested = Rested::of(model, slots.by_version.values());
+        slots.rested = Some(rested);
         let served = std::mem::replace(&mut slots.serving, State::Resting);
         let versions = std::mem::take(&mut slots.by_version);
         // Dropped without the lock.
@@ -315,6 +339,14 @@ impl Entry {
     pub(super) fn rules(&self) -> Arc<Serving> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&slots.rules)
+    }
+
+    /// The names of its versions that are loaded or rest, oldest first.
+    pub(super) fn versions(&self) -> Vec<String> {
+        if let Some(versions) = self.of_rested(Rested::versions) {
+            return versions;
+        }
+        self.loaded().iter().map(|model| model.version.clone()).collect()
     }
 
     /// Every version that is loaded, oldest first.

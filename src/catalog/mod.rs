@@ -16,6 +16,7 @@ mod loader;
 mod model;
 mod names;
 mod poll;
+mod rested;
 mod roster;
 mod stamp;
 mod thread;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::thread::LoaderThread;
+use crate::engine::observer::Observer;
 use crate::engine::{Engine, Work};
 use crate::error::{Error, Result};
 use crate::explain;
@@ -101,6 +102,7 @@ trait AnyEngine {
     fn health(&self) -> Option<Error>;
     fn close(&self);
     fn retire(&self) -> Vec<JoinHandle<()>>;
+    fn observer(&self) -> Arc<dyn Observer>;
 }
 
 impl<W: Work> AnyEngine for Engine<W> {
@@ -118,6 +120,10 @@ impl<W: Work> AnyEngine for Engine<W> {
 
     fn retire(&self) -> Vec<JoinHandle<()>> {
         Engine::retire(self)
+    }
+
+    fn observer(&self) -> Arc<dyn Observer> {
+        Engine::observer(self)
     }
 }
 
@@ -182,6 +188,11 @@ impl Model {
         let of_explanations = self.explain.health();
         let lost = of_explanations.filter(|error| matches!(error, Error::DeviceLost(_)));
         self.predict.engine().health().or(lost)
+    }
+
+    /// Who counts its predictions.
+    pub(super) fn observer(&self) -> Arc<dyn Observer> {
+        self.predict.engine().observer()
     }
 
     /// No more admissions; what was admitted is still answered.

@@ -43,6 +43,8 @@ pub struct Listed {
     pub state: State,
     /// Every version that is loaded, oldest first.
     pub loaded: Vec<Arc<Model>>,
+    /// The names of those, and of those that rest.
+    pub versions: Vec<String>,
     /// What model.toml says of its versions.
     pub rules: Arc<Serving>,
     /// Why versions that it wants could not be loaded.
@@ -240,13 +242,12 @@ impl Catalog {
         self.entry(name)?.get(version)
     }
 
-    /// The versions of the model `name` that are loaded, oldest first.
+    /// The versions of the model `name` that are loaded or rest, oldest first.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`]
     pub fn versions(&self, name: &str) -> Result<Vec<String>> {
-        let loaded = self.entry(name)?.loaded();
-        Ok(loaded.iter().map(|model| model.version.clone()).collect())
+        Ok(self.entry(name)?.versions())
     }
 
     /// The model folder of this name.
@@ -330,6 +331,7 @@ fn listed(entry: &Entry) -> Listed {
         name: entry.name.clone(),
         state: entry.state(),
         loaded: entry.loaded(),
+        versions: entry.versions(),
         rules: entry.rules(),
         failures: entry.failures(),
     }

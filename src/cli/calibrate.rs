@@ -10,7 +10,7 @@ use super::batch;
 use super::edited::{rewrite, set};
 use super::labelled::{Labelled, class_count, labelled};
 use super::opened::{Opened, Which};
-use super::output::{print, say, written};
+use super::output::{can_be_written, print, say, written};
 use crate::error::{Error, Result};
 use crate::evaluation::{BINS, Fitted, Reliability, Sample, fit, negative_log_likelihood};
 use crate::image::{Chart, chart, encode_png, grid};
@@ -59,6 +59,9 @@ struct Measured {
 
 impl Calibrate {
     pub(super) fn run(&self) -> Result<()> {
+        for file in [&self.diagram, &self.json].into_iter().flatten() {
+            can_be_written(file)?;
+        }
         let opened = self.which.open(Parameters::default(), None)?;
         let task = opened.model.spec.manifest.task;
         if task != TaskKind::Classification {

@@ -23,6 +23,29 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
 }
 
+/// Whether a file could be written, before there is something to write.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where it could not.
+pub(super) fn can_be_written(file: &Path) -> Result<()> {
+    let wrong = |why: String| Error::InvalidSettings(format!("{}: {why}", file.display()));
+    if file.is_dir() {
+        return Err(wrong("it is a folder; give a file in it".into()));
+    }
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // A file that is there may be one that is not replaced but written to, such as /dev/stdout.
+    if file.exists() {
+        let opened = std::fs::OpenOptions::new().append(true).open(file);
+        return opened.map(drop).map_err(|e| wrong(e.to_string()));
+    }
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|e| wrong(e.to_string()))
+}
+
 /// Writes a file.
 ///
 /// # Errors

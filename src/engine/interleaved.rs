@@ -86,7 +86,7 @@ fn admit(queue: &Arc<Queue<Number>>, numbers: &[u64], context: &Context) -> Aske
     thread::yield_now();
     let tickets = numbers
         .iter()
-        .map(|&number| Ticket::new(number, context, "engine"));
+        .map(|&number| Ticket::new((number, 1), context, "engine"));
     let (works, answers): (Vec<_>, Vec<_>) = tickets.unzip();
     places.push(works);
     Ok(numbers.iter().copied().zip(answers).collect())

@@ -126,6 +126,23 @@ impl<W: Work> Engine<W> {
     where
         W: From<Ticket<I, O>>,
     {
+        let inputs = inputs.into_iter().map(|input| (input, 1));
+        self.submit_rows(places, inputs.collect(), context).await
+    }
+
+    /// [`Engine::submit`] of inputs that count as several each.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn submit_rows<I, O>(
+        &self,
+        places: Places<W>,
+        inputs: Vec<(I, usize)>,
+        context: &Context,
+    ) -> Result<Vec<Completed<O>>, Failed>
+    where
+        W: From<Ticket<I, O>>,
+    {
         let (works, answers): (Vec<W>, Vec<_>) = inputs
             .into_iter()
             .map(|input| {
@@ -150,6 +167,12 @@ impl<W: Work> Engine<W> {
     #[must_use]
     pub fn health(&self) -> Option<Error> {
         self.queue.health()
+    }
+
+    /// Who hears of what happens.
+    #[must_use]
+    pub fn observer(&self) -> Arc<dyn Observer> {
+        Arc::clone(self.queue.observer())
     }
 
     /// Closes the queue: no more admissions; what was admitted is still answered.

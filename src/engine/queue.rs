@@ -106,6 +106,10 @@ impl<W: Work> Queue<W> {
         &self.name
     }
 
+    pub(super) fn observer(&self) -> &Arc<dyn Observer> {
+        &self.observer
+    }
+
     pub(super) fn new(name: &str, policy: Policy, workers: usize, observer: Arc<dyn Observer>) -> Self {
         Self {
             name: name.to_owned(),

@@ -62,6 +62,8 @@ pub struct Pending {
     pub(super) stage: tracing::Span,
     /// How long it waited, once it was taken.
     pub(super) queue: Duration,
+    /// As how many inputs it counts.
+    pub(super) rows: usize,
 }
 
 /// One input on its way to a worker.
@@ -91,14 +93,15 @@ pub struct Asked<'a, I> {
 }
 
 impl<I, O> Ticket<I, O> {
-    /// An input of the current request, on its way into the queue of this name.
-    pub(super) fn new(input: I, context: &Context, queue: &str) -> (Self, Answer<O>) {
+    /// An input of the current request, which counts as so many, on its way into the queue of this name.
+    pub(super) fn new((input, rows): (I, usize), context: &Context, queue: &str) -> (Self, Answer<O>) {
         let (sender, answer) = oneshot::channel();
         let pending = Pending {
             context: context.clone(),
             span: tracing::Span::current(),
             stage: spans::queue(queue),
             queue: Duration::ZERO,
+            rows,
         };
         let reply = Reply { pending, sender };
         (Self { input, reply }, answer)
@@ -158,7 +161,8 @@ pub fn compute<I, O>(
     };
     let lost = of_device(|error| matches!(error, Error::DeviceLost(_)));
     let full = of_device(|error| matches!(error, Error::OutOfMemory(_)));
-    station.report(replies.len(), compute, full);
+    let rows = replies.iter().map(|reply| reply.pending.rows).sum();
+    station.report(rows, compute, full);
     for (reply, output) in replies.into_iter().zip(outputs) {
         let queue = reply.pending.queue;
         reply.answer(output.map(|output| Completed {

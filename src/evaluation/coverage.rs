@@ -72,18 +72,20 @@ impl Coverage {
         classes.filter_map(of_class).collect()
     }
 
-    /// The mean intersection over union of these; 0 where there is none.
+    /// The mean intersection over union of these; nothing where there is none.
     #[must_use]
-    pub fn mean_iou(&self) -> f64 {
+    pub fn mean_iou(&self) -> Option<f64> {
         let classes = self.classes();
-        classes.iter().map(|class| class.iou).sum::<f64>() / classes.len().max(1) as f64
+        let sum = classes.iter().map(|class| class.iou).sum::<f64>();
+        (!classes.is_empty()).then(|| sum / classes.len() as f64)
     }
 
-    /// The share of pixels whose class was answered.
+    /// The share of pixels whose class was answered; nothing where none is known.
     #[must_use]
-    pub fn pixel_accuracy(&self) -> f64 {
+    pub fn pixel_accuracy(&self) -> Option<f64> {
         let sum = |which: usize| self.counts.iter().map(|counts| counts[which]).sum::<u64>();
-        sum(0) as f64 / sum(1).max(1) as f64
+        let known = sum(1);
+        (known > 0).then(|| sum(0) as f64 / known as f64)
     }
 }
 
@@ -103,8 +105,12 @@ mod tests {
             iou,
         };
         assert_eq!(found.classes(), [of(0, 3, 2.0 / 3.0), of(1, 4, 3.0 / 5.0)]);
-        assert!((found.mean_iou() - (2.0 / 3.0 + 3.0 / 5.0) / 2.0).abs() < 1e-12);
-        assert!((found.pixel_accuracy() - 5.0 / 7.0).abs() < 1e-12);
+        let near = |found: Option<f64>, expected: f64| (found.expect("pixels") - expected).abs() < 1e-12;
+        assert!(near(found.mean_iou(), (2.0 / 3.0 + 3.0 / 5.0) / 2.0));
+        assert!(near(found.pixel_accuracy(), 5.0 / 7.0));
+        let mut nothing = Coverage::default();
+        nothing.add(&[255, 255], &[0, 1]);
+        assert_eq!((nothing.mean_iou(), nothing.pixel_accuracy()), (None, None));
         let mut twice = found.clone();
         twice.extend(&found);
         assert_eq!(twice.mean_iou(), found.mean_iou());

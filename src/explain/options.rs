@@ -136,7 +136,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Refuses what an answer that has maps and nothing else has no place for.
+    /// Refuses what an answer that has maps and nothing else has no place for: a picture, an array, a tensor.
     ///
     /// # Errors
     /// [`Error::InvalidParameter`]

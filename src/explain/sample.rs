@@ -227,7 +227,12 @@ impl Sample<'_> {
             placement: self.placement.as_ref(),
         };
         let resolved = objective::resolve(&untouched, &self.ask.target, output)?;
-        let (targets, layers) = (resolved.targets.len(), self.ask.layers.len().max(1));
+        let maps_of_target = if self.ask.fuse {
+            1
+        } else {
+            self.ask.layers.len().max(1)
+        };
+        let (targets, layers) = (resolved.targets.len(), maps_of_target);
         if targets * layers > self.most_maps {
             let most = counted(self.most_maps, "map");
             let (targets, layers) = (counted(targets, "thing"), counted(layers, "layer"));

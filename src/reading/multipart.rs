@@ -32,13 +32,27 @@ pub struct Part {
     pub content_type: String,
     /// What it holds.
     pub bytes: Bytes,
+    /// Whether it came as a text, which stands for a file in base64.
+    pub is_text: bool,
 }
 
 /// The files of a multipart body, one more than the most images; its other parts are added to `parameters`.
 ///
 /// # Errors
 /// [`Error::InvalidBody`], [`Error::InvalidParameter`].
-pub async fn read(received: Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
+pub async fn read(received: &Received, parameters: &mut Parameters) -> Result<Vec<Part>> {
+    read_with(received, parameters, &[]).await
+}
+
+/// [`read`], where texts by these names are files as well.
+///
+/// # Errors
+/// As [`read`].
+pub async fn read_with(
+    received: &Received,
+    parameters: &mut Parameters,
+    texts: &[&str],
+) -> Result<Vec<Part>> {
     let boundary = multer::parse_boundary(&received.content_type).map_err(|e| wrong(&e))?;
     let body = futures_util::stream::once(std::future::ready(Ok::<_, std::io::Error>(
         received.bytes.clone(),
@@ -48,7 +62,9 @@ pub async fn read(received: Received, parameters: &mut Parameters) -> Result<Vec
     while let Some(field) = multipart.next_field().await.map_err(|e| wrong(&e))? {
         let name = name(&field);
         refuse_encoded(&field, &name)?;
-        match kind(&field) {
+        let kind = kind(&field);
+        let is_text = kind == Kind::Text && texts.contains(&name.as_str());
+        match if is_text { Kind::File } else { kind } {
             Kind::File if files.len() > MOST_IMAGES => {
                 return Err(Error::InvalidBody(format!("more than {MOST_IMAGES} files")));
             }
@@ -56,6 +72,7 @@ pub async fn read(received: Received, parameters: &mut Parameters) -> Result<Vec
                 name,
                 content_type: field.content_type().map(ToString::to_string).unwrap_or_default(),
                 bytes: received.own(field.bytes().await.map_err(|e| wrong(&e))?.into())?,
+                is_text,
             }),
             Kind::Text => parameters.add(name, field.text().await.map_err(|e| wrong(&e))?)?,
             Kind::Json => {

@@ -52,7 +52,7 @@ pub struct Segmentation {
     /// How a PNG shows the classes.
     #[param(inline, required = false, default = "mask")]
     render: Render,
-    /// How much of an overlay is tint, 0 to 1.
+    /// How much of an overlay, or of a drawn mask of an object, is tint, 0 to 1.
     #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
     alpha: f32,
 }
@@ -109,8 +109,8 @@ pub struct Detection {
     /// Objects in the answer at most, best first.
     #[param(required = false, minimum = 1, maximum = 1000)]
     max_detections: Option<usize>,
-    /// How much of a drawn mask is tint, 0 to 1.
-    #[param(required = false, default = 0.5, minimum = 0, maximum = 1)]
+    /// How much of a drawn mask is tint, 0 to 1. Segmentations document it: a name stands once in a list of parameters.
+    #[param(ignore)]
     alpha: f32,
 }
 

@@ -62,6 +62,7 @@ impl Service {
         self.may_change()?;
         let _turn = self.turns().of(name).await;
         let catalog = self.catalog();
+        catalog.rouse(name).await;
         let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
         let wanted = which.of(&on_disk);
         let Some(newest) = wanted.iter().max_by_key(|version| age(version)) else {
@@ -69,12 +70,14 @@ impl Service {
                 "the folder of model `{name}` has no version"
             )));
         };
-        if wanted.len() == 1 {
-            self.bring(name, Some(newest), &Progress::default()).await?;
+        // They are held until all are there, so that none rests meanwhile.
+        let _held = if wanted.len() == 1 {
+            vec![self.bring(name, Some(newest), &Progress::default()).await?]
         } else {
-            self.load_beside(name, &wanted).await?;
+            let fresh = self.load_beside(name, &wanted).await?;
             catalog.serve(name, newest)?;
-        }
+            fresh
+        };
         let loaded = catalog.versions(name)?;
         for version in loaded.iter().filter(|version| !wanted.contains(version)) {
             self.withdraw(name, Some(version))?;
@@ -83,9 +86,9 @@ impl Service {
     }
 
     /// Loads those of `wanted` that are not loaded, or none.
-    async fn load_beside(&self, name: &str, wanted: &[String]) -> Result<()> {
+    async fn load_beside(&self, name: &str, wanted: &[String]) -> Result<Vec<Arc<Model>>> {
         let loaded = self.catalog().versions(name).unwrap_or_default();
-        let mut fresh = Vec::new();
+        let mut fresh: Vec<Arc<Model>> = Vec::new();
         for version in wanted.iter().filter(|version| !loaded.contains(version)) {
             let brought = self
                 .catalog()
@@ -93,15 +96,17 @@ impl Service {
                 .await
                 .map_err(not_loaded);
             told("load", name, Some(version), brought.as_ref().err());
-            if let Err(error) = brought {
-                for version in fresh {
-                    self.withdraw(name, Some(version))?;
+            match brought {
+                Ok(model) => fresh.push(model),
+                Err(error) => {
+                    for model in fresh {
+                        self.withdraw(name, Some(&model.version))?;
+                    }
+                    return Err(error);
                 }
-                return Err(error);
             }
-            fresh.push(version);
         }
-        Ok(())
+        Ok(fresh)
     }
 
     /// Takes `version` of the model `name` out, or all without one. Requests that are under way end on it. Where somebody else is

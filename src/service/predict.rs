@@ -347,8 +347,13 @@ impl Service {
         (decode, context): (Duration, &Context),
     ) -> Result<Predicted<Op::Output>> {
         let followed = self.followed::<Op>(model, &inputs, options);
-        let requests = Request::<Op>::of_each(inputs, options);
-        let submitted = engine.submit(places, requests, context).await;
+        let shares = model.spec.manifest.shares_batches();
+        let rows: Vec<usize> = inputs
+            .iter()
+            .map(|input| if shares { Op::rows(input) } else { 1 })
+            .collect();
+        let requests = Request::<Op>::of_each(inputs, options).into_iter().zip(rows);
+        let submitted = engine.submit_rows(places, requests.collect(), context).await;
         let completed =
             submitted.inspect_err(|_| self.metrics().not_predicted(&model.name, &model.version))?;
         if let Some(followed) = followed {

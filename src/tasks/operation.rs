@@ -21,6 +21,11 @@ pub trait Operation: Sized + Send + Sync + 'static {
     /// What waits in the queue of a model that does this, perhaps beside other operations.
     type Queue: Work + From<TicketOf<Self>>;
 
+    /// As how many inputs one counts, of a model whose requests share batches.
+    fn rows(_input: &Self::Input) -> usize {
+        1
+    }
+
     /// What `output` is compared by with another version's answer; nothing where answers are not compared.
     fn gist(_output: &Self::Output) -> Option<Gist> {
         None

@@ -53,6 +53,10 @@ impl Operation for Compute {
     type Output = Prediction;
     type Queue = TicketOf<Self>;
 
+    fn rows(input: &Vec<Values>) -> usize {
+        usize::try_from(rows_of(input)).unwrap_or(1)
+    }
+
     fn gist(output: &Prediction) -> Option<Gist> {
         let tensors = output.outputs.iter();
         Some(Gist::of(tensors.flat_map(|tensor| tensor.data.as_doubles())))
@@ -63,11 +67,12 @@ impl Batched for Compute {
     fn run(net: &dyn Call, spec: &ModelSpec, batch: &Batch<'_, Self>) -> Result<Vec<Result<Prediction>>> {
         let model = spec.manifest.tensors()?;
         let requests: Vec<&Vec<Values>> = batch.iter().map(|asked| &asked.input.input).collect();
-        let shares = spec.manifest.shares_batches();
+        let most = spec.manifest.batching.max_batch_size;
+        let shares = spec.manifest.shares_batches().then_some(most);
         let shared = |values: &Vec<Values>| model.is_batched().then(|| shape_in_batch(values)).flatten();
         let kinds = requests.iter().map(|values| shared(values));
         let mut answers: Vec<Option<Result<Prediction>>> = requests.iter().map(|_| None).collect();
-        for group in groups(&kinds.collect::<Vec<_>>(), spec.manifest.batching.max_batch_size) {
+        for group in groups(&kinds.collect::<Vec<_>>(), most) {
             let together: Vec<&Vec<Values>> = group.iter().map(|&index| requests[index]).collect();
             let answered = answered(net, model, &together, shares);
             match (group.as_slice(), answered) {
@@ -89,20 +94,55 @@ impl Batched for Compute {
     }
 }
 
-/// The answers of requests that are run together.
+/// How many rows a request has.
+fn rows_of(values: &[Values]) -> i64 {
+    let first = values.first().and_then(|values| values.shape.first());
+    first.copied().unwrap_or(1)
+}
+
+/// The answers of requests that are run together, in batches of so many rows at most where rows share them.
 fn answered(
     net: &dyn Call,
     model: &Tensors,
     requests: &[&Vec<Values>],
-    shares: bool,
+    most: Option<usize>,
 ) -> Result<Vec<Prediction>> {
-    let first = |values: &&Vec<Values>| values.first().and_then(|v| v.shape.first().copied());
-    let rows: Vec<i64> = requests.iter().map(|values| first(values).unwrap_or(1)).collect();
-    let found = forward(net, model, requests)?;
-    if shares {
-        as_many_rows(&found, rows.iter().sum())?;
-    }
+    let rows: Vec<i64> = requests.iter().map(|values| rows_of(values)).collect();
+    let inputs = inputs(net, requests)?;
+    let found = match most {
+        None => forward(net, model, &inputs)?,
+        Some(most) => {
+            let most = i64::try_from(most.max(1)).unwrap_or(i64::MAX);
+            in_batches(net, model, &inputs, (rows.iter().sum(), most))?
+        }
+    };
     part(&found, &model.outputs, &rows)
+}
+
+/// What is answered for so many rows, in batches of so many at most.
+fn in_batches(
+    net: &dyn Call,
+    model: &Tensors,
+    inputs: &[Tensor],
+    (rows, most): (i64, i64),
+) -> Result<Vec<Tensor>> {
+    let batch = |start: i64| {
+        let length = most.min(rows - start);
+        let part = inputs.iter().map(|input| input.f_narrow(0, start, length));
+        let found = forward(net, model, &part.collect::<Result<Vec<_>, _>>()?)?;
+        as_many_rows(&found, length)?;
+        Ok(found)
+    };
+    if rows <= most {
+        return batch(0);
+    }
+    let starts = (0..rows).step_by(usize::try_from(most).unwrap_or(usize::MAX));
+    let batches = starts.map(batch).collect::<Result<Vec<_>>>()?;
+    let whole = |index: usize| {
+        let parts: Vec<&Tensor> = batches.iter().map(|found| &found[index]).collect();
+        Ok(Tensor::f_cat(&parts, 0)?)
+    };
+    (0..model.outputs.len()).map(whole).collect()
 }
 
 /// Any `forward` of tensors that model.toml names.
@@ -123,7 +163,7 @@ impl Contract for Named {
             })
         };
         let values = model.inputs.iter().map(blank).collect::<Result<Vec<Values>>>()?;
-        let found = forward(net, model, &[&values])?;
+        let found = forward(net, model, &inputs(net, &[&values])?)?;
         if spec.manifest.shares_batches() {
             as_many_rows(&found, size as i64)?;
         }
@@ -134,7 +174,9 @@ impl Contract for Named {
 
 /// Has `forward` run at the ends of what requests may have.
 pub(super) fn bear_extremes(net: &dyn Call, model: &Tensors) -> Result<()> {
-    extremes::bear(model, |values| drop(forward(net, model, &[values])))
+    extremes::bear(model, |values| {
+        drop(inputs(net, &[values]).and_then(|inputs| forward(net, model, &inputs)));
+    })
 }
 
 /// Zeros, or what of the input's range is the nearest to them.
@@ -157,13 +199,21 @@ fn below_each_other(parts: &[&Values], net: &dyn Call) -> Result<Tensor> {
     Numbers::tensor(&data, &shape, net.device())
 }
 
-/// Runs the rows of all requests below each other; one tensor an output.
-fn forward(net: &dyn Call, model: &Tensors, requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
-    let input = |index: usize| -> Result<Value> {
+/// The rows of all requests (at least one) below each other; a tensor an input.
+fn inputs(net: &dyn Call, requests: &[&Vec<Values>]) -> Result<Vec<Tensor>> {
+    let input = |index: usize| {
         let parts: Vec<&Values> = requests.iter().map(|values| &values[index]).collect();
-        Ok(Value::Tensor(below_each_other(&parts, net)?))
+        below_each_other(&parts, net)
     };
-    let inputs = (0..requests[0].len()).map(input).collect::<Result<Vec<_>>>()?;
+    (0..requests[0].len()).map(input).collect()
+}
+
+/// Runs `inputs`; one tensor an output.
+fn forward(net: &dyn Call, model: &Tensors, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    let inputs: Vec<Value> = inputs
+        .iter()
+        .map(|input| Value::Tensor(input.shallow_clone()))
+        .collect();
     outputs(&net.call("forward", &inputs)?, &model.outputs)
 }
 

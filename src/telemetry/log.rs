@@ -53,7 +53,11 @@ impl Log {
 }
 
 /// Writes each event as one line, whatever texts are in it: a model's exception has many lines, and could look like others.
-struct OneLine<W>(W);
+struct OneLine<W> {
+    into: W,
+    /// Whether there are colours in it: then other commands to a terminal cannot be told from them.
+    has_colours: bool,
+}
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
@@ -63,16 +67,19 @@ impl<W: Write> Write for OneLine<W> {
             match byte {
                 b'\n' => line.extend(b"\\n"),
                 b'\r' => line.extend(b"\\r"),
+                command if command.is_ascii_control() && command != b'\t' && !self.has_colours => {
+                    line.extend(format!("\\u{{{command:x}}}").as_bytes());
+                }
                 other => line.push(other),
             }
         }
         line.extend(end);
-        self.0.write_all(&line)?;
+        self.into.write_all(&line)?;
         Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+        self.into.flush()
     }
 }
 
@@ -94,7 +101,8 @@ pub fn start_logging(settings: &Settings, into: impl Write + Send + 'static) -> 
         .finish(into);
     let dropped = lines.error_counter();
     // Colours are for people: a file or a log collector gets none.
-    let layer = fmt::layer().with_ansi(std::io::stderr().is_terminal());
+    let has_colours = std::io::stderr().is_terminal();
+    let layer = fmt::layer().with_ansi(has_colours);
     let layer = match settings.log_format {
         LogFormat::Json => layer
             .with_writer(lines)
@@ -102,7 +110,13 @@ pub fn start_logging(settings: &Settings, into: impl Write + Send + 'static) -> 
             .flatten_event(true)
             .with_span_list(false)
             .boxed(),
-        LogFormat::Text => layer.with_writer(move || OneLine(lines.clone())).boxed(),
+        LogFormat::Text => {
+            let line = move || OneLine {
+                into: lines.clone(),
+                has_colours,
+            };
+            layer.with_writer(line).boxed()
+        }
     };
     tracing_subscriber::registry()
         .with(layer.with_filter(filter))
@@ -132,10 +146,16 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_whatever_it_says() {
-        let mut written = OneLine(Vec::new());
+        let mut written = OneLine {
+            into: Vec::new(),
+            has_colours: false,
+        };
         written
-            .write_all(b"ERROR it said: a\nINFO ready\r\nb\n")
+            .write_all(b"ERROR it said: a\nINFO ready\r\nb\x1b[31m\x07\n")
             .expect("a vector");
-        assert_eq!(written.0, b"ERROR it said: a\\nINFO ready\\r\\nb\n");
+        assert_eq!(
+            written.into,
+            b"ERROR it said: a\\nINFO ready\\r\\nb\\u{1b}[31m\\u{7}\n"
+        );
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct Intake {
 }
 
 /// A body that was read, and its request without it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Received {
     /// What the client said that it is.
     pub content_type: String,

@@ -2,6 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
 use crate::support::{Answer, get, multipart, photo, post, router, send};
@@ -55,6 +57,31 @@ async fn several_pictures_of_a_form_are_a_list() {
         .await
         .json();
     assert_eq!(one, answer[0]);
+}
+
+#[tokio::test]
+async fn a_text_of_a_form_is_a_picture_in_base64() {
+    let picture = photo("coffee.jpg");
+    let expected = put("/predictions/mobilenet_v2", picture.clone()).await.json();
+    let text = BASE64_STANDARD.encode(&picture);
+    let (kind, body) = multipart(&[], &[("data", &text)]);
+    let form = [("content-type", kind.as_str())];
+    let answer = post("/predictions/mobilenet_v2", &form, body).await.json();
+    assert_eq!(answer, expected, "as a part");
+    // As Python's `requests` sends `data={"data": …}`.
+    let encoded = serde_urlencoded::to_string([("data", &text)]).expect("a form");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let answer = post("/predictions/mobilenet_v2", &form, encoded).await.json();
+    assert_eq!(answer, expected, "as a form");
+    let refused = post("/predictions/mobilenet_v2", &form, "data=no%20picture").await;
+    assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(
+        refused.json()["message"]
+            .as_str()
+            .is_some_and(|why| why.contains("base64"))
+    );
+    let bytes = post("/predictions/mobilenet_v2", &form, picture).await.json();
+    assert_eq!(bytes, expected, "curl --data-binary says so of any bytes");
 }
 
 #[tokio::test]

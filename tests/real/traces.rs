@@ -112,6 +112,7 @@ async fn a_trace_shows_the_stages_of_a_request_and_the_batch_that_it_shared() {
             .post(format!("{}{path}", server.url))
             .header("traceparent", traceparent(number, flags))
             .header("x-api-key", KEY)
+            .header("content-type", "image/jpeg")
             .body(photo())
             .send()
     };

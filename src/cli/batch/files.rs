@@ -7,9 +7,10 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
 
-/// What is looked for in a folder.
-const ENDINGS: [&str; 10] = [
-    "jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "pnm", "qoi",
+/// What is looked for in a folder. The last three cannot be read, and are named as such.
+const ENDINGS: [&str; 20] = [
+    "jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp", "dib", "tif", "tiff", "pnm", "pbm", "pgm",
+    "ppm", "pam", "qoi", "heic", "avif", "jxl",
 ];
 
 /// The files that `said` means, each a file, a folder with pictures in it, or a pattern such as `photos/**/*.jpg`; in the order in which
@@ -71,6 +72,27 @@ fn is_picture(file: &Path) -> bool {
     ENDINGS.iter().any(|known| known.eq_ignore_ascii_case(ending))
 }
 
+/// Those of `files` that do not lie in the folder of answers, where they would be answers of an earlier run.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where none is left.
+pub(super) fn beside(files: &[PathBuf], answers: &Path) -> Result<Vec<PathBuf>> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let answers_at = whole(answers);
+    let left: Vec<PathBuf> = files
+        .iter()
+        .filter(|file| !whole(file).starts_with(&answers_at))
+        .cloned()
+        .collect();
+    match left.is_empty() {
+        false => Ok(left),
+        true => Err(Error::InvalidSettings(format!(
+            "--output {}: the pictures lie in it; give a folder of its own",
+            answers.display()
+        ))),
+    }
+}
+
 /// A name for the answer of each file: its own with this ending, or, where two would be the same, its path below the folder of answers.
 pub(super) fn names(files: &[PathBuf], ending: &str) -> Vec<PathBuf> {
     let own = |file: &PathBuf| {
@@ -127,6 +149,21 @@ mod tests {
         assert_eq!(found(&[at("odd[1].png")]), ["odd[1].png"]);
         assert_eq!(found(&[at("notes.txt")]), ["notes.txt"]);
         assert!(expanded(&[at("*.gif")]).is_err() && expanded(&[at("a[")]).is_err());
+    }
+
+    #[test]
+    fn answers_of_an_earlier_run_are_no_pictures() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        for name in ["a.png", "maps/a.png"] {
+            let file = dir.path().join(name);
+            std::fs::create_dir_all(file.parent().expect("a folder")).expect("writable");
+            std::fs::write(file, "").expect("writable");
+        }
+        let all = below(dir.path()).expect("readable");
+        assert_eq!(all.len(), 2);
+        let left = beside(&all, &dir.path().join("maps")).expect("one");
+        assert_eq!(left, [dir.path().join("a.png")]);
+        assert!(beside(&all, dir.path()).is_err());
     }
 
     #[test]

@@ -26,12 +26,15 @@ const MOST_NAMED: usize = 10;
 /// # Errors
 /// [`Error::InvalidSettings`] where `output` cannot be written, or is of other files. What is wrong with a picture is its record.
 pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Result<()> {
-    let table = Table::of(output, &opened.model)?;
+    let table = Table::of(output, opened)?;
     let (mut records, done) = Records::open(output, (table, opened.question()), files)?;
     let mut progress = Progress::new(files.len(), done);
     let ask =
         async |file: &&PathBuf| -> Result<Vec<u8>> { Ok(opened.predicted(file, Form::Json).await?.bytes) };
-    let take = |file: &PathBuf, answer| records.write(file, answer);
+    let take = |file: &PathBuf, answer: Result<Vec<u8>>| match answer {
+        Err(error) if is_of_request(&error) => Err(error),
+        answer => records.write(file, answer),
+    };
     opened.wait(in_order(
         (&files[done..], opened.batches()),
         &mut progress,
@@ -41,6 +44,19 @@ pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Resu
     records.finish()?;
     progress.end();
     Ok(())
+}
+
+/// Whether an error would be that of every picture.
+fn is_of_request(error: &Error) -> bool {
+    match error {
+        // What a target means hangs on the picture.
+        Error::InvalidParameter { name, .. } => name != "target",
+        Error::UnsupportedForTask(_)
+        | Error::NotAcceptable(_)
+        | Error::LayerNotFound(_)
+        | Error::NotDifferentiable(_) => true,
+        _ => false,
+    }
 }
 
 /// [`in_order`] of all `pictures`, as many side by side as `opened` takes, beside a bar.
@@ -91,6 +107,7 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
     let (form, ending) = form;
     let wrong = |path: &Path, e: std::io::Error| Error::InvalidSettings(format!("{}: {e}", path.display()));
     std::fs::create_dir_all(output).map_err(|e| wrong(output, e))?;
+    let files = &files::beside(files, output)?[..];
     claim(output, &opened.question())?;
     let names = files::names(files, ending);
     let all = files.iter().zip(names).map(|(file, name)| Named {
@@ -102,7 +119,11 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
     let ask =
         async |named: &Named<'_>| -> Result<Vec<u8>> { Ok(opened.explained(named.file, form).await?.bytes) };
     let take = |named: Named<'_>, answer: Result<Vec<u8>>| {
-        let Ok(bytes) = answer else { return Ok(()) };
+        let bytes = match answer {
+            Ok(bytes) => bytes,
+            Err(error) if is_of_request(&error) => return Err(error),
+            Err(_) => return Ok(()),
+        };
         let half = named.answer.with_extension("part");
         let folder = named.answer.parent().unwrap_or(output);
         let written = std::fs::create_dir_all(folder)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::catalog::Model;
+use crate::cli::opened::Opened;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
 
@@ -35,13 +35,22 @@ pub(super) enum Columns {
 }
 
 impl Table {
-    /// What the ending of `output` means for a model.
+    /// What the ending of `output` means for what is asked of a model.
     ///
     /// # Errors
-    /// [`Error::InvalidSettings`]
-    pub(super) fn of(output: &Path, model: &Model) -> Result<Self> {
+    /// [`Error::InvalidSettings`]; [`Error::InvalidParameter`] for what has no column.
+    pub(super) fn of(output: &Path, opened: &Opened) -> Result<Self> {
+        let model = &opened.model;
+        let is_of_class = model.spec.manifest.task == TaskKind::Classification;
+        let has_column = |(name, _): &(&str, &str)| *name != "uncertainty";
         match output.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl") => Ok(Self::Lines),
+            Some("csv") if is_of_class && !opened.parameters.pairs().all(|pair| has_column(&pair)) => {
+                Err(Error::parameter(
+                    "uncertainty",
+                    "it has no column of its own; write to a file that ends in .jsonl",
+                ))
+            }
             Some("csv") => Ok(Self::Columns(match model.spec.manifest.task {
                 TaskKind::Classification => Columns::Class,
                 TaskKind::Regression if !model.spec.labels.names().is_empty() => {
@@ -64,6 +73,15 @@ impl Table {
             Columns::Whole => vec!["prediction".into()],
         };
         Some([vec!["file".into(), "asked".into()], own, vec!["error".into()]].concat())
+    }
+
+    /// The name of `file` in a record: as it is, or in one line.
+    fn name(&self, file: &Path) -> String {
+        let name = file.to_string_lossy();
+        match self {
+            Self::Lines => name.into_owned(),
+            Self::Columns(_) => name.replace('\n', "\\n").replace('\r', "\\r"),
+        }
     }
 
     /// The line of `file`, of which `said` is known after it was `asked`.
@@ -134,11 +152,6 @@ fn row(cells: &[String]) -> Result<Vec<u8>> {
     writer.into_inner().map_err(|e| failed(e.to_string()))
 }
 
-/// The name of a file in records.
-fn name(file: &Path) -> String {
-    file.to_string_lossy().replace(['\n', '\r'], " ")
-}
-
 /// A file of records that is being written.
 pub(super) struct Records {
     path: PathBuf,
@@ -181,7 +194,7 @@ impl Records {
             if is_headed {
                 let text = String::from_utf8_lossy(&line);
                 let of = table.of_line(text.trim_end());
-                let expected = files.get(done).map(|file| (name(file), asked.clone()));
+                let expected = files.get(done).map(|file| (table.name(file), asked.clone()));
                 if of.is_none() || of != expected {
                     let number = done + 1;
                     return Err(wrong(format!(
@@ -220,7 +233,7 @@ impl Records {
     /// [`Error::InvalidSettings`] where it cannot be written.
     pub(super) fn write(&mut self, file: &Path, answer: Result<Vec<u8>>) -> Result<()> {
         let line = self.table.line(
-            &name(file),
+            &self.table.name(file),
             &self.asked,
             &answer.and_then(|bytes| prediction(&bytes)),
         )?;

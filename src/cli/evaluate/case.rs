@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::cli::opened::{Opened, file};
-use crate::error::Result;
+use crate::error::{Error, Result, counted};
 use crate::image::{
     self, Color, Decoding, Fit, Interpolation, Limits, Picture, PoolThread, ResizeMode, encode_png,
 };
@@ -23,6 +23,20 @@ pub(super) struct Report {
     pub(super) lines: Vec<String>,
     /// The same for the page: a name and a number each.
     pub(super) rows: Vec<(String, String)>,
+}
+
+/// Whether there is something to say.
+///
+/// # Errors
+/// [`Error::InvalidSettings`] where none of so many pictures was answered.
+pub(super) fn some_answered(pictures: usize, bad: usize) -> Result<()> {
+    if bad < pictures {
+        return Ok(());
+    }
+    Err(Error::InvalidSettings(format!(
+        "none of {} was answered, so nothing was measured",
+        counted(pictures, "picture")
+    )))
 }
 
 /// What is shown of a picture beside itself.

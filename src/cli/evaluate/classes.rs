@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Cases, Report, Shown, name};
+use super::case::{Case, Cases, Report, Shown, name, some_answered};
 use crate::cli::batch;
 use crate::cli::labelled::{Labelled, labelled};
 use crate::cli::opened::Opened;
@@ -39,6 +39,7 @@ pub(super) fn evaluated(opened: &Opened, dir: &Path, cases: &mut Cases) -> Resul
         Ok(())
     };
     batch::each(opened, &pictures, ask, take)?;
+    some_answered(pictures.len(), counted.bad)?;
     Ok(counted.report(opened))
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Cases, Report, Shown, name};
+use super::case::{Case, Cases, Report, Shown, name, some_answered};
 use super::ids;
 use crate::cli::batch::{self, below};
 use crate::cli::opened::Opened;
@@ -42,7 +42,8 @@ pub(super) fn evaluated(opened: &Opened, (dir, masks): (&Path, &Path), cases: &m
         match own {
             Ok(own) => {
                 coverage.extend(&own);
-                let iou = own.mean_iou();
+                // Of a picture of which nothing is known there is nothing to say.
+                let Some(iou) = own.mean_iou() else { return Ok(()) };
                 cases.add(1.0 - iou, || Case {
                     file: picture.file.clone(),
                     words: vec![
@@ -57,6 +58,7 @@ pub(super) fn evaluated(opened: &Opened, (dir, masks): (&Path, &Path), cases: &m
         Ok(())
     };
     batch::each(opened, &pictures, ask, take)?;
+    some_answered(pictures.len(), bad)?;
     Ok(report(opened, &coverage, (pictures.len() - bad, bad)))
 }
 
@@ -118,13 +120,12 @@ fn report(opened: &Opened, coverage: &Coverage, (pictures, bad): (usize, usize))
         "pixel_accuracy": coverage.pixel_accuracy(),
         "classes": classes.iter().map(of_class).collect::<Value>(),
     });
+    let share =
+        |share: Option<f64>| share.map_or("no pixel is known".to_owned(), |share| format!("{share:.4}"));
     let mut rows = vec![
         ("pictures".to_owned(), pictures.to_string()),
-        ("mean IoU".to_owned(), format!("{:.4}", coverage.mean_iou())),
-        (
-            "pixel accuracy".to_owned(),
-            format!("{:.4}", coverage.pixel_accuracy()),
-        ),
+        ("mean IoU".to_owned(), share(coverage.mean_iou())),
+        ("pixel accuracy".to_owned(), share(coverage.pixel_accuracy())),
     ];
     if bad > 0 {
         rows.push(("pictures not answered".to_owned(), bad.to_string()));

@@ -14,11 +14,14 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::opened::{Opened, Which};
-use super::output::{print, written};
+use super::output::{can_be_written, print, written};
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
 use crate::reading::Parameters;
 use case::{Cases, Report};
+
+/// Objects of a lower score are left out where nothing else is said: precision at high recalls needs the unsure ones.
+const SCORE_THRESHOLD: f32 = 0.001;
 
 /// `lucarne evaluate`
 #[derive(Debug, Args)]
@@ -34,9 +37,9 @@ pub(super) struct Evaluate {
     /// Of a segmenter: a folder with a PNG of class ids for each picture, under the same name; 255 is not known
     #[arg(long, value_name = "DIR")]
     masks: Option<PathBuf>,
-    /// Of a detector: objects below this score are left out
-    #[arg(long, value_name = "SCORE", default_value_t = 0.001)]
-    score_threshold: f32,
+    /// Of a detector: objects below this score are left out [default: 0.001]
+    #[arg(long, value_name = "SCORE")]
+    score_threshold: Option<f32>,
     /// Where to write a page with the figures and the worst pictures
     #[arg(short, long, value_name = "FILE.html")]
     output: Option<PathBuf>,
@@ -50,6 +53,7 @@ pub(super) struct Evaluate {
 
 impl Evaluate {
     pub(super) fn run(&self) -> Result<()> {
+        self.check_outputs()?;
         let opened = self.which.open(Parameters::default(), None)?;
         self.check(opened.model.spec.manifest.task)?;
         // Nobody looks at the worst without a page.
@@ -76,7 +80,10 @@ impl Evaluate {
         match opened.model.spec.manifest.task {
             TaskKind::Classification => classes::evaluated(opened, &self.pictures, cases),
             TaskKind::Detection => match &self.coco {
-                Some(coco) => objects::evaluated(opened, (&self.pictures, coco), self.score_threshold, cases),
+                Some(coco) => {
+                    let threshold = self.score_threshold.unwrap_or(SCORE_THRESHOLD);
+                    objects::evaluated(opened, (&self.pictures, coco), threshold, cases)
+                }
                 None => missing("--coco", "where the true objects are, as COCO's JSON has them"),
             },
             TaskKind::Segmentation => match &self.masks {
@@ -89,10 +96,30 @@ impl Evaluate {
         }
     }
 
+    /// Whether there is a place for what is found, before it is looked for.
+    fn check_outputs(&self) -> Result<()> {
+        let files = [&self.output, &self.json];
+        for file in files.into_iter().flatten() {
+            can_be_written(file)?;
+        }
+        match (&self.output, &self.json) {
+            (Some(page), Some(figures)) if page == figures => Err(Error::InvalidSettings(format!(
+                "--output and --json are one file, {}; give two",
+                page.display()
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether nothing is said that a task does not read.
     fn check(&self, task: TaskKind) -> Result<()> {
         for (flag, is_said, of) in [
             ("--coco", self.coco.is_some(), TaskKind::Detection),
+            (
+                "--score-threshold",
+                self.score_threshold.is_some(),
+                TaskKind::Detection,
+            ),
             ("--masks", self.masks.is_some(), TaskKind::Segmentation),
         ] {
             if is_said && task != of {

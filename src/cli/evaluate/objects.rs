@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::case::{Case, Cases, Report, Shown, name};
+use super::case::{Case, Cases, Report, Shown, name, some_answered};
 use super::coco::{self, Annotated, Annotations};
 use crate::cli::batch;
 use crate::cli::opened::Opened;
@@ -59,6 +59,7 @@ pub(super) fn evaluated(
         Ok(())
     };
     batch::each(opened, &said.pictures, ask, take)?;
+    some_answered(said.pictures.len(), bad)?;
     let precisions = (boxes.precisions(), with_masks.then(|| masks.precisions()));
     Ok(report(opened, &said, &precisions, (bad, score_threshold)))
 }

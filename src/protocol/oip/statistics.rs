@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::openapi::Refusals;
 use super::target::Target;
-use crate::catalog::Model;
+use crate::catalog::Listed;
 use crate::error::Result;
 use crate::telemetry::{Statistics, Sum};
 use crate::transport::App;
@@ -29,7 +29,7 @@ pub(super) struct OfModel {
     pub(super) version: String,
     /// Milliseconds since 1970.
     pub(super) last_inference: u64,
-    /// Items that were computed: pictures, or requests of tensors.
+    /// Items that were computed: pictures, or rows of tensors; of tensors whose rows share no batch, requests.
     pub(super) inference_count: u64,
     /// Batches.
     pub(super) execution_count: u64,
@@ -82,7 +82,7 @@ impl From<Sum> for Duration {
 }
 
 impl OfModel {
-    fn new(model: &Model, found: &Statistics) -> Self {
+    fn new(name: &str, version: &str, found: &Statistics) -> Self {
         let last = found.last.and_then(|last| last.duration_since(UNIX_EPOCH).ok());
         let (input, queue, infer) = (
             Duration::from(found.decoded),
@@ -98,8 +98,8 @@ impl OfModel {
             compute_output: none(sum.count),
         };
         Self {
-            name: model.name.clone(),
-            version: model.version.clone(),
+            name: name.to_owned(),
+            version: version.to_owned(),
             last_inference: last.map_or(0, |last| u64::try_from(last.as_millis()).unwrap_or(u64::MAX)),
             inference_count: found.items,
             execution_count: found.batches.values().map(|sum| sum.count).sum(),
@@ -121,14 +121,14 @@ impl OfModel {
     }
 }
 
-fn of(app: &App, model: &Model) -> OfModel {
-    let found = app.service.metrics().statistics(&model.name, &model.version);
-    OfModel::new(model, &found.unwrap_or_default())
+fn of(app: &App, name: &str, version: &str) -> OfModel {
+    let found = app.service.metrics().statistics(name, version);
+    OfModel::new(name, version, &found.unwrap_or_default())
 }
 
 /// Statistics
 ///
-/// Of every version that is loaded, since it was.
+/// Of every version that is loaded or rests, since it was loaded.
 #[utoipa::path(
     get, path = "/v2/models/stats", tag = "open inference protocol",
     responses((status = OK, body = ModelStatistics)),
@@ -137,23 +137,32 @@ pub(super) async fn all(State(app): State<App>) -> Json<ModelStatistics> {
     Json(of_all(&app))
 }
 
-/// The statistics of every version that is loaded.
+/// The statistics of every version that is loaded or rests.
 pub(super) fn of_all(app: &App) -> ModelStatistics {
-    let loaded = app.service.models().into_iter().flat_map(|listed| listed.loaded);
+    let of_each = |listed: Listed| -> Vec<OfModel> {
+        let versions = listed.versions.iter();
+        versions.map(|version| of(app, &listed.name, version)).collect()
+    };
     ModelStatistics {
-        model_stats: loaded.map(|model| of(app, &model)).collect(),
+        model_stats: app.service.models().into_iter().flat_map(of_each).collect(),
     }
 }
 
 /// The statistics of one version, or of every one that is loaded where none is asked for.
 pub(super) fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
-    let model = target.model(&app.service)?;
-    let models = match target.version {
-        Some(_) => vec![model],
-        None => app.service.find(&target.name)?.loaded,
+    let name = &target.name;
+    let known = app.service.versions(name)?;
+    let versions = match &target.version {
+        None if !known.is_empty() => known,
+        Some(said) if known.contains(&app.service.catalog().named(name, said)) => {
+            vec![app.service.catalog().named(name, said)]
+        }
+        // It says what is wrong.
+        _ => vec![target.model(&app.service)?.version.clone()],
     };
+    let versions = versions.iter();
     Ok(Json(ModelStatistics {
-        model_stats: models.iter().map(|model| of(app, model)).collect(),
+        model_stats: versions.map(|version| of(app, name, version)).collect(),
     }))
 }
 

@@ -144,7 +144,7 @@ fn described(model: &Model) -> Described {
     responses((status = OK, body = Vec<Described>), Exceptions),
 )]
 pub(super) async fn one(State(app): State<App>, Path(target): Path<Target>) -> Result<Json<Vec<Described>>> {
-    let model = app.service.version(&target.model, None)?;
+    let model = app.service.catalog().described(&target.model, None).await?;
     Ok(Json(vec![described(&model)]))
 }
 
@@ -163,6 +163,8 @@ pub(super) async fn version(
     State(app): State<App>,
     Path(target): Path<Target>,
 ) -> Result<Json<Vec<Described>>> {
+    let catalog = app.service.catalog();
+    catalog.described(&target.model, None).await?;
     let versions = match target.version() {
         Some("all") => app.service.versions(&target.model)?,
         other => other.map(str::to_owned).into_iter().collect(),

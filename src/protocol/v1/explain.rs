@@ -184,7 +184,10 @@ pub async fn explained(
     context: &Context,
     started: Instant,
 ) -> Result<Answer> {
-    let options = explain::read(model.spec.manifest.task, parameters.pairs())?;
+    let mut options = explain::read(model.spec.manifest.task, parameters.pairs())?;
+    if form != Form::Json {
+        options = options.with_maps_alone()?;
+    }
     let asked = (pictures, options, form);
     maps(service, model, asked, context, started).await
 }

@@ -189,7 +189,7 @@ async fn files(
             parameters.extend(more)?;
             files
         }
-        Form::Multipart => divided(multipart::read(received, &mut parameters).await?, reference)?,
+        Form::Multipart => divided(multipart::read(&received, &mut parameters).await?, reference)?,
     };
     Ok((files, parameters))
 }

@@ -42,7 +42,7 @@ pub(super) async fn read(app: &App, request: Request, model: &Tensors) -> Result
     let essence = said.split(';').next().unwrap_or_default().trim();
     let tensors = if essence == "multipart/form-data" {
         let received = app.read_some(request, EXPECTED).await?;
-        let parts = multipart::read(received, &mut parameters).await?;
+        let parts = multipart::read(&received, &mut parameters).await?;
         parts.into_iter().map(of_part).collect::<Result<_>>()?
     } else if essence.ends_with("npy") {
         vec![alone(&app.read_some(request, EXPECTED).await?, model)?]

@@ -8,6 +8,7 @@ use super::explanations::{Completeness, Passes};
 use super::names::{Method, TaskKind};
 use super::sizes::ImageSize;
 use super::targets::ResolvedTarget;
+use crate::error::counted;
 use crate::explain::{self, AGREEMENT, View};
 use crate::protocol::v1::timing::TimingMs;
 use crate::service;
@@ -183,7 +184,7 @@ impl MethodsCompared {
             task: done.model.spec.manifest.task.into(),
             image: (&done.placement).into(),
             target: target.map(ResolvedTarget::from),
-            ranking: Ranking::new(&methods, &done.comparison),
+            ranking: Ranking::new(&methods, &done.comparison, done.skipped.len()),
             agreement: Agreement::new(&methods, &done.comparison),
             methods: done.made.into_iter().zip(done.passes).map(method).collect(),
             skipped: done.skipped.into_iter().map(Method::from).collect(),
@@ -219,7 +220,9 @@ impl ComparedMethod {
             completeness: explanation.completeness.map(Completeness::from),
             passes: explanation.passes.map(Passes::from),
             caution: explanation.caution,
-            evidence: explanation.evidence.map(Evidence::from),
+            evidence: explanation
+                .evidence
+                .map(|evidence| Evidence::new(evidence, explanation.degeneracy.is_some())),
             cost: MethodCost {
                 passes,
                 ms: made.took.as_micros() as f64 / 1e3,
@@ -229,7 +232,7 @@ impl ComparedMethod {
 }
 
 impl Ranking {
-    fn new(methods: &[explain::Method], found: &explain::Comparison) -> Self {
+    fn new(methods: &[explain::Method], found: &explain::Comparison, skipped: usize) -> Self {
         let named = |places: &mut dyn Iterator<Item = &explain::Place>| {
             let names: Vec<&str> = places.map(|place| methods[place.index].name()).collect();
             (listed(&names), names.len())
@@ -237,7 +240,9 @@ impl Ranking {
         let (first, leaders) = named(&mut found.ranking.iter().filter(|place| place.place == Some(1)));
         let is_random = |place: &&explain::Place| place.place.is_none() && place.gain.is_some();
         let (random, no_better) = named(&mut found.ranking.iter().filter(is_random));
+        let is_measured = found.ranking.iter().any(|place| place.gain.is_some());
         let most = match leaders {
+            _ if !is_measured => "No map was measured".to_owned(),
             0 => "No method says more than a random map does: trust none of these maps".to_owned(),
             1 => format!("{first} says most"),
             _ => format!("{first} say most, and cannot be told apart"),
@@ -247,6 +252,10 @@ impl Ranking {
             0 => String::new(),
             1 => format!("; {random} is no better than a random map"),
             _ => format!("; {random} are no better than random maps"),
+        };
+        let late = match skipped {
+            0 => String::new(),
+            _ => format!(" There was no time for {}.", counted(skipped, "more method")),
         };
         let place = |place: &explain::Place| Place {
             method: methods[place.index].into(),
@@ -258,7 +267,7 @@ impl Ranking {
             rule: RULE,
             margin: found.margin,
             places: found.ranking.iter().map(place).collect(),
-            summary: format!("{most}{rest}."),
+            summary: format!("{most}{rest}.{late}"),
         }
     }
 }
@@ -267,10 +276,17 @@ impl Agreement {
     fn new(methods: &[explain::Method], found: &explain::Comparison) -> Self {
         let pairs: Vec<(usize, usize, f64)> = found.disagreements().collect();
         let least = pairs.iter().min_by(|a, b| a.2.total_cmp(&b.2));
-        let all = methods.len() * methods.len().saturating_sub(1) / 2;
+        let pairs_there_are = methods.len() * methods.len().saturating_sub(1) / 2;
+        let rows = found.correlations.iter().enumerate();
+        let all = rows
+            .map(|(index, row)| row[index + 1..].iter().flatten().count())
+            .sum::<usize>();
         let before = "Look at the ranking before you believe one of them.";
         let summary = match (least, all) {
-            (_, 0) => None,
+            (_, 0) if pairs_there_are == 0 => None,
+            (_, 0) => Some(
+                "No two maps can be compared: those that are the same everywhere have no order.".to_owned(),
+            ),
             (None, 1) => Some(format!(
                 "The methods agree: their maps correlate by at least {AGREEMENT}."
             )),

@@ -80,9 +80,12 @@ impl From<explain::Curve> for Curve {
     }
 }
 
-impl From<explain::Evidence> for Evidence {
-    fn from(found: explain::Evidence) -> Self {
+impl Evidence {
+    /// Of a map that may say nothing.
+    pub(super) fn new(found: explain::Evidence, is_degenerate: bool) -> Self {
         let summary = match found.beats_chance() {
+            // What is first in it is first by chance.
+            _ if is_degenerate => "The map is the same everywhere: it names nothing.",
             (true, true) => {
                 "What the map names first moves the score more than chance, both when it goes and when it comes."
             }

@@ -91,7 +91,9 @@ impl From<explain::Explanation> for Explanation {
             completeness: explanation.completeness.map(Completeness::from),
             passes: explanation.passes.map(Passes::from),
             caution: explanation.caution,
-            evidence: explanation.evidence.map(Evidence::from),
+            evidence: explanation
+                .evidence
+                .map(|evidence| Evidence::new(evidence, explanation.degeneracy.is_some())),
         }
     }
 }

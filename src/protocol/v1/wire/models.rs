@@ -174,9 +174,10 @@ impl From<Listed> for ModelInfo {
         };
         Self {
             name: listed.name,
+            // One that rests answers the next request.
+            ready: matches!(state, StateName::Ready | StateName::Resting),
             state,
             error,
-            ready: more.is_some(),
             more,
         }
     }
