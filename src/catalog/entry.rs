@@ -185,6 +185,17 @@ impl Entry {
         slots.rested = None;
         slots.failures.remove(&version);
         replaced.extend(slots.by_version.insert(version, model));
+        let canary = slots.rules.canary.as_ref().map(|part| &part.version);
+        if let State::Ready(serving) = &slots.serving
+            && canary == Some(&serving.version)
+        {
+            let (model, version) = (&self.name, &serving.version);
+            tracing::warn!(
+                model,
+                version,
+                "the canary is the version that answers anyway: it says nothing"
+            );
+        }
         // Dropped without the lock.
         drop(slots);
         drop(replaced);

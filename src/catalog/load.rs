@@ -55,7 +55,7 @@ impl<'a> Load<'a> {
 
 /// Tries a version of a model, loads what was tried on the loader's thread, and does `then` there. What is wrong with the model is
 /// the inner error; what is wrong beside that has stopped the thread.
-pub(super) async fn load<T: Send + 'static>(
+pub(super) async fn load_tried<T: Send + 'static>(
     loader: &Arc<Loader>,
     (entry, what): (&Arc<Entry>, Load<'_>),
     thread: &LoaderThread,

@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 
 use super::entry::{Entry, State};
-use super::load::{Load, load};
+use super::load::{Load, load_tried};
 use super::loader::Loader;
 use super::model::Model;
 use super::names::{folder_name, model_folders};
@@ -116,7 +116,7 @@ impl Catalog {
                         permit.take();
                     }
                 };
-                match load(&loader, (&entry, Load::to_serve(None)), &thread, tried, |model| {
+                match load_tried(&loader, (&entry, Load::to_serve(None)), &thread, tried, |model| {
                     model
                 })
                 .await?
@@ -214,7 +214,7 @@ impl Catalog {
             answers.put(Arc::clone(&model), serves);
             model
         };
-        let loaded = load(&loader, (&entry, what), &thread, || (), put).await?;
+        let loaded = load_tried(&loader, (&entry, what), &thread, || (), put).await?;
         loaded.inspect_err(|error| {
             complain(error);
             entry.fail(error.clone());

@@ -96,6 +96,21 @@ async fn the_committed_document_is_the_one_that_is_served() {
 }
 
 #[tokio::test]
+async fn every_parameter_stands_once_in_its_operation() {
+    let document = get("/openapi.json").await.json();
+    for (path, methods) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+            let mut known = std::collections::BTreeSet::new();
+            for parameter in &parameters {
+                let name = (parameter["name"].to_string(), parameter["in"].to_string());
+                assert!(known.insert(name.clone()), "{method} {path}: {name:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_operation_has_a_name_of_its_own() {
     let document = get("/openapi.json").await.json();
     let mut names = Vec::new();

@@ -10,10 +10,15 @@ use crate::support::{photo, router_over, send};
 
 /// A model that answers each whole number plus one.
 fn counter() -> axum::Router {
+    model_of(|numbers| numbers + 1, "")
+}
+
+/// A model of whole numbers, and what more its model.toml says.
+fn model_of(next: impl Fn(&Tensor) -> Tensor, more: &str) -> axum::Router {
     let models = tempfile::tempdir().expect("a temporary folder");
     let folder = models.path().join("counter");
     std::fs::create_dir(&folder).expect("writable");
-    let mut next = |inputs: &[Tensor]| vec![&inputs[0] + 1];
+    let mut next = |inputs: &[Tensor]| vec![next(&inputs[0])];
     let module =
         CModule::create_by_tracing("Counter", "forward", &[Tensor::from_slice(&[1i64, 2])], &mut next);
     module
@@ -21,7 +26,7 @@ fn counter() -> axum::Router {
         .expect("a TorchScript file");
     let tensor = |name: &str| format!("name = \"{name}\"\ndtype = \"i64\"\nshape = [-1]\n");
     let manifest = format!(
-        "task = \"tensor\"\n[[inputs]]\n{}[[outputs]]\n{}",
+        "task = \"tensor\"\n[[inputs]]\n{}[[outputs]]\n{}{more}",
         tensor("k"),
         tensor("next")
     );
@@ -74,4 +79,23 @@ async fn what_is_no_call_of_tensors_is_answered_with_one() {
         detail.contains("`k`: this input is given more than once"),
         "{detail}"
     );
+}
+
+#[tokio::test]
+async fn rows_of_one_request_are_cut_into_batches_and_counted() {
+    // Each row is answered with the number of rows beside it.
+    let beside = |rows: &Tensor| rows.zeros_like() + rows.ones_like().sum(tch::Kind::Int64);
+    let router = model_of(beside, "[batching]\nmax_batch_size = 4\n");
+    let rows: Vec<i64> = (0..11).collect();
+    let answer = next(&router, json!(rows)).await.json();
+    let output = &answer["predictions"][0]["outputs"][0];
+    assert_eq!(output["shape"], json!([11]));
+    assert_eq!(
+        output["data"],
+        json!([4, 4, 4, 4, 4, 4, 4, 4, 3, 3, 3]),
+        "{answer}"
+    );
+    let stats = Request::get("/v2/models/counter/stats").body(Body::empty());
+    let stats = send(router, stats.expect("a request")).await.json();
+    assert_eq!(stats["model_stats"][0]["inference_count"], 11, "{stats}");
 }

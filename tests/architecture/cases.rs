@@ -106,13 +106,13 @@ fn a_map_that_differs_from_the_table_is_found_row_by_row() {
     assert_eq!(map::differences(&drawn()), [""; 0]);
     for (right, wrong, told) in [
         (
-            "| `engine` | `error`;",
-            "| `engine` | `error`, `tch`;",
+            "| `engine` | `error`, `spans`;",
+            "| `engine` | `error`, `spans`, `tch`;",
             "the row of `engine`",
         ),
         (
-            "| `engine` | `error`;",
-            "| `engine` | error;",
+            "| `engine` | `error`, `spans`;",
+            "| `engine` | error, `spans`;",
             "the row of `engine`",
         ),
         ("| `engine` |", "| engine |", "no row for `engine`"),
