@@ -106,16 +106,20 @@ impl Calibrate {
             let figures = figures(&opened, &halves, &before, &after);
             written(file, format!("{figures:#}\n").as_bytes())?;
         }
-        if self.write {
-            self.write(&before, &after)?;
+        // The last digits of a batch hang on who shares it.
+        let is_better = after.nll_nats <= before.nll_nats - 1e-6;
+        match (self.write, is_better) {
+            (true, _) => self.write(&after, is_better),
+            (false, false) => {
+                print("the held-out pictures are no more likely at this temperature: leave it as it is")
+            }
+            (false, true) => Ok(()),
         }
-        Ok(())
     }
 
-    fn write(&self, before: &Measured, after: &Measured) -> Result<()> {
+    fn write(&self, after: &Measured, is_better: bool) -> Result<()> {
         let file = self.which.folder().join("model.toml");
-        // The last digits of a batch hang on who shares it.
-        if after.nll_nats > before.nll_nats - 1e-6 {
+        if !is_better {
             return print(&format!(
                 "not written: the held-out pictures are no more likely at this temperature than as {} is",
                 file.display()

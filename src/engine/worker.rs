@@ -70,6 +70,8 @@ impl<W: Work> Worker<W> {
             self.observer.queued(queue);
             let pending = item.pending_mut();
             pending.queue = queue;
+            // The wait ends before the computation begins.
+            pending.stage = tracing::Span::none();
             pending.stage = spans::compute(&pending.span, &span);
             works.push(item);
         }

@@ -177,7 +177,8 @@ fn with_masks(models: &Path) -> Vec<u8> {
     std::fs::copy(goldens.join("yolo_seg.pt"), folder.join("model.pt")).expect("a copy");
     std::fs::write(folder.join("labels.txt"), "a\nb\nc\n").expect("writable");
     let model_toml = golden["model_toml"].as_str().expect("a text");
-    std::fs::write(folder.join("model.toml"), model_toml).expect("writable");
+    let labelled = format!("{model_toml}labels = \"labels.txt\"\n");
+    std::fs::write(folder.join("model.toml"), labelled).expect("writable");
     png(&Picture::new(100, 50, vec![114; 100 * 50 * 3]).expect("a picture"))
 }
 
