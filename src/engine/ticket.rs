@@ -110,6 +110,8 @@ impl<I, O> Ticket<I, O> {
 
 impl<O> Reply<O> {
     fn answer(self, answer: Result<Completed<O>>) {
+        // The stage ends before its answer is there.
+        drop(self.pending);
         // A client that left between the last look and now is no error.
         drop(self.sender.send(answer));
     }
