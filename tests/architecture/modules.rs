@@ -229,7 +229,15 @@ impl Search<'_> {
         let (name, rest) = path.split_first()?;
         if let Some(leaf) = here.imports.iter().find(|leaf| leaf.name == *name) {
             let whole: Segments = leaf.path.iter().chain(rest).cloned().collect();
-            let found = self.find(module, &whole).unwrap_or(Target::Outside(whole));
+            // `use async_trait::async_trait;` is of a crate: the name that it brings does not lead to itself.
+            let is_of_crate =
+                leaf.path.first() == Some(name) && !self.known.contains_key(&child(module, name));
+            let found = if is_of_crate {
+                None
+            } else {
+                self.find(module, &whole)
+            };
+            let found = found.unwrap_or(Target::Outside(whole));
             self.through.push(module.to_vec());
             return Some(found);
         }

@@ -34,6 +34,12 @@ fn a_use_of_a_room_above_is_found_in_every_form() {
 }
 
 #[test]
+fn an_item_that_is_called_as_its_crate_is_leads_outside() {
+    let text = "use async_trait::async_trait;\n#[async_trait]\nimpl A for B { fn c() { async_trait() } }";
+    assert_eq!(forbidden_in("tasks/vae.rs", text), [""; 0]);
+}
+
+#[test]
 fn a_path_within_code_is_found() {
     for text in [
         "fn f() { crate::service::serve() }",
