@@ -105,3 +105,75 @@ fn maps_of_a_folder_have_the_names_of_their_pictures() {
     explain();
     assert_eq!(text(&bag), "kept", "what stands there is not made again");
 }
+
+#[test]
+fn a_question_that_is_wrong_ends_the_command_and_leaves_no_records() {
+    let (pictures, out) = (pictures(), tempfile::tempdir().expect("a temporary folder"));
+    let (lines, maps) = (out.path().join("out.jsonl"), out.path().join("maps"));
+    let folder = pictures.path();
+    let table = out.path().join("out.csv");
+    let nowhere = out.path().join("nowhere/figures.json");
+    let refused: [(&[&dyn AsRef<OsStr>], &str); 5] = [
+        (
+            &[
+                &"predict",
+                &"mobilenet_v2",
+                &folder,
+                &"-p",
+                &"nope=1",
+                &"-o",
+                &lines,
+            ],
+            "nope",
+        ),
+        (
+            &[
+                &"predict",
+                &"mobilenet_v2",
+                &folder,
+                &"-p",
+                &"uncertainty=true",
+                &"-o",
+                &table,
+            ],
+            ".jsonl",
+        ),
+        (
+            &[
+                &"explain",
+                &"mobilenet_v2",
+                &folder,
+                &"-p",
+                &"evidence=true",
+                &"-o",
+                &maps,
+            ],
+            "evidence",
+        ),
+        (
+            &[&"explain", &"mobilenet_v2", &folder, &"-o", &folder],
+            "the pictures lie in it",
+        ),
+        (
+            &[&"evaluate", &"mobilenet_v2", &folder, &"--json", &nowhere],
+            "nowhere",
+        ),
+    ];
+    for (arguments, words) in refused {
+        let (succeeded, said) = lucarne(arguments);
+        assert!(!succeeded, "{words}: {said}");
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // The same file is good for a question that is right.
+    assert_eq!(text(&lines), "");
+    run(&[
+        &"predict",
+        &"mobilenet_v2",
+        &folder,
+        &"-p",
+        &"top_k=1",
+        &"-o",
+        &lines,
+    ]);
+    assert!(text(&lines).lines().count() >= 3);
+}
