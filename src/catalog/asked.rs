@@ -56,16 +56,16 @@ impl Catalog {
                 "model `{name}` rested, and could not be loaded again: {error}"
             ))
         };
-        match (entry.of_rested(Rested::may_be_tried), entry.state()) {
-            (None, _) => return Ok(()),
-            (Some(false), State::Failed(error)) => return Err(again(&error)),
-            _ => {}
-        }
-        let Some((serving, versions)) =
-            entry.of_rested(|rested| (rested.serving().to_owned(), rested.versions()))
-        else {
+        let as_it_was = |rested: &Rested| {
+            let may_be_tried = rested.may_be_tried();
+            (rested.serving().to_owned(), rested.versions(), may_be_tried)
+        };
+        let Some((serving, versions, may_be_tried)) = entry.of_rested(as_it_was) else {
             return Ok(());
         };
+        if let (false, State::Failed(error)) = (may_be_tried, entry.state()) {
+            return Err(again(&error));
+        }
         let loaded = self.load_into(entry, Load::to_serve(Some(&serving))).await;
         // It is held, so that it does not rest before the others are there.
         let _held = loaded.map_err(|error| {

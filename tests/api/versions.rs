@@ -9,6 +9,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use lucarne::config::{ModelControl, Settings};
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use crate::support::{Answer, path, png, router_over, send, server_over};
 
@@ -204,6 +205,14 @@ async fn a_shadow_computes_what_others_are_answered_and_is_compared() {
     }
 }
 
+/// A server over `models` whose models rest when nobody asks, until what is returned beside its routes is aborted.
+fn with_rests(models: &Path, settings: Settings) -> (Router, JoinHandle<()>) {
+    let server = server_over(models.to_owned(), settings);
+    let service = server.service().clone();
+    let resting = tokio::spawn(async move { service.catalog().rest().await });
+    (server.router(), resting)
+}
+
 /// Waits until the model rests.
 async fn until_resting(router: &Router) {
     let state = async || get(router, "/v1/models/m").await.json()["state"].clone();
@@ -223,9 +232,7 @@ async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
         model_control: ModelControl::Explicit,
         ..Settings::default()
     };
-    let server = server_over(models.path().to_owned(), settings);
-    let (service, router) = (server.service().clone(), server.router());
-    let resting = tokio::spawn(async move { service.catalog().rest().await });
+    let (router, resting) = with_rests(models.path(), settings);
     assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
     until_resting(&router).await;
     assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
@@ -305,9 +312,7 @@ async fn what_cannot_be_loaded_beside_says_why_and_checks_find_it() {
 #[tokio::test]
 async fn a_model_that_could_not_wake_is_tried_again() {
     let models = folder("unload_after_s = 1", "");
-    let server = server_over(models.path().to_owned(), Settings::default());
-    let (service, router) = (server.service().clone(), server.router());
-    let resting = tokio::spawn(async move { service.catalog().rest().await });
+    let (router, resting) = with_rests(models.path(), Settings::default());
     until_resting(&router).await;
     assert_eq!(get(&router, "/v2/models/m/ready").await.status, StatusCode::OK);
     let manifest = models.path().join("m/model.toml");
@@ -351,9 +356,7 @@ async fn a_model_that_could_not_wake_is_tried_again() {
 #[tokio::test]
 async fn a_model_that_could_not_wake_wakes_by_itself_when_it_can() {
     let models = folder("unload_after_s = 1", "");
-    let server = server_over(models.path().to_owned(), Settings::default());
-    let (service, router) = (server.service().clone(), server.router());
-    let resting = tokio::spawn(async move { service.catalog().rest().await });
+    let (router, resting) = with_rests(models.path(), Settings::default());
     until_resting(&router).await;
     let (file, aside) = (models.path().join("m/3/model.pt"), models.path().join("aside"));
     std::fs::rename(&file, &aside).expect("writable");
@@ -378,9 +381,7 @@ async fn a_model_wakes_as_it_was() {
         model_control: ModelControl::Explicit,
         ..Settings::default()
     };
-    let server = server_over(models.path().to_owned(), settings);
-    let (service, router) = (server.service().clone(), server.router());
-    let resting = tokio::spawn(async move { service.catalog().rest().await });
+    let (router, resting) = with_rests(models.path(), settings);
     // Rolled back.
     assert_eq!(
         act(&router, "PUT", "/v1/models/m/versions/1").await.status,

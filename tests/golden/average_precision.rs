@@ -17,6 +17,15 @@ fn whole(row: &Value, name: &str) -> usize {
     usize::try_from(row[name].as_u64().expect("a whole number")).expect("a small one")
 }
 
+/// Height and width of the pictures in `masks.json`.
+const SIZE: [usize; 2] = [60, 84];
+
+/// The pixels of compressed runs in `masks.json`.
+fn compressed(runs: &Value) -> Pixels {
+    let counts = runs.as_str().expect("a text").to_owned();
+    Pixels::of(&Rle { size: SIZE, counts })
+}
+
 fn golden(name: &str) -> Value {
     let file = path("tests/golden/average_precision").join(name);
     let text = std::fs::read_to_string(file).expect("it is there");
@@ -93,10 +102,6 @@ fn average_precisions_of_boxes_are_those_of_pycocotools() {
 #[test]
 fn average_precisions_of_pixels_are_those_of_pycocotools() {
     let golden = golden("masks.json");
-    let compressed = |runs: &Value| {
-        let counts = runs.as_str().expect("a text").to_owned();
-        Pixels::of(&Rle { size: SIZE, counts })
-    };
     let found = |row: &Value| compressed(&row["segmentation"]["counts"]);
     assert_is(
         &precision_of(&golden, |row| compressed(&row["runs"]), found),
@@ -104,17 +109,12 @@ fn average_precisions_of_pixels_are_those_of_pycocotools() {
     );
 }
 
-/// Height and width of the pictures in `masks.json`.
-const SIZE: [usize; 2] = [60, 84];
-
 #[test]
 fn polygons_and_runs_are_the_pixels_that_pycocotools_makes_of_them() {
     let golden = golden("masks.json");
     let (mut polygons, mut plain) = (0, 0);
     for row in golden["truths"].as_array().expect("a list") {
-        let (said, runs) = (&row["segmentation"], &row["runs"]);
-        let counts = runs.as_str().expect("a text").to_owned();
-        let expected = Pixels::of(&Rle { size: SIZE, counts });
+        let (said, expected) = (&row["segmentation"], compressed(&row["runs"]));
         if let Some(parts) = said.as_array() {
             let numbers = |part: &Value| -> Vec<f64> {
                 let part = part.as_array().expect("a polygon").iter();

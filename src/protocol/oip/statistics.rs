@@ -152,11 +152,10 @@ pub(super) fn of_all(app: &App) -> ModelStatistics {
 pub(super) fn of_one(app: &App, target: &Target) -> Result<Json<ModelStatistics>> {
     let name = &target.name;
     let known = app.service.versions(name)?;
-    let versions = match &target.version {
+    let said = target.version.as_ref();
+    let versions = match said.map(|said| app.service.catalog().named(name, said)) {
         None if !known.is_empty() => known,
-        Some(said) if known.contains(&app.service.catalog().named(name, said)) => {
-            vec![app.service.catalog().named(name, said)]
-        }
+        Some(version) if known.contains(&version) => vec![version],
         // It says what is wrong.
         _ => vec![target.model(&app.service)?.version.clone()],
     };
