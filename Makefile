@@ -5,6 +5,7 @@ HOST ?= 127.0.0.1
 MODELS ?= models
 TAG ?= lucarne:latest
 
+# PROGRAM=FILE tells of a program that is there already; then none is built.
 PROGRAM = $${CARGO_TARGET_DIR:-target}/release/lucarne
 
 help:
@@ -40,7 +41,9 @@ setup:
 	@scripts/setup
 
 build: setup
+ifneq ($(origin PROGRAM),command line)
 	cargo build --release
+endif
 
 test: setup
 	@scripts/test

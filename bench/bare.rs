@@ -28,7 +28,7 @@ use rayon::prelude::*;
 use serde_json::json;
 use tch::Device;
 
-/// See the module's text.
+/// Measures decoding, resizing and forward passes in one process, with no server around them.
 #[derive(Debug, Parser)]
 struct Bare {
     /// A model's folder, of a task whose module has `forward`
@@ -133,7 +133,7 @@ impl Work {
                 .build()
                 .expect("threads");
             let program = &self.programs[&plan.threads];
-            let settled = program.settle(&self.share(plan.threads), &|size| {
+            let settled = program.settle(&self.cores.share(plan.threads), &|size| {
                 self.spec.blank(size, Device::Cpu)
             });
             settled.unwrap_or_else(|e| panic!("{e}"));
@@ -163,16 +163,9 @@ impl Work {
     fn forward(&self, threads: usize, inputs: &[ModelInput]) {
         let inputs: Vec<_> = inputs.iter().collect();
         let batch = self.spec.batch(&inputs, Device::Cpu).expect("a batch");
-        let share = self.share(threads);
+        let share = self.cores.share(threads);
         let permit = share.acquire(Class::Predict);
         let net = Held::new(&*self.programs[&threads], &permit);
         drop(net.forward(batch).expect("an answer"));
-    }
-
-    fn share(&self, count: usize) -> Share {
-        Share {
-            cores: Arc::clone(&self.cores),
-            count,
-        }
     }
 }

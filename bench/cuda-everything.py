@@ -359,7 +359,7 @@ def give_up(run: Run) -> None:
 
 
 def main() -> int:
-    """See the module's text."""
+    """Runs every part; 1 where a row is wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", type=Path, required=True, help="lucarne")
     parser.add_argument("--device", default="cuda", help="as model.toml names it")

@@ -212,7 +212,7 @@ def lone(rounds: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """See the module's text."""
+    """Runs what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("soak").add_argument("--seconds", type=float, default=600.0)

@@ -17,7 +17,7 @@ use reqwest::Client;
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-/// See the module's text.
+/// Measures what explanations cost on a running server, and what predictions beside them wait.
 #[derive(Debug, Parser)]
 struct Bench {
     /// Where the server listens

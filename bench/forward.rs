@@ -24,7 +24,7 @@ use torch_bridge::{Module, Preparation, Value};
 
 use median::median;
 
-/// See the module's text.
+/// Measures a forward pass by each way to compute it.
 #[derive(Debug, Parser)]
 struct Forward {
     /// A model's folder, of a classifier; packages beside its file are measured too

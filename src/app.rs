@@ -1,19 +1,18 @@
 //! The composition root: builds the service, serves it, drains it.
 
 mod routes;
+mod signals;
+mod sockets;
 
-use std::io::Write;
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use routes::document;
+use signals::Signals;
+use sockets::Sockets;
 
 use crate::catalog::{Catalog, Loader, Seen, State, Trials};
 use crate::config::{ModelControl, Settings};
@@ -22,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::runtime::process::{self, release_free_memory};
 use crate::service::Service;
 use crate::telemetry::{Log, Metrics};
-use crate::transport::{self, Connections, Listener, Tls, UnixSocket};
+use crate::transport::{self, Connections, Tls};
 
 /// A service whose models may still have to be loaded, and the protocols that speak for it.
 #[derive(Debug, Clone)]
@@ -147,7 +146,7 @@ pub enum Ended {
     AtOnce,
 }
 
-/// Serves until SIGTERM or SIGINT, then answers what was accepted. Whoever called it then leaves the process by
+/// Serves until SIGTERM or SIGINT, then answers what was accepted. The caller then leaves the process by
 /// [`exit_now`](crate::runtime::process::exit_now): passes may still be under way.
 ///
 /// # Errors
@@ -180,72 +179,6 @@ pub async fn serve(settings: Settings, log: &Log) -> Result<Ended> {
     tokio::select! {
         () = drain(&connections, service, drain_timeout) => Ok(Ended::Drained),
         () = signals.next() => Ok(Ended::AtOnce),
-    }
-}
-
-/// Where the server listens.
-struct Sockets {
-    public: TcpListener,
-    operations: Option<TcpListener>,
-    unix: Option<UnixSocket>,
-}
-
-impl Sockets {
-    /// Listens where the settings say, and writes and logs where that is.
-    fn listen(settings: &Settings) -> Result<Self> {
-        let listen = |address: SocketAddr, cure| {
-            transport::listen(address).map_err(|e| {
-                Error::InvalidSettings(format!("cannot listen on {address}: {e}; give another {cure}"))
-            })
-        };
-        let address = SocketAddr::new(settings.host, settings.port);
-        let public = listen(address, "--host or --port")?;
-        let operations = settings.operations.map(|address| listen(address, "--operations"));
-        let in_file = |path: &PathBuf| {
-            transport::listen_in_file(path).map_err(|e| {
-                Error::InvalidSettings(format!(
-                    "cannot listen on {}: {e}; give another --unix-socket",
-                    path.display()
-                ))
-            })
-        };
-        let sockets = Self {
-            public,
-            operations: operations.transpose()?,
-            unix: settings.unix_socket.as_ref().map(in_file).transpose()?,
-        };
-        let address = sockets.public.local_addr().unwrap_or(address);
-        if let Some(file) = &settings.port_file {
-            write_port(file, address.port())?;
-        }
-        tracing::info!(%address, "listening");
-        if let Some(Ok(address)) = sockets.operations.as_ref().map(TcpListener::local_addr) {
-            tracing::info!(%address, "listening for operators");
-        }
-        if let Some(path) = &settings.unix_socket {
-            tracing::info!(path = %path.display(), "listening on a Unix socket");
-        }
-        Ok(sockets)
-    }
-
-    /// Serves `router` to whoever connects, until the future is dropped.
-    async fn accept(&self, connections: &Connections, router: &Router) {
-        let public = connections.accept((&self.public, Listener::Public), router.clone());
-        let operations = async {
-            if let Some(socket) = &self.operations {
-                connections
-                    .accept((socket, Listener::Operations), router.clone())
-                    .await;
-            }
-        };
-        let unix = async {
-            if let Some(socket) = &self.unix {
-                connections
-                    .accept((socket, Listener::Public), router.clone())
-                    .await;
-            }
-        };
-        tokio::join!(public, operations, unix);
     }
 }
 
@@ -301,100 +234,5 @@ async fn load(server: Server) {
     match server.service().catalog().ready() {
         Ok(()) => tracing::info!("ready"),
         Err(error) => tracing::error!(%error, "not every required model could be loaded"),
-    }
-}
-
-/// Written beside and renamed, so that a reader that waits for the file never reads half of it. What is no file, such as a
-/// pipe or /dev/stdout, is written to; a link stays one.
-fn write_port(file: &Path, port: u16) -> Result<()> {
-    let text = format!("{port}\n");
-    let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-    let written = match std::fs::metadata(&target) {
-        // Without waiting: a pipe that nobody reads would hold up the start for ever.
-        Ok(found) if !found.is_file() => std::fs::File::options()
-            .write(true)
-            .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-            .open(&target)
-            .and_then(|mut pipe| pipe.write_all(text.as_bytes())),
-        _ => {
-            let half = target.with_extension("part");
-            std::fs::write(&half, text)
-                .and_then(|()| std::fs::rename(&half, &target))
-                .inspect_err(|_| drop(std::fs::remove_file(&half)))
-        }
-    };
-    written.map_err(|e| Error::InvalidSettings(format!("--port-file {}: {e}", file.display())))
-}
-
-/// The signals that end a server; they are waited for from the start, so that none is lost.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    /// That the terminal is closed; nothing under `nohup`, which has it ignored.
-    hangup: Option<Signal>,
-    /// A log that reached the size that a file may have would end the process; with a listener, writing fails instead.
-    _file_too_large: Signal,
-}
-
-impl Signals {
-    fn new() -> Result<Self> {
-        let listen = |kind| signal(kind).map_err(|e| Error::Internal(format!("signals: {e}")));
-        let file_too_large = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
-        let signals = Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-            hangup: match is_ignored(rustix::process::Signal::HUP) {
-                true => None,
-                false => Some(listen(SignalKind::hangup())?),
-            },
-            _file_too_large: listen(file_too_large)?,
-        };
-        process::admit_signals()?;
-        Ok(signals)
-    }
-
-    async fn next(&mut self) {
-        let hangup = async {
-            match &mut self.hangup {
-                Some(hangup) => drop(hangup.recv().await),
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-            () = hangup => {}
-        }
-    }
-}
-
-/// Whether whoever started the process has it ignore `signal`.
-fn is_ignored(signal: rustix::process::Signal) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    ignored.is_some_and(|mask| mask >> (signal.as_raw() - 1) & 1 == 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use super::*;
-
-    #[test]
-    fn the_port_is_written_through_a_link_and_never_over_what_is_no_file() {
-        let dir = tempfile::tempdir().expect("a temporary folder");
-        let (file, link) = (dir.path().join("port"), dir.path().join("link"));
-        std::fs::write(&file, "old").expect("writable");
-        symlink("port", &link).expect("writable");
-        write_port(&link, 80).expect("written");
-        assert_eq!(std::fs::read_to_string(&file).expect("it is there"), "80\n");
-        assert!(link.is_symlink());
-        write_port(Path::new("/dev/null"), 80).expect("written");
-        assert!(!std::fs::metadata("/dev/null").expect("it is there").is_file());
-        assert!(write_port(dir.path(), 80).is_err());
-        let left = std::fs::read_dir(dir.path()).expect("it can be read").count();
-        assert_eq!(left, 2, "nothing beside the file and the link");
     }
 }

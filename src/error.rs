@@ -1,5 +1,6 @@
 //! The one error type of the server. Each variant is a promise to clients: its [`Error::code`] is stable,
-//! its message names what was wrong and how to mend it. How a code becomes an HTTP status is `http`'s business.
+//! its message names what was wrong and how to mend it. How a code becomes an HTTP status is the business of
+//! `transport::failure`.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -151,7 +152,7 @@ pub fn counted(count: usize, thing: &str) -> String {
     }
 }
 
-/// Whole seconds that are no less, at least one: who waits so long is not refused again.
+/// Whole seconds that are no less, at least one: a client that waits so long is not refused again.
 #[must_use]
 pub fn seconds(time: Duration) -> u64 {
     (time.as_millis().div_ceil(1000) as u64).max(1)

@@ -1,6 +1,6 @@
 //! Lucarne serves trained PyTorch vision models over HTTP, and shows where they looked.
 //!
-//! ARCHITECTURE.md is the map of these modules and of who may name whom.
+//! ARCHITECTURE.md is the map of these modules, and says which may name which.
 #![forbid(unsafe_code)]
 
 pub mod app;
@@ -13,6 +13,7 @@ pub mod evaluation;
 pub mod explain;
 pub mod image;
 pub mod manifest;
+pub mod outbound;
 pub mod protocol;
 pub mod reading;
 pub mod runtime;

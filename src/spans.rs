@@ -1,7 +1,7 @@
 //! The stages of a request, as spans of its trace. A span lasts until its last handle is dropped.
 //!
-//! All of them have this module as their target ([`TARGET`]): the log tells of none of them, and who collects traces takes these
-//! alone. Where nobody does, each is nothing. Numbers are signed: others are told as texts.
+//! All of them have this module as their target ([`TARGET`]): the log tells of none of them, and the collector of traces takes
+//! these alone. Without a collector, each is nothing. Numbers are signed: others are told as texts.
 
 use tracing::field::Empty;
 use tracing::{Span, info_span};

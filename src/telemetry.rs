@@ -146,27 +146,8 @@ impl Metrics {
     }
 
     fn register(&mut self) {
+        self.register_requests();
         let r = &mut self.registry;
-        r.register(
-            "requests",
-            "Requests answered, by route, method and status",
-            self.requests.clone(),
-        );
-        r.register(
-            "failures",
-            "Requests that failed, by error code",
-            self.failures.clone(),
-        );
-        r.register(
-            "request_duration_seconds",
-            "From the head of a request to its answer",
-            self.duration.clone(),
-        );
-        r.register(
-            "decode_duration_seconds",
-            "Decoding and resizing one image",
-            self.decode.clone(),
-        );
         r.register("queue_depth", "Images that wait now", self.depth.clone());
         r.register("batch_size", "Images in a batch", self.batch_size.clone());
         r.register(
@@ -199,13 +180,38 @@ impl Metrics {
             "Images whose client left in the queue; not computed",
             self.cancelled.clone(),
         );
+        self.shadows.register(r);
+        self.present.register(r);
+    }
+
+    /// What is counted of requests and of the log.
+    fn register_requests(&mut self) {
+        let r = &mut self.registry;
+        r.register(
+            "requests",
+            "Requests answered, by route, method and status",
+            self.requests.clone(),
+        );
+        r.register(
+            "failures",
+            "Requests that failed, by error code",
+            self.failures.clone(),
+        );
+        r.register(
+            "request_duration_seconds",
+            "From the head of a request to its answer",
+            self.duration.clone(),
+        );
+        r.register(
+            "decode_duration_seconds",
+            "Decoding and resizing one image",
+            self.decode.clone(),
+        );
         r.register(
             "log_lines_dropped",
             "Lines that the log dropped because nobody took them",
             self.dropped_lines.clone(),
         );
-        self.shadows.register(r);
-        self.present.register(r);
     }
 
     /// The OpenMetrics text of all metrics.

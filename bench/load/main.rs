@@ -19,7 +19,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use sending::Asker;
 
-/// See the module's text.
+/// Loads a running HTTP server, and prints throughput, latencies and statuses.
 #[derive(Debug, Parser)]
 struct Load {
     /// Where the server listens

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{MOST_LOADED, age};
 
 impl Catalog {
-    /// The model that answers whoever asks for `wanted` of the model `name`. One that rests is loaded first.
+    /// The model that answers a request for `wanted` of the model `name`. One that rests is loaded first.
     ///
     /// # Errors
     /// As [`Catalog::get`].
@@ -32,7 +32,7 @@ impl Catalog {
     async fn awake(&self, name: &str) -> Result<Arc<Entry>> {
         let entry = self.entry(name)?;
         entry.touch();
-        // Who loads it has loaded what belongs to it only when it is done.
+        // A load that is under way has loaded all that belongs to it only when it is done.
         if entry.is_resting() || entry.waking.try_lock().is_err() {
             self.wake(&entry).await?;
         }
@@ -42,12 +42,12 @@ impl Catalog {
     /// Loads the model `name` as it was, if it rests, before it is changed.
     pub(crate) async fn rouse(&self, name: &str) {
         if let Ok(entry) = self.entry(name) {
-            // What cannot be loaded is about to be replaced.
+            // A model that cannot be loaded is about to be replaced.
             drop(self.wake(&entry).await);
         }
     }
 
-    /// Loads the versions of a model that rests, once for all who ask meanwhile.
+    /// Loads the versions of a model that rests, once for all requests that come meanwhile.
     async fn wake(&self, entry: &Arc<Entry>) -> Result<()> {
         let _alone = entry.waking.lock().await;
         let name = &entry.name;

@@ -32,18 +32,18 @@ pub enum State {
 pub struct Wanted<'a> {
     /// A version, or a name of one.
     pub version: Option<&'a str>,
-    /// Who asks, where that decides between the versions of those who say none.
+    /// The client's routing key, which decides between the versions where the request names none.
     pub key: Option<&'a [u8]>,
 }
 
-/// See the module's text.
+/// The folder of a model with the versions of it that are loaded, of which at most one serves.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) dir: PathBuf,
     /// Whether the server is not ready without it.
     pub(super) required: bool,
-    /// Held by whoever loads it because somebody asks.
+    /// Held while it is loaded for a request.
     pub(super) waking: tokio::sync::Mutex<()>,
     /// Whether the server starts, and versions that are to be loaded beside the one that serves are still being loaded.
     pub(super) settling: AtomicBool,
@@ -96,7 +96,7 @@ impl Entry {
             .clone()
     }
 
-    /// The model that answers whoever asks for `wanted`: for a version that one; for none the one that serves, or the canary
+    /// The model that answers a request for `wanted`: for a version that one; for none the one that serves, or the canary
     /// for its share.
     ///
     /// # Errors
@@ -373,7 +373,7 @@ impl Entry {
     pub(super) fn obstacle(&self) -> Option<String> {
         let model = match self.state() {
             State::Ready(model) => model,
-            // Who took it out knows; who asks for it gets it.
+            // The one was taken out on purpose; a request for the other loads it.
             State::Unloaded | State::Resting => return None,
             State::Loading | State::Failed(_) => return Some(String::new()),
         };

@@ -16,7 +16,7 @@ pub(super) struct Load<'a> {
     version: Option<&'a str>,
     /// Whether it answers from then on where no version is asked for.
     pub(super) serves: bool,
-    /// Who hears how far it is.
+    /// Where its progress is told.
     progress: Option<&'a Progress>,
 }
 
@@ -62,7 +62,7 @@ pub(super) async fn load_tried<T: Send + 'static>(
     mut tried: impl FnMut(),
     then: impl Fn(Model) -> T + Clone + Send + 'static,
 ) -> Result<Result<T>> {
-    /// Somebody who writes a file writes it once.
+    /// A writer writes its files once, so a few tries suffice.
     const TURNS: usize = 3;
     for _ in 0..TURNS {
         what.tell("trying");

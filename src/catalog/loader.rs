@@ -177,7 +177,7 @@ impl Loader {
             precision: first.precision,
             device: loading.devices[0],
             // As many as an instance: a pass that asked for more would hold cores idle until all of them are free.
-            share: self.share(loading.threads),
+            share: self.cores.share(loading.threads),
         };
         let (parameters, precision, measured) = (first.parameters, first.precision, first.measured);
         let predict = self.predict(loading, opened).map_err(|e| in_file(file, e))?;
@@ -245,16 +245,9 @@ impl Loader {
         })
     }
 
-    fn share(&self, count: usize) -> Share {
-        Share {
-            cores: Arc::clone(&self.cores),
-            count,
-        }
-    }
-
     /// A thread that waits for a GPU leaves the cores to others.
     fn share_on(&self, device: Device, threads: usize) -> Share {
-        self.share(if device.is_cuda() { 0 } else { threads })
+        self.cores.share(if device.is_cuda() { 0 } else { threads })
     }
 
     fn predict_setup(&self, loading: &Loading<'_>) -> Setup {
@@ -282,7 +275,7 @@ impl Loader {
             },
             workers: 1,
             // The explainer takes its cores pass by pass.
-            share: self.share(0),
+            share: self.cores.share(0),
             observer: (self.observer)(loading.name, loading.version, "explain"),
         }
     }

@@ -1,6 +1,6 @@
 //! What is served: every model folder, its versions, and the models that answer for them.
 //!
-//! Each artifact is opened once; whoever computes gets a handle. Models are loaded, replaced and retired on a thread of
+//! Each artifact is opened once; a request that computes gets a handle. Models are loaded, replaced and retired on a thread of
 //! their own while requests run: a request keeps the model that it began with until it ends.
 
 mod asked;

@@ -190,7 +190,7 @@ impl Model {
         self.predict.engine().health().or(lost)
     }
 
-    /// Who counts its predictions.
+    /// The observer that counts its predictions.
     pub(super) fn observer(&self) -> Arc<dyn Observer> {
         self.predict.engine().observer()
     }

@@ -18,7 +18,7 @@ const OF_SYSTEMS: [&str; 7] = [
 
 /// The folders in `dir` that hold a model.toml, by name; also those where it is no file, or cannot be looked for, so that it is
 /// said what is wrong with them. Hidden ones are none: `.git`, or the `..data` to which Kubernetes links the files of a
-/// ConfigMap. What looks like a model and is none is warned of.
+/// ConfigMap. A folder that looks like a model and is none is warned of.
 ///
 /// # Errors
 /// [`Error::InvalidSettings`] when `dir` cannot be read, or is itself one model's.

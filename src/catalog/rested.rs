@@ -15,7 +15,7 @@ const BREATH: Duration = Duration::from_secs(1);
 const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(300);
 
-/// See the module's text.
+/// The versions to load again at the next request, and when that last failed.
 #[derive(Debug)]
 pub(super) struct Rested {
     serving: String,
@@ -90,7 +90,7 @@ impl Rested {
         });
     }
 
-    /// Whether somebody who asks has it loaded.
+    /// Whether a request for it has it loaded.
     pub(super) fn may_be_tried(&self) -> bool {
         self.failed.is_none_or(|failed| failed.last.elapsed() >= BREATH)
     }

@@ -24,7 +24,7 @@ use crate::runtime::process::machine_memory;
 /// With less memory, models are not tried and loaded side by side: that may take more than there is.
 const PLENTY: u64 = 1 << 30;
 
-/// See the module's text.
+/// The models that the server knows, in whatever state, and the thread that loads and retires them.
 #[derive(Debug)]
 pub struct Catalog {
     /// The folder of model folders, where they are of one.

@@ -4,7 +4,8 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// What tells files that were written to, replaced or removed since: of each its place, and what the system says of it.
+/// The state of files, by which it is told whether one was written to, replaced or removed since: the place of each, and what
+/// the system says of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Vec<(PathBuf, [u64; 3], [i64; 2])>);
 

@@ -12,9 +12,10 @@ use crate::runtime::process::release_unused_memory;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// See the module's text. Clones are of the same thread, which ends when it is [stopped](LoaderThread::stop).
+/// A queue of jobs, which one thread does one after the other. Clones are of the same thread, which ends when it is
+/// [stopped](LoaderThread::stop).
 ///
-/// Its queue has no bound of its own: who asks for a load waits for its answer, and a model is retired once.
+/// Its queue has no bound of its own: a caller that asks for a load waits for its answer, and a model is retired once.
 #[derive(Clone)]
 pub(super) struct LoaderThread(Arc<Shared>);
 
@@ -48,7 +49,7 @@ impl LoaderThread {
     fn send(&self, job: Job) {
         let jobs = self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(jobs) = &*jobs {
-            // It only fails where the thread panicked; who waits for the job then learns that.
+            // It only fails where the thread panicked; the caller that waits for the job then learns that.
             drop(jobs.send(job));
         }
     }

@@ -32,7 +32,7 @@ static OTHERS: RwLock<()> = RwLock::new(());
 /// How much is kept of what a trial writes.
 const WORDS: usize = 64 << 10;
 
-/// See the module's text.
+/// The limits of each trial, and where those that passed are remembered.
 #[derive(Debug, Clone)]
 pub struct Trials {
     /// How long one may take.

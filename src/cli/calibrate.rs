@@ -106,7 +106,7 @@ impl Calibrate {
             let figures = figures(&opened, &halves, &before, &after);
             written(file, format!("{figures:#}\n").as_bytes())?;
         }
-        // The last digits of a batch hang on who shares it.
+        // The last digits of an answer hang on the pictures that share its batch.
         let is_better = after.nll_nats <= before.nll_nats - 1e-6;
         match (self.write, is_better) {
             (true, _) => self.write(&after, is_better),

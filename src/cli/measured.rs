@@ -17,7 +17,7 @@ use crate::runtime::Program;
 use crate::runtime::plan::{Passes, Plan};
 use crate::tasks::{self, Labels, ModelSpec};
 
-/// See the module's text.
+/// The programs of one model, each opened once and kept between measurements.
 pub(super) struct Measured {
     /// By threads of an instance.
     programs: BTreeMap<usize, Arc<dyn Program>>,
@@ -41,10 +41,7 @@ impl Measured {
     }
 
     pub(super) fn share(&self, count: usize) -> Share {
-        Share {
-            cores: Arc::clone(&self.cores),
-            count,
-        }
+        self.cores.share(count)
     }
 
     /// The model for instances of so many threads, loaded the first time that it is asked for.

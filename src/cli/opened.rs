@@ -64,7 +64,7 @@ impl Which {
     }
 }
 
-/// See the module's text.
+/// A loaded model, with the runtime and the server that keep it up and the parameters of every question.
 pub(super) struct Opened {
     pub(super) runtime: Runtime,
     pub(super) server: Server,

@@ -14,7 +14,7 @@ use crate::engine::cores::Cores;
 use crate::engine::observer::Silent;
 use crate::error::{Error, Result};
 
-/// See the module's text.
+/// The model of one trial, and the memory that it may take.
 #[derive(Debug, Args)]
 pub(super) struct Trial {
     /// The model's folder
@@ -45,7 +45,7 @@ impl Trial {
         limit(Resource::Core, 0);
         // Where memory ends for all, this process goes first.
         std::fs::write("/proc/self/oom_score_adj", "1000").unwrap_or_default();
-        // Those who serve go first.
+        // Processes that serve go first.
         nice(5).map(drop).unwrap_or_default();
         set_parent_process_death_signal(Some(Signal::KILL)).unwrap_or_default();
     }

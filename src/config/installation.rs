@@ -9,7 +9,7 @@ fn file(name: &str) -> Option<PathBuf> {
     file.is_file().then_some(file)
 }
 
-/// Settings of whoever made the installation, such as an image's: they take the place of the program's defaults, and
+/// Settings of the installation, such as an image's: they take the place of the program's defaults, and
 /// everything else wins over them.
 pub(super) fn defaults() -> Option<PathBuf> {
     file("defaults.toml")

@@ -1,4 +1,4 @@
-//! When does who get computed? The batcher is a plain state machine: no clock, no thread, no channel.
+//! When is which item computed? The batcher is a plain state machine: no clock, no thread, no channel.
 //! Time comes in as an argument, so that every rule below is tested with a made-up clock.
 //!
 //! Invariants:
@@ -21,7 +21,7 @@ pub struct Policy {
     pub capacity: usize,
 }
 
-/// Who goes before whom: a lower level leaves first, and what has none last.
+/// The rank of an item in the queue: a lower level leaves first, and what has none last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Priority(u32);
 
@@ -52,7 +52,7 @@ pub struct Waiting<T> {
     pub arrived: Instant,
     /// After this instant, nobody wants the answer.
     pub deadline: Option<Instant>,
-    /// Before whom it leaves.
+    /// Its rank among the items that wait.
     pub priority: Priority,
 }
 
@@ -96,7 +96,7 @@ impl<T> Batcher<T> {
         self.waiting.len()
     }
 
-    /// Batches that those who wait make up.
+    /// Batches that the items that wait make up.
     #[must_use]
     pub fn batches(&self) -> usize {
         self.waiting.len().div_ceil(self.policy.max_batch)

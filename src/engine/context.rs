@@ -10,12 +10,12 @@ use super::sync::Arc;
 use super::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 
-/// See the module's text. Clones are of the same request.
+/// The deadline, priority, cancellation and progress of one request. Clones are of the same request.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
     /// After this instant nobody wants the answer; `None`: the client waits for ever.
     pub deadline: Option<Instant>,
-    /// Before whom it leaves the queue.
+    /// Its rank in the queue.
     pub priority: Priority,
     /// Whether the client left.
     pub cancellation: Cancellation,
@@ -24,7 +24,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// A context with this deadline, and nobody who hears of progress.
+    /// A context with this deadline, whose progress is told nowhere.
     #[must_use]
     pub fn until(deadline: Option<Instant>) -> Self {
         Self {

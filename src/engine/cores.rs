@@ -1,15 +1,17 @@
-//! Who may compute now? Every model has threads of its own, but the machine has only so many cores. Whoever computes
-//! holds a [`CorePermit`] for the cores that it uses, so that the sum never exceeds what is there: oversubscribed CPUs
+//! Which thread may compute now? Every model has threads of its own, but the machine has only so many cores. A thread that
+//! computes holds a [`CorePermit`] for the cores that it uses, so that the sum never exceeds what is there: oversubscribed CPUs
 //! turn milliseconds into seconds. A program cannot be called without one (`runtime::Program`).
 //!
 //! Permits are granted first come, first served within a class. Predictions go before explanations, so that an
-//! explanation delays a prediction by at most the one pass that is already running; an explanation that was
+//! explanation delays a prediction by at most the one pass that is already running, which of a captioner is that of all its
+//! words; an explanation that was
 //! overtaken [`PATIENCE`] times goes first, so that it ends at all under full load.
 //!
 //! A pass that does not end keeps its cores. Once it has held them for longer than [`Cores::giving_up_on`] says, nobody waits for
-//! them any more: who asks for more cores than are left gets those that are left. One is always left, because a pass that loops
-//! keeps one core busy and only waits on the others.
+//! them any more: a caller that asks for more cores than are left gets those that are left. One is always left, because a pass
+//! that loops keeps one core busy and only waits on the others.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
@@ -151,6 +153,15 @@ impl Cores {
         Self::new(cores_of_this_machine())
     }
 
+    /// What a worker computes on, so many of these cores.
+    #[must_use]
+    pub fn share(self: &Arc<Self>, count: usize) -> Share {
+        Share {
+            cores: Arc::clone(self),
+            count,
+        }
+    }
+
     /// How many cores there are to share.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -191,6 +202,14 @@ impl Cores {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Takes back what `ticket` holds, if it holds anything.
+    fn release(&self, ticket: u64) {
+        let mut state = self.lock();
+        state.held.remove(&ticket);
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Waits for `count` cores, at most all of those whose passes end, which are held until the permit is dropped. A permit of
     /// no core, for a thread that only hands work to a GPU, is granted at once.
     pub fn acquire(&self, class: Class, count: usize) -> CorePermit<'_> {
@@ -219,8 +238,8 @@ impl Cores {
         self.changed.notify_all();
         CorePermit {
             cores: self,
-            count,
-            ticket,
+            count: Cell::new(count),
+            ticket: Cell::new(ticket),
         }
     }
 }
@@ -229,24 +248,31 @@ impl Cores {
 #[derive(Debug)]
 pub struct CorePermit<'a> {
     cores: &'a Cores,
-    count: usize,
-    ticket: u64,
+    count: Cell<usize>,
+    ticket: Cell<u64>,
 }
 
 impl CorePermit<'_> {
     /// How many cores are held.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.count
+        self.count.get()
+    }
+
+    /// Gives the cores back, and waits for as many of them behind those that wait already: between two passes of which the
+    /// second needs what the first left behind.
+    pub fn renew(&self, class: Class) {
+        self.cores.release(self.ticket.get());
+        let fresh = self.cores.acquire(class, self.count.get());
+        // The cores of `fresh` are held by this permit from here on, and the ticket that it drops is nobody's any more.
+        self.count.set(fresh.count.get());
+        self.ticket.swap(&fresh.ticket);
     }
 }
 
 impl Drop for CorePermit<'_> {
     fn drop(&mut self) {
-        let mut state = self.cores.lock();
-        state.held.remove(&self.ticket);
-        drop(state);
-        self.cores.changed.notify_all();
+        self.cores.release(self.ticket.get());
     }
 }
 
@@ -267,116 +293,4 @@ impl Share {
 }
 
 #[cfg(all(test, not(interleaved)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn predictions_go_first_but_an_explanation_does_not_starve() {
-        let mut s = State::new();
-        s.explain.push_back((0, 1));
-        s.predict.extend((1..=10).map(|t| (t, 1)));
-        let mut order = Vec::new();
-        while let Some(class) = s.next_class() {
-            let ticket = s.queue(class)[0].0;
-            assert_eq!(s.grant(class, ticket, 1, 1), Some(1));
-            order.push(ticket);
-        }
-        assert_eq!(order[..6], [1, 2, 3, 4, 0, 5]);
-    }
-
-    #[test]
-    fn a_permit_waits_for_its_cores_and_nobody_slips_past() {
-        let mut s = State::new();
-        s.predict.extend([(0, 2), (1, 1)]);
-        assert_eq!(
-            s.grant(Class::Predict, 0, 2, 1),
-            None,
-            "needs two cores, one is free"
-        );
-        assert_eq!(s.grant(Class::Predict, 1, 2, 1), None, "is not at the head");
-        assert_eq!(s.grant(Class::Predict, 0, 2, 2), Some(2));
-    }
-
-    #[test]
-    fn cores_in_use_never_exceed_the_cores_there_are() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        let cores = Cores::new(NonZeroUsize::new(3).expect("3 is not zero"));
-        let (used, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        std::thread::scope(|scope| {
-            for i in 0..8 {
-                let (cores, used, most) = (&cores, &used, &most);
-                scope.spawn(move || {
-                    for round in 0..200 {
-                        let class = if i % 2 == 0 {
-                            Class::Predict
-                        } else {
-                            Class::Explain
-                        };
-                        let permit = cores.acquire(class, 1 + (i + round) % 3);
-                        let now = used.fetch_add(permit.count(), Ordering::SeqCst) + permit.count();
-                        most.fetch_max(now, Ordering::SeqCst);
-                        used.fetch_sub(permit.count(), Ordering::SeqCst);
-                        drop(permit);
-                    }
-                });
-            }
-        });
-        assert!(most.into_inner() <= 3);
-        assert_eq!(cores.in_use(), 0);
-    }
-
-    #[test]
-    fn a_permit_of_no_core_waits_for_nobody() {
-        let cores = Cores::new(NonZeroUsize::MIN);
-        let all = cores.acquire(Class::Explain, 5);
-        assert_eq!(all.count(), 1, "at most all cores");
-        assert_eq!(cores.acquire(Class::Predict, 0).count(), 0);
-    }
-
-    #[test]
-    fn a_pass_that_does_not_end_is_seen() {
-        let cores = Cores::new(NonZeroUsize::MIN);
-        assert_eq!(cores.longest(), Duration::ZERO);
-        let held = cores.acquire(Class::Predict, 1);
-        std::thread::sleep(Duration::from_millis(5));
-        drop(cores.acquire(Class::Predict, 0));
-        assert!(cores.longest() >= Duration::from_millis(5));
-        drop(held);
-        assert_eq!(cores.longest(), Duration::ZERO);
-    }
-
-    #[test]
-    fn a_pass_that_does_not_end_takes_only_its_own_cores() {
-        let patience = Duration::from_millis(200);
-        let cores = Cores::giving_up_on(NonZeroUsize::new(3).expect("3 is not zero"), patience);
-        let started = Instant::now();
-        let stuck = cores.acquire(Class::Predict, 1);
-        let left = cores.acquire(Class::Explain, 3);
-        assert_eq!(left.count(), 2, "what is left");
-        assert!(started.elapsed() >= patience, "it might have ended");
-        drop(left);
-        assert_eq!(cores.acquire(Class::Predict, 2).count(), 2, "there are as many");
-        drop(stuck);
-        assert_eq!(cores.acquire(Class::Predict, 3).count(), 3, "it ended after all");
-    }
-
-    #[test]
-    fn a_pass_on_every_core_that_does_not_end_leaves_one_to_the_others() {
-        let patience = Duration::from_millis(100);
-        let cores = Cores::giving_up_on(NonZeroUsize::new(2).expect("2 is not zero"), patience);
-        let started = Instant::now();
-        let stuck = cores.acquire(Class::Predict, 2);
-        let one = cores.acquire(Class::Predict, 2);
-        assert_eq!(one.count(), 1, "what a loop leaves");
-        assert!(started.elapsed() >= patience, "it might have ended");
-        std::thread::scope(|scope| {
-            let waits = scope.spawn(|| cores.acquire(Class::Predict, 1).count());
-            std::thread::sleep(patience / 4);
-            assert!(!waits.is_finished(), "it is in use");
-            drop(one);
-            assert_eq!(waits.join().ok(), Some(1));
-        });
-        drop(stuck);
-        assert_eq!(cores.acquire(Class::Predict, 2).count(), 2, "it ended after all");
-    }
-}
+mod tests;

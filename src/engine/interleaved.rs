@@ -22,7 +22,7 @@ type Number = Ticket<u64, u64>;
 /// A number that kills the device that it is computed on.
 const FATAL: u64 = 404;
 
-/// Numbers that were answered, and a bell for whoever waits for them.
+/// Numbers that were answered, and a bell for the threads that wait for them.
 #[derive(Default)]
 struct Tally {
     answered: Mutex<usize>,
@@ -237,7 +237,8 @@ pub fn places_are_never_more_than_there_are() {
     }
 }
 
-/// A device that is lost takes nobody's answer with it: who was admitted is answered, by another worker or with the loss.
+/// A device that is lost takes nobody's answer with it: an item that was admitted is answered, by another worker or with the
+/// loss.
 pub fn a_lost_device_leaves_nobody_waiting() {
     let house = House::new(2, policy(1, 8));
     let context = Context::default();

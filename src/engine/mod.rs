@@ -42,7 +42,7 @@ pub struct Setup {
     pub workers: usize,
     /// The cores that a batch takes; none where the runner takes them pass by pass.
     pub share: Share,
-    /// Who hears of what happens.
+    /// Is told of what happens.
     pub observer: Arc<dyn Observer>,
 }
 
@@ -169,7 +169,7 @@ impl<W: Work> Engine<W> {
         self.queue.health()
     }
 
-    /// Who hears of what happens.
+    /// The observer that is told of what happens.
     #[must_use]
     pub fn observer(&self) -> Arc<dyn Observer> {
         Arc::clone(self.queue.observer())

@@ -25,13 +25,14 @@ struct State<W> {
     /// Numbers of those that sleep until their bell rings; the one that was busy last is at the end.
     asleep: Vec<usize>,
     /// What is wrong with a device, and since when: for good when a worker lost it; when it was full, until the next batch or
-    /// until [`FULL_FOR`] has passed. Who takes the server out of service then sends no batch that would show it well.
+    /// until [`FULL_FOR`] has passed. An orchestrator that takes the server out of
+    /// service then sends no batch that would show it well.
     health: Option<(Error, Instant)>,
     /// Moving average of what one batch costs, for Retry-After.
     batch_cost: Duration,
 }
 
-/// See the module's text.
+/// What waits for the workers of one model, and the places that are held for what is still to be pushed.
 pub(super) struct Queue<W> {
     name: String,
     policy: Policy,
@@ -287,8 +288,8 @@ impl<W: Work> Queue<W> {
         (is_lost || since.elapsed() < FULL_FOR).then(|| error.clone())
     }
 
-    /// Remembers that the device of one worker was lost. When it was the last, those who wait are answered, and nobody
-    /// is admitted any more.
+    /// Remembers that the device of one worker was lost. When it was the last, requests that wait are answered, and
+    /// none is admitted any more.
     pub(super) fn lose(&self, error: &Error) {
         let mut state = self.lock();
         state.workers = state.workers.saturating_sub(1);

@@ -8,7 +8,7 @@ pub const IGNORED: u8 = 255;
 /// Ids of classes, each a byte.
 const IDS: usize = 256;
 
-/// See the module's text.
+/// Pixels by class, counted over all pictures: what each class's IoU is computed from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Coverage {
     /// Pixels of each class that are true and answered, that are true, and that are answered.

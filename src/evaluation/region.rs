@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::tasks::Rle;
 
-/// See the module's text.
+/// A shape whose overlap with another of its kind can be measured.
 pub trait Region {
     /// How much it covers.
     fn area(&self) -> f64;

@@ -37,7 +37,7 @@ impl Bin {
     }
 }
 
-/// See the module's text.
+/// Pictures in bins of their confidence, from which the calibration error is computed.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Reliability {
     bins: [Bin; BINS],

@@ -3,6 +3,7 @@
 
 use tch::{Kind, Tensor};
 
+use crate::engine::CorePermit;
 use crate::error::Result;
 
 /// How the weighted channels become one map.
@@ -46,8 +47,9 @@ pub(super) fn xgrad_cam(activation: &Tensor, gradient: &Tensor) -> Result<Tensor
     Ok(xgrad_cam_weights(activation, gradient)?.f_mul(activation)?)
 }
 
-/// The map `[h, w]` of channels `[1, C, h, w]` that are weighed already, after a ReLU.
-pub(super) fn reduced(weighted: &Tensor, reduction: Reduction) -> Result<Tensor> {
+/// The map `[h, w]` of channels `[1, C, h, w]` that are weighed already, after a ReLU. A principal component takes as long as a
+/// pass at times, so it is found under a permit as well.
+pub(super) fn reduced(_: &CorePermit<'_>, weighted: &Tensor, reduction: Reduction) -> Result<Tensor> {
     match reduction {
         Reduction::Sum => Ok(sum_over_channels(weighted)?.f_relu()?),
         Reduction::Eigen => first_component(weighted),
@@ -55,8 +57,14 @@ pub(super) fn reduced(weighted: &Tensor, reduction: Reduction) -> Result<Tensor>
 }
 
 /// `ReLU(Σₖ wₖ Aₖ)`, shape `[h, w]`, for weights `[C]`.
-pub(super) fn weighed(weights: &Tensor, activation: &Tensor, reduction: Reduction) -> Result<Tensor> {
-    reduced(&weights.f_view([1, -1, 1, 1])?.f_mul(activation)?, reduction)
+pub(super) fn weighed(
+    permit: &CorePermit<'_>,
+    weights: &Tensor,
+    activation: &Tensor,
+    reduction: Reduction,
+) -> Result<Tensor> {
+    let weighted = weights.f_view([1, -1, 1, 1])?.f_mul(activation)?;
+    reduced(permit, &weighted, reduction)
 }
 
 fn sum_over_channels(weighted: &Tensor) -> Result<Tensor> {
@@ -109,6 +117,13 @@ fn first_component(channels: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::cores::{Class, Cores};
+
+    /// [`super::reduced`] where nobody else computes.
+    fn reduced(weighted: &Tensor, reduction: Reduction) -> Result<Tensor> {
+        let cores = Cores::of_this_machine();
+        super::reduced(&cores.acquire(Class::Explain, 1), weighted, reduction)
+    }
 
     /// Two channels of 1×2.
     fn channels(values: [f32; 4]) -> Tensor {

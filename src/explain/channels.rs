@@ -1,5 +1,7 @@
 //! CAMs that need no gradients: `eigen_cam`, `score_cam`, `ablation_cam`.
 
+use std::rc::Rc;
+
 use tch::{Kind, Tensor};
 use torch_bridge::{Given, Tap};
 
@@ -12,6 +14,7 @@ use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
 use crate::manifest::TaskKind;
+use crate::runtime::Captured;
 
 /// Eigen-CAM: one map a layer, since it ignores the target.
 pub(super) fn eigen_cam(sample: &Sample<'_>) -> Result<Attributions> {
@@ -19,7 +22,8 @@ pub(super) fn eigen_cam(sample: &Sample<'_>) -> Result<Attributions> {
     resolved.targets.truncate(1);
     explain(sample, resolved, |layer, input, _| {
         let recorded = record(sample, layer, input)?;
-        let map = cam::reduced(&recorded.activation, cam::Reduction::Eigen)?;
+        let permit = sample.pace.permit()?;
+        let map = cam::reduced(&permit, &recorded.activation, cam::Reduction::Eigen)?;
         Ok((vec![map], None))
     })
 }
@@ -143,8 +147,8 @@ fn record(sample: &Sample<'_>, layer: &LayerMap, input: &Tensor) -> Result<Recor
 /// A map for each target from `weights [channels, T]`. With a budget, the channels that were not reached have no part.
 fn weighed(sample: &Sample<'_>, recorded: &Recorded, (weights, passes): (Tensor, Passes)) -> Result<OfLayer> {
     let reached = recorded.activation.f_narrow(1, 0, weights.size()[0])?;
-    let reduction = smooth::reduction(sample.ask);
-    let map = |target| cam::weighed(&weights.f_select(1, target)?, &reached, reduction);
+    let (reduction, permit) = (smooth::reduction(sample.ask), sample.pace.permit()?);
+    let map = |target| cam::weighed(&permit, &weights.f_select(1, target)?, &reached, reduction);
     let maps = (0..weights.size()[1]).map(map).collect::<Result<Vec<_>>>()?;
     Ok((maps, Some(passes)))
 }
@@ -190,67 +194,91 @@ fn ablation_weights(
     input: &Tensor,
     objective: &dyn Objective,
 ) -> Result<(Tensor, Passes)> {
-    if recorded
-        .executions
-        .iter()
-        .flatten()
-        .any(|tensor| tensor.size().first() != Some(&1))
-    {
-        return Err(Error::UnsupportedForTask(format!(
-            "ablation_cam cannot run on from layer `{}`, whose output has no image in its first dimension",
-            layer.path
-        )));
-    }
-    let is_map = recorded
-        .executions
-        .iter()
-        .flatten()
-        .all(|tensor| tensor.dim() == 4);
-    let (capture, replays) = match sample.capture(&[Tap::replay(&layer.path)]) {
-        // libtorch fails to leave out of some scripted functions what need not run.
-        Err(Error::InferenceFailed(_)) if is_map => {
-            (sample.capture(&[Tap::zero_channel(&layer.path)])?, false)
-        }
-        found => (found?, true),
-    };
-    let run = |permit: &CorePermit<'_>, channels: &[i64]| -> Result<Tensor> {
-        let ablated = |tensor: &Tensor| without_channels(tensor, channels);
-        let executions = recorded
-            .executions
-            .iter()
-            .map(|tensors| tensors.iter().map(ablated).collect());
-        let given = if replays {
-            Given::Activations(executions.collect::<Result<_>>()?)
-        } else {
-            Given::Channels(channels.to_vec())
-        };
-        let arguments = sample.arguments(&repeated(input, channels.len())?)?;
-        let run = capture.run(permit, &arguments, vec![given])?;
-        let net = sample.exported(permit);
-        match sample.spec.manifest.task {
-            TaskKind::Captioning => objective.confidences(&net, &run.output),
-            _ => objective.scores(&net, &run.output),
-        }
-    };
+    let ablation = Ablation::new(sample, layer, recorded, (input, objective))?;
     // No channel is −1: the score with all of them, by the same graph.
-    let whole = run(&sample.pace.permit()?, &[-1])?;
-    let total = usize::try_from(recorded.activation.size()[1]).unwrap_or(0);
-    let mut scores = Vec::new();
-    let passes = sample.pace.batches(total, sample.pace.batch, |range, permit| {
-        let channels: Vec<i64> = range.map(|channel| channel as i64).collect();
-        match run(permit, &channels) {
-            // A layer that runs once a picture gives nothing that holds several.
-            Err(Error::InferenceFailed(_)) if channels.len() > 1 => {
-                for channel in channels {
-                    scores.push(run(permit, &[channel])?);
-                }
-            }
-            found => scores.push(found?),
-        }
-        Ok(())
-    })?;
-    let without = Tensor::f_cat(&scores, 0)?;
+    let whole = ablation.run(&sample.pace.permit()?, &[-1])?;
+    let (without, passes) = match ablation.all(sample.pace.batch) {
+        // A layer that runs once a picture gives nothing that holds several.
+        Err(Error::InferenceFailed(_)) if sample.pace.batch > 1 => ablation.all(1)?,
+        found => found?,
+    };
     Ok((part_lost(&whole, &without)?, passes))
+}
+
+/// Passes that run on from a layer, each without some channels of what it gave.
+struct Ablation<'a> {
+    sample: &'a Sample<'a>,
+    recorded: &'a Recorded,
+    input: &'a Tensor,
+    objective: &'a dyn Objective,
+    capture: Rc<dyn Captured>,
+    /// Whether the layer's own answer is replaced, and not a channel of it zeroed while it runs.
+    replays: bool,
+}
+
+impl<'a> Ablation<'a> {
+    fn new(
+        sample: &'a Sample<'a>,
+        layer: &LayerMap,
+        recorded: &'a Recorded,
+        (input, objective): (&'a Tensor, &'a dyn Objective),
+    ) -> Result<Self> {
+        let tensors = || recorded.executions.iter().flatten();
+        if tensors().any(|tensor| tensor.size().first() != Some(&1)) {
+            return Err(Error::UnsupportedForTask(format!(
+                "ablation_cam cannot run on from layer `{}`, whose output has no image in its first dimension",
+                layer.path
+            )));
+        }
+        let is_map = tensors().all(|tensor| tensor.dim() == 4);
+        let (capture, replays) = match sample.capture(&[Tap::replay(&layer.path)]) {
+            // libtorch fails to leave out of some scripted functions what need not run.
+            Err(Error::InferenceFailed(_)) if is_map => {
+                (sample.capture(&[Tap::zero_channel(&layer.path)])?, false)
+            }
+            found => (found?, true),
+        };
+        Ok(Self {
+            sample,
+            recorded,
+            input,
+            objective,
+            capture,
+            replays,
+        })
+    }
+
+    /// The scores without each channel, in batches of so many: `[channels, T]`.
+    fn all(&self, batch: usize) -> Result<(Tensor, Passes)> {
+        let total = usize::try_from(self.recorded.activation.size()[1]).unwrap_or(0);
+        let mut scores = Vec::new();
+        let passes = self.sample.pace.batches(total, batch, |range, permit| {
+            let channels: Vec<i64> = range.map(|channel| channel as i64).collect();
+            scores.push(self.run(permit, &channels)?);
+            Ok(())
+        })?;
+        Ok((Tensor::f_cat(&scores, 0)?, passes))
+    }
+
+    /// The scores of a batch, each picture of which lacks one of `channels`.
+    fn run(&self, permit: &CorePermit<'_>, channels: &[i64]) -> Result<Tensor> {
+        let given = match self.replays {
+            false => Given::Channels(channels.to_vec()),
+            true => {
+                let ablated = |tensor: &Tensor| without_channels(tensor, channels);
+                let executions = self.recorded.executions.iter();
+                let executions = executions.map(|tensors| tensors.iter().map(ablated).collect());
+                Given::Activations(executions.collect::<Result<_>>()?)
+            }
+        };
+        let arguments = self.sample.arguments(&repeated(self.input, channels.len())?)?;
+        let run = self.capture.run(permit, &arguments, vec![given])?;
+        let net = self.sample.exported(permit);
+        match self.sample.spec.manifest.task {
+            TaskKind::Captioning => self.objective.confidences(&net, &run.output),
+            _ => self.objective.scores(&net, &run.output),
+        }
+    }
 }
 
 /// What part of the scores `whole [1, T]` is lost in each row of `without [channels, T]`. One divisor for all channels only

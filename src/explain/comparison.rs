@@ -33,7 +33,7 @@ pub struct Place {
     pub noise: Option<f64>,
 }
 
-/// See the module's text.
+/// The methods ranked by the gain of their maps, and the rank correlations of the maps.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
     /// The best first.

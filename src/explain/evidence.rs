@@ -81,7 +81,7 @@ pub struct Stability {
     pub copies: usize,
 }
 
-/// See the module's text.
+/// The measures of one map, with those of random maps beside them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evidence {
     /// The pixels go.

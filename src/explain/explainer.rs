@@ -28,7 +28,6 @@ use crate::error::{Error, Result};
 use crate::image::{ModelInput, Placement};
 use crate::manifest::Precision;
 use crate::runtime::process::{configure_thread_on, release_unused_memory};
-use crate::runtime::staging::floats;
 use crate::runtime::{Artifact, Formats, Program, Transparent, device, raised};
 use crate::tasks::ModelSpec;
 
@@ -52,7 +51,7 @@ pub struct Origin {
     pub share: Share,
 }
 
-/// See the module's text.
+/// What explains one model: the module is opened at the first request, and stays open.
 pub struct Explainer {
     origin: Origin,
     spec: Arc<ModelSpec>,
@@ -340,7 +339,7 @@ fn with_evidence(sample: &Sample<'_>, row: &Row, made: Attributions) -> Result<V
     let maps: Vec<Map> = made
         .maps
         .iter()
-        .map(|one| to_map(&one.values))
+        .map(|one| Map::of(&one.values))
         .collect::<Result<_>>()?;
     let found = evidence(sample, row, &made, &maps)?;
     let mut explanations = explanations(row, made)?;
@@ -360,7 +359,7 @@ fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation
         passes,
     } = attributions;
     let explanation = |attribution: Attribution| {
-        let map = to_map(&attribution.values)?;
+        let map = Map::of(&attribution.values)?;
         Ok(Explanation {
             method: row.method,
             signed: row.is_signed,
@@ -377,12 +376,4 @@ fn explanations(row: &Row, attributions: Attributions) -> Result<Vec<Explanation
         })
     };
     maps.into_iter().map(explanation).collect()
-}
-
-fn to_map(values: &Tensor) -> Result<Map> {
-    let shape = values
-        .size()
-        .into_iter()
-        .map(|side| usize::try_from(side).unwrap_or(0));
-    Ok(Map::new(shape.collect(), floats(values)?))
 }

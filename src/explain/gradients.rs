@@ -43,8 +43,11 @@ pub(super) fn first_maps(
 }
 
 fn to_maps(sample: &Sample<'_>, looks: &[Vec<Look>], weigh: Weigh) -> Result<Maps> {
-    let reduction = smooth::reduction(sample.ask);
-    let of_layer = |look: &Look| cam::reduced(&weigh(&look.activation, &look.gradient)?, reduction);
+    let (reduction, permit) = (smooth::reduction(sample.ask), sample.pace.permit()?);
+    let of_layer = |look: &Look| {
+        let weighted = weigh(&look.activation, &look.gradient)?;
+        cam::reduced(&permit, &weighted, reduction)
+    };
     let of_target = |looks: &Vec<Look>| looks.iter().map(of_layer).collect();
     looks.iter().map(of_target).collect()
 }
@@ -111,7 +114,9 @@ fn look<T>(
     }
     let targets = row.size1()?;
     let of_each = |target| {
-        sample.pace.context.check()?;
+        if target > 0 {
+            sample.pace.again(&permit)?;
+        }
         of_target(
             sample,
             &permit,

@@ -1,6 +1,10 @@
 //! A saliency map: raw as its method made it, and how it can be scaled and laid on the picture.
 
+use tch::Tensor;
+
+use crate::error::Result;
 use crate::image::Placement;
+use crate::runtime::staging::floats;
 
 /// How a map is scaled before it is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -42,6 +46,13 @@ pub struct Map {
 }
 
 impl Map {
+    /// The map that `values` are.
+    pub(super) fn of(values: &Tensor) -> Result<Self> {
+        let sides = values.size().into_iter();
+        let shape = sides.map(|side| usize::try_from(side).unwrap_or(0));
+        Ok(Self::new(shape.collect(), floats(values)?))
+    }
+
     /// A map of as many values as `shape` says.
     #[must_use]
     pub fn new(shape: Vec<usize>, data: Vec<f32>) -> Self {

@@ -9,7 +9,7 @@ use crate::engine::cores::Class;
 use crate::engine::{CorePermit, Share};
 use crate::error::Result;
 
-/// See the module's text.
+/// The bounds of one explanation, which its method asks before each pass.
 #[derive(Clone, Copy)]
 pub(super) struct Pace<'a> {
     /// The cores of a pass.
@@ -33,6 +33,16 @@ impl Pace<'_> {
         // The client may have left meanwhile.
         self.context.check()?;
         Ok(permit)
+    }
+
+    /// Lets others compute first, and waits for the cores of another pass.
+    ///
+    /// # Errors
+    /// As [`Pace::permit`].
+    pub(super) fn again(&self, permit: &CorePermit<'_>) -> Result<()> {
+        self.context.check()?;
+        permit.renew(Class::Explain);
+        self.context.check()
     }
 
     /// Whether the budget has ended.

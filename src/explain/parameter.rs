@@ -6,7 +6,7 @@ use std::fmt::Display;
 use super::options::Options;
 use crate::error::{Error, Result};
 
-/// See the module's text.
+/// The definition of one parameter, which every method that uses it shares.
 #[derive(Debug)]
 pub struct Parameter {
     /// Its name in requests.

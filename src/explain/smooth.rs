@@ -11,6 +11,12 @@ use super::options::{Options, Smooth};
 use super::sample::{Attribution, Sample};
 use crate::error::Result;
 
+/// Each variant of the picture is multiplied by one of these, as it is and mirrored.
+const FACTORS: [f64; 3] = [0.9, 1.0, 1.1];
+
+/// How many variants of the picture `smooth=aug` takes, the untouched one among them.
+pub(super) const VARIANTS: usize = 2 * FACTORS.len();
+
 /// `[target][layer]`, each `[h, w]` after its ReLU.
 pub(super) type Maps = Vec<Vec<Tensor>>;
 
@@ -63,7 +69,6 @@ fn augmented(
     objective: &dyn Objective,
     again: &mut impl FnMut(&Tensor, &dyn Objective) -> Result<Maps>,
 ) -> Result<Maps> {
-    const FACTORS: [f64; 3] = [0.9, 1.0, 1.1];
     let mirrored = objective.mirrored()?;
     let mut sum = at_input(sample, maps)?;
     for flip in [false, true] {
@@ -84,7 +89,7 @@ fn augmented(
             }
         }
     }
-    let mean = |map: &Tensor| Ok(map.f_div_scalar(2.0 * FACTORS.len() as f64)?);
+    let mean = |map: &Tensor| Ok(map.f_div_scalar(VARIANTS as f64)?);
     sum.iter()
         .map(|layers| layers.iter().map(mean).collect())
         .collect()

@@ -13,7 +13,7 @@ use super::layers::Layers;
 use super::pace::Pace;
 use super::resolved::ResolvedTarget;
 use super::sample::Captures;
-use super::target::{Target, refused};
+use super::target::{ClassName, Target, refused};
 use crate::engine::CorePermit;
 use crate::engine::context::Passes;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ pub enum Subject {
         channel: i64,
     },
     /// A class of a classifier.
-    Class(Target),
+    Class(ClassName),
 }
 
 /// What is asked of a visualisation. [`Options::new`] makes one that is within its bounds.
@@ -84,7 +84,10 @@ impl Options {
         within("l1", ascent.l1, 0.0, 1000.0)?;
         let subject = match (channel, target) {
             (Some(channel), Target::Top) => Subject::Channel { layer, channel },
-            (None, target) if target != Target::Top && layer.is_none() => Subject::Class(target),
+            (None, Target::Class(class)) if layer.is_none() => Subject::Class(class),
+            (None, target) if target != Target::Top && layer.is_none() => {
+                return Err(refused("a visualisation is of a class: give its id or its label"));
+            }
             _ => {
                 let text = "give the channel of a layer (channel=N, perhaps layer=PATH), or a class (target=), and not both";
                 return Err(Error::parameter("channel", text));
@@ -95,6 +98,19 @@ impl Options {
             ascent,
             budget,
         })
+    }
+
+    /// Whether models of `task` have such a thing.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`]
+    pub fn check(&self, task: TaskKind) -> Result<()> {
+        match self.subject {
+            Subject::Class(_) if task != TaskKind::Classification => Err(Error::UnsupportedForTask(format!(
+                "models of the task {task} have no class to visualise; give a layer and a channel"
+            ))),
+            Subject::Channel { .. } | Subject::Class(_) => Ok(()),
+        }
     }
 }
 
@@ -185,7 +201,7 @@ impl Visualizer<'_> {
     fn aim(&self, subject: &Subject) -> Result<Aim> {
         match subject {
             Subject::Channel { layer, channel } => self.channel(layer.as_ref(), *channel),
-            Subject::Class(target) => self.class_of(target),
+            Subject::Class(class) => self.class_of(class),
         }
     }
 
@@ -201,16 +217,7 @@ impl Visualizer<'_> {
         Err(Error::parameter("channel", text))
     }
 
-    fn class_of(&self, target: &Target) -> Result<Aim> {
-        let task = self.spec.manifest.task;
-        let Target::Class(class) = target else {
-            return Err(refused("a visualisation is of a class: give its id or its label"));
-        };
-        if task != TaskKind::Classification {
-            let text =
-                format!("models of the task {task} have no class to visualise; give a layer and a channel");
-            return Err(Error::UnsupportedForTask(text));
-        }
+    fn class_of(&self, class: &ClassName) -> Result<Aim> {
         let classes = self
             .logits(&self.spec.blank(1, self.exported.device())?)?
             .size1()?;

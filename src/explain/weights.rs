@@ -5,7 +5,6 @@
 //! Of a method that looks at a layer it is the weights above that layer; of the others the later half of the layers, and then all.
 //! The target is that of the model as it is. It is done to copies, one after the other; the model stays as it is.
 
-use tch::Tensor;
 use torch_bridge::Layer;
 
 use super::known::{BUDGET_MS, N_STEPS};
@@ -18,7 +17,6 @@ use super::sensitivity::{Randomised, Sensitivity, Stage, Subject, Untold};
 use super::table::Row;
 use crate::error::{Error, Result};
 use crate::image::Placement;
-use crate::runtime::staging::floats;
 use crate::tasks;
 
 /// Random copies of each stage: fewer where each takes many passes.
@@ -202,15 +200,9 @@ impl<'a> Measure<'a> {
         let Some(found) = maps.iter().find(|one| same(one)) else {
             return Ok(None);
         };
-        let map = to_map(&found.values)?;
+        let map = Map::of(&found.values)?;
         Ok(map.data.iter().all(|value| value.is_finite()).then_some(map))
     }
-}
-
-fn to_map(values: &Tensor) -> Result<Map> {
-    let sides = values.size().into_iter();
-    let shape = sides.map(|side| usize::try_from(side).unwrap_or(0));
-    Ok(Map::new(shape.collect(), floats(values)?))
 }
 
 /// The ranks of the magnitudes of a map at the size of the input.

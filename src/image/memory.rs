@@ -1,11 +1,11 @@
 //! Memory that many may take together, up to a bound.
 //!
-//! Decoding waits for its memory on the thread that decodes, first come, first served: whoever holds some is at work on
+//! Decoding waits for its memory on the thread that decodes, first come, first served: a holder is at work on
 //! another such thread, so it comes free. What is held beyond a piece of work is taken at once or not at all.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// See the module's text.
+/// A budget in bytes. Threads that wait for some of it are served in the order in which they came.
 #[derive(Debug)]
 pub struct Memory {
     most: u64,
@@ -16,7 +16,7 @@ pub struct Memory {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
-    /// The number of the next who waits, and of the next who is served.
+    /// The number of the next thread that waits, and of the next that is served.
     next: u64,
     serving: u64,
 }

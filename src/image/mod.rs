@@ -78,7 +78,7 @@ pub fn model_input(bytes: &[u8], limits: &Limits, fit: &Fit) -> Result<ModelInpu
     decode_wanted(bytes, limits, Wanted::Input(fit))?.fit(fit)
 }
 
-/// [`decode`] and [`model_input`] for whoever needs both: the same two results, at the lesser cost where they share work.
+/// [`decode`] and [`model_input`] for callers that need both: the same two results, at the lesser cost where they share work.
 ///
 /// # Errors
 /// As [`decode`] and [`fit`].

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::error::{Error, Result};
 
-/// See the module's text.
+/// A fixed number of threads, with the work that waits for them.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
@@ -39,10 +39,23 @@ impl Length {
     /// Pixels that are worked on in a short time.
     pub const SHORT_PIXELS: u64 = 5_000_000;
 
+    /// Bytes that are read or written in a short time, number by number.
+    const SHORT_BYTES: u64 = 32 << 20;
+
     /// How long work on so many pixels may take.
     #[must_use]
     pub fn of_pixels(pixels: u64) -> Self {
         if pixels > Self::SHORT_PIXELS {
+            Self::Long
+        } else {
+            Self::Short
+        }
+    }
+
+    /// How long it may take to read or to write so many bytes.
+    #[must_use]
+    pub fn of_bytes(bytes: u64) -> Self {
+        if bytes > Self::SHORT_BYTES {
             Self::Long
         } else {
             Self::Short
@@ -151,7 +164,7 @@ impl Shared {
             match queues.next() {
                 Some((length, job)) => {
                     drop(queues);
-                    // It was logged where it happened; who waits for the job learns that it has no answer.
+                    // It was logged where it happened; the caller that waits for the job learns that it has no answer.
                     drop(catch_unwind(AssertUnwindSafe(job)));
                     if length == Length::Long {
                         // Between two large pictures the heap would grow: the hole that one leaves no longer fits the next.
@@ -218,7 +231,19 @@ impl Pool {
         &self,
         work: impl FnOnce(&PoolThread) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.run_in_turn(self.turn(), Length::Short, work).await
+        self.run_for(Length::Short, work).await
+    }
+
+    /// [`Pool::run`] for work of this length.
+    ///
+    /// # Errors
+    /// As [`Pool::run`].
+    pub async fn run_for<T: Send + 'static>(
+        &self,
+        length: Length,
+        work: impl FnOnce(&PoolThread) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.run_in_turn(self.turn(), length, work).await
     }
 
     /// [`Pool::run`] for work that takes about as long as it takes to copy so many bytes: where they are few it is done here, since
@@ -234,7 +259,10 @@ impl Pool {
         const FEW: usize = 512 << 10;
         match bytes {
             ..=FEW => work(),
-            _ => self.run(move |_| work()).await,
+            _ => {
+                self.run_for(Length::of_bytes(bytes as u64), move |_| work())
+                    .await
+            }
         }
     }
 

@@ -94,8 +94,19 @@ impl Fit {
 pub enum Content {
     /// `[height, width, channels]`, row-major, in the channel order of the [`Color`] asked for; not yet normalised.
     Pixels(Vec<u8>),
-    /// `[channels, height, width]`, row-major, all finite: as the model takes them, by whoever prepared them.
+    /// `[channels, height, width]`, row-major, all finite: as the model takes them, prepared by the client.
     Prepared(Vec<f32>),
+}
+
+impl Content {
+    /// How many bytes it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Pixels(pixels) => pixels.len(),
+            Self::Prepared(values) => size_of_val(values.as_slice()),
+        }
+    }
 }
 
 /// One model input.

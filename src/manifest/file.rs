@@ -12,7 +12,7 @@ use std::path::Path;
 /// Those of opening; [`io::ErrorKind::InvalidInput`] where there is something else than a file.
 pub fn open(path: &Path) -> io::Result<File> {
     let at_once = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    // Without it, opening a pipe waits for whoever writes to it.
+    // Without it, opening a pipe waits for its writer.
     let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(

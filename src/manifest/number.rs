@@ -6,7 +6,7 @@ pub(super) fn number(name: &str) -> Option<u64> {
     (number.to_string() == name).then_some(number)
 }
 
-/// What versions are ordered by, the oldest first; what is no number is older than any.
+/// The order of versions, the oldest first; a name that is no number is older than any.
 #[must_use]
 pub fn age(version: &str) -> u64 {
     version.parse().unwrap_or(0)

@@ -85,26 +85,7 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
     let decoding = s
         .optional("decoding", "\"scaled\" or \"exact\"")
         .unwrap_or_default();
-    let per_channel = format!("a list of {channels} numbers, one a channel");
-    let scale = s
-        .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
-        .unwrap_or(1.0 / 255.0);
-    let mean: Vec<f64> = s
-        .optional("mean", &per_channel)
-        .unwrap_or_else(|| vec![0.0; channels]);
-    let std: Vec<f64> = s
-        .optional("std", &per_channel)
-        .unwrap_or_else(|| vec![1.0; channels]);
-    s.check(mean.len() == channels, "mean", || {
-        format!("found {} numbers, expected {per_channel}", mean.len())
-    });
-    s.check(std.len() == channels, "std", || {
-        format!("found {} numbers, expected {per_channel}", std.len())
-    });
-    s.check(std.iter().all(|&v| v > 0.0), "std", || {
-        "must be greater than 0 in every channel".into()
-    });
-    check_numbers(s, scale, &mean, &std);
+    let (scale, mean, std) = normalisation(s, channels);
     s.check(
         size.is_none_or(|size| size.iter().all(|&side| (1..=8192).contains(&side))),
         "size",
@@ -127,6 +108,30 @@ pub(super) fn image_input(s: &mut Section<'_>) -> Option<ImageInput> {
         mean,
         std,
     })
+}
+
+/// The scale of a pixel, and what is subtracted and divided by in each of so many channels.
+fn normalisation(s: &mut Section<'_>, channels: usize) -> (f64, Vec<f64>, Vec<f64>) {
+    let per_channel = format!("a list of {channels} numbers, one a channel");
+    let scale = s
+        .optional("scale", "a number, for instance 0.00392156862745098 (1/255)")
+        .unwrap_or(1.0 / 255.0);
+    let mean: Vec<f64> = s
+        .optional("mean", &per_channel)
+        .unwrap_or_else(|| vec![0.0; channels]);
+    let std: Vec<f64> = s
+        .optional("std", &per_channel)
+        .unwrap_or_else(|| vec![1.0; channels]);
+    for (key, numbers) in [("mean", &mean), ("std", &std)] {
+        s.check(numbers.len() == channels, key, || {
+            format!("found {} numbers, expected {per_channel}", numbers.len())
+        });
+    }
+    s.check(std.iter().all(|&v| v > 0.0), "std", || {
+        "must be greater than 0 in every channel".into()
+    });
+    check_numbers(s, scale, &mean, &std);
+    (scale, mean, std)
 }
 
 /// Checks that every pixel from 0 to 255 becomes a finite 32-bit float: `(scale · pixel − mean) / std`.

@@ -34,7 +34,7 @@ pub struct Part {
     pub share: f64,
 }
 
-/// See the module's text. Every version here is a number; names stand for theirs.
+/// The section `[versions]` of a model.toml. Every version here is a number; names stand for theirs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Serving {
     /// What is loaded beside the versions that are named here; nothing more without it.

@@ -55,7 +55,7 @@ impl de::Error for ReadError {
     }
 }
 
-/// See the module's text.
+/// Parameters by name, from which serde reads a struct.
 pub(super) struct Pairs<'a>(pub(super) &'a [(String, String)]);
 
 impl<'de> Deserializer<'de> for Pairs<'de> {

@@ -2,7 +2,7 @@
 //!
 //! Its bytes are copied once into an unlinked file of our own, and hashed on the way. Everything that is made of the model
 //! later, its explanations too, is read from that copy: what was verified is what runs, even where the file on disk is
-//! replaced, overwritten or deleted.
+//! replaced, overwritten or deleted. AOTInductor packages beside it are unpacked by libtorch as they are loaded, and no copies.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -15,7 +15,7 @@ use super::process::machine_memory;
 use crate::error::{Error, Result};
 use crate::manifest::{self, ArtifactFormat};
 
-/// See the module's text.
+/// An unlinked copy of a model's file; its digest was checked where one was given.
 #[derive(Debug)]
 pub struct Artifact {
     path: PathBuf,

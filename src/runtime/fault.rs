@@ -32,15 +32,7 @@ impl From<tch::TchError> for Error {
 /// with an error.
 pub fn raised<T>(computing: impl FnOnce() -> Result<T>) -> Result<T> {
     let outcome = catch_unwind(AssertUnwindSafe(computing));
-    outcome.unwrap_or_else(|panic| Err(BridgeError::of_words(thrown(&panic_text(panic.as_ref()))).into()))
-}
-
-/// What libtorch said, of which a `panic` of tch shows the `TchError`; else the panic itself.
-fn thrown(panic: &str) -> String {
-    let shown = panic
-        .split_once("Torch(\"")
-        .and_then(|(_, words)| words.rsplit_once("\")"));
-    shown.map_or_else(|| panic.to_owned(), |(words, _)| words.replace("\\n", "\n"))
+    outcome.unwrap_or_else(|panic| Err(BridgeError::of_panic(&panic_text(panic.as_ref())).into()))
 }
 
 #[cfg(test)]

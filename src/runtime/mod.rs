@@ -1,7 +1,7 @@
 //! Loaded models on devices: the torch side of the server.
 //!
 //! A [`Program`] is what can be called, whatever format it was loaded from; a [`Transparent`] one shows its layers, and so
-//! can be explained. Each format is a folder that makes them from an [`Artifact`]; who asks for predictions or
+//! can be explained. Each format is a folder that makes them from an [`Artifact`]; a caller that asks for predictions or
 //! explanations never learns which format it has. Every pass wants a [`CorePermit`](crate::engine::CorePermit).
 
 mod aoti;

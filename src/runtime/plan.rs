@@ -126,7 +126,7 @@ impl Plan {
 }
 
 /// The best of `plans` by successive halving (Jamieson and Talwalkar 2016): all are measured for a moment, the better
-/// half for twice as long, until one is left; `budget` is shared among the rounds. What a plan reached counts by the
+/// half for twice as long, until one is left; `budget` is shared among the rounds. The rate that a plan reached counts by the
 /// time that it was measured. Answers every plan, best first.
 ///
 /// # Errors

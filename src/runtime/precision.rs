@@ -19,7 +19,7 @@ pub(super) fn half(precision: Precision) -> Option<Kind> {
     }
 }
 
-/// See the module's text.
+/// A program of `kind` behind an interface of f32: inputs and answers are converted at each call.
 #[derive(Debug)]
 pub(super) struct InHalf {
     pub(super) program: Arc<dyn Program>,

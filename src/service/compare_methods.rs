@@ -68,7 +68,7 @@ impl Service {
         let made = completed.into_iter().next().ok_or_else(missing)?.output;
         let (width, height) = placement.input_size();
         let length = Length::of_pixels(u64::from(width) * u64::from(height) * methods.len() as u64);
-        let compared = self.pool().run_in_turn(self.pool().turn(), length, move |_| {
+        let compared = self.pool().run_for(length, move |_| {
             let comparison = Comparison::of(&made, &placement);
             Ok((made, comparison))
         });
@@ -111,7 +111,7 @@ impl Service {
         }
         let (height, width) = model.spec.manifest.image_input()?.fit.size;
         let size = (height as usize, width as usize);
-        let of_each: Vec<usize> = options.iter().map(|options| passes(options, size)).collect();
+        let of_each: Vec<usize> = options.iter().map(|options| passes(options, size, 1)).collect();
         let whole = of_each.iter().fold(0usize, |sum, more| sum.saturating_add(*more));
         self.allow_passes("methods", whole)?;
         Ok(of_each)

@@ -17,7 +17,7 @@ use crate::explain::{
 };
 use crate::image::{Fit, ModelInput, Placement};
 use crate::manifest::{Input, TaskKind, TensorInput};
-use crate::tasks::tensor::{NamedTensor, arrange};
+use crate::tasks::tensor::NamedTensor;
 
 /// The pictures of one request for explanations.
 #[derive(Debug)]
@@ -88,10 +88,9 @@ impl Service {
         context: &Context,
     ) -> Result<Explained> {
         let fit = &model.spec.manifest.image_input()?.fit;
-        check(model, &options, reference.is_some())?;
+        self.may_explain(model, &options, (pictures.count(), reference.is_some()))?;
         let most_maps = self.limits().maps / pictures.count();
         let several = pictures.count() > 1;
-        self.check_size(model, &options, pictures.count())?;
         let places = model.explain.admit(pictures.count())?;
         let decoded = self.decode(pictures, fit, originals).await?;
         let reference = self.decode_reference(reference, fit).await?.map(Arc::new);
@@ -138,6 +137,23 @@ impl Service {
         Ok(decoded.images.into_iter().next().map(|image| image.input))
     }
 
+    /// Refuses what is known to be wrong or too much without a look at so many inputs, perhaps with a reference.
+    ///
+    /// # Errors
+    /// [`Error::UnsupportedForTask`], [`Error::InvalidParameter`], [`Error::QueueFull`].
+    pub fn may_explain(
+        &self,
+        model: &Model,
+        options: &Options,
+        (inputs, has_reference): (usize, bool),
+    ) -> Result<()> {
+        check(model, options, has_reference)?;
+        if model.spec.manifest.task != TaskKind::Tensor {
+            self.check_size(model, options, inputs)?;
+        }
+        model.explain.admit(inputs).map(drop)
+    }
+
     /// Refuses what is known to be too much without a look at the pictures.
     fn check_size(&self, model: &Model, options: &Options, images: usize) -> Result<()> {
         let most_maps = self.limits().maps;
@@ -158,7 +174,9 @@ impl Service {
 
     /// Refuses what takes too many passes through the model, for inputs of `(height, width)`.
     fn check_passes(&self, options: &Options, size: (usize, usize), images: usize) -> Result<()> {
-        self.allow_passes("method", images.saturating_mul(passes(options, size)))
+        let most_maps = self.limits().maps / images.max(1);
+        let of_each = passes(options, size, most_maps);
+        self.allow_passes("method", images.saturating_mul(of_each))
     }
 
     /// Refuses more passes than a request may take; the parameter `name` is what asks for most of them.
@@ -191,7 +209,7 @@ impl Service {
         check(model, &options, false)?;
         let specs = model.spec.manifest.tensors()?;
         let inputs = Inputs::new(
-            arrange(tensors, specs)?,
+            self.arranged(model, tensors).await?,
             &options,
             specs,
             row(options.method).family.has_gradients(),
@@ -217,7 +235,8 @@ impl Service {
     /// The picture that a channel or a class answers to most.
     ///
     /// # Errors
-    /// [`Error::UnsupportedForTask`] for a model that takes no pictures; those of admission and of the computation.
+    /// [`Error::UnsupportedForTask`] for a model that takes no pictures or has no such class, [`Error::InvalidParameter`], both
+    /// before a place is taken; those of admission and of the computation.
     pub async fn visualize(
         &self,
         model: &Arc<Model>,
@@ -226,6 +245,7 @@ impl Service {
     ) -> Result<(Visualization, Spent)> {
         // It has no picture to lay anything on, but it is one: a model of tensors cannot be asked.
         model.spec.manifest.image_input()?;
+        options.check(model.spec.manifest.task)?;
         one(model, options, context).await
     }
 

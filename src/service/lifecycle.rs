@@ -9,7 +9,7 @@ use crate::engine::context::{Event, Progress};
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::{Which, age};
 
-/// What is wrong with a model, said to whoever asked for it.
+/// What is wrong with a model, said to the client that asked for it.
 fn not_loaded(error: Error) -> Error {
     match error {
         Error::InvalidModel { .. } => Error::NotLoaded(error.to_string()),
@@ -17,7 +17,7 @@ fn not_loaded(error: Error) -> Error {
     }
 }
 
-/// A line of the log for an act of an administrator, whoever that is: the line of its request says it.
+/// A line of the log for an act of an administrator; the line of its request names the administrator.
 fn told(act: &str, name: &str, version: Option<&str>, error: Option<&Error>) {
     let (name, version) = (excerpt(name), version.map(excerpt).unwrap_or_default());
     let outcome = error.map_or("done", Error::code);

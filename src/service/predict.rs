@@ -14,7 +14,7 @@ use crate::image::{Length, ModelInput, Placement, PoolThread, Taken};
 use crate::tasks::detection::{self, Detect};
 use crate::tasks::image_to_image::{self, Resolution, Translate, View};
 use crate::tasks::segmentation::{self, Segment};
-use crate::tasks::tensor::{Compute, NamedTensor, arrange, check_rows};
+use crate::tasks::tensor::{Compute, NamedTensor, Values, arrange, check_rows};
 use crate::tasks::{Allowance, Operation, Request};
 
 /// What came of the inputs of one request, in their order.
@@ -161,8 +161,8 @@ impl Service {
         })
     }
 
-    /// [`Service::predict`] of a detector. What masks of objects are work at the size of the originals is done on the pool,
-    /// with no core held for it.
+    /// [`Service::predict`] of a detector. Masks of objects are work at the size of the originals: they are made on the pool,
+    /// with no core held for them.
     ///
     /// # Errors
     /// As [`Service::predict`]; [`Error::InvalidParameter`](crate::error::Error::InvalidParameter) for options that the model
@@ -215,7 +215,7 @@ impl Service {
         })
     }
 
-    /// [`Service::predict`] of a model from image to image. What is work at the size of the answers is done on the pool, with no
+    /// [`Service::predict`] of a model from image to image. Work at the size of the answers is done on the pool, with no
     /// core held for it.
     ///
     /// # Errors
@@ -228,8 +228,8 @@ impl Service {
         view: View,
         context: &Context,
     ) -> Result<Predicted<image_to_image::Prediction>> {
-        /// What of each number the model says, and of each pixel that is answered: samples, PNG, base64 and JSON, or as
-        /// many numbers twice.
+        /// Memory for each number that the model says, and for each pixel that is answered: samples, PNG, base64 and JSON,
+        /// or as many numbers twice.
         const BYTES_A_NUMBER: u64 = 4;
         const BYTES_A_PIXEL: u64 = 24;
         let looked = self.look(model, engine, (pictures, Originals::Dropped)).await?;
@@ -274,7 +274,7 @@ impl Service {
             let outputs = outputs.into_iter();
             outputs.map(|one| finish(thread, one)).collect::<Result<Vec<_>>>()
         };
-        self.pool().run_in_turn(self.pool().turn(), length, all).await
+        self.pool().run_for(length, all).await
     }
 
     /// Takes places for `pictures`, and decodes them.
@@ -326,7 +326,7 @@ impl Service {
         context: &Context,
     ) -> Result<Predicted<<Compute as Operation>::Output>> {
         let (manifest, specs) = (&model.spec.manifest, model.spec.manifest.tensors()?);
-        let inputs = vec![arrange(tensors, specs)?];
+        let inputs = vec![self.arranged(model, tensors).await?];
         if manifest.shares_batches() {
             check_rows(&inputs[0], specs)?;
         }
@@ -337,6 +337,21 @@ impl Service {
 }
 
 impl Service {
+    /// What the inputs of `model` are by the tensors of a request.
+    ///
+    /// # Errors
+    /// As [`arrange`].
+    pub(super) async fn arranged(
+        &self,
+        model: &Arc<Model>,
+        tensors: Vec<NamedTensor>,
+    ) -> Result<Vec<Values>> {
+        let work = tensors.iter().map(NamedTensor::work).sum();
+        let model = Arc::clone(model);
+        let arrange = move || arrange(tensors, model.spec.manifest.tensors()?);
+        self.pool().run_over(work, arrange).await
+    }
+
     /// Computes `inputs`, as many as there are places.
     pub(super) async fn computed<Op: HasEngine>(
         &self,
@@ -346,14 +361,9 @@ impl Service {
         options: &Op::Options,
         (decode, context): (Duration, &Context),
     ) -> Result<Predicted<Op::Output>> {
-        let followed = self.followed::<Op>(model, &inputs, options);
-        let shares = model.spec.manifest.shares_batches();
-        let rows: Vec<usize> = inputs
-            .iter()
-            .map(|input| if shares { Op::rows(input) } else { 1 })
-            .collect();
-        let requests = Request::<Op>::of_each(inputs, options).into_iter().zip(rows);
-        let submitted = engine.submit_rows(places, requests.collect(), context).await;
+        let (inputs, followed) = self.followed::<Op>(model, inputs, options).await?;
+        let requests = Request::<Op>::of_each(inputs, options, &model.spec);
+        let submitted = engine.submit_rows(places, requests, context).await;
         let completed =
             submitted.inspect_err(|_| self.metrics().not_predicted(&model.name, &model.version))?;
         if let Some(followed) = followed {

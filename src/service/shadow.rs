@@ -10,7 +10,8 @@ use super::state::Service;
 use crate::catalog::{HasEngine, Model};
 use crate::engine::{Completed, Context};
 use crate::error::{Error, Result};
-use crate::tasks::{Apart, Gist, Request};
+use crate::image::Taken;
+use crate::tasks::{Apart, Gist, Request, Weighed};
 use crate::telemetry::Shadowed;
 
 /// Inputs of such a request at most.
@@ -32,31 +33,52 @@ pub(super) struct Followed<Op: HasEngine> {
     inputs: Vec<Op::Input>,
     options: Op::Options,
     _place: OwnedSemaphorePermit,
+    /// Its inputs, and what their answers come down to.
+    _held: Taken,
 }
 
 impl Service {
-    /// `inputs`, to be given to the shadow of `model`; nothing where it has none, or it is not its turn.
-    pub(super) fn followed<Op: HasEngine>(
+    /// `inputs`, and a copy of them for the shadow of `model`; none where it has none, or it is not its turn. A large copy is
+    /// made on the pool.
+    ///
+    /// # Errors
+    /// As [`Pool::run`](crate::image::Pool::run).
+    pub(super) async fn followed<Op: HasEngine>(
         &self,
         model: &Model,
-        inputs: &[Op::Input],
+        inputs: Vec<Op::Input>,
         options: &Op::Options,
-    ) -> Option<Followed<Op>> {
-        let shadow = self.catalog().shadow(model)?;
-        let place = Arc::clone(&self.spare().waiting).try_acquire_owned().ok();
-        let place = place.filter(|_| inputs.len() <= MOST_INPUTS);
-        let Some(place) = place else {
+    ) -> Result<(Vec<Op::Input>, Option<Followed<Op>>)> {
+        let Some(shadow) = self.catalog().shadow(model) else {
+            return Ok((inputs, None));
+        };
+        let bytes = inputs.iter().map(Weighed::bytes).sum();
+        let Some((place, held)) = self.spare_place(inputs.len(), bytes) else {
             self.metrics()
                 .shadowed((&shadow.name, &shadow.version), Shadowed::Skipped);
-            return None;
+            return Ok((inputs, None));
         };
-        Some(Followed {
+        let copy = move || Ok((inputs.clone(), inputs));
+        let (copy, inputs) = self.pool().run_over(bytes, copy).await?;
+        let followed = Followed {
             service: self.clone(),
             shadow,
-            inputs: inputs.to_vec(),
+            inputs: copy,
             options: options.clone(),
             _place: place,
-        })
+            _held: held,
+        };
+        Ok((inputs, Some(followed)))
+    }
+
+    /// A place for a request of so many inputs, and memory for them and for what their answers come down to, where there is both.
+    fn spare_place(&self, inputs: usize, bytes: usize) -> Option<(OwnedSemaphorePermit, Taken)> {
+        if inputs > MOST_INPUTS {
+            return None;
+        }
+        let place = Arc::clone(&self.spare().waiting).try_acquire_owned().ok()?;
+        let gists = 2 * inputs as u64 * Gist::MOST_BYTES;
+        Some((place, self.answers().take_now(bytes as u64 + gists)?))
     }
 }
 
@@ -123,9 +145,9 @@ impl<Op: HasEngine> Followed<Op> {
             return Err(Error::Internal("the shadow is of another task".into()));
         };
         let places = engine.admit(self.inputs.len())?;
-        let requests = Request::<Op>::of_each(self.inputs, &self.options);
+        let requests = Request::<Op>::of_each(self.inputs, &self.options, &self.shadow.spec);
         let context = Context::until(Some(Instant::now() + LONGEST));
-        let answers = engine.submit(places, requests, &context).await?;
+        let answers = engine.submit_rows(places, requests, &context).await?;
         Ok(answers.iter().filter_map(|one| Op::gist(&one.output)).collect())
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 /// Requests that wait for a spare turn at most: each holds its inputs.
 const MOST_WAITING: usize = 16;
 
-/// See the module's text.
+/// The bound on work that no client waits for: few requests wait, and one computes.
 #[derive(Debug)]
 pub(super) struct Spare {
     /// For those that wait.

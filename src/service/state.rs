@@ -15,7 +15,7 @@ use crate::image::{self, Length, Memory, Pool, PoolThread, Taken};
 use crate::spans;
 use crate::telemetry::{Metrics, Now};
 
-/// See the module's text. Clones share everything.
+/// The handle by which every protocol reaches the use cases. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Service(Arc<Shared>);
 
@@ -103,7 +103,7 @@ impl Service {
         self.0.control
     }
 
-    /// Who changes which model.
+    /// The models that are being changed, each by one request.
     pub(super) fn turns(&self) -> &Turns {
         &self.0.turns
     }
@@ -172,7 +172,7 @@ impl Service {
         length: Length,
         work: impl FnOnce(&PoolThread) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let written = self.pool().run_in_turn(self.pool().turn(), length, work);
+        let written = self.pool().run_for(length, work);
         written.instrument(spans::encode()).await
     }
 

@@ -1,4 +1,4 @@
-//! One change of a model at a time: who loads several versions is not to find them gone before they serve.
+//! One change of a model at a time: a client that loads several versions is not to find them gone before they serve.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::manifest::{Activation, TaskKind};
 use crate::runtime::Agreement;
 
-/// See the module's text.
+/// The pictures that two programs of a model are asked about, and the scores that are compared.
 #[derive(Debug)]
 pub struct Scores<'a> {
     spec: &'a ModelSpec,

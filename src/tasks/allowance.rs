@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 /// Pixels of the originals that are looked at for the masks of one request at most.
 const MOST_PIXELS: usize = 1 << 31;
 
-/// See the module's text.
+/// The pixels and bytes that are left to the masks of a request.
 #[derive(Debug)]
 pub struct Allowance {
     pixels: usize,
@@ -14,7 +14,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// So many bytes of text; `cure` is what a client may do who asks for more.
+    /// So many bytes of text; `cure` is what a client may do that asks for more.
     #[must_use]
     pub fn of_bytes(bytes: u64, cure: &'static str) -> Self {
         Self {

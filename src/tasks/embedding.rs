@@ -44,7 +44,7 @@ impl Operation for Embed {
     type Queue = TicketOf<Self>;
 
     fn gist(output: &Embedding) -> Option<Gist> {
-        Some(Gist::of(output.vector.iter().map(|number| f64::from(*number))))
+        Some(Gist::of_dense(&output.vector))
     }
 }
 

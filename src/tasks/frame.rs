@@ -21,6 +21,12 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// How many pixels it has.
+    #[must_use]
+    pub fn pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
     /// The picture that `normalised [C, H, W]`, as a model's input, shows.
     ///
     /// # Errors

@@ -1,5 +1,17 @@
 //! What two versions of a model are compared by.
 
+/// Numbers that are compared of a dense answer, and places: an even sample, since it is taken on a thread that answers
+/// requests.
+const MOST: usize = 16_384;
+
+/// How far apart places of so many are that are compared. It is odd, so that it falls on every column of a picture.
+pub(super) fn stride(count: usize) -> usize {
+    match count.div_ceil(MOST) {
+        0 | 1 => 1,
+        stride => stride | 1,
+    }
+}
+
 /// What an answer comes down to.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Gist {
@@ -19,12 +31,21 @@ pub struct Apart {
 }
 
 impl Gist {
+    /// Bytes of one at most.
+    pub const MOST_BYTES: u64 = (MOST * (size_of::<u64>() + size_of::<(u64, f64)>())) as u64;
+
     /// Of numbers in their order, of which nothing is decided.
     pub(super) fn of(numbers: impl IntoIterator<Item = f64>) -> Self {
         Self {
             decided: Vec::new(),
             numbers: (0..).zip(numbers).collect(),
         }
+    }
+
+    /// Of a sample of `values`, of which nothing is decided.
+    pub(super) fn of_dense(values: &[f32]) -> Self {
+        let sample = values.iter().step_by(stride(values.len()));
+        Self::of(sample.map(|value| f64::from(*value)))
     }
 
     /// How far it is from `other`, of the same input.
@@ -84,6 +105,23 @@ mod tests {
         assert_eq!(one.apart(&other), apart(Some(1.0 / 3.0), 0.25));
         assert_eq!(other.apart(&one), apart(Some(1.0 / 3.0), 0.25));
         assert_eq!(Gist::default().apart(&one), apart(Some(0.0), 0.0));
+    }
+
+    #[test]
+    fn a_dense_answer_is_sampled_in_every_column() {
+        assert_eq!(Gist::of_dense(&[0.5; 100]).numbers.len(), 100);
+        let (width, height) = (1024, 512);
+        let stride = stride(width * height);
+        assert!(width * height / stride <= MOST);
+        let columns: std::collections::HashSet<usize> = (0..width * height)
+            .step_by(stride)
+            .map(|cell| cell % width)
+            .collect();
+        assert_eq!(columns.len(), width);
+        assert_eq!(
+            Gist::of_dense(&vec![0.5; width * height]).numbers.len(),
+            (width * height).div_ceil(stride)
+        );
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl Operation for Translate {
     type Queue = TicketOf<Self>;
 
     fn gist(output: &Translated) -> Option<Gist> {
-        Some(Gist::of(output.values.iter().map(|value| f64::from(*value))))
+        Some(Gist::of_dense(&output.values))
     }
 }
 

@@ -36,7 +36,7 @@ pub use frame::Frame;
 pub use gist::{Apart, Gist};
 pub use labels::Labels;
 pub use misfit::NOT_F32;
-pub use operation::{Operation, Request, TicketOf};
+pub use operation::{Operation, Request, TicketOf, Weighed};
 pub use predictor::{Predictor, argument, bear_extremes, exercise, methods, takes_one_batch};
 pub use rle::Rle;
 pub(crate) use scaled::scaled;

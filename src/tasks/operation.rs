@@ -10,10 +10,22 @@ use crate::error::{Error, Result};
 use crate::image::ModelInput;
 use crate::runtime::Call;
 
+/// An input of which it is known how much it takes.
+pub trait Weighed {
+    /// Its bytes.
+    fn bytes(&self) -> usize;
+}
+
+impl Weighed for ModelInput {
+    fn bytes(&self) -> usize {
+        self.content.bytes()
+    }
+}
+
 /// What goes in, how it is asked, what comes out.
 pub trait Operation: Sized + Send + Sync + 'static {
     /// What is computed on.
-    type Input: Clone + Send + Debug;
+    type Input: Weighed + Clone + Send + Debug;
     /// What the client asks for.
     type Options: Clone + Send + Debug;
     /// What it gets.
@@ -26,7 +38,8 @@ pub trait Operation: Sized + Send + Sync + 'static {
         1
     }
 
-    /// What `output` is compared by with another version's answer; nothing where answers are not compared.
+    /// What `output` is compared by with another version's answer, no more than [`Gist::MOST_BYTES`]; nothing where answers are not
+    /// compared.
     fn gist(_output: &Self::Output) -> Option<Gist> {
         None
     }
@@ -42,11 +55,13 @@ pub struct Request<Op: Operation> {
 }
 
 impl<Op: Operation> Request<Op> {
-    /// One for each of `inputs`, asked alike.
-    pub fn of_each(inputs: Vec<Op::Input>, options: &Op::Options) -> Vec<Self> {
-        let request = |input| Self {
-            input,
-            options: options.clone(),
+    /// One for each of `inputs`, asked alike, and as how many inputs of a model of `spec` it counts.
+    pub fn of_each(inputs: Vec<Op::Input>, options: &Op::Options, spec: &ModelSpec) -> Vec<(Self, usize)> {
+        let shares = spec.manifest.shares_batches();
+        let request = |input| {
+            let rows = if shares { Op::rows(&input) } else { 1 };
+            let options = options.clone();
+            (Self { input, options }, rows)
         };
         inputs.into_iter().map(request).collect()
     }

@@ -117,10 +117,8 @@ impl Operation for Segment {
     /// By its cells, before they are fitted to the picture.
     fn gist(output: &Segmented) -> Option<Gist> {
         Some(Gist {
-            decided: output
-                .choice
-                .of_cells(&output.logits, output.size.0 * output.size.1),
-            ..Gist::of(output.logits.iter().map(|logit| f64::from(*logit)))
+            decided: output.choice.of_cells(&output.logits, output.cells()),
+            ..Gist::of_dense(&output.logits)
         })
     }
 }

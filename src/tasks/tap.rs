@@ -22,7 +22,7 @@ impl Tap {
         }
     }
 
-    /// What lies there, of what `near` and `far` have.
+    /// The value there, between those of `near` and `far`.
     pub(super) fn between(self, near: f32, far: f32) -> f32 {
         near * (1.0 - self.weight) + far * self.weight
     }

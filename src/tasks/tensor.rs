@@ -12,7 +12,7 @@ mod rows;
 use tch::Tensor;
 use torch_bridge::Value;
 
-use super::gist::Gist;
+use super::gist::{Gist, stride};
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::manifest::{TensorInput, TensorSpec, Tensors};
 use crate::runtime::Call;
 
 pub use arrange::{Given, NamedTensor, Values, arrange};
-pub use number::Number;
+pub use number::{Number, whole};
 pub use numbers::{Numbers, Scalar, kind};
 pub use rows::check_rows;
 use rows::{groups, shape_in_batch};
@@ -58,8 +58,9 @@ impl Operation for Compute {
     }
 
     fn gist(output: &Prediction) -> Option<Gist> {
-        let tensors = output.outputs.iter();
-        Some(Gist::of(tensors.flat_map(|tensor| tensor.data.as_doubles())))
+        let tensors = output.outputs.iter().map(|tensor| &tensor.data);
+        let stride = stride(tensors.clone().map(Numbers::count).sum());
+        Some(Gist::of(tensors.flat_map(|numbers| numbers.doubles(stride))))
     }
 }
 

@@ -10,7 +10,7 @@ use tch::{Kind, Tensor};
 use torch_bridge::Value;
 
 use super::frame::{Frame, pixels};
-use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, pictures};
+use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf, Weighed, pictures};
 use super::row_count::check_rows;
 use super::spec::ModelSpec;
 use crate::engine::{Pending, Work as Waits};
@@ -110,6 +110,12 @@ impl Operation for Decode {
 /// A latent of as many values as the model's latents have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LatentPoint(Vec<f32>);
+
+impl Weighed for LatentPoint {
+    fn bytes(&self) -> usize {
+        size_of_val(self.0.as_slice())
+    }
+}
 
 impl LatentPoint {
     /// `values` as a latent of `spec`.

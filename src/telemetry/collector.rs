@@ -6,9 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
-use ureq::tls::{RootCerts, TlsConfig};
 
-/// See the module's text.
+use crate::outbound;
+
+/// The HTTP client of the exporter of spans. It logs the first of several failures alone.
 #[derive(Debug)]
 pub(super) struct Collector {
     agent: ureq::Agent,
@@ -19,15 +20,8 @@ pub(super) struct Collector {
 impl Collector {
     /// A way to a collector, which may take so long for what it is told at a time.
     pub(super) fn new(patience: Duration) -> Self {
-        // The machine's authorities, among which may be a company's own.
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
-        let agent = ureq::Agent::config_builder()
-            .timeout_global(Some(patience))
-            .max_redirects(0)
+        let agent = outbound::requests(patience)
             .http_status_as_error(false)
-            .tls_config(tls)
             .build()
             .new_agent();
         Self {

@@ -32,7 +32,7 @@ impl Answers {
     }
 }
 
-/// See the module's text.
+/// A collector that writes our counts under the names of Triton and of TorchServe.
 #[derive(Debug)]
 pub(super) struct Others {
     all: Arc<All>,

@@ -27,7 +27,7 @@ struct BuildLabels {
     version: &'static str,
 }
 
-/// See the module's text.
+/// Gauges that are set each time the metrics are asked for.
 #[derive(Debug, Default)]
 pub(super) struct Present {
     answers: Family<ModelLabels, Gauge>,

@@ -39,7 +39,7 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// See the module's text. A model has the series of its last shadow.
+/// Counts and differences of answers of shadows. A model has the series of its last shadow.
 #[derive(Debug, Default)]
 pub(super) struct Shadows {
     inputs: Family<OutcomeLabels, Counter>,

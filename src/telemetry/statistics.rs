@@ -45,7 +45,7 @@ pub(super) struct Counts(Mutex<Statistics>);
 
 impl Counts {
     fn change(&self, change: impl FnOnce(&mut Statistics)) {
-        // Sums stay sums, whoever panics elsewhere.
+        // Sums stay sums, whatever panics elsewhere.
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -76,7 +76,7 @@ impl Traces {
     }
 }
 
-/// Who is told of: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` say it, else the program is.
+/// The resource that spans are of: `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` name it, else it has the program's name.
 fn resource() -> Resource {
     let is_named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let resource =

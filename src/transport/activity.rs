@@ -18,7 +18,7 @@ pub(super) struct Patience {
     pub(super) answer: Pace,
 }
 
-/// See the module's text.
+/// The state of one connection, shared by its socket and by its answers.
 #[derive(Debug)]
 pub(super) struct Activity {
     state: Mutex<State>,

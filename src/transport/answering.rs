@@ -12,7 +12,7 @@ use super::activity::UnderWay;
 /// seen here, since no socket tells it.
 const PIECE: usize = 64 << 10;
 
-/// See the module's text.
+/// A body that keeps its request under way until it ends or is dropped.
 #[derive(Debug)]
 pub(super) struct Answering {
     body: Body,

@@ -23,7 +23,7 @@ use crate::spans;
 /// The header whose requests of one value all go to the same version of a model.
 pub const ROUTING_HEADER: &str = "X-Routing-Key";
 
-/// See the module's text. Clones share everything.
+/// The state of every route: the use cases, and what bounds and admits requests. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct App {
     /// The use cases.
@@ -57,13 +57,13 @@ impl App {
         })
     }
 
-    /// Who may do what.
+    /// What clients may do.
     #[must_use]
     pub fn keys(&self) -> &Arc<Keys> {
         &self.keys
     }
 
-    /// Whether what is for `scope` is answered to who comes in at `listener`.
+    /// Whether what is for `scope` is answered to clients that come in at `listener`.
     ///
     /// # Errors
     /// [`Error::Forbidden`], which says where it is.
@@ -98,16 +98,32 @@ impl App {
     }
 
     /// The model that answers a request with these headers for `name`: its `version` where one is asked for, else the one
-    /// that serves, or the canary for its share. One that rests is loaded first.
+    /// that serves, or the canary for its share. One that rests is loaded first. With it, the context of the request, whose
+    /// clock began before that.
     ///
     /// # Errors
     /// [`Error::ModelNotFound`]; [`Error::NotReady`] while it loads or when it cannot; [`Error::DeadlineExceeded`];
-    /// [`Error::InvalidParameter`] where [`ROUTING_HEADER`] comes twice.
+    /// [`Error::InvalidParameter`] where [`ROUTING_HEADER`] comes twice; as [`App::context`].
     pub async fn answering(
         &self,
         headers: &HeaderMap,
         name: &str,
         version: Option<&str>,
+    ) -> Result<(Arc<Model>, Context)> {
+        let context = self.context(headers)?;
+        let model = self.answering_within(&context, headers, (name, version)).await?;
+        Ok((model, context))
+    }
+
+    /// [`App::answering`] of a request that has a context.
+    ///
+    /// # Errors
+    /// As [`App::answering`].
+    pub async fn answering_within(
+        &self,
+        context: &Context,
+        headers: &HeaderMap,
+        (name, version): (&str, Option<&str>),
     ) -> Result<Arc<Model>> {
         let mut keys = headers.get_all(ROUTING_HEADER).iter();
         let (key, other) = (keys.next(), keys.next());
@@ -121,8 +137,7 @@ impl App {
             version,
             key: key.map(HeaderValue::as_bytes),
         };
-        let context = self.context(headers)?;
-        let model = within(&context, self.service.catalog().answering(name, wanted)).await?;
+        let model = within(context, self.service.catalog().answering(name, wanted)).await?;
         spans::is_of_model(&model.name, &model.version);
         Ok(model)
     }

@@ -22,7 +22,7 @@ use crate::config::Settings;
 /// How long the server waits where it cannot accept at all.
 const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 
-/// See the module's text. Clones are of the same server.
+/// The open connections, and the bounds on them. Clones are of the same server.
 #[derive(Debug, Clone)]
 pub struct Connections(Arc<Shared>);
 
@@ -48,7 +48,7 @@ impl Connections {
         self.0.tls(Listener::Public)
     }
 
-    /// Serves `router` to whoever connects here, until the future is dropped.
+    /// Serves `router` to clients that connect here, until the future is dropped.
     pub async fn accept(&self, (socket, listener): (&impl Socket, Listener), router: Router) {
         loop {
             let (stream, peer) = loop {

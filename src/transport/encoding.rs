@@ -56,7 +56,7 @@ fn encoding(headers: &HeaderMap) -> String {
     named.join(", ")
 }
 
-/// The bytes of `body` before they were compressed. Whoever reads them bounds how many there may be.
+/// The bytes of `body` before they were compressed. The reader bounds how many there may be.
 ///
 /// # Errors
 /// [`Error::UnsupportedMediaType`] for an encoding that is not read, and for several at once.

@@ -11,7 +11,7 @@ use super::open::Listener;
 use crate::config::Settings;
 use crate::error::{Error, Result, excerpt};
 
-/// See the module's text.
+/// The names that a request may call the server by.
 #[derive(Debug)]
 pub(super) struct Hosts {
     /// Whether what listens for everybody does so for this machine alone, and what does for operators.
@@ -36,15 +36,20 @@ impl Hosts {
         }
     }
 
-    /// Whether `request` names a host by which this server may be called.
+    /// Whether `request` names one host, by which this server may be called.
     ///
     /// # Errors
-    /// [`Error::Forbidden`]
+    /// [`Error::InvalidParameter`] where it names several (RFC 9112, 3.2): a proxy before this server may have believed
+    /// another of them. [`Error::Forbidden`]
     pub(super) fn check<B>(&self, request: &axum::http::Request<B>) -> Result<()> {
-        let header = request
-            .headers()
-            .get(HOST)
-            .map(|host| host.to_str().unwrap_or("?.?"));
+        let mut headers = request.headers().get_all(HOST).into_iter();
+        let header = headers.next().map(|host| host.to_str().unwrap_or("?.?"));
+        if headers.next().is_some() {
+            return Err(Error::parameter(
+                "Host",
+                "a request has one, and this one several",
+            ));
+        }
         let host = request
             .uri()
             .authority()
@@ -83,7 +88,7 @@ impl Hosts {
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::Request;
+    use axum::http::{HeaderValue, Request};
 
     use super::*;
 
@@ -124,6 +129,19 @@ mod tests {
         ] {
             assert!(!is_allowed(host, "127.0.0.1"), "{host}");
             assert!(is_allowed(host, "0.0.0.0"), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host() {
+        let mut request = Request::get("/").body(Body::empty()).expect("a request");
+        let hosts = Hosts::new(&Settings::default());
+        assert!(hosts.check(&request).is_ok());
+        for known in [true, false] {
+            request
+                .headers_mut()
+                .append(HOST, HeaderValue::from_static("localhost"));
+            assert_eq!(hosts.check(&request).is_ok(), known);
         }
     }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use jsonwebtoken::DecodingKey;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use serde::Deserialize;
-use ureq::tls::{RootCerts, TlsConfig};
 
 use super::changed;
 use crate::error::{Error, Result, excerpt};
+use crate::outbound;
 
 /// Where keys come from.
 pub(super) enum Source {
@@ -69,17 +69,7 @@ pub(super) async fn fetch(address: &str) -> Result<JwkSet> {
     let wrong = |why: String| Error::InvalidSettings(format!("jwks {shown}: {why}"));
     let address = address.to_owned();
     let fetching = tokio::task::spawn_blocking(move || {
-        // The machine's authorities, among which may be a company's own.
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .build();
-        let agent = ureq::Agent::config_builder()
-            .https_only(true)
-            .timeout_global(Some(LONGEST))
-            .max_redirects(0)
-            .tls_config(tls)
-            .build()
-            .new_agent();
+        let agent = outbound::requests(LONGEST).https_only(true).build().new_agent();
         let mut answer = agent.get(&address).call()?;
         answer.body_mut().with_config().limit(MOST).read_to_string()
     });

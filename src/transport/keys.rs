@@ -1,6 +1,6 @@
-//! Who may do what: keys with scopes and limits, from a file that is read again when it changes.
+//! What clients may do: keys with scopes and limits, from a file that is read again when it changes.
 //!
-//! The file has no key in it, only the SHA-256 of each, so who reads it cannot use one. A key is looked up by its digest, whose
+//! The file has no key in it, only the SHA-256 of each, so a reader of it cannot use one. A key is looked up by its digest, whose
 //! comparison tells nothing of the key.
 
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::keys_file::{Known, read};
 use super::tokens::{Bearer, Issuer, Tokens};
 use crate::error::{Error, Result};
 
-/// See the module's text. Without a file and without tokens, everybody may do everything.
+/// The keys and tokens by which clients are known. Without a file and without tokens, everybody may do everything.
 #[derive(Debug)]
 pub struct Keys {
     file: Option<PathBuf>,

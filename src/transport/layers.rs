@@ -38,7 +38,7 @@ pub type ErrorBody = fn(&Error, &str) -> Response;
 /// What protocols say of paths.
 #[derive(Debug, Clone, Copy)]
 pub struct Paths {
-    /// Who answers the errors of a path.
+    /// Writes the errors of a path.
     pub error_body: fn(&str) -> ErrorBody,
     /// The path that the router knows, where it is not the one that a client writes.
     pub routed: fn(&str) -> Option<String>,
@@ -245,7 +245,7 @@ fn known_method(method: &Method) -> &str {
     }
 }
 
-/// Lets in whoever may ask this.
+/// Lets in requests of clients that may ask this.
 async fn admit(State(wrapped): State<Wrapped>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let scope = route.and_then(|route| (wrapped.paths.scope)(request.method(), route.as_str()));

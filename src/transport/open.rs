@@ -20,7 +20,7 @@ pub(super) struct Shared {
     pub(super) requests: Arc<AtomicUsize>,
     pub(super) patience: Patience,
     open: Mutex<HashMap<u64, Open>>,
-    /// Tells whoever drains that a connection ended.
+    /// Tells the task that drains that a connection ended.
     pub(super) ended: Notify,
     pub(super) stage: watch::Sender<Stage>,
     tls: Option<Arc<Tls>>,
@@ -63,7 +63,7 @@ pub(super) struct Ending(pub(super) watch::Receiver<Stage>);
 impl Ending {
     /// Waits until the server ends.
     pub(super) async fn comes(&mut self) {
-        // Whoever told it may have gone, which is an end, too.
+        // The sender may have gone, which is an end, too.
         drop(self.0.wait_for(|stage| *stage != Stage::Serving).await);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::Settings;
 
-/// See the module's text.
+/// A grace period, and the rate in bytes a second that extends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pace {
     /// How long nothing may come or go.

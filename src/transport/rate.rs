@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// See the module's text.
+/// A token bucket; it holds at least one request.
 #[derive(Debug)]
 pub(super) struct Rate {
     a_second: f64,

@@ -1,7 +1,7 @@
 //! The memory that bodies take together, and each client's share of it.
 //!
-//! Where room is lacking, a body that hardly moves gives way to one that comes: whoever sends a part of something and then
-//! little or nothing keeps nobody out.
+//! Where room is lacking, a body that hardly moves gives way to one that comes: a client that sends a part of something and
+//! then little or nothing keeps nobody out.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -26,7 +26,7 @@ const WAITS: usize = 100;
 /// A body is small that takes no more than this part of all the room: 1 MiB of the default.
 const SMALL_PART: usize = 128;
 
-/// See the module's text.
+/// A budget in bytes for all bodies that are held at a time.
 #[derive(Debug)]
 pub(super) struct Room {
     most: usize,

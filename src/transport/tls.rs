@@ -30,7 +30,7 @@ struct Files {
     clients: Option<PathBuf>,
 }
 
-/// See the module's text.
+/// The TLS configuration for new connections, made again when its files change.
 #[derive(Debug)]
 pub struct Tls {
     files: Files,

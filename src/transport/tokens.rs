@@ -20,7 +20,7 @@ const LEEWAY_S: u64 = 30;
 /// Bytes of a token at most.
 const MOST_BYTES: usize = 16 << 10;
 
-/// With what tokens may be signed: whoever verifies must not be able to sign.
+/// The algorithms that tokens may be signed with: the server that verifies must not be able to sign.
 const ALGORITHMS: [Algorithm; 9] = [
     Algorithm::RS256,
     Algorithm::RS384,
@@ -44,14 +44,14 @@ pub(super) struct Issuer {
     pub(super) audience: String,
 }
 
-/// See the module's text.
+/// The verifier of one issuer's tokens, with the public keys that it has at present.
 #[derive(Debug)]
 pub(super) struct Tokens {
     issuer: Issuer,
     keys: RwLock<Arc<JwkSet>>,
 }
 
-/// What a token says of who bears it.
+/// What a token says of its bearer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Bearer {
     /// `sub`
@@ -125,7 +125,7 @@ impl Tokens {
         presented.iter().filter(|byte| **byte == b'.').count() == 2 && presented.iter().all(is_of_it)
     }
 
-    /// Who bears `token`, and what it is for.
+    /// The bearer of `token`, and what it is for.
     ///
     /// # Errors
     /// [`Error::Unauthorized`], which says what is wrong and nothing of the token.
@@ -198,7 +198,7 @@ impl Tokens {
 }
 
 impl Issuer {
-    /// Whom the settings name.
+    /// The issuer that the settings name.
     pub(super) fn of(settings: &Settings) -> Option<Self> {
         Some(Self {
             jwks: settings.jwks.clone()?,

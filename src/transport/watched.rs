@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::activity::Activity;
 
-/// See the module's text.
+/// A socket that tells its connection's activity of what was read, written and held up.
 #[derive(Debug)]
 pub(super) struct Watched<S> {
     socket: S,

@@ -9,7 +9,7 @@ use tch::{CModule, Tensor};
 use crate::support::{photo, router_over, send};
 
 /// A model that answers each whole number plus one.
-fn counter() -> axum::Router {
+pub fn counter() -> axum::Router {
     model_of(|numbers| numbers + 1, "")
 }
 

@@ -1,4 +1,4 @@
-//! Which version answers: names, shares, shadows, and models that rest.
+//! Which version answers: names, shares, shadows.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,9 +9,8 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use lucarne::config::{ModelControl, Settings};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
 
-use crate::support::{Answer, path, png, router_over, send, server_over};
+use crate::support::{Answer, path, png, router_over, send};
 
 const MANIFEST: &str = "task = \"classification\"\n[input]\nsize = [6, 8]\nresize = \"stretch\"\n";
 
@@ -24,7 +23,7 @@ fn put(models: &Path, version: &str, file: &str) {
 }
 
 /// A folder of versions 1 to 3, of which 2 is pooled, and these lines at the end of its model.toml.
-fn folder(head: &str, versions: &str) -> tempfile::TempDir {
+pub(crate) fn folder(head: &str, versions: &str) -> tempfile::TempDir {
     let models = tempfile::tempdir().expect("a temporary folder");
     for (version, file) in [("1", "linear"), ("2", "pooled"), ("3", "linear")] {
         put(models.path(), version, file);
@@ -39,7 +38,7 @@ fn picture() -> Vec<u8> {
     png(&lucarne::image::Picture::new(8, 6, samples).expect("a picture"))
 }
 
-async fn post(router: &Router, uri: &str, key: Option<&str>) -> Answer {
+pub(crate) async fn post(router: &Router, uri: &str, key: Option<&str>) -> Answer {
     let mut request = Request::post(uri).header("content-type", "image/png");
     if let Some(key) = key {
         request = request.header("x-routing-key", key);
@@ -47,12 +46,12 @@ async fn post(router: &Router, uri: &str, key: Option<&str>) -> Answer {
     send(router.clone(), request.body(picture().into()).expect("a request")).await
 }
 
-async fn get(router: &Router, uri: &str) -> Answer {
+pub(crate) async fn get(router: &Router, uri: &str) -> Answer {
     let request = Request::get(uri).body(Body::empty()).expect("a request");
     send(router.clone(), request).await
 }
 
-async fn version(router: &Router, uri: &str, key: Option<&str>) -> String {
+pub(crate) async fn version(router: &Router, uri: &str, key: Option<&str>) -> String {
     let answer = post(router, uri, key).await;
     assert_eq!(
         answer.status,
@@ -170,7 +169,7 @@ async fn a_canary_answers_its_share_and_a_key_stays_on_its_side() {
 }
 
 /// The value of the metric that begins so, if it is there.
-async fn metric(router: &Router, line: &str) -> Option<f64> {
+pub(crate) async fn metric(router: &Router, line: &str) -> Option<f64> {
     let metrics = String::from_utf8(get(router, "/metrics").await.body).expect("UTF-8");
     metrics
         .lines()
@@ -205,58 +204,7 @@ async fn a_shadow_computes_what_others_are_answered_and_is_compared() {
     }
 }
 
-/// A server over `models` whose models rest when nobody asks, until what is returned beside its routes is aborted.
-fn with_rests(models: &Path, settings: Settings) -> (Router, JoinHandle<()>) {
-    let server = server_over(models.to_owned(), settings);
-    let service = server.service().clone();
-    let resting = tokio::spawn(async move { service.catalog().rest().await });
-    (server.router(), resting)
-}
-
-/// Waits until the model rests.
-async fn until_resting(router: &Router) {
-    let state = async || get(router, "/v1/models/m").await.json()["state"].clone();
-    for _ in 0..200 {
-        if state().await == "resting" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(state().await, "resting");
-}
-
-#[tokio::test]
-async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
-    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
-    assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
-    until_resting(&router).await;
-    assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
-    assert_eq!(
-        get(&router, "/readyz").await.status,
-        StatusCode::OK,
-        "it would answer"
-    );
-    // Many at once wake it once, and each is answered.
-    let asked = (0..8).map(|_| version(&router, "/v1/models/m/predict", None));
-    assert!(
-        futures_util::future::join_all(asked)
-            .await
-            .iter()
-            .all(|version| version == "3")
-    );
-    assert_eq!(
-        get(&router, "/v1/models/m").await.json()["loaded"],
-        json!(["2", "3"])
-    );
-    resting.abort();
-}
-
-async fn act(router: &Router, method: &str, uri: &str) -> Answer {
+pub(crate) async fn act(router: &Router, method: &str, uri: &str) -> Answer {
     let request = Request::builder().method(method).uri(uri).body(Body::empty());
     send(router.clone(), request.expect("a request")).await
 }
@@ -307,114 +255,4 @@ async fn what_cannot_be_loaded_beside_says_why_and_checks_find_it() {
         "{canary}"
     );
     assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
-}
-
-#[tokio::test]
-async fn a_model_that_could_not_wake_is_tried_again() {
-    let models = folder("unload_after_s = 1", "");
-    let (router, resting) = with_rests(models.path(), Settings::default());
-    until_resting(&router).await;
-    assert_eq!(get(&router, "/v2/models/m/ready").await.status, StatusCode::OK);
-    let manifest = models.path().join("m/model.toml");
-    let aside = models.path().join("aside");
-    std::fs::rename(&manifest, &aside).expect("writable");
-    let refused = post(&router, "/v1/models/m/predict", None).await;
-    assert_eq!(
-        (refused.status, refused.code()),
-        (StatusCode::SERVICE_UNAVAILABLE, "not_ready".into())
-    );
-    // Whoever watches sees it, in every protocol.
-    let info = get(&router, "/v1/models/m").await.json();
-    assert_eq!(
-        (&info["state"], &info["ready"]),
-        (&json!("failed"), &json!(false))
-    );
-    assert!(
-        info["error"]
-            .as_str()
-            .is_some_and(|why| why.contains("model.toml")),
-        "{info}"
-    );
-    for path in ["/readyz", "/v2/models/m/ready"] {
-        assert_eq!(
-            get(&router, path).await.status,
-            StatusCode::SERVICE_UNAVAILABLE,
-            "{path}"
-        );
-    }
-    assert_eq!(
-        metric(&router, "lucarne_model_ready{model=\"m\"}").await,
-        Some(0.0)
-    );
-    std::fs::rename(&aside, &manifest).expect("writable");
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
-    assert_eq!(get(&router, "/readyz").await.status, StatusCode::OK);
-    resting.abort();
-}
-
-#[tokio::test]
-async fn a_model_that_could_not_wake_wakes_by_itself_when_it_can() {
-    let models = folder("unload_after_s = 1", "");
-    let (router, resting) = with_rests(models.path(), Settings::default());
-    until_resting(&router).await;
-    let (file, aside) = (models.path().join("m/3/model.pt"), models.path().join("aside"));
-    std::fs::rename(&file, &aside).expect("writable");
-    assert_ne!(
-        post(&router, "/v1/models/m/predict", None).await.status,
-        StatusCode::OK
-    );
-    std::fs::rename(&aside, &file).expect("writable");
-    // A server that is not ready is asked nothing else.
-    let patience = std::time::Instant::now() + Duration::from_secs(30);
-    while get(&router, "/readyz").await.status != StatusCode::OK {
-        assert!(std::time::Instant::now() < patience, "it stays as it was");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    resting.abort();
-}
-
-#[tokio::test]
-async fn a_model_wakes_as_it_was() {
-    let models = folder("unload_after_s = 1", "load = \"all\"");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
-    // Rolled back.
-    assert_eq!(
-        act(&router, "PUT", "/v1/models/m/versions/1").await.status,
-        StatusCode::OK
-    );
-    until_resting(&router).await;
-    // What comes into the folder meanwhile is loaded by nobody.
-    let newer = models.path().join("m/4");
-    std::fs::create_dir(&newer).expect("writable");
-    std::fs::write(newer.join("model.pt"), "half of a file").expect("writable");
-    assert_eq!(version(&router, "/v1/models/m/predict", None).await, "1");
-    assert_eq!(
-        get(&router, "/v1/models/m").await.json()["loaded"],
-        json!(["1", "2", "3"])
-    );
-    until_resting(&router).await;
-    // It is described without being woken, and a version is taken out of what will be.
-    let stats = get(&router, "/v2/models/m/stats").await.json();
-    let of_one = &stats["model_stats"][0];
-    assert_eq!(
-        (&of_one["version"], &of_one["inference_count"]),
-        (&json!("1"), &json!(1))
-    );
-    assert_eq!(get(&router, "/v1/models/m").await.json()["ready"], true);
-    assert_eq!(
-        act(&router, "DELETE", "/v1/models/m/versions/1").await.status,
-        StatusCode::NO_CONTENT
-    );
-    assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
-    assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
-    assert_eq!(
-        get(&router, "/v1/models/m").await.json()["loaded"],
-        json!(["2", "3"])
-    );
-    resting.abort();
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::map;
 use crate::modules::{Modules, Sources};
 use crate::rules::{Fault, circles, forbidden_names, unsafe_roots};
-use crate::table::ROOMS;
+use crate::table::{GUARDED, ROOMS};
 
 mod names;
 mod ways;
@@ -126,6 +126,19 @@ fn a_map_that_differs_from_the_table_is_found_row_by_row() {
         let found = map::differences(&drawn().replacen(right, wrong, 1));
         assert_eq!(found.len(), 1, "{wrong}: {found:?}");
         assert!(found[0].contains(told), "{wrong}: {found:?}");
+    }
+}
+
+/// A name that is no crate of ours would guard nothing.
+#[test]
+fn every_guarded_crate_is_a_dependency() {
+    let manifest = std::fs::read_to_string(crate::root().join("Cargo.toml")).expect("the manifest");
+    let dependencies = manifest.lines().skip_while(|line| *line != "[dependencies]");
+    let dependencies = dependencies.skip(1).take_while(|line| !line.starts_with('['));
+    let keys = dependencies.filter_map(|line| line.split([' ', '=', '.']).next());
+    let crates: BTreeSet<String> = keys.map(|key| key.replace('-', "_")).collect();
+    for name in GUARDED.into_iter().filter(|name| !name.contains("::")) {
+        assert!(crates.contains(name), "{name}");
     }
 }
 

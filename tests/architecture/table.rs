@@ -11,17 +11,27 @@ pub struct Room {
 }
 
 /// What only some rooms may use: crates, and the two sides of serde.
-pub const GUARDED: [&str; 12] = [
+pub const GUARDED: [&str; 22] = [
     "exported_program",
     "tch",
     "torch_bridge",
     "axum",
+    "grpc_messages",
+    "http_body",
+    "http_body_util",
+    "hyper",
+    "hyper_util",
+    "multer",
+    "tower",
     "tower_http",
+    "ureq",
     "opentelemetry",
+    "opentelemetry_http",
     "prometheus_client",
     "tracing_opentelemetry",
     "utoipa",
     "utoipa_axum",
+    "serde_json",
     SERIALIZE,
     DESERIALIZE,
 ];
@@ -36,7 +46,7 @@ pub const DESERIALIZE: &str = "serde::Deserialize";
 pub const UNBOUND: [&str; 4] = ["lib", "app", "cli", "main"];
 
 /// From the ground up: a room names only rooms that stand before it.
-pub const ROOMS: [Room; 20] = [
+pub const ROOMS: [Room; 21] = [
     Room {
         name: "error",
         rooms: &[],
@@ -48,9 +58,14 @@ pub const ROOMS: [Room; 20] = [
         guarded: &[],
     },
     Room {
+        name: "outbound",
+        rooms: &[],
+        guarded: &["ureq"],
+    },
+    Room {
         name: "config",
         rooms: &["error"],
-        guarded: &[SERIALIZE, DESERIALIZE],
+        guarded: &["serde_json", SERIALIZE, DESERIALIZE],
     },
     Room {
         name: "image",
@@ -75,7 +90,7 @@ pub const ROOMS: [Room; 20] = [
     Room {
         name: "tasks",
         rooms: &["error", "manifest", "image", "engine", "runtime"],
-        guarded: &["tch", "torch_bridge"],
+        guarded: &["tch", "torch_bridge", "serde_json"],
     },
     Room {
         name: "evaluation",
@@ -92,12 +107,19 @@ pub const ROOMS: [Room; 20] = [
         rooms: &[
             "error", "manifest", "image", "engine", "runtime", "tasks", "explain",
         ],
-        guarded: &["tch"],
+        guarded: &["tch", "serde_json"],
     },
     Room {
         name: "telemetry",
-        rooms: &["error", "spans", "config", "engine"],
-        guarded: &["opentelemetry", "prometheus_client", "tracing_opentelemetry"],
+        rooms: &["error", "spans", "outbound", "config", "engine"],
+        guarded: &[
+            "hyper",
+            "ureq",
+            "opentelemetry",
+            "opentelemetry_http",
+            "prometheus_client",
+            "tracing_opentelemetry",
+        ],
     },
     Room {
         name: "service",
@@ -120,13 +142,25 @@ pub const ROOMS: [Room; 20] = [
         rooms: &[
             "error",
             "spans",
+            "outbound",
             "config",
             "engine",
             "catalog",
             "service",
             "telemetry",
         ],
-        guarded: &["axum", "tower_http", DESERIALIZE],
+        guarded: &[
+            "axum",
+            "grpc_messages",
+            "http_body",
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+            "tower",
+            "tower_http",
+            "serde_json",
+            DESERIALIZE,
+        ],
     },
     Room {
         name: "reading",
@@ -139,7 +173,7 @@ pub const ROOMS: [Room; 20] = [
             "tasks",
             "transport",
         ],
-        guarded: &["utoipa", DESERIALIZE],
+        guarded: &["multer", "utoipa", "serde_json", DESERIALIZE],
     },
     Room {
         name: "protocol::oip",
@@ -157,7 +191,15 @@ pub const ROOMS: [Room; 20] = [
             "telemetry",
             "reading",
         ],
-        guarded: &["axum", "utoipa", "utoipa_axum", SERIALIZE, DESERIALIZE],
+        guarded: &[
+            "axum",
+            "grpc_messages",
+            "utoipa",
+            "utoipa_axum",
+            "serde_json",
+            SERIALIZE,
+            DESERIALIZE,
+        ],
     },
     Room {
         name: "protocol::torchserve",
@@ -173,12 +215,19 @@ pub const ROOMS: [Room; 20] = [
             "transport",
             "reading",
         ],
-        guarded: &["axum", "utoipa", "utoipa_axum", SERIALIZE, DESERIALIZE],
+        guarded: &[
+            "axum",
+            "utoipa",
+            "utoipa_axum",
+            "serde_json",
+            SERIALIZE,
+            DESERIALIZE,
+        ],
     },
     Room {
         name: "protocol::grpc",
         rooms: &["error", "service", "transport"],
-        guarded: &["axum"],
+        guarded: &["axum", "grpc_messages"],
     },
     Room {
         name: "protocol::page",
@@ -201,7 +250,14 @@ pub const ROOMS: [Room; 20] = [
             "telemetry",
             "reading",
         ],
-        guarded: &["axum", "utoipa", "utoipa_axum", SERIALIZE, DESERIALIZE],
+        guarded: &[
+            "axum",
+            "utoipa",
+            "utoipa_axum",
+            "serde_json",
+            SERIALIZE,
+            DESERIALIZE,
+        ],
     },
 ];
 

@@ -12,6 +12,20 @@ use crate::server::{PROGRAM, Server, WITHOUT_SPINNING};
 /// Seconds that a block may take: far more than any does, on a machine that is busy.
 const PATIENCE_S: &str = "300";
 
+/// Languages of commands besides `sh`: nothing here runs them.
+const OTHER_SHELLS: [&str; 7] = [
+    "bash",
+    "console",
+    "sh-session",
+    "shell",
+    "shellsession",
+    "terminal",
+    "zsh",
+];
+
+/// First words of a command, whatever its block is called.
+const PROGRAMS: [&str; 5] = ["$", "curl", "lucarne", "make", "target/release/lucarne"];
+
 /// A block of the language `sh`.
 #[derive(Debug)]
 pub(crate) struct Command {
@@ -37,9 +51,28 @@ pub(crate) fn commands(document: &str) -> Vec<Result<Command, String>> {
         if block.language == "sh" {
             let behind = blocks.get(index + 1).filter(|next| next.is_behind_a_block);
             commands.push(Command::of(block, behind));
+        } else if let Some(problem) = hidden(block) {
+            commands.push(Err(problem));
         }
     }
     commands
+}
+
+/// What is wrong with a block that is not called `sh`, and shows a command that nobody would run.
+fn hidden(block: &Block<'_>) -> Option<String> {
+    let (line, name) = (block.line, block.language);
+    let language = name.split_whitespace().next().unwrap_or_default();
+    let language = language.to_ascii_lowercase();
+    if language == "sh" || OTHER_SHELLS.contains(&language.as_str()) {
+        return Some(format!(
+            "{line}: nobody runs a block of the language `{name}`; call it sh alone"
+        ));
+    }
+    let first = block.text.split_whitespace().next().unwrap_or_default();
+    let is_text = matches!(language.as_str(), "" | "text");
+    // Behind a command it is what that answers.
+    let is_command = is_text && !block.is_behind_a_block && PROGRAMS.contains(&first);
+    is_command.then(|| format!("{line}: nobody runs this command, `{first} …`; call its block sh"))
 }
 
 impl Command {
@@ -168,4 +201,38 @@ fn only_the_block_directly_behind_is_the_answer() {
         )
     };
     assert!(shows("") && !shows("and then"));
+}
+
+#[test]
+fn a_command_that_nobody_would_run_is_refused() {
+    let refused = |document: &str| -> Vec<String> {
+        let commands = commands(document).into_iter();
+        commands.filter_map(Result::err).collect()
+    };
+    for language in ["bash", "console", "shell", "zsh", "Bash", "sh title=one"] {
+        let found = refused(&format!("one\n```{language}\ntrue\n```\n"));
+        assert!(
+            found.len() == 1 && found[0].starts_with("2: "),
+            "{language}: {found:?}"
+        );
+    }
+    for command in [
+        "curl http://127.0.0.1:8080/",
+        "lucarne serve",
+        "make page",
+        "$ true",
+    ] {
+        for language in ["text", ""] {
+            let found = refused(&format!("```{language}\n{command}\n```\n"));
+            assert!(
+                found.len() == 1 && found[0].starts_with("1: "),
+                "{language} {command}: {found:?}"
+            );
+        }
+        let shown = refused(&format!("```sh\ntrue\n```\n\n```text\n{command}\n```\n"));
+        assert!(shown.is_empty(), "{command}: {shown:?}");
+    }
+    for other in ["```text\ncurls of hair\n```\n", "```python\nmake = 1\n```\n"] {
+        assert!(refused(other).is_empty(), "{other}");
+    }
 }

@@ -74,7 +74,7 @@ impl Tally {
     }
 }
 
-/// See the module's text.
+/// The server's own formats, whose programs are counted.
 #[derive(Debug)]
 pub struct Counting(pub Arc<Tally>);
 
@@ -134,6 +134,20 @@ impl Transparent for Counted<dyn Transparent> {
 
     fn has_gradients(&self) -> bool {
         self.inner.has_gradients()
+    }
+
+    fn weights(&self) -> Result<Vec<String>> {
+        self.inner.weights()
+    }
+
+    fn shuffled(&self, weights: &[&str], seed: u32) -> Result<Option<Arc<dyn Transparent>>> {
+        let counted = |inner: Arc<dyn Transparent>| -> Arc<dyn Transparent> {
+            Arc::new(Counted {
+                inner,
+                tally: Arc::clone(&self.tally),
+            })
+        };
+        Ok(self.inner.shuffled(weights, seed)?.map(counted))
     }
 
     fn capture(&self, method: &str, taps: &[Tap]) -> Result<Box<dyn Captured>> {

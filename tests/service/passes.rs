@@ -18,6 +18,8 @@ use crate::counting::{Counting, Tally};
 use crate::small::{server, unloaded, write};
 use crate::support::{path, photo};
 
+mod dial;
+
 struct Counted {
     server: Server,
     tally: Arc<Tally>,
@@ -80,6 +82,16 @@ async fn explain(
     context: &Context,
 ) -> lucarne::error::Result<usize> {
     let (name, file, ..) = subject(method);
+    maps(server, (name, file), options, context).await
+}
+
+/// Explains the picture in `file` by the model `name`, and says how many maps that makes.
+async fn maps(
+    server: &Server,
+    (name, file): (&str, Vec<u8>),
+    options: Options,
+    context: &Context,
+) -> lucarne::error::Result<usize> {
     let service = server.service();
     let model = service.model(name).expect("it serves");
     let pictures = Pictures::new(vec![file.into()], 1).expect("one picture");

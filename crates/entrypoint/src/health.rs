@@ -19,7 +19,7 @@ pub enum Unready {
     /// No answer came.
     #[error("http://{address}{path} does not answer: {cause}")]
     Silent {
-        /// Who was asked.
+        /// The server that was asked.
         address: String,
         /// What for.
         path: String,
@@ -29,7 +29,7 @@ pub enum Unready {
     /// Another answer than 200 came.
     #[error("http://{address}{path} answered {status}")]
     Answered {
-        /// Who was asked.
+        /// The server that was asked.
         address: String,
         /// What for.
         path: String,

@@ -21,23 +21,12 @@ pub(crate) fn expand<'a>(
         ("cond", [condition, Argument::Graph(yes), Argument::Graph(no), operands]) => {
             let operands = self::operands(&[operands], names, values)?;
             let condition = condition_of(condition, names, values)?;
-            let yes = body(&yes.graph, &operands, values)?;
-            let no = body(&no.graph, &operands, values)?;
-            let outputs = outputs(node, names, values)?;
-            if yes.outputs.len() != outputs.len() || no.outputs.len() != outputs.len() {
-                return Err(Refused::damaged(
-                    "the ways of a cond give different numbers of values",
-                ));
-            }
-            placed.push(Placed {
-                frames,
-                step: Step::Branch(Branch {
-                    condition,
-                    yes,
-                    no,
-                    outputs,
-                }),
-            });
+            let ways = [
+                body(&yes.graph, &operands, values)?,
+                body(&no.graph, &operands, values)?,
+            ];
+            let step = branch(condition, ways, outputs(node, names, values)?)?;
+            placed.push(Placed { frames, step });
             Ok(())
         }
         ("wrap_with_set_grad_enabled", [Argument::Bool(enabled), Argument::Graph(inner), operands @ ..]) => {
@@ -76,6 +65,21 @@ pub(crate) fn expand<'a>(
             excerpt(name)
         ))),
     }
+}
+
+/// A step of `torch.cond`, both of whose ways give as many values.
+fn branch(condition: Id, [yes, no]: [Body; 2], outputs: Vec<Id>) -> Result<Step> {
+    if yes.outputs.len() != outputs.len() || no.outputs.len() != outputs.len() {
+        return Err(Refused::damaged(
+            "the ways of a cond give different numbers of values",
+        ));
+    }
+    Ok(Step::Branch(Branch {
+        condition,
+        yes,
+        no,
+        outputs,
+    }))
 }
 
 /// A graph that is a part of the one around it.

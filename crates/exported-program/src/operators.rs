@@ -6,7 +6,7 @@ use crate::schema::{Argument, Float, Node, OptionalTensor, SymBool, SymFloat, Sy
 use crate::values::{Names, Values};
 use crate::weights::Number;
 
-/// What reckons with numbers, under TorchScript's name of it; empty for what hands its number on.
+/// Operators on numbers, each with TorchScript's name of it; the name is empty where an operator hands its number on.
 const SYMBOLS: &[(&str, &str)] = &[
     ("_operator.eq", "aten::eq"),
     ("_operator.ne", "aten::ne"),
@@ -45,7 +45,7 @@ const SYMBOLS: &[(&str, &str)] = &[
     ),
 ];
 
-/// What says something of its tensors and computes nothing: the devices and dtypes of the machine where the program was
+/// Operators that say something of their tensors and compute nothing: the devices and dtypes of the machine where the program was
 /// exported, ranges that tracing has used already.
 const SAID: [&str; 4] = [
     "torch.ops.aten._assert_tensor_metadata.default",

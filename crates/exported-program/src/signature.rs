@@ -184,7 +184,7 @@ pub(crate) fn answer(document: &Document, given: Vec<Option<Id>>) -> Result<Tree
     for (spec, id) in specs.iter().zip(given) {
         match spec {
             OutputSpec::UserOutput { .. } | OutputSpec::LossOutput { .. } => answers.push(id),
-            // Whoever calls never sees its inputs again.
+            // The caller never sees its inputs again.
             OutputSpec::UserInputMutation { .. } => {}
             OutputSpec::BufferMutation { buffer_name: name }
             | OutputSpec::ParameterMutation { parameter_name: name } => {

@@ -48,7 +48,7 @@ torch::jit::Stack call_stack(const c10::FunctionSchema& schema, const IValue& se
 /// the module is shared by threads.
 void settle_schemas(const torch::jit::Module& module);
 
-/// A call of a submodule's method: where it stands in a graph, and whom it calls.
+/// A call of a submodule's method: where it stands in a graph, and which module it calls.
 struct CallSite {
   torch::jit::Node* node;
   /// Attribute names from the root module to the module called; empty for the root itself.

@@ -96,7 +96,7 @@ class Rewriter {
     }
   }
 
-  // What only served to compute replaced activations need not run. The program's checks of them (a batch norm refuses
+  // Nodes that only served to compute replaced activations need not run. The program's checks of them (a batch norm refuses
   // what is not four-dimensional), and what it does with them in training, would keep all of it alive.
   void remove_what_is_replaced() {
     for (Node* node : torch::jit::findAllNodes(*graph_, c10::prim::GetAttr, /*recurse=*/true)) {

@@ -3,7 +3,7 @@
 // oneDNN Graph offers to write a group's answer over one of its inputs, and libtorch does so where that input comes from
 // another group in a layout of oneDNN's own, with two faults. It counts the inputs as oneDNN does, where one that is
 // read twice counts twice and constants count too, but takes the tensor from the list where each input stands once: so it
-// overwrites another tensor, or reads beyond the list's end. And it does not ask who else reads that tensor later.
+// overwrites another tensor, or reads beyond the list's end. And it does not ask what else reads that tensor later.
 #include "in_place.h"
 
 #include <torch/csrc/jit/passes/utils/subgraph_utils.h>

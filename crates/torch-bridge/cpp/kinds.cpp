@@ -43,8 +43,8 @@ void widen_arguments(torch::jit::Node* node) {
   }
 }
 
-// What converts numbers that are half answers a copy of them; it would be the same tensor where they are f32 already, and what
-// is written to the one would show in the other.
+// Has a conversion from half precision answer a copy; else it answers the same tensor where the numbers are f32 already, and a
+// write to the one shows in the other.
 void copy_conversion(torch::jit::Node* node) {
   const c10::FunctionSchema* schema = node->maybeSchema();
   const auto copies = schema ? schema->argumentIndexWithName("copy") : std::nullopt;

@@ -1,6 +1,6 @@
 // Networks whose answers hang on the order in which a tensor's numbers lie in memory. `reshape`, `flatten` and `contiguous`
 // answer a view of what lies in order, else a copy; what is written to the one then shows in the other, or does not. PyTorch
-// computes pictures in order (NCHW), and so must whoever wants the same answer. In other networks the order is free, and
+// computes pictures in order (NCHW), and so must a program that is to answer the same. In other networks the order is free, and
 // `view`, which fails where it cannot be a view, becomes `reshape`.
 #include "bridge.h"
 
@@ -154,7 +154,7 @@ class FunctionsWithViews {
 };
 
 void reshape_views(torch::jit::Graph& graph) {
-  // Functions belong to whoever calls them.
+  // Functions belong to their callers.
   FunctionsWithViews with_views;
   inline_calls(graph, [&](Node* node) { return with_views.calls(node); });
   std::vector<Node*> views;

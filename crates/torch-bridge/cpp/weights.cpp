@@ -45,7 +45,7 @@ void unmap(void* context) {
   delete mapping;
 }
 
-// A part of a file; private, so that whoever wrote to a weight would write to a copy.
+// A part of a file; private, so that a write to a weight would go to a copy.
 at::DataPtr map(int file, size_t length, off_t at) {
   auto mapping = std::make_unique<Mapping>();
   mapping->length = length;

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 /// Blocks begin at multiples of this: a line of the processor's cache, and what libtorch and its kernels ask for.
 const ALIGNMENT: usize = 64;
 
-/// See the module's text. Blocks are named by where they begin, in bytes from the region's beginning.
+/// The blocks and gaps of a region. Blocks are named by where they begin, in bytes from the region's beginning.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     /// Length of each gap, by its beginning.

@@ -74,6 +74,16 @@ impl BridgeError {
             Self::Torch(words)
         }
     }
+
+    /// What libtorch's words in the text of a `panic` of tch are about, which shows a `TchError`; else what the panic says.
+    #[must_use]
+    pub fn of_panic(panic: &str) -> Self {
+        let shown = panic
+            .split_once("Torch(\"")
+            .and_then(|(_, words)| words.rsplit_once("\")"));
+        let words = shown.map_or_else(|| panic.to_owned(), |(words, _)| words.replace("\\n", "\n"));
+        Self::of_words(words)
+    }
 }
 
 /// What libtorch's allocators say when they have no room: that of the CPU, that of CUDA («CUDA out of memory. Tried to

@@ -17,7 +17,7 @@ use crate::error::{BridgeError, Result};
 #[repr(C)]
 pub(crate) struct RawValue {
     opaque: [u8; 0],
-    // Neither Send nor Sync by itself: whoever holds the pointer says whether it is.
+    // Neither Send nor Sync by itself: the type that holds the pointer says whether it is.
     marker: PhantomData<*mut u8>,
 }
 

@@ -53,7 +53,7 @@ impl Module {
         Ok(moved)
     }
 
-    /// Gives back the memory of weights that [`weights_to_file`](Self::weights_to_file) has moved; whoever reads them
+    /// Gives back the memory of weights that [`weights_to_file`](Self::weights_to_file) has moved; a pass that reads them
     /// again reads the file.
     ///
     /// # Errors

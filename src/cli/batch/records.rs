@@ -42,10 +42,11 @@ impl Table {
     pub(super) fn of(output: &Path, opened: &Opened) -> Result<Self> {
         let model = &opened.model;
         let is_of_class = model.spec.manifest.task == TaskKind::Classification;
-        let has_column = |(name, _): &(&str, &str)| *name != "uncertainty";
         match output.extension().and_then(|ending| ending.to_str()) {
             Some("jsonl") => Ok(Self::Lines),
-            Some("csv") if is_of_class && !opened.parameters.pairs().all(|pair| has_column(&pair)) => {
+            Some("csv")
+                if is_of_class && opened.parameters.pairs().any(|(name, _)| name == "uncertainty") =>
+            {
                 Err(Error::parameter(
                     "uncertainty",
                     "it has no column of its own; write to a file that ends in .jsonl",

@@ -12,7 +12,7 @@ use crate::manifest;
 /// Bytes that a mask may take: one a pixel of the largest picture.
 const MOST_BYTES: usize = 512 << 20;
 
-/// See the module's text.
+/// The class of each pixel of a picture.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Ids {
     /// `[height, width]`

@@ -8,7 +8,7 @@ use crate::tasks::Rle;
 /// How far beyond a picture a point may lie, in pixels: twice the longest side that a picture has.
 const FARTHEST: f64 = 65_536.0;
 
-/// See the module's text.
+/// The pixels of an object, in either form of the format.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged, expecting = "expected polygons, or runs with size and counts")]
 pub(super) enum Outline {

@@ -105,7 +105,7 @@ impl Arrivals {
                 self.now_s = next_s;
                 return next_s;
             }
-            // What did not come by the end of a state comes at the rate of the next: a Poisson process forgets.
+            // A request that did not come by the end of a state comes at the rate of the next: a Poisson process forgets.
             self.now_s = self.until_s;
             self.in_burst = !self.in_burst;
             self.until_s += self.length_s();

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::samples::{Draw, Samples};
 
-/// See the module's text.
+/// Times in milliseconds of the parts of a request, with the shape of the replica that they are of.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Read")]
 pub(super) struct Measurements {

@@ -47,7 +47,7 @@ pub(super) enum Alpha {
     Premultiplied,
 }
 
-/// See the module's text.
+/// How samples are stored in a file that is within the limits and can be read here.
 #[derive(Debug)]
 pub(super) struct Layout {
     pub(super) width: u32,

@@ -32,7 +32,7 @@ impl<'a> Chunks<'a> {
             return Err(invalid(format!("its JPEG tables have {} bytes", tables.len())));
         }
         let data = chunks(directory, layout)?;
-        // Whoever unpacks reads all of it; where it lies in the file but once, that is no more than the file.
+        // Unpacking reads all of it; where it lies in the file but once, that is no more than the file.
         let all: u64 = data.iter().map(|chunk| chunk.len() as u64).sum();
         if layout.compression != Compression::None && all > 2 * directory.file_length() {
             return Err(invalid("its strips or tiles overlap"));

@@ -7,11 +7,13 @@ use serde::{Serialize, Serializer};
 
 use super::datatype::Datatype;
 use super::request::Requested;
+use super::signature::Signature;
 use super::tensor::{Elements, Tensor};
+use crate::catalog::Model;
 use crate::error::{Error, Result, excerpt};
 use crate::image::Taken;
 use crate::manifest::TaskKind;
-use crate::tasks::ModelSpec;
+use crate::tasks::Labels;
 use crate::transport::holding;
 
 /// How many bytes of a body are JSON, where binary elements follow.
@@ -172,7 +174,7 @@ impl Body {
 pub(super) fn chosen(
     tensors: Vec<Tensor>,
     (wanted, is_binary): (&[Requested], bool),
-    spec: &ModelSpec,
+    labels: &Labels,
 ) -> Result<Vec<(Tensor, bool)>> {
     if wanted.is_empty() {
         return Ok(tensors.into_iter().map(|tensor| (tensor, is_binary)).collect());
@@ -184,7 +186,7 @@ pub(super) fn chosen(
         let found = left.iter_mut().find(is_it).and_then(Option::take);
         let tensor = found.ok_or_else(|| Error::Internal(format!("no output {}", excerpt(&wanted.name))))?;
         let tensor = match wanted.classes {
-            Some(count) => best(&tensor, count, spec)?,
+            Some(count) => best(&tensor, count, labels)?,
             None => tensor,
         };
         taken.push((tensor, wanted.binary.unwrap_or(is_binary)));
@@ -192,26 +194,34 @@ pub(super) fn chosen(
     Ok(taken)
 }
 
+/// Whether `output` may be rows of scores, of which the best classes can be told.
+pub(super) fn has_classes(model: &Model, output: &Signature) -> bool {
+    let is_of_numbers = matches!(output.datatype, Datatype::Fp32 | Datatype::Fp16 | Datatype::Bf16);
+    let is_of_classes = matches!(
+        model.spec.manifest.task,
+        TaskKind::Classification | TaskKind::Tensor
+    );
+    is_of_classes && is_of_numbers && output.shape.len() == 2
+}
+
+/// What is said of an output that is no such scores.
+pub(super) fn without_classes(output: &str) -> Error {
+    let output = excerpt(output);
+    Error::parameter(
+        "classification",
+        format!("the output `{output}` has no scores [B, K] of classes"),
+    )
+}
+
 /// The `count` best of each row of scores `[B, K]` of K classes, as Triton writes them: `score:index:label`, `BYTES [B, count]`.
 ///
 /// # Errors
 /// [`Error::InvalidParameter`] for a tensor that has no such rows.
-fn best(tensor: &Tensor, count: usize, spec: &ModelSpec) -> Result<Tensor> {
-    let labels = &spec.labels;
+fn best(tensor: &Tensor, count: usize, labels: &Labels) -> Result<Tensor> {
     let row_length = tensor.shape.last().and_then(|&last| usize::try_from(last).ok());
-    let has_classes = matches!(spec.manifest.task, TaskKind::Classification | TaskKind::Tensor);
-    let scores = tensor
-        .single_rows(row_length.unwrap_or(0))
-        .filter(|_| has_classes);
+    let scores = tensor.single_rows(row_length.unwrap_or(0));
     let (Some(scores), [rows, classes]) = (scores, &tensor.shape[..]) else {
-        let (datatype, shape) = (tensor.datatype, &tensor.shape);
-        return Err(Error::parameter(
-            "classification",
-            format!(
-                "the output `{}` is {datatype} {shape:?}, and no scores [B, K] of classes",
-                tensor.name
-            ),
-        ));
+        return Err(without_classes(&tensor.name));
     };
     let classes = usize::try_from(*classes).unwrap_or(0);
     let count = count.min(classes);

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::manifest::Dtype;
 
-/// See the module's text.
+/// A datatype by its name in the protocol; for some, models have no type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Datatype {
     Bool,

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -62,6 +63,33 @@ pub(super) fn listed(app: &App, is_ready: bool) -> Vec<Indexed> {
         .collect()
 }
 
+/// What the body of `request` asks of the repository: JSON, `expected` for example; one that is empty asks for nothing.
+///
+/// # Errors
+/// [`Error::BodyTooLarge`] beyond what there is to ask; [`Error::InvalidBody`]; those of reading.
+pub(super) async fn call_of<T: DeserializeOwned + Default>(
+    app: &App,
+    request: Request,
+    expected: &str,
+) -> Result<T> {
+    /// As much as a call of gRPC may say.
+    const MOST: usize = 64 << 10;
+    let received = app.read(request).await?;
+    if received.bytes.len() > MOST {
+        let kb = MOST >> 10;
+        return Err(Error::BodyTooLarge(format!(
+            "the call is larger than {kb} KiB; expected {expected}, or nothing: files of models are not taken from clients"
+        )));
+    }
+    match received.bytes.trim_ascii() {
+        b"" => Ok(T::default()),
+        json => serde_json::from_slice(json).map_err(|error| {
+            let why = error.to_string();
+            Error::InvalidBody(format!("{}; expected {expected}, or nothing", excerpt(&why)))
+        }),
+    }
+}
+
 /// The index of the repository
 #[utoipa::path(
     post, path = "/v2/repository/index", tag = "open inference protocol",
@@ -69,16 +97,6 @@ pub(super) fn listed(app: &App, is_ready: bool) -> Vec<Indexed> {
     responses((status = OK, body = Vec<Indexed>), Refusals),
 )]
 pub(super) async fn index(State(app): State<App>, request: Request) -> Result<Json<Vec<Indexed>>> {
-    let received = app.read(request).await?;
-    let call = match received.bytes.trim_ascii() {
-        b"" => IndexCall::default(),
-        json => serde_json::from_slice(json).map_err(|error| {
-            let why = error.to_string();
-            Error::InvalidBody(format!(
-                "{}; expected {{\"ready\": true}}, or nothing",
-                excerpt(&why)
-            ))
-        })?,
-    };
+    let call: IndexCall = call_of(&app, request, "{\"ready\": true}").await?;
     Ok(Json(listed(&app, call.ready)))
 }

@@ -71,8 +71,7 @@ pub(super) async fn infer_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    let model = target.answering(app, request.headers()).await?;
-    let context = app.context(request.headers())?;
+    let (model, context) = target.answering(app, request.headers()).await?;
     let caller = Caller::of(request.extensions());
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;

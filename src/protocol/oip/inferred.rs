@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, chosen};
+use super::answer::{Answer, chosen, has_classes, without_classes};
 use super::predicted::{Tensors, predicted, without};
 use super::request::{InferRequest, whole};
+use super::tensor::Tensor;
 use super::{inputs, maps, signature};
 use crate::catalog::{Model, Predict};
 use crate::engine::Context;
 use crate::engine::batcher::Priority;
 use crate::error::{Error, Result, excerpt};
-use crate::explain;
+use crate::explain::{self, Options};
 use crate::image::Taken;
 use crate::manifest::TaskKind;
 use crate::reading::Parameters;
@@ -28,7 +29,7 @@ pub(super) fn scope(asked: &InferRequest) -> Scope {
     }
 }
 
-/// The context of a request that may say how long it waits, and before whom it goes.
+/// The context of a request that may say how long it waits, and at what priority.
 pub(super) fn terms(parameters: &mut Parameters, context: &Context) -> Result<Context> {
     let mut context = context.clone();
     // As Triton has it: microseconds; 0 is the server's own limit.
@@ -75,19 +76,19 @@ impl Wanted {
             Some("true") => Some(None),
             Some(method) => Some(Some(method.to_owned())),
         };
-        let own: Vec<String> = signature::outputs(model)
-            .into_iter()
-            .map(|output| output.name)
-            .collect();
+        let own = signature::outputs(model);
         let is_map = |name: &str| maps::NAMES.contains(&name);
         for wanted in &asked.outputs {
-            let is_known = own.contains(&wanted.name) || (explained.is_some() && is_map(&wanted.name));
-            if !is_known {
+            let found = own.iter().find(|output| output.name == wanted.name);
+            if found.is_none() && !(explained.is_some() && is_map(&wanted.name)) {
                 let text = match is_map(&wanted.name) {
                     true => "an explanation has it; say parameters.explain = \"grad_cam\"".to_owned(),
-                    false => format!("no such output; the model answers {}", own.join(", ")),
+                    false => format!("no such output; the model answers {}", signature::names(&own)),
                 };
                 return Err(Error::parameter(excerpt(&wanted.name), text));
+            }
+            if wanted.classes.is_some() && found.is_none_or(|output| !has_classes(model, output)) {
+                return Err(without_classes(&wanted.name));
             }
         }
         let names = || asked.outputs.iter().map(|output| output.name.as_str());
@@ -132,6 +133,70 @@ enum Given {
     Tensors(Vec<NamedTensor>),
 }
 
+impl Given {
+    /// The inputs that `tensors` are, of a request that holds `own` bytes of memory; and what is held for copies of them, which
+    /// live until they are computed.
+    async fn of(
+        service: &Service,
+        model: &Arc<Model>,
+        tensors: Vec<Tensor>,
+        own: u64,
+    ) -> Result<(Self, Taken)> {
+        let is_of_tensors = model.spec.manifest.task == TaskKind::Tensor;
+        let copies = match is_of_tensors {
+            true => 0,
+            false => tensors.iter().map(Tensor::size_as_pictures).sum(),
+        };
+        let held = service.hold(copies as u64, own).await?;
+        let (reads, most) = (Arc::clone(model), service.limits().images);
+        let read = move || match is_of_tensors {
+            true => Ok(Self::Tensors(inputs::tensors(&reads, tensors)?)),
+            false => Ok(Self::Pictures(inputs::pictures(&reads, tensors, most)?)),
+        };
+        Ok((service.pool().run_over(copies, read).await?, held))
+    }
+
+    /// The explanation of these inputs that `parameters` ask for, unless it is known to be refused.
+    fn explained_by(
+        &self,
+        service: &Service,
+        model: &Model,
+        method: Option<String>,
+        mut parameters: Parameters,
+    ) -> Result<Options> {
+        if let Some(method) = method {
+            parameters.add("method".into(), method)?;
+        }
+        let options = explain::read(model.spec.manifest.task, parameters.pairs());
+        let options = options.map_err(|error| match error {
+            Error::InvalidParameter { name, message } if name == "method" => {
+                Error::parameter("explain", message)
+            }
+            other => other,
+        })?;
+        let options = options.with_maps_alone()?;
+        let (count, has_reference) = match self {
+            Self::Pictures(asked) => (asked.pictures.count(), asked.reference.is_some()),
+            Self::Tensors(_) => (1, false),
+        };
+        service.may_explain(model, &options, (count, has_reference))?;
+        Ok(options)
+    }
+
+    /// Refuses what only an explanation looks at.
+    fn is_to_be_predicted(&self) -> Result<()> {
+        match self {
+            Self::Pictures(Asked {
+                reference: Some(_), ..
+            }) => Err(Error::parameter(
+                signature::REFERENCE,
+                "only an explanation compares with it; say parameters.explain = \"grad_cam\"",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// The tensors that answer a request; what they take is held with them.
 pub(super) async fn inferred(
     service: &Service,
@@ -142,52 +207,35 @@ pub(super) async fn inferred(
     refuse_drawing(&asked.parameters)?;
     let wanted = Wanted::of(&mut asked, model)?;
     let tensors = std::mem::take(&mut asked.inputs);
-    // Prepared pictures are copies, which live until they are computed.
-    let copies = match model.spec.manifest.task {
-        TaskKind::Tensor => 0,
-        _ => tensors.iter().map(|tensor| tensor.single_size() as u64).sum(),
-    };
-    let copied = service.hold(copies, held.bytes()).await?;
-    let given = match model.spec.manifest.task {
-        TaskKind::Tensor => Given::Tensors(inputs::tensors(model, tensors)?),
-        _ => Given::Pictures(inputs::pictures(model, tensors, service.limits().images)?),
+    let (given, copied) = Given::of(service, model, tensors, held.bytes()).await?;
+    let mut parameters = std::mem::take(&mut asked.parameters);
+    // Both halves are refused before one of them is computed.
+    let options = match wanted.explanation {
+        Some(method) => Some(given.explained_by(service, model, method, std::mem::take(&mut parameters))?),
+        None => given.is_to_be_predicted().map(|()| None)?,
     };
     let mut all = Tensors {
         tensors: Vec::new(),
         held: vec![held, copied],
     };
-    let mut of_prediction = std::mem::take(&mut asked.parameters);
-    let mut of_explanation = Parameters::default();
-    if wanted.explanation.is_some() {
-        std::mem::swap(&mut of_prediction, &mut of_explanation);
-    } else if let Given::Pictures(Asked {
-        reference: Some(_), ..
-    }) = given
-    {
-        let text = "only an explanation compares with it; say parameters.explain = \"grad_cam\"";
-        return Err(Error::parameter(signature::REFERENCE, text));
-    }
     if wanted.prediction {
         let inputs = match &given {
             Given::Pictures(asked) => {
-                predicted(service, model, asked.pictures.clone(), &of_prediction, context).await?
+                predicted(service, model, asked.pictures.clone(), &parameters, context).await?
             }
             Given::Tensors(tensors) => {
-                computed(service, model, (tensors.clone(), &of_prediction), context).await?
+                computed(service, model, (tensors.clone(), &parameters), context).await?
             }
         };
         all.extend(inputs);
     }
-    if let Some(method) = wanted.explanation {
-        if let Some(method) = method {
-            of_explanation.add("method".into(), method)?;
-        }
-        all.extend(explained(service, model, (given, &of_explanation), context).await?);
+    if let Some(options) = options {
+        all.extend(explained(service, model, (given, options), context).await?);
     }
     let answer = Answer {
         model_name: model.name.clone(),
         model_version: model.version.clone(),
-        outputs: chosen(all.tensors, (&asked.outputs, asked.is_binary), &model.spec)?,
+        outputs: chosen(all.tensors, (&asked.outputs, asked.is_binary), &model.spec.labels)?,
         id: asked.id,
     };
     Ok(Inferred {
@@ -214,39 +262,22 @@ async fn computed(
 async fn explained(
     service: &Service,
     model: &Arc<Model>,
-    (given, parameters): (Given, &Parameters),
+    (given, options): (Given, Options),
     context: &Context,
 ) -> Result<Tensors> {
-    let options =
-        explain::read(model.spec.manifest.task, parameters.pairs()).map_err(|error| match error {
-            Error::InvalidParameter { name, message } if name == "method" => {
-                Error::parameter("explain", message)
-            }
-            other => other,
-        })?;
-    let options = options.with_maps_alone()?;
     match given {
         Given::Tensors(tensors) => {
             let done = service.explain_tensors(model, tensors, options, context).await?;
-            let held = service
-                .hold(8 * done.explanation.map.data.len() as u64, 0)
-                .await?;
-            let tensors = service.pool().run(move |_| maps::of_tensors(done)).await?;
-            Ok(Tensors {
-                tensors,
-                held: vec![held],
-            })
+            let bytes = 8 * done.explanation.map.data.len() as u64;
+            let held = service.hold(bytes, 0).await?;
+            Tensors::made(service, (bytes, [held]), move |_| maps::of_tensors(done)).await
         }
         Given::Pictures(asked) => {
             let asked = (asked, Originals::Dropped);
             let done = service.explain(model, asked, options, context).await?;
             let bytes = maps::cost(&done);
             let held = service.hold(bytes, 0).await?;
-            let tensors = service.pool().run(move |_| maps::of_pictures(&done)).await?;
-            Ok(Tensors {
-                tensors,
-                held: vec![held],
-            })
+            Tensors::made(service, (bytes, [held]), move |_| maps::of_pictures(&done)).await
         }
     }
 }

@@ -7,7 +7,7 @@ use super::tensor::Tensor;
 use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
-use crate::image::{ModelInput, Taken};
+use crate::image::{Length, ModelInput, PoolThread, Taken};
 use crate::reading::{Parameters, query};
 use crate::service::{MaskForm, MaskQuestion, Originals, Pictures, Predicted, Service};
 use crate::tasks::captioning::Caption;
@@ -32,13 +32,22 @@ impl Tensors {
 
     /// What came of a request, as tensors; they are made on the pool.
     pub(super) async fn of<O: Answered>(service: &Service, mut done: Predicted<O>) -> Result<Self> {
-        let held = done.held.take().into_iter().collect();
-        let made = service
-            .pool()
-            .run(move |_| O::tensors(done.outputs, &done.model.spec));
+        let held: Vec<Taken> = done.held.take().into_iter().collect();
+        let bytes = held.iter().map(Taken::bytes).sum();
+        let work = move |_: &PoolThread| O::tensors(done.outputs, &done.model.spec);
+        Self::made(service, (bytes, held), work).await
+    }
+
+    /// Tensors that `work` makes on the pool, of about so many bytes, for which memory is held.
+    pub(super) async fn made(
+        service: &Service,
+        (bytes, held): (u64, impl IntoIterator<Item = Taken>),
+        work: impl FnOnce(&PoolThread) -> Result<Vec<Tensor>> + Send + 'static,
+    ) -> Result<Self> {
+        let made = service.pool().run_for(Length::of_bytes(bytes), work);
         Ok(Self {
             tensors: made.await?,
-            held,
+            held: held.into_iter().collect(),
         })
     }
 }
@@ -119,7 +128,7 @@ pub(super) async fn predicted(
     }
 }
 
-/// Pictures and whom they are for.
+/// Pictures, and the model and request that they are for.
 struct Asked<'a> {
     service: &'a Service,
     model: &'a Arc<Model>,

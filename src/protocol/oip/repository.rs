@@ -5,9 +5,12 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::index::call_of;
 use super::openapi::Refusals;
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::Which;
+use crate::reading::Parameters;
+use crate::reading::bounded::JsonParameters;
 use crate::transport::App;
 
 /// Versions of one request at most.
@@ -19,7 +22,7 @@ const MOST_VERSIONS: usize = 256;
 pub(super) struct RepositoryCall {
     /// Of `load`: `config`, a JSON text whose `version_policy` says which versions.
     #[schema(value_type = Option<Object>)]
-    parameters: Option<serde_json::Map<String, serde_json::Value>>,
+    parameters: Option<JsonParameters>,
 }
 
 /// A part of Triton's configuration.
@@ -106,18 +109,11 @@ fn of_config(text: &str) -> Result<Option<Which>> {
     Ok(Some(which))
 }
 
-async fn called(app: &App, request: Request) -> Result<RepositoryCall> {
-    let received = app.read(request).await?;
-    match received.bytes.trim_ascii() {
-        b"" => Ok(RepositoryCall::default()),
-        json => serde_json::from_slice(json).map_err(|error| {
-            let why = error.to_string();
-            Error::InvalidBody(format!(
-                "{}; expected {{\"parameters\": {{…}}}}, or nothing",
-                excerpt(&why)
-            ))
-        }),
-    }
+/// What the body asks for, of a client that may ask for changes.
+async fn called(app: &App, request: Request) -> Result<Parameters> {
+    app.service.may_change()?;
+    let call: RepositoryCall = call_of(app, request, "{\"parameters\": {…}}").await?;
+    JsonParameters::of(call.parameters)
 }
 
 /// Load
@@ -135,12 +131,9 @@ pub(super) async fn load(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<StatusCode> {
-    let call = called(&app, request).await?;
-    let parameters = call.parameters.unwrap_or_default();
-    let texts = parameters
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str().unwrap_or_default()));
-    app.service.load_versions(&name, wanted(texts)?.as_ref()).await?;
+    let parameters = called(&app, request).await?;
+    let which = wanted(parameters.pairs())?;
+    app.service.load_versions(&name, which.as_ref()).await?;
     Ok(StatusCode::OK)
 }
 

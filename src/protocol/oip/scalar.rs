@@ -8,6 +8,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::datatype::Datatype;
 use crate::error::excerpt;
+use crate::tasks::tensor::whole;
 
 /// An element as it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -79,13 +80,12 @@ impl Scalar<'_> {
         made || self.real().is_some_and(|real| !real.is_finite())
     }
 
-    /// The whole number that it is. Beyond 2⁵³ a float no longer tells one whole number from the next.
+    /// The whole number that it is.
     fn whole(&self) -> Option<i128> {
-        const EXACT: f64 = (1u64 << 53) as f64;
         match self {
             Self::Whole(number) => Some(i128::from(*number)),
             Self::Great(number) => Some(i128::from(*number)),
-            Self::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(*number as i128),
+            Self::Real(number) => whole(*number).map(i128::from),
             _ => None,
         }
     }

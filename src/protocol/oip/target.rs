@@ -6,6 +6,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use crate::catalog::Model;
+use crate::engine::Context;
 use crate::error::Result;
 use crate::service::Service;
 use crate::transport::App;
@@ -27,7 +28,7 @@ impl Target {
         service.version(&self.name, self.version.as_deref())
     }
 
-    /// The model that answers, which is loaded first if it rests: who asks what it takes is about to ask it.
+    /// The model that answers, which is loaded first if it rests: a client that asks what it takes is about to ask it.
     ///
     /// # Errors
     /// As [`Target::model`].
@@ -38,11 +39,25 @@ impl Target {
             .await
     }
 
-    /// The model that answers a request with these headers.
+    /// The model that answers a request with these headers, and the context of the request.
     ///
     /// # Errors
     /// As [`App::answering`].
-    pub(super) async fn answering(&self, app: &App, headers: &HeaderMap) -> Result<Arc<Model>> {
+    pub(super) async fn answering(&self, app: &App, headers: &HeaderMap) -> Result<(Arc<Model>, Context)> {
         app.answering(headers, &self.name, self.version.as_deref()).await
+    }
+
+    /// [`Target::answering`] of a request that has a context.
+    ///
+    /// # Errors
+    /// As [`App::answering`].
+    pub(super) async fn answering_within(
+        &self,
+        app: &App,
+        headers: &HeaderMap,
+        context: &Context,
+    ) -> Result<Arc<Model>> {
+        let named = (self.name.as_str(), self.version.as_deref());
+        app.answering_within(context, headers, named).await
     }
 }

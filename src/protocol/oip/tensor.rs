@@ -221,11 +221,13 @@ impl Tensor {
         rows.map(|row| self.single(row)).collect()
     }
 
-    /// Bytes that [`Tensor::single_rows`] takes.
-    pub(super) fn single_size(&self) -> usize {
-        match self.elements {
+    /// Bytes that its pictures take beside its elements: prepared ones as 32-bit floats, files that may be texts in base64 as what
+    /// those stand for.
+    pub(super) fn size_as_pictures(&self) -> usize {
+        let is_text = |file: &&Bytes| file.first().is_some_and(u8::is_ascii);
+        match &self.elements {
             Elements::Plain(_) => self.count() * size_of::<f32>(),
-            Elements::Texts(_) => 0,
+            Elements::Texts(files) => files.iter().filter(is_text).map(|file| file.len() / 4 * 3).sum(),
         }
     }
 

@@ -1,9 +1,23 @@
 //! Predictions in the shapes of TorchServe's own handlers.
 //! <https://github.com/pytorch/serve/tree/master/ts/torch_handler>
 
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
+use crate::error::{Error, Result};
 use crate::tasks::{captioning, classification, detection, embedding, regression, segmentation};
+use crate::transport::holding;
+
+/// An answer as bytes.
+pub(super) fn json(answer: &Value) -> Result<Vec<u8>> {
+    serde_json::to_vec(answer).map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// The response of such bytes, with what is `held` for them until they have left.
+pub(super) fn response(json: Vec<u8>, held: impl Send + 'static) -> Response {
+    ([(CONTENT_TYPE, "application/json")], holding(json, held)).into_response()
+}
 
 /// A prediction that has such a shape.
 pub(super) trait Handled: Send + Sized + 'static {

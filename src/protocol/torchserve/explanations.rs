@@ -1,17 +1,16 @@
 //! `POST /explanations/{model}[/{version}]`
 
-use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::Value;
 
-use super::answer::of_all;
+use super::answer::{json, of_all, response};
 use super::problem::Exceptions;
 use super::request::{DataForm, Target, pictures};
 use crate::error::Result;
 use crate::explain;
 use crate::image::Length;
-use crate::service::{Asked, Originals, render};
+use crate::service::{Asked, ExplainedImage, Originals, render};
 use crate::transport::{App, within};
 
 /// Explain
@@ -54,10 +53,9 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
     /// Of a number: as a value and as a text that grows.
     const BYTES_A_NUMBER: u64 = 32 + 2 * 32;
     let service = &app.service;
-    let model = app
+    let (model, context) = app
         .answering(request.headers(), &target.model, target.version())
         .await?;
-    let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);
     within(&context, async {
@@ -72,24 +70,19 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
             .iter()
             .map(|image| render::array_cost(image, done.options.view))
             .sum();
-        let held = service.hold(arrays / 4 * BYTES_A_NUMBER, 0).await?;
-        let made = service.write(Length::Short, move |_| {
-            let of_image = |image| {
-                let maps = service_maps(image, &done.options);
-                of_all(maps)
-            };
-            Ok(of_all(done.images.iter().map(of_image).collect()))
+        let bytes = arrays / 4 * BYTES_A_NUMBER;
+        let held = service.hold(bytes, 0).await?;
+        let made = service.write(Length::of_bytes(bytes), move |_| {
+            let of_image = |image| of_all(maps(image, &done.options));
+            json(&of_all(done.images.iter().map(of_image).collect()))
         });
-        let value = made.await?;
-        let response = Json(value).into_response();
-        drop(held);
-        Ok(response)
+        Ok(response(made.await?, held))
     })
     .await
 }
 
 /// The maps of a picture, each as nested lists.
-fn service_maps(image: &crate::service::ExplainedImage, options: &explain::Options) -> Vec<Value> {
+fn maps(image: &ExplainedImage, options: &explain::Options) -> Vec<Value> {
     let maps = image.explanations.iter();
     let maps = maps.map(|map| {
         let shown = render::presented(image, map, &options.view).map;

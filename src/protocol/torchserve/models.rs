@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
+use axum::http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -11,7 +12,7 @@ use super::problem::Exceptions;
 use super::request::Target;
 use crate::catalog::Model;
 use crate::error::{Error, Result};
-use crate::transport::App;
+use crate::transport::{App, within};
 
 /// The models of a page.
 #[derive(Debug, Serialize, ToSchema)]
@@ -143,8 +144,13 @@ fn described(model: &Model) -> Described {
     params(("model" = String, Path, description = "The model", example = "mobilenet_v2")),
     responses((status = OK, body = Vec<Described>), Exceptions),
 )]
-pub(super) async fn one(State(app): State<App>, Path(target): Path<Target>) -> Result<Json<Vec<Described>>> {
-    let model = app.service.catalog().described(&target.model, None).await?;
+pub(super) async fn one(
+    State(app): State<App>,
+    Path(target): Path<Target>,
+    headers: HeaderMap,
+) -> Result<Json<Vec<Described>>> {
+    let model = app.service.catalog().described(&target.model, None);
+    let model = within(&app.context(&headers)?, model).await?;
     Ok(Json(vec![described(&model)]))
 }
 
@@ -162,9 +168,10 @@ pub(super) async fn one(State(app): State<App>, Path(target): Path<Target>) -> R
 pub(super) async fn version(
     State(app): State<App>,
     Path(target): Path<Target>,
+    headers: HeaderMap,
 ) -> Result<Json<Vec<Described>>> {
     let catalog = app.service.catalog();
-    catalog.described(&target.model, None).await?;
+    within(&app.context(&headers)?, catalog.described(&target.model, None)).await?;
     let versions = match target.version() {
         Some("all") => app.service.versions(&target.model)?,
         other => other.map(str::to_owned).into_iter().collect(),

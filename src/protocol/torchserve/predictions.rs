@@ -4,16 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse, Response};
-use serde_json::Value;
+use axum::response::Response;
 
-use super::answer::{Handled, of_all};
+use super::answer::{Handled, json, of_all, response};
 use super::problem::Exceptions;
 use super::request::{DataForm, Target, pictures};
 use crate::catalog::{HasEngine, Model, Predict};
 use crate::engine::{Context, Engine};
 use crate::error::{Error, Result};
-use crate::image::{Length, ModelInput};
+use crate::image::{Length, ModelInput, Taken};
 use crate::reading::{Parameters, query};
 use crate::service::{Originals, Pictures, Predicted, Service};
 use crate::tasks::captioning::Caption;
@@ -22,7 +21,7 @@ use crate::tasks::detection;
 use crate::tasks::embedding::Embed;
 use crate::tasks::regression::Regress;
 use crate::tasks::segmentation::{Segment, Segmented};
-use crate::transport::{App, holding, within};
+use crate::transport::{App, within};
 
 /// Predict
 ///
@@ -61,10 +60,9 @@ pub(super) async fn predict_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    let model = app
+    let (model, context) = app
         .answering(request.headers(), &target.model, target.version())
         .await?;
-    let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;
     within(&context, async {
@@ -80,7 +78,7 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
     .await
 }
 
-/// Pictures and whom they are for.
+/// Pictures, and the model and request that they are for.
 struct Asked<'a> {
     service: &'a Service,
     model: &'a Arc<Model>,
@@ -142,17 +140,18 @@ impl Asked<'_> {
 
 /// As many classes as TorchServe's handler answers.
 fn handlers_own(parameters: &Parameters) -> Result<classification::Options> {
+    const TOP_K: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4);
     parameters.none()?;
-    let top_k = NonZeroUsize::new(5).ok_or_else(|| Error::Internal("five is none".into()))?;
-    Ok(classification::Options::best(top_k))
+    Ok(classification::Options::best(TOP_K))
 }
 
 async fn segmented(service: &Service, done: Predicted<Segmented>) -> Result<Response> {
     /// Of a cell: its class and probability while they are made, as values, and as a text that grows.
     const BYTES_A_CELL: u64 = 16 + 3 * 80 + 2 * 32;
     let cells: usize = done.outputs.iter().map(Segmented::cells).sum();
-    let held = service.hold(cells as u64 * BYTES_A_CELL, 0).await?;
-    let made = service.write(Length::Short, move |_| {
+    let bytes = cells as u64 * BYTES_A_CELL;
+    let held = service.hold(bytes, 0).await?;
+    let made = service.write(Length::of_bytes(bytes), move |_| {
         let sure = done.outputs.iter().map(Segmented::sure);
         let answers = sure.map(|sure| Ok(sure?.handled())).collect::<Result<_>>()?;
         json(&of_all(answers))
@@ -161,18 +160,10 @@ async fn segmented(service: &Service, done: Predicted<Segmented>) -> Result<Resp
 }
 
 async fn written<O: Handled>(service: &Service, done: Predicted<O>) -> Result<Response> {
-    let made = service.write(Length::Short, move |_| {
+    let length = Length::of_bytes(done.held.as_ref().map_or(0, Taken::bytes));
+    let made = service.write(length, move |_| {
         let answers = done.outputs.into_iter().map(Handled::handled);
         json(&of_all(answers.collect()))
     });
     Ok(response(made.await?, done.held))
-}
-
-fn json(answer: &Value) -> Result<Vec<u8>> {
-    serde_json::to_vec(answer).map_err(|e| Error::Internal(e.to_string()))
-}
-
-fn response(json: Vec<u8>, held: impl Send + 'static) -> Response {
-    let kind = [(axum::http::header::CONTENT_TYPE, "application/json")];
-    (kind, holding(json, held)).into_response()
 }

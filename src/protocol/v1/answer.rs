@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::image::Taken;
 use crate::transport::{Streamed, holding, stream, within};
 
-/// See the module's text.
+/// A whole body, which holds the memory that was counted for it until it is sent.
 #[derive(Debug)]
 pub struct Answer {
     /// Its form.

@@ -30,11 +30,10 @@ pub(super) async fn compare(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.answering(request.headers(), &name, None).await?;
+    let (model, context) = app.answering(request.headers(), &name, None).await?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.embedding()?.admit(1)?);
     accept::choose(request.headers(), &[Form::Json])?;
-    let context = app.context(request.headers())?;
     within(&context, async {
         let (pictures, parameters) = request::pictures(&app, request).await?;
         parameters.none()?;

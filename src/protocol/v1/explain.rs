@@ -61,15 +61,18 @@ pub(super) async fn explain(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let model = app.answering(request.headers(), &name, None).await?;
-    answered(app, model, request).await
+    let answering = app.answering(request.headers(), &name, None).await?;
+    answered(app, answering, request).await
 }
 
 /// The explanation of `model`.
-pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> Result<Response> {
+pub(super) async fn answered(
+    app: App,
+    (model, context): (Arc<Model>, Context),
+    request: Request,
+) -> Result<Response> {
     let started = Instant::now();
     let form = accept::choose(request.headers(), forms(model.spec.manifest.task))?;
-    let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     drop(model.explain.admit(1)?);
     within(&context, async {
@@ -152,7 +155,7 @@ pub(super) async fn attribution(
             BYTES_A_NUMBER.0
         };
     let held = service.hold(bytes, 0).await?;
-    let written = service.write(Length::Short, move |_| {
+    let written = service.write(Length::of_bytes(bytes), move |_| {
         if form == Form::Npy {
             return npy(&done.explanation.map.shape, &done.explanation.map.data).map(Answer::npy);
         }
@@ -314,8 +317,7 @@ pub(super) async fn layers(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<LayerList>> {
-    let model = app.answering(&headers, &name, None).await?;
-    let context = app.context(&headers)?;
+    let (model, context) = app.answering(&headers, &name, None).await?;
     Parameters::none_in(uri.query())?;
     let found = within(&context, app.service.describe(&model, &context)).await?;
     Ok(Json(LayerList::new(&model.name, found.layers)))
@@ -335,8 +337,7 @@ pub(super) async fn explainers(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Json<ExplainerList>> {
-    let model = app.answering(&headers, &name, None).await?;
-    let context = app.context(&headers)?;
+    let (model, context) = app.answering(&headers, &name, None).await?;
     Parameters::none_in(uri.query())?;
     let manuals = within(&context, app.service.explainers(&model, &context)).await?;
     Ok(Json(ExplainerList {

@@ -85,9 +85,8 @@ async fn call(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.answering(request.headers(), &name, None).await?;
+    let (model, context) = app.answering(request.headers(), &name, None).await?;
     accept::choose(request.headers(), &[Form::Json])?;
-    let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     match verb {
         Verb::Predict => model.predict.has_place()?,
@@ -153,8 +152,11 @@ async fn of_tensors(
     let outputs = done.outputs.pop().map(|prediction| prediction.outputs);
     let outputs = outputs.ok_or_else(|| Error::Internal("no answer".into()))?;
     let count: usize = outputs.iter().map(|output| output.data.count()).sum();
-    let held = service.hold(count as u64 * BYTES_A_NUMBER, 0).await?;
-    let written = service.write(Length::Short, move |_| Answer::json(&Rows::of(outputs)?));
+    let bytes = count as u64 * BYTES_A_NUMBER;
+    let held = service.hold(bytes, 0).await?;
+    let written = service.write(Length::of_bytes(bytes), move |_| {
+        Answer::json(&Rows::of(outputs)?)
+    });
     Ok(written.await?.holding([held]))
 }
 

@@ -77,15 +77,18 @@ pub(super) async fn predict(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    let model = app.answering(request.headers(), &name, None).await?;
-    answered(app, model, request).await
+    let answering = app.answering(request.headers(), &name, None).await?;
+    answered(app, answering, request).await
 }
 
 /// The answer of `model`.
-pub(super) async fn answered(app: App, model: Arc<Model>, request: Request) -> Result<Response> {
+pub(super) async fn answered(
+    app: App,
+    (model, context): (Arc<Model>, Context),
+    request: Request,
+) -> Result<Response> {
     let started = Instant::now();
     let form = accept::choose(request.headers(), forms(model.spec.manifest.task))?;
-    let context = app.context(request.headers())?;
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;
     within(&context, async {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Dtype;
 use crate::tasks::tensor::{AnsweredTensor, Scalar};
 
-/// See the module's text.
+/// Outputs of equally many rows, written as `predictions`.
 #[derive(Debug)]
 pub(super) struct Rows {
     outputs: Vec<AnsweredTensor>,

@@ -184,7 +184,8 @@ pub(super) async fn chosen(
 /// [`Error::Internal`] when it cannot be written.
 pub(super) async fn arrays(service: &Service, mut done: Predicted<Prediction>, form: Form) -> Result<Answer> {
     let held = done.held.take();
-    let written = service.write(Length::Short, move |_| {
+    let length = Length::of_bytes(held.as_ref().map_or(0, Taken::bytes));
+    let written = service.write(length, move |_| {
         let outputs = done.outputs.iter().flat_map(|prediction| &prediction.outputs);
         if form == Form::Npy {
             let output = outputs.into_iter().next();

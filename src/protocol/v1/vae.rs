@@ -157,12 +157,12 @@ struct Asked {
 
 impl Asked {
     async fn new(app: &App, name: &str, headers: &HeaderMap, forms: &[Form]) -> Result<Self> {
-        let model = app.answering(headers, name, None).await?;
+        let (model, context) = app.answering(headers, name, None).await?;
         // A client that cannot get a place learns it before its body is read.
         drop(model.vae()?.admit(1)?);
         Ok(Self {
             form: accept::choose(headers, forms)?,
-            context: app.context(headers)?,
+            context,
             started: Instant::now(),
             model,
         })
@@ -171,7 +171,8 @@ impl Asked {
     /// The pictures in the form that was asked for.
     async fn answer(&self, app: &App, done: Decoded, in_a_row: bool) -> Result<Response> {
         let (form, timing_ms) = (self.form, TimingMs::new(self.started, done.spent));
-        let answer = app.service.write(Length::Short, move |thread| {
+        let pixels = done.frames.iter().map(|(_, frame)| frame.pixels()).sum();
+        let answer = app.service.write(Length::of_pixels(pixels), move |thread| {
             if form == Form::Png {
                 let frames: Vec<_> = done.frames.iter().map(|(_, frame)| frame).collect();
                 return render::frames(thread, &frames, in_a_row).map(Answer::png);

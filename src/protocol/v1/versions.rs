@@ -54,8 +54,8 @@ pub(super) async fn predict_version(
     Path((name, version)): Version,
     request: Request,
 ) -> Result<Response> {
-    let model = app.answering(request.headers(), &name, Some(&version)).await?;
-    predict::answered(app, model, request).await
+    let answering = app.answering(request.headers(), &name, Some(&version)).await?;
+    predict::answered(app, answering, request).await
 }
 
 /// Explain with a version
@@ -87,8 +87,8 @@ pub(super) async fn explain_version(
     Path((name, version)): Version,
     request: Request,
 ) -> Result<Response> {
-    let model = app.answering(request.headers(), &name, Some(&version)).await?;
-    explain::answered(app, model, request).await
+    let answering = app.answering(request.headers(), &name, Some(&version)).await?;
+    explain::answered(app, answering, request).await
 }
 
 /// Compare methods of a version
@@ -118,14 +118,14 @@ pub(super) async fn compare_methods_of_version(
     Path((name, version)): Version,
     request: Request,
 ) -> Result<Response> {
-    let model = app.answering(request.headers(), &name, Some(&version)).await?;
-    compare_methods::answered(app, model, request).await
+    let answering = app.answering(request.headers(), &name, Some(&version)).await?;
+    compare_methods::answered(app, answering, request).await
 }
 
 /// Load a model
 ///
-/// The newest version, anew from its folder, which may have come since the server started. It answers from then on; requests that
-/// are under way end on what they began with. Where it cannot be loaded, what answered before goes on. Only with
+/// What its model.toml wants, anew from its folder: the version that `versions.serve` names, else the newest, answers from then on,
+/// and others that `[versions]` wants are loaded beside it. Requests that are under way end on what they began with. Where it cannot be loaded, what answered before goes on. Only with
 /// `model_control = "explicit"`. With `Accept: text/event-stream` it tells how far it is: `progress` with the `stage` (`waiting` for
 /// another change of the model, `trying` it in a process of its own, `loading`), and at last `model` or `error`.
 #[utoipa::path(

@@ -48,9 +48,10 @@ pub(super) async fn visualize(
     request: Request,
 ) -> Result<Response> {
     let started = Instant::now();
-    let model = app.answering(request.headers(), &name, None).await?;
+    let (model, context) = app.answering(request.headers(), &name, None).await?;
     let form = accept::choose(request.headers(), &[Form::Json, Form::Png, Form::Events])?;
-    let context = app.context(request.headers())?;
+    // A client that cannot get a place learns it before its body is read.
+    drop(model.explain.admit(1)?);
     within(&context, async {
         let options = query::visualize(&request::parameters(&app, request).await?)?;
         if form == Form::Events {
@@ -79,7 +80,7 @@ async fn answer(
     let timing_ms = TimingMs::new(started, spent);
     let model = Arc::clone(model);
     service
-        .write(Length::Short, move |thread| {
+        .write(Length::of_pixels(found.image.pixels()), move |thread| {
             if form == Form::Png {
                 return found.image.png(thread).map(Answer::png);
             }

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::timing::TimingMs;
 use super::wire::{ImagePrediction, ImageSize, Prediction, Predictions};
 use crate::error::Result;
-use crate::image::{Length, PoolThread};
+use crate::image::{Length, PoolThread, Taken};
 use crate::service::{Predicted, Service};
 use crate::tasks::vae::Reconstruction;
 
@@ -34,7 +34,8 @@ pub(super) async fn json<O: Written>(
     started: Instant,
 ) -> Result<Answer> {
     let held = done.held.take();
-    let json = service.write(Length::Short, move |thread| {
+    let length = Length::of_bytes(held.as_ref().map_or(0, Taken::bytes));
+    let json = service.write(length, move |thread| {
         Answer::json(&predictions(thread, done, started)?)
     });
     Ok(json.await?.holding(held))

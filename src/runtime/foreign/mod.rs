@@ -76,7 +76,7 @@ fn recognise(file: &mut File) -> io::Result<Option<Foreign>> {
         [0x1f, 0x8b, ..] | [b'B', b'Z', b'h', ..] | [0xfd, b'7', b'z', b'X', b'Z', ..] => {
             Some(Foreign::Compressed)
         }
-        // The version of the format, then who made it.
+        // The version of the format, then the producer's name.
         [8, 1..=32, 0x12, ..] => Some(Foreign::Onnx),
         [_, _, _, _, _, _, 0, 0, b'{', b'"', ..] => Some(Foreign::Safetensors),
         _ if head.get(257..262) == Some(b"ustar") => Some(Foreign::Compressed),

@@ -24,7 +24,7 @@ pub(super) struct Rules {
     pub(super) beams: usize,
     /// Tokens at most, at least 1.
     pub(super) max_length: usize,
-    /// See the module's text.
+    /// The exponent of a caption's length, by which its log-probability is divided.
     pub(super) length_penalty: f64,
     /// The token that ends a caption.
     pub(super) end: usize,
@@ -39,7 +39,7 @@ impl Rules {
 /// One token that may follow a row.
 pub(super) type Next = (usize, f32);
 
-/// See the module's text.
+/// One search: the beginnings that are continued, and the best caption that has ended.
 #[derive(Debug)]
 pub(super) struct Search {
     rules: Rules,

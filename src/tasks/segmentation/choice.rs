@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use crate::error::Result;
 use crate::manifest::{Activation, SegmentationOutput};
+use crate::tasks::gist::stride;
 use crate::tasks::spec::ModelSpec;
 
 /// The class id of a pixel that the model did not see.
@@ -19,11 +20,14 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// What is chosen of each of so many cells, by logits `[K, cells]`; where a cell may be of several classes, of each class.
+    /// What is chosen of a sample of so many cells, by logits `[K, cells]`; where a cell may be of several classes, of each class.
     pub(super) fn of_cells(&self, logits: &[f32], cells: usize) -> Vec<u64> {
         let planes: Vec<&[f32]> = logits.chunks_exact(cells.max(1)).collect();
+        // Of every class one number is looked at.
+        let stride = stride(logits.len());
         match self {
             Self::Best => (0..cells)
+                .step_by(stride)
                 .map(|cell| {
                     let logit = |class: &usize| planes[*class][cell];
                     let best = (0..planes.len()).max_by(|a, b| logit(a).total_cmp(&logit(b)));
@@ -33,7 +37,10 @@ impl Choice {
             Self::Above(bounds) => {
                 let of_class = planes.iter().zip(bounds);
                 of_class
-                    .flat_map(|(plane, bound)| plane.iter().map(|logit| u64::from(logit > bound)))
+                    .flat_map(|(plane, bound)| {
+                        let sample = plane.iter().step_by(stride);
+                        sample.map(move |logit| u64::from(logit > bound))
+                    })
                     .collect()
             }
         }

@@ -30,7 +30,7 @@ pub fn tells_uncertainty(spec: &ModelSpec) -> Result<()> {
 }
 
 impl Segmented {
-    /// See the module's text.
+    /// The mean entropy over the picture, in nats and as a part of the largest that so many classes have.
     ///
     /// # Errors
     /// [`Error::Cancelled`] and [`Error::DeadlineExceeded`] when nobody wants it any more.

@@ -7,6 +7,7 @@ use super::number::Number;
 use super::numbers::Numbers;
 use crate::error::{Error, Result, counted, excerpt};
 use crate::manifest::{TensorInput, TensorSpec, Tensors};
+use crate::tasks::operation::Weighed;
 
 /// A named tensor in a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,6 +16,20 @@ pub struct NamedTensor {
     pub name: String,
     /// How it came.
     pub given: Given,
+}
+
+impl NamedTensor {
+    /// Fitting it to its model takes as long as copying so many bytes.
+    #[must_use]
+    pub fn work(&self) -> usize {
+        /// A number that was written, to be typed and bounded.
+        const A_NUMBER: usize = 32;
+        match &self.given {
+            Given::Listed { data, .. } => data.len() * A_NUMBER,
+            Given::Array { data, .. } => data.bytes().len(),
+            Given::Raw(bytes) => bytes.len(),
+        }
+    }
 }
 
 /// How a tensor was written.
@@ -43,6 +58,12 @@ pub enum Given {
 pub struct Values {
     pub(super) shape: Vec<i64>,
     pub(super) data: Numbers,
+}
+
+impl Weighed for Vec<Values> {
+    fn bytes(&self) -> usize {
+        self.iter().map(|values| values.data.bytes().len()).sum()
+    }
 }
 
 impl Values {

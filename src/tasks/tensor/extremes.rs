@@ -26,8 +26,8 @@ const PAIRS: [[End; 2]; 7] = [
     [End::Greatest, End::Zero],
 ];
 
-/// Has `forward` run with whole numbers at the ends of what requests may have. An error is an answer: who does not bear it does not
-/// come back.
+/// Has `forward` run with whole numbers at the ends of what requests may have. An error is an answer: a model that
+/// does not bear them does not come back.
 ///
 /// # Errors
 /// [`Error::Internal`] where no such numbers can be made.

@@ -52,13 +52,12 @@ impl Number {
         self.real().map(f16::from_f64).filter(|half| half.is_finite())
     }
 
-    /// The whole number that it is. Beyond 2⁵³ a float no longer tells one whole number from the next.
+    /// The whole number that it is.
     fn whole(self) -> Option<i64> {
-        const EXACT: f64 = (1u64 << 53) as f64;
         match self {
             Self::Whole(number) => Some(number),
-            Self::Real(number) if number.fract() == 0.0 && number.abs() <= EXACT => Some(number as i64),
-            Self::Flag(_) | Self::Real(_) => None,
+            Self::Real(number) => whole(number),
+            Self::Flag(_) => None,
         }
     }
 
@@ -84,6 +83,13 @@ impl Number {
         }
         Some(())
     }
+}
+
+/// The whole number that a float is. From 2⁵³ on it no longer tells one whole number from the next.
+#[must_use]
+pub fn whole(real: f64) -> Option<i64> {
+    const AMBIGUOUS: f64 = (1u64 << 53) as f64;
+    (real.fract() == 0.0 && real.abs() < AMBIGUOUS).then_some(real as i64)
 }
 
 /// What the numbers of a type are.

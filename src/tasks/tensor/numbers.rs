@@ -184,16 +184,17 @@ impl Numbers {
         self.bytes.chunks_exact(self.dtype.size()).map(T::of_bytes)
     }
 
-    /// Each as a double, which whole numbers beyond 2⁵³ are not exactly.
-    pub(super) fn as_doubles(&self) -> Box<dyn Iterator<Item = f64> + '_> {
+    /// One of `stride` as a double, which whole numbers beyond 2⁵³ are not exactly.
+    pub(super) fn doubles(&self, stride: usize) -> Box<dyn Iterator<Item = f64> + '_> {
+        let values = self.bytes.chunks_exact(self.dtype.size()).step_by(stride);
         match self.dtype {
-            Dtype::Bool => Box::new(self.values::<bool>().map(f64::from)),
-            Dtype::U8 => Box::new(self.values::<u8>().map(f64::from)),
-            Dtype::I32 => Box::new(self.values::<i32>().map(f64::from)),
-            Dtype::I64 => Box::new(self.values::<i64>().map(|value| value as f64)),
-            Dtype::F16 => Box::new(self.values::<f16>().map(f64::from)),
-            Dtype::F32 => Box::new(self.values::<f32>().map(f64::from)),
-            Dtype::F64 => Box::new(self.values::<f64>()),
+            Dtype::Bool => Box::new(values.map(|value| f64::from(bool::of_bytes(value)))),
+            Dtype::U8 => Box::new(values.map(|value| f64::from(u8::of_bytes(value)))),
+            Dtype::I32 => Box::new(values.map(|value| f64::from(i32::of_bytes(value)))),
+            Dtype::I64 => Box::new(values.map(|value| i64::of_bytes(value) as f64)),
+            Dtype::F16 => Box::new(values.map(|value| f64::from(f16::of_bytes(value)))),
+            Dtype::F32 => Box::new(values.map(|value| f64::from(f32::of_bytes(value)))),
+            Dtype::F64 => Box::new(values.map(f64::of_bytes)),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::spans;
 /// What stands before a message: whether it is compressed, and its length in four bytes.
 const PREFIX: usize = 5;
 
-/// See the module's text.
+/// A reader of the messages of one body, each within the bounds of the app.
 pub struct Messages {
     app: App,
     body: Box<dyn AsyncRead + Send + Unpin>,
@@ -88,7 +88,7 @@ impl Messages {
                 Some(ending) => tokio::select! {
                     biased;
                     read = read => read,
-                    // What was not answered is to be sent again, to another.
+                    // A message that was not answered is to be sent again, to another server.
                     () = ending.comes() => return Err(Error::NotReady("the server is shutting down".into())),
                 },
             };
@@ -104,7 +104,7 @@ impl Messages {
         let intake = self.app.intake();
         let length = {
             let rest = (&mut self.body).take(PREFIX as u64 - 1);
-            // It takes no room while the message comes: who waits for room holds what it has of one body alone.
+            // It takes no room while the message comes: a request that waits for room holds what it has of one body alone.
             let rest = intake.measured(rest, &HeaderMap::new(), self.peer).await?;
             let length = rest.as_ref().try_into().map(u32::from_be_bytes);
             length.map_err(|_| cut())? as usize

@@ -40,7 +40,7 @@ pub fn unary(message: Bytes) -> Result<Response> {
     Ok(response(stream::iter(frames)))
 }
 
-/// An answer of several messages, which ends with the first error. Who hears of the error besides the client, `told` says.
+/// An answer of several messages, which ends with the first error. `told` hears of the error, as the client does.
 pub fn stream(
     messages: impl Stream<Item = Result<Bytes>> + Send + 'static,
     told: impl Fn(&Error) + Send + 'static,

@@ -2,6 +2,7 @@
 
 use super::{forbidden_in, house, told};
 use crate::rules::forbidden_names;
+use crate::table::GUARDED;
 
 #[test]
 fn a_use_of_a_room_above_is_found_in_every_form() {
@@ -132,6 +133,17 @@ fn a_guarded_crate_is_found_in_every_form() {
     }
     assert!(forbidden_in("tasks/vae.rs", "use tch::Tensor;").is_empty());
     assert!(forbidden_in("app.rs", "use tch::Tensor;").is_empty());
+}
+
+#[test]
+fn every_guarded_crate_is_found_in_a_room_that_may_use_none() {
+    for name in GUARDED.into_iter().filter(|name| !name.contains("::")) {
+        assert_eq!(
+            forbidden_in("engine/mod.rs", &format!("use {name}::a;")),
+            [format!("src/engine/mod.rs: `{name}::a` of `{name}`")]
+        );
+        assert!(forbidden_in("app.rs", &format!("use {name}::a;")).is_empty());
+    }
 }
 
 #[test]

@@ -156,7 +156,7 @@ async fn answered(
     context: &Context,
 ) -> Result<(ModelInferResponse, Vec<Taken>)> {
     let (target, mut asked, held) = decoded(app, message).await?;
-    let model = target.answering(app, headers).await?;
+    let model = target.answering_within(app, headers, context).await?;
     caller.may(scope(&asked))?;
     model.predict.has_place()?;
     let context = terms(&mut asked.parameters, context)?;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::catalog::Listed;
 use crate::manifest::Part;
 
-/// See the module's text.
+/// The versions of a model that are loaded, and what stands beside the one that serves.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct ServingInfo {
     /// The versions that are loaded, oldest first.
