@@ -140,7 +140,7 @@ impl Service {
     /// Refuses what is known to be wrong or too much without a look at so many inputs, perhaps with a reference.
     ///
     /// # Errors
-    /// [`Error::UnsupportedForTask`], [`Error::InvalidParameter`], [`Error::QueueFull`].
+    /// [`Error::UnsupportedForTask`], [`Error::InvalidParameter`].
     pub fn may_explain(
         &self,
         model: &Model,
@@ -148,10 +148,10 @@ impl Service {
         (inputs, has_reference): (usize, bool),
     ) -> Result<()> {
         check(model, options, has_reference)?;
-        if model.spec.manifest.task != TaskKind::Tensor {
-            self.check_size(model, options, inputs)?;
+        match model.spec.manifest.task {
+            TaskKind::Tensor => Ok(()),
+            _ => self.check_size(model, options, inputs),
         }
-        model.explain.admit(inputs).map(drop)
     }
 
     /// Refuses what is known to be too much without a look at the pictures.

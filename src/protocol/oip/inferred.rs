@@ -180,6 +180,7 @@ impl Given {
             Self::Tensors(_) => (1, false),
         };
         service.may_explain(model, &options, (count, has_reference))?;
+        drop(model.explain.admit(count)?);
         Ok(options)
     }
 
