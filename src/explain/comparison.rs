@@ -114,17 +114,13 @@ mod tests {
 
     fn evidence(gain: f64) -> Evidence {
         Evidence {
-            deletion: Curve {
-                scores: vec![1.0, 0.0],
-                area: 0.5,
-            },
-            insertion: Curve {
-                scores: vec![0.0, 1.0],
-                area: 0.5 + gain,
-            },
+            deletion: Curve::of(vec![0.0, 0.0]),
+            insertion: Curve::of(vec![1.0, 0.0]),
             random: Chance {
                 deletion: 0.5,
                 insertion: 0.5,
+                // Of the curves above it is 3/2.
+                early: 1.5 - gain,
                 spread: 0.0,
                 maps: 4,
             },

@@ -8,6 +8,7 @@ use super::map::{Map, Resolution};
 use super::masks::grid_of_windows;
 use super::method::Method;
 use super::objective::{Objective, Settled};
+use super::options::Smooth;
 use super::resolved::ResolvedTarget;
 use super::sample::{Attributions, Sample};
 use super::table::Row;
@@ -58,7 +59,7 @@ pub(super) fn evidence(
         let target = attribution.target;
         let (deletion, insertion) = judge.curves(map, target)?;
         all.push(Evidence {
-            random: judge.chance(&grain(row, sample, map), target)?,
+            random: judge.chance(&grain(row, sample, map)?, target)?,
             inside: inside(map, &made.targets[target], &placement),
             stability: again.get(index).copied(),
             weights: match sample.ask.weights {
@@ -77,16 +78,25 @@ const APART: u32 = 0x9E37_79B9;
 
 /// The grid of the random maps that `map` is compared with: as coarse as what it is made of, since coarse maps move scores more than
 /// single pixels do.
-fn grain(row: &Row, sample: &Sample<'_>, map: &Map) -> Vec<usize> {
+fn grain(row: &Row, sample: &Sample<'_>, map: &Map) -> Result<Vec<usize>> {
     let (ask, (height, width)) = (sample.ask, sample.size());
-    match row.method {
+    let own = map.flat().shape;
+    Ok(match row.method {
         Method::Occlusion => {
             let (rows, columns) = grid_of_windows((height as usize, width as usize), ask.window, ask.stride);
             vec![rows, columns]
         }
         Method::Rise | Method::DRise => vec![ask.cell, ask.cell],
-        _ => map.flat().shape,
-    }
+        // Such maps are drawn at the input's size; of several layers the coarsest tells.
+        _ if ask.fuse || ask.smooth == Some(Smooth::Aug) => {
+            let layers = sample.asked_layers()?;
+            let grids = layers.iter().filter_map(|layer| layer.grid());
+            grids
+                .min_by_key(|[rows, columns]| rows * columns)
+                .map_or(own, Vec::from)
+        }
+        _ => own,
+    })
 }
 
 /// What every map of a picture is judged by.
@@ -118,13 +128,12 @@ impl Judge<'_> {
         let ask = self.sample.ask;
         let (maps, cells) = (ask.random_maps.max(1), grid.iter().product::<usize>());
         let random = Generator::new(ask.seed ^ APART)?.uniform(&[maps as i64, cells as i64])?;
-        let mut areas = Vec::with_capacity(maps);
+        let mut curves = Vec::with_capacity(maps);
         for index in 0..maps {
             let values = floats(&random.f_select(0, index as i64)?)?;
-            let (gone, come) = self.curves(&Map::new(grid.to_vec(), values), target)?;
-            areas.push((gone.area, come.area));
+            curves.push(self.curves(&Map::new(grid.to_vec(), values), target)?);
         }
-        let chance = Chance::of(&areas);
+        let chance = Chance::of(&curves);
         self.sample.chances.keep(grid, target, chance);
         Ok(chance)
     }
@@ -165,12 +174,7 @@ impl Judge<'_> {
                 scores.extend(of_target.into_iter().map(f64::from));
                 Ok(())
             })?;
-        let area = scores
-            .windows(2)
-            .map(|pair| (pair[0] + pair[1]) / 2.0)
-            .sum::<f64>()
-            / STEPS as f64;
-        Ok(Curve { scores, area })
+        Ok(Curve::of(scores))
     }
 
     /// How each of `maps` changes when it is made of noisy copies of the picture.

@@ -32,6 +32,16 @@ impl LayerMap {
         };
         self.shape.get(axis).copied().unwrap_or(0)
     }
+
+    /// How many rows and columns of cells it has; nothing where that is not known.
+    pub(super) fn grid(&self) -> Option<[usize; 2]> {
+        let (rows, columns) = match self.cells? {
+            Cells::ChannelsFirst => (*self.shape.get(2)?, *self.shape.get(3)?),
+            Cells::ChannelsLast => (*self.shape.get(1)?, *self.shape.get(2)?),
+            Cells::Tokens { rows, columns, .. } => (rows, columns),
+        };
+        Some([usize::try_from(rows).ok()?, usize::try_from(columns).ok()?])
+    }
 }
 
 /// All layers of a model, in the order of execution.

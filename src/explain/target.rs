@@ -79,7 +79,8 @@ impl FromStr for Target {
         let index =
             |text: &str, expected: &str| text.trim().parse().map_err(|_| format!("expected {expected}"));
         if let Some(corners) = text.strip_prefix("box=") {
-            let corners = numbers(corners).ok_or("expected box=x0,y0,x1,y1 in pixels of the picture")?;
+            let corners = self::corners(corners)
+                .ok_or("expected box=x0,y0,x1,y1 in pixels of the picture, x0 < x1 and y0 < y1")?;
             return Ok(Self::Box(corners));
         }
         if let Some(point) = text.strip_prefix("pixel=") {
@@ -87,8 +88,8 @@ impl FromStr for Target {
             return Ok(Self::Pixel(ClassName::Top, point));
         }
         if let Some((channel, corners)) = text.rsplit_once("@box=") {
-            let corners =
-                numbers(corners).ok_or("expected CHANNEL@box=x0,y0,x1,y1 in pixels of the picture")?;
+            let corners = self::corners(corners)
+                .ok_or("expected CHANNEL@box=x0,y0,x1,y1 in pixels of the picture, x0 < x1 and y0 < y1")?;
             return Ok(Self::Patch(channel.into(), corners));
         }
         if let Some(word) = text.strip_prefix("word=") {
@@ -117,6 +118,11 @@ impl FromStr for Target {
             _ => Self::Class(text.into()),
         })
     }
+}
+
+/// The corners of a box that has an area.
+fn corners(text: &str) -> Option<[f64; 4]> {
+    numbers(text).filter(|[x_min, y_min, x_max, y_max]| x_min < x_max && y_min < y_max)
 }
 
 impl Target {
@@ -280,6 +286,8 @@ mod tests {
         for (text, cure) in [
             ("box=1,2,3", "box=x0,y0,x1,y1"),
             ("box=1,2,3,inf", "box=x0,y0,x1,y1"),
+            ("box=10,20,5,30", "x0 < x1"),
+            ("red@box=1,2,3,2", "y0 < y1"),
             ("cat@pixel=1", "CLASS@pixel=x,y"),
             ("pixel=1,2,3", "pixel=x,y"),
             ("0@box=1,2,3", "CHANNEL@box=x0,y0,x1,y1"),

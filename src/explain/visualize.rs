@@ -34,8 +34,8 @@ pub enum Subject {
         /// The channel, from 0.
         channel: i64,
     },
-    /// A class of a classifier.
-    Class(ClassName),
+    /// A class of a classifier, or a target that is none and is refused: see [`Options::check`].
+    Class(Target),
 }
 
 /// What is asked of a visualisation. [`Options::new`] makes one that is within its bounds.
@@ -84,10 +84,7 @@ impl Options {
         within("l1", ascent.l1, 0.0, 1000.0)?;
         let subject = match (channel, target) {
             (Some(channel), Target::Top) => Subject::Channel { layer, channel },
-            (None, Target::Class(class)) if layer.is_none() => Subject::Class(class),
-            (None, target) if target != Target::Top && layer.is_none() => {
-                return Err(refused("a visualisation is of a class: give its id or its label"));
-            }
+            (None, target) if target != Target::Top && layer.is_none() => Subject::Class(target),
             _ => {
                 let text = "give the channel of a layer (channel=N, perhaps layer=PATH), or a class (target=), and not both";
                 return Err(Error::parameter("channel", text));
@@ -103,14 +100,23 @@ impl Options {
     /// Whether models of `task` have such a thing.
     ///
     /// # Errors
-    /// [`Error::UnsupportedForTask`]
+    /// [`Error::UnsupportedForTask`], [`Error::InvalidParameter`]
     pub fn check(&self, task: TaskKind) -> Result<()> {
-        match self.subject {
+        match &self.subject {
             Subject::Class(_) if task != TaskKind::Classification => Err(Error::UnsupportedForTask(format!(
                 "models of the task {task} have no class to visualise; give a layer and a channel"
             ))),
-            Subject::Channel { .. } | Subject::Class(_) => Ok(()),
+            Subject::Class(target) => class_of(target).map(drop),
+            Subject::Channel { .. } => Ok(()),
         }
+    }
+}
+
+/// The class that `target` is.
+fn class_of(target: &Target) -> Result<&ClassName> {
+    match target {
+        Target::Class(class) => Ok(class),
+        _ => Err(refused("a visualisation is of a class: give its id or its label")),
     }
 }
 
@@ -201,7 +207,7 @@ impl Visualizer<'_> {
     fn aim(&self, subject: &Subject) -> Result<Aim> {
         match subject {
             Subject::Channel { layer, channel } => self.channel(layer.as_ref(), *channel),
-            Subject::Class(class) => self.class_of(class),
+            Subject::Class(target) => self.class_at(class_of(target)?),
         }
     }
 
@@ -217,7 +223,7 @@ impl Visualizer<'_> {
         Err(Error::parameter("channel", text))
     }
 
-    fn class_of(&self, class: &ClassName) -> Result<Aim> {
+    fn class_at(&self, class: &ClassName) -> Result<Aim> {
         let classes = self
             .logits(&self.spec.blank(1, self.exported.device())?)?
             .size1()?;

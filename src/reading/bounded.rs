@@ -4,10 +4,43 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::parameters::{MOST_TEXT, Parameters};
 use crate::error::{Error, Result, excerpt};
+
+/// What JSON says by names alone: serde also takes a list for the fields of a struct, by their places.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Names<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Names<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, names: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(names)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Names(PhantomData))
+    }
+}
+
+/// The object that `json` is.
+///
+/// # Errors
+/// What is wrong with it, in serde's words.
+pub fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(json).map(|Object(object)| object)
+}
 
 /// At most `MOST` items.
 #[derive(Debug)]
@@ -221,6 +254,23 @@ mod tests {
 
     fn parameters(json: &str) -> Result<Parameters> {
         serde_json::from_str::<JsonParameters>(json).expect("JSON").0
+    }
+
+    #[test]
+    fn an_object_is_no_list() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Pair {
+            a: u8,
+            #[serde(default)]
+            b: u8,
+        }
+        let read = |json: &'static str| object::<Pair>(json.as_bytes()).map(|pair| (pair.a, pair.b));
+        assert_eq!(read(r#"{"a": 1, "b": 2}"#).expect("an object"), (1, 2));
+        assert_eq!(read(r#"{"a": 1}"#).expect("an object"), (1, 0));
+        for wrong in ["[1, 2]", "[1]", "1", "null", r#"{"a": 1, "c": 2}"#] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -93,7 +93,8 @@ pub fn maps_cost(image: &ExplainedImage, view: View) -> u64 {
 }
 
 /// How many numbers the maps of an image have as the view asks for them.
-fn numbers(image: &ExplainedImage, view: View) -> u64 {
+#[must_use]
+pub fn numbers(image: &ExplainedImage, view: View) -> u64 {
     let of_map = |explanation: &Explanation| explanation.map.count(view.resolution, &image.placement);
     image.explanations.iter().map(of_map).sum()
 }

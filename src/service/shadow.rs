@@ -54,8 +54,10 @@ impl Service {
         };
         let bytes = inputs.iter().map(Weighed::bytes).sum();
         let Some((place, held)) = self.spare_place(inputs.len(), bytes) else {
-            self.metrics()
-                .shadowed((&shadow.name, &shadow.version), Shadowed::Skipped);
+            for _ in &inputs {
+                self.metrics()
+                    .shadowed((&shadow.name, &shadow.version), Shadowed::Skipped);
+            }
             return Ok((inputs, None));
         };
         let copy = move || Ok((inputs.clone(), inputs));
@@ -105,11 +107,12 @@ impl<Op: HasEngine> Followed<Op> {
 
     async fn compared(self, served: Vec<Gist>) {
         let (service, shadow) = (self.service.clone(), Arc::clone(&self.shadow));
+        let count = self.inputs.len();
         let found = match self.answers().await {
-            None => vec![Shadowed::Skipped],
+            None => vec![Shadowed::Skipped; count],
             Some(Err(error)) => {
                 tracing::warn!(model = shadow.name, version = shadow.version, %error, "the shadow did not answer");
-                vec![Shadowed::Failed]
+                vec![Shadowed::Failed; count]
             }
             Some(Ok(gists)) => {
                 let pairs = gists.iter().zip(&served);

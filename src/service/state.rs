@@ -163,6 +163,21 @@ impl Service {
         }
     }
 
+    /// [`Service::hold`] for the numbers of a request in JSON, each of so many bytes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidBody`] where there never is that much; as [`Service::hold`].
+    pub async fn hold_numbers(&self, numbers: u64, bytes_a_number: u64) -> Result<Taken> {
+        let held = self.hold(numbers.saturating_mul(bytes_a_number), 0).await;
+        held.map_err(|error| match error {
+            Error::AnswerTooLarge(_) => Error::InvalidBody(format!(
+                "the JSON has about {numbers} numbers, which take more memory than there is for them (max_answers_mb); send \
+                 them in binary, as an NPY array or as a binary tensor"
+            )),
+            other => other,
+        })
+    }
+
     /// Makes an answer of what was computed, by `work` of this length on the pool.
     ///
     /// # Errors

@@ -341,3 +341,53 @@ async fn the_methods_that_work_are_listed() {
             && names.count() == 5
     );
 }
+
+#[tokio::test]
+async fn requests_that_fit_one_by_one_do_not_wait_for_each_other_s_memory() {
+    const COLUMNS: usize = 80_000;
+    let models = tempfile::tempdir().expect("a temporary folder");
+    let signal = (
+        "inputs",
+        "signal",
+        "f32",
+        "[3, -1]\nexample = [3, 16]\nmax_elements = 1000000",
+    );
+    write(
+        models.path(),
+        "whole",
+        &[signal, ("outputs", "logits", "f32", "[4]")],
+    );
+    let settings = Settings {
+        max_answers_mb: 16,
+        ..Settings::default()
+    };
+    let router = router_over(models.path().to_owned(), settings);
+    let body = json!({"inputs": [{"name": "signal", "shape": [3, COLUMNS], "data": vec![0.5; 3 * COLUMNS]}]});
+    let body = body.to_string();
+    // The numbers of two requests, or of a request and its answer, take all of it.
+    let explained = (0..3).map(|_| {
+        let request = Request::post("/v1/models/whole/explain?method=saliency&target=logits[1]");
+        let request = request.header("x-request-timeout-ms", "60000");
+        send(
+            router.clone(),
+            request.body(Body::from(body.clone())).expect("a request"),
+        )
+    });
+    for answer in futures_util::future::join_all(explained).await {
+        assert_eq!(
+            answer.status,
+            StatusCode::OK,
+            "{}",
+            String::from_utf8_lossy(&answer.body)
+        );
+    }
+    let many = json!({"inputs": [{"name": "signal", "shape": [3, 1], "data": vec![0; 600_000]}]});
+    let request = Request::post("/v1/models/whole/predict").body(Body::from(many.to_string()));
+    let refused = send(router, request.expect("a request")).await;
+    assert_eq!(refused.code(), "invalid_body");
+    assert!(
+        refused.detail().contains("send them in binary"),
+        "{}",
+        refused.detail()
+    );
+}

@@ -98,10 +98,17 @@ fn expected_places(found: &Value) -> Vec<(String, Option<usize>)> {
     for one in found["methods"].as_array().expect("methods") {
         let evidence = &one["evidence"];
         let (random, maps) = (&evidence["random"], number(&evidence["random"]["maps"]));
-        let area = |name: &str| number(&evidence[name]["area"]);
-        let gain = area("insertion")
-            - area("deletion")
-            - (number(&random["insertion"]) - number(&random["deletion"]));
+        let weighted = |name: &str| {
+            let scores = numbers(&evidence[name]["scores"]);
+            let steps = scores.len() - 1;
+            // By trapezoids: the last weight is 0, the first counts half.
+            let weight = |step: usize| 3.0 * (1.0 - step as f64 / steps as f64).powi(2);
+            let of_step = |step: usize| weight(step) * scores[step] * if step == 0 { 0.5 } else { 1.0 };
+            (0..steps).map(of_step).sum::<f64>() / steps as f64
+        };
+        let early = weighted("insertion") - weighted("deletion");
+        assert!((early - number(&evidence["early"])).abs() < 1e-9, "{evidence}");
+        let gain = early - number(&random["early"]);
         let own = [
             numbers(&evidence["deletion"]["scores"]),
             numbers(&evidence["insertion"]["scores"]),

@@ -34,8 +34,30 @@ async fn instances_are_pictures_under_any_name_of_theirs() {
         );
     }
     let call = json!({"instances": [{"b64": text}], "parameters": {"target": "espresso"}}).to_string();
-    let found = post("/v1/models/mobilenet_v2:explain", &[], call).await.json();
+    let found = post("/v1/models/mobilenet_v2:explain", &[], call.clone())
+        .await
+        .json();
     assert_eq!(found["explanations"][0]["target"]["class_id"], 967, "{found}");
+    // Parameters may stand in the query as well, but none twice, and none that there is not.
+    let best = post(
+        "/v1/models/mobilenet_v2:predict?top_k=2",
+        &[],
+        json!({"instances": [text]}).to_string(),
+    )
+    .await;
+    assert_eq!(
+        best.json()["predictions"][0]["classes"].as_array().map(Vec::len),
+        Some(2)
+    );
+    for query in ["target=285", "zzz=1"] {
+        let refused = post(
+            &format!("/v1/models/mobilenet_v2:explain?{query}"),
+            &[],
+            call.clone(),
+        )
+        .await;
+        assert_eq!(refused.status, 400, "{query}");
+    }
     let ready = get("/v1/models/mobilenet_v2").await.json();
     assert_eq!(
         (&ready["name"], &ready["ready"]),

@@ -81,6 +81,15 @@ async fn a_version_is_loaded_and_unloaded_by_each_protocol_s_way() {
         let answer = predict(&router, &format!("/v2/models/m/versions/{version}/infer")).await;
         assert_eq!(answer.json()["model_version"], version);
     }
+    for wrong in [
+        r#"{"parameters": {"foo": 1}}"#,
+        r#"{"parameters": {"unload_dependents": "x"}}"#,
+        "[]",
+        "[{}]",
+    ] {
+        let refused = ask(&router, Method::POST, "/v2/repository/models/m/unload", wrong).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{wrong}");
+    }
     let unloaded = ask(&router, Method::DELETE, "/v1/models/m/versions/2", "").await;
     assert_eq!(unloaded.status, StatusCode::NO_CONTENT);
     assert_eq!(

@@ -54,6 +54,14 @@ async fn a_classifier_answers_the_same_scores_whichever_way_files_come() {
     )
     .await;
     assert_eq!(of_json.json()["id"], "a1");
+    // What is said of a request may stand in the query, too.
+    let kind = [("content-type", "image/jpeg")];
+    let asked = "/v2/models/mobilenet_v2/infer?binary_data_output=true&sequence_id=3";
+    let binary = post(asked, &kind, coffee.clone()).await;
+    assert!(binary.headers.contains_key(HEADER), "{:?}", binary.headers);
+    let misspelt = json!({"inputs": [files(&[&coffee])], "outputs": [{"name": "scores", "parameters": {"classificaton": 2}}]});
+    let refused = infer("mobilenet_v2", misspelt).await;
+    assert!(String::from_utf8_lossy(&refused.body).contains("`classification`"));
     assert_eq!(of_json.json()["model_name"], "mobilenet_v2");
     let found = outputs(&of_json);
     assert_eq!(found["scores"]["shape"], json!([2, 1000]));

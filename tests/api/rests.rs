@@ -48,6 +48,9 @@ async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
         StatusCode::OK,
         "it would answer"
     );
+    // How long a client waits counts the loading, whichever way it says it: no model is there within a microsecond.
+    let late = post(&router, "/v2/models/m/infer?timeout=1", None).await;
+    assert_eq!(late.status, StatusCode::GATEWAY_TIMEOUT);
     // Many at once wake it once, and each is answered.
     let asked = (0..8).map(|_| version(&router, "/v1/models/m/predict", None));
     assert!(

@@ -30,7 +30,7 @@ pub(super) fn cell(
 fn unseen(placement: &Placement, what: &str) -> Error {
     let seen = placement.visible();
     refused(format!(
-        "the model does not see {what}; it sees {:.0},{:.0} to {:.0},{:.0}",
+        "the model does not see {what}; it sees {:.0},{:.0} up to, but not including, {:.0},{:.0}",
         seen.x_min, seen.y_min, seen.x_max, seen.y_max
     ))
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::openapi::Refusals;
 use crate::catalog::State as Life;
 use crate::error::{Error, Result, excerpt};
+use crate::reading::bounded;
 use crate::transport::App;
 
 /// What is asked of the index; an empty body asks for all.
@@ -83,7 +84,7 @@ pub(super) async fn call_of<T: DeserializeOwned + Default>(
     }
     match received.bytes.trim_ascii() {
         b"" => Ok(T::default()),
-        json => serde_json::from_slice(json).map_err(|error| {
+        json => bounded::object(json).map_err(|error| {
             let why = error.to_string();
             Error::InvalidBody(format!("{}; expected {expected}, or nothing", excerpt(&why)))
         }),

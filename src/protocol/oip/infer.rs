@@ -1,5 +1,7 @@
 //! `POST /v2/models/{name}[/versions/{version}]/infer`
 
+use std::time::Instant;
+
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use bytes::Bytes;
@@ -71,14 +73,18 @@ pub(super) async fn infer_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    let (model, context) = target.answering(app, request.headers()).await?;
+    let started = Instant::now();
+    let context = app.context(request.headers())?;
+    let mut of_query = Parameters::from_query(request.uri().query())?;
+    let context = terms(&mut of_query, &context, started)?;
+    let model = target.answering(app, request.headers(), &context).await?;
     let caller = Caller::of(request.extensions());
     // A client that cannot get a place learns it before its body is read.
     model.predict.has_place()?;
     within(&context, async {
-        let (mut asked, held) = read(app, request, &model).await?;
+        let (mut asked, held) = read(app, request, (&model, of_query)).await?;
         caller.may(scope(&asked))?;
-        let context = terms(&mut asked.parameters, &context)?;
+        let context = terms(&mut asked.parameters, &context, started)?;
         within(&context, async {
             let done = inferred(&app.service, &model, (asked, held), &context).await?;
             written(&app.service, done).await
@@ -89,11 +95,14 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
 }
 
 /// Reads the request; what it takes beyond its body is held.
-async fn read(app: &App, request: Request, model: &Model) -> Result<(InferRequest, Taken)> {
+async fn read(
+    app: &App,
+    request: Request,
+    (model, of_query): (&Model, Parameters),
+) -> Result<(InferRequest, Taken)> {
     let header = header_length(&request)?;
     let kind = content_type(request.headers()).to_ascii_lowercase();
     let is_raw = header.map_or(kind.starts_with("image/"), |length| length == 0);
-    let of_query = Parameters::from_query(request.uri().query())?;
     let received = app.read_some(request, EXPECTED).await?;
     let (mut asked, held) = if is_raw {
         (raw(model, received.bytes)?, app.service.hold(0, 0).await?)
@@ -101,7 +110,7 @@ async fn read(app: &App, request: Request, model: &Model) -> Result<(InferReques
         parsed(app, received, header).await?
     };
     asked.is_for(&model.name, &model.version)?;
-    asked.parameters.extend(of_query)?;
+    asked.say(of_query)?;
     Ok((asked, held))
 }
 
@@ -114,14 +123,7 @@ async fn parsed(app: &App, received: Received, header: Option<usize>) -> Result<
     let header = header.unwrap_or(received.bytes.len());
     let json = received.bytes.get(..header).unwrap_or_default();
     let numbers = bounded::separators(json);
-    let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await;
-    let held = held.map_err(|error| match error {
-        Error::AnswerTooLarge(_) => Error::InvalidBody(format!(
-            "the JSON has about {numbers} numbers, which take more memory than there is for them (max_answers_mb); send them in \
-             binary"
-        )),
-        other => other,
-    })?;
+    let held = app.service.hold_numbers(numbers, BYTES_A_NUMBER).await?;
     let work = json.len() * READING + received.bytes.len();
     let read = move || InferRequest::read(&received.bytes, header);
     Ok((app.service.pool().run_over(work, read).await?, held))
@@ -138,8 +140,9 @@ fn header_length(request: &Request) -> Result<Option<usize>> {
     if values.next().is_some() {
         return Err(wrong("stands more than once".into()));
     }
-    let parsed = text.parse().map(Some);
-    parsed.map_err(|_| {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let parsed = text.parse().ok().filter(|_| digits);
+    parsed.map(Some).ok_or_else(|| {
         wrong(format!(
             "found `{}`, expected the bytes of the JSON in the body",
             excerpt(text)

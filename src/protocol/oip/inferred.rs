@@ -30,11 +30,11 @@ pub(super) fn scope(asked: &InferRequest) -> Scope {
 }
 
 /// The context of a request that may say how long it waits, and at what priority.
-pub(super) fn terms(parameters: &mut Parameters, context: &Context) -> Result<Context> {
+pub(super) fn terms(parameters: &mut Parameters, context: &Context, started: Instant) -> Result<Context> {
     let mut context = context.clone();
     // As Triton has it: microseconds; 0 is the server's own limit.
     if let Some(timeout) = whole::<u64>(parameters, "timeout")?.filter(|timeout| *timeout > 0) {
-        let wanted = Instant::now().checked_add(Duration::from_micros(timeout));
+        let wanted = started.checked_add(Duration::from_micros(timeout));
         context.deadline = match (context.deadline, wanted) {
             (Some(own), Some(wanted)) => Some(own.min(wanted)),
             (own, wanted) => own.or(wanted),

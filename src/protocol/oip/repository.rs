@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::index::call_of;
 use super::openapi::Refusals;
+use super::request::flag;
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::Which;
 use crate::reading::Parameters;
-use crate::reading::bounded::JsonParameters;
+use crate::reading::bounded::{self, JsonParameters};
 use crate::transport::App;
 
 /// Versions of one request at most.
@@ -76,7 +77,7 @@ pub(super) fn wanted<'a>(parameters: impl Iterator<Item = (&'a str, &'a str)>) -
 
 fn of_config(text: &str) -> Result<Option<Which>> {
     let wrong = |why: String| Error::parameter("config", why);
-    let config: Config = serde_json::from_str(text).map_err(|error| {
+    let config: Config = bounded::object(text.as_bytes()).map_err(|error| {
         let why = error.to_string();
         wrong(format!(
             "{}; here it has `version_policy` alone, the rest stands in model.toml",
@@ -151,8 +152,15 @@ pub(super) async fn unload(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<StatusCode> {
-    // `unload_dependents` is true of every model: none depends on another.
-    called(&app, request).await?;
+    let mut parameters = called(&app, request).await?;
+    // It is true of every model: none depends on another.
+    flag(&mut parameters, "unload_dependents")?;
+    if let Some((other, _)) = parameters.pairs().next() {
+        return Err(Error::parameter(
+            excerpt(other),
+            "there is no such parameter of an unload; it has `unload_dependents`",
+        ));
+    }
     app.service.unload(&name, None).await?;
     Ok(StatusCode::OK)
 }

@@ -11,7 +11,7 @@ use super::listed::listed;
 use super::tensor::{Head, Tensor};
 use crate::error::{Error, Result, counted, excerpt};
 use crate::reading::Parameters;
-use crate::reading::bounded::{JsonParameters, List};
+use crate::reading::bounded::{self, JsonParameters, List, Object};
 
 /// Tensors of a request at most.
 pub(super) const MOST_TENSORS: usize = 64;
@@ -68,9 +68,9 @@ struct Body<'a> {
     #[serde(default)]
     parameters: Option<JsonParameters>,
     #[serde(borrow)]
-    inputs: List<Input<'a>, MOST_TENSORS>,
+    inputs: List<Object<Input<'a>>, MOST_TENSORS>,
     #[serde(default)]
-    outputs: Option<List<Output, MOST_TENSORS>>,
+    outputs: Option<List<Object<Output>, MOST_TENSORS>>,
     /// Clients of KServe repeat what stands in the path.
     #[serde(default, borrow)]
     model_name: Option<Cow<'a, str>>,
@@ -126,7 +126,7 @@ impl InferRequest {
         let mut rest = body.slice(header..);
         let inputs = read.inputs.0.into_iter();
         let inputs = inputs
-            .map(|input| input.tensor(&mut rest))
+            .map(|Object(input)| input.tensor(&mut rest))
             .collect::<Result<Vec<_>>>()?;
         if !rest.is_empty() {
             let left = counted(rest.len(), "byte");
@@ -135,7 +135,8 @@ impl InferRequest {
             )));
         }
         let outputs = read.outputs.map_or(Vec::new(), |outputs| outputs.0).into_iter();
-        let outputs = outputs.map(|output| requested(output.name, JsonParameters::of(output.parameters)?));
+        let outputs =
+            outputs.map(|Object(output)| requested(output.name, JsonParameters::of(output.parameters)?));
         let outputs = outputs.collect::<Result<_>>()?;
         let names = [read.model_name, read.model_version];
         let mut request = Self::new(
@@ -156,22 +157,33 @@ impl InferRequest {
         id: Option<String>,
         inputs: Vec<Tensor>,
         outputs: Vec<Requested>,
-        mut parameters: Parameters,
+        parameters: Parameters,
     ) -> Result<Self> {
-        let is_binary = flag(&mut parameters, "binary_data_output")?.unwrap_or(false);
+        let mut request = Self {
+            id,
+            names: [None, None],
+            parameters: Parameters::default(),
+            inputs,
+            outputs,
+            is_binary: false,
+        };
+        request.say(parameters)?;
+        request.check()?;
+        Ok(request)
+    }
+
+    /// Adds `parameters` to those that are there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] for what stands twice, and for a flag that is none.
+    pub(super) fn say(&mut self, mut parameters: Parameters) -> Result<()> {
+        if let Some(is_binary) = flag(&mut parameters, "binary_data_output")? {
+            self.is_binary = is_binary;
+        }
         for without in WITHOUT_MEANING {
             parameters.take(without);
         }
-        let request = Self {
-            id,
-            names: [None, None],
-            parameters,
-            inputs,
-            outputs,
-            is_binary,
-        };
-        request.check()?;
-        Ok(request)
+        self.parameters.extend(parameters)
     }
 
     /// A request that has one input and says nothing else.
@@ -220,7 +232,7 @@ impl InferRequest {
 
 /// The JSON of a request.
 fn parsed(json: &[u8]) -> Result<Body<'_>> {
-    serde_json::from_slice(json).map_err(|error| {
+    bounded::object(json).map_err(|error| {
             let why = error.to_string();
             let of_file = match json.first() {
                 Some(b'{' | b'[') | None => "",
@@ -281,8 +293,13 @@ pub(super) fn requested(name: String, parameters: Parameters) -> Result<Requeste
         classes: whole(&mut parameters, "classification")?.filter(|count| *count > 0),
         name,
     };
-    parameters.none()?;
-    Ok(requested)
+    match parameters.pairs().next() {
+        None => Ok(requested),
+        Some((unknown, _)) => Err(Error::parameter(
+            excerpt(unknown),
+            "an output has no such parameter; it has `binary_data` and `classification`",
+        )),
+    }
 }
 
 /// The parameters of a tensor.

@@ -136,7 +136,7 @@ pub(super) fn expected(datatype: Datatype) -> &'static str {
         Datatype::Int8 => "whole numbers from -128 to 127",
         Datatype::Int16 => "whole numbers from -32768 to 32767",
         Datatype::Int32 => "whole numbers of 32 bits",
-        Datatype::Int64 => "whole numbers of 64 bits",
+        Datatype::Int64 => "whole numbers of 64 bits, from 2^53 on written without a point",
         Datatype::Fp16 => "numbers within a 16-bit float, ±65504",
         Datatype::Bf16 => "numbers within a bfloat16, ±3.4e38",
         Datatype::Fp32 => "numbers within a 32-bit float, ±3.4e38",

@@ -39,19 +39,11 @@ impl Target {
             .await
     }
 
-    /// The model that answers a request with these headers, and the context of the request.
+    /// The model that answers a request with these headers and this context.
     ///
     /// # Errors
     /// As [`App::answering`].
-    pub(super) async fn answering(&self, app: &App, headers: &HeaderMap) -> Result<(Arc<Model>, Context)> {
-        app.answering(headers, &self.name, self.version.as_deref()).await
-    }
-
-    /// [`Target::answering`] of a request that has a context.
-    ///
-    /// # Errors
-    /// As [`App::answering`].
-    pub(super) async fn answering_within(
+    pub(super) async fn answering(
         &self,
         app: &App,
         headers: &HeaderMap,

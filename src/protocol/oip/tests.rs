@@ -293,7 +293,7 @@ fn a_request_that_is_none_is_told_what_would_be() {
     let x = r#"{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}"#;
     for (json, word) in [
         ("{", "expected {\"inputs\""),
-        ("[]", "an object with `inputs`"),
+        ("[]", "expected an object"),
         ("{\"inputs\": 1}", "a list of at most 64"),
         ("{\"ouputs\": []}", "unknown field `ouputs`"),
         (

@@ -3,6 +3,7 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
@@ -10,7 +11,7 @@ use crate::tasks::{captioning, classification, detection, embedding, regression,
 use crate::transport::holding;
 
 /// An answer as bytes.
-pub(super) fn json(answer: &Value) -> Result<Vec<u8>> {
+pub(super) fn json(answer: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(answer).map_err(|e| Error::Internal(e.to_string()))
 }
 

@@ -2,15 +2,15 @@
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use serde_json::Value;
+use serde::{Serialize, Serializer};
 
-use super::answer::{json, of_all, response};
+use super::answer::{json, response};
 use super::problem::Exceptions;
 use super::request::{DataForm, Target, pictures};
 use crate::error::Result;
-use crate::explain;
+use crate::explain::{self, Map};
 use crate::image::Length;
-use crate::service::{Asked, ExplainedImage, Originals, render};
+use crate::service::{Asked, Explained, ExplainedImage, Originals, render};
 use crate::transport::{App, within};
 
 /// Explain
@@ -21,7 +21,7 @@ use crate::transport::{App, within};
     method(post, put), path = "/explanations/{model}", tag = "torchserve",
     params(("model" = String, Path, description = "The model", example = "mobilenet_v2")),
     request_body(content((Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"), (DataForm = "multipart/form-data"))),
-    responses((status = OK, description = "The map", body = Value), Exceptions),
+    responses((status = OK, description = "The map", body = serde_json::Value), Exceptions),
 )]
 pub(super) async fn explain(
     State(app): State<App>,
@@ -39,7 +39,7 @@ pub(super) async fn explain(
         ("version" = String, Path, description = "A version that is loaded", example = "1"),
     ),
     request_body(content((Vec<u8> = "image/*"), (Vec<u8> = "application/octet-stream"), (DataForm = "multipart/form-data"))),
-    responses((status = OK, description = "The map", body = Value), Exceptions),
+    responses((status = OK, description = "The map", body = serde_json::Value), Exceptions),
 )]
 pub(super) async fn explain_version(
     State(app): State<App>,
@@ -50,8 +50,8 @@ pub(super) async fn explain_version(
 }
 
 async fn answered(app: &App, target: &Target, request: Request) -> Result<Response> {
-    /// Of a number: as a value and as a text that grows.
-    const BYTES_A_NUMBER: u64 = 32 + 2 * 32;
+    /// Of a number: as it is, and as a text that grows.
+    const BYTES_A_NUMBER: u64 = 4 + 32;
     let service = &app.service;
     let (model, context) = app
         .answering(request.headers(), &target.model, target.version())
@@ -64,39 +64,68 @@ async fn answered(app: &App, target: &Target, request: Request) -> Result<Respon
         let options = explain::read(task, parameters.pairs())?.with_maps_alone()?;
         let asked = (Asked::from(pictures), Originals::Dropped);
         let done = service.explain(&model, asked, options, &context).await?;
-        // An array of four bytes a number is what this counts.
-        let arrays: u64 = done
-            .images
-            .iter()
-            .map(|image| render::array_cost(image, done.options.view))
+        let images = done.images.iter();
+        let numbers: u64 = images
+            .map(|image| render::numbers(image, done.options.view))
             .sum();
-        let bytes = arrays / 4 * BYTES_A_NUMBER;
+        let bytes = numbers * BYTES_A_NUMBER;
         let held = service.hold(bytes, 0).await?;
-        let made = service.write(Length::of_bytes(bytes), move |_| {
-            let of_image = |image| of_all(maps(image, &done.options));
-            json(&of_all(done.images.iter().map(of_image).collect()))
-        });
+        let made = service.write(Length::of_bytes(bytes), move |_| written(&done));
         Ok(response(made.await?, held))
     })
     .await
 }
 
-/// The maps of a picture, each as nested lists.
-fn maps(image: &ExplainedImage, options: &explain::Options) -> Vec<Value> {
-    let maps = image.explanations.iter();
-    let maps = maps.map(|map| {
-        let shown = render::presented(image, map, &options.view).map;
-        nested(&shown.shape, &shown.data)
-    });
-    maps.collect()
-}
+/// What of `all` is answered: what is alone itself, several as a list.
+struct OneOrAll<'a, T>(&'a [T]);
 
-fn nested(shape: &[usize], data: &[f32]) -> Value {
-    match shape {
-        [] => data.first().map_or(Value::Null, |value| (*value).into()),
-        [_, inner @ ..] => {
-            let length = inner.iter().product::<usize>().max(1);
-            data.chunks(length).map(|part| nested(inner, part)).collect()
+impl<T: Serialize> Serialize for OneOrAll<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self.0 {
+            [one] => one.serialize(serializer),
+            all => serializer.collect_seq(all),
         }
     }
+}
+
+/// Values as nested lists.
+struct Nested<'a> {
+    shape: &'a [usize],
+    data: &'a [f32],
+}
+
+impl<'a> Nested<'a> {
+    fn of(map: &'a Map) -> Self {
+        Self {
+            shape: &map.shape,
+            data: &map.data,
+        }
+    }
+}
+
+impl Serialize for Nested<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Some((_, inner)) = self.shape.split_first() else {
+            return self.data.first().serialize(serializer);
+        };
+        let length = inner.iter().product::<usize>().max(1);
+        let parts = self.data.chunks(length);
+        serializer.collect_seq(parts.map(|data| Nested { shape: inner, data }))
+    }
+}
+
+/// The answer: of each picture its maps.
+fn written(done: &Explained) -> Result<Vec<u8>> {
+    let of_image = |image: &ExplainedImage| -> Vec<Map> {
+        let maps = image.explanations.iter();
+        maps.map(|map| render::presented(image, map, &done.options.view).map)
+            .collect()
+    };
+    let maps: Vec<Vec<Map>> = done.images.iter().map(of_image).collect();
+    let nested: Vec<Vec<Nested<'_>>> = maps
+        .iter()
+        .map(|maps| maps.iter().map(Nested::of).collect())
+        .collect();
+    let of_images: Vec<OneOrAll<'_, Nested<'_>>> = nested.iter().map(|maps| OneOrAll(maps)).collect();
+    json(&OneOrAll(&of_images))
 }

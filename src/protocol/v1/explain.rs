@@ -22,7 +22,7 @@ use crate::catalog::Model;
 use crate::engine::Context;
 use crate::error::{Error, Result};
 use crate::explain::{self, Options};
-use crate::image::{Length, PoolThread};
+use crate::image::{Length, PoolThread, Taken};
 use crate::manifest::TaskKind;
 use crate::reading::Parameters;
 use crate::service::{Asked, Explained, Originals, Service, render};
@@ -121,14 +121,11 @@ async fn attributions(
 ) -> Result<Response> {
     let called = tensors::read(app, request, model.spec.manifest.tensors()?).await?;
     let options = explain::read(TaskKind::Tensor, called.parameters.pairs())?;
-    let asked = (called.tensors, options);
+    let asked = (called.tensors, called.held, options);
     let service = app.service.clone();
     if form == Form::Events {
-        let held = called.held;
         let work = |context: Context| async move {
-            let answer = attribution(&service, &model, asked, (Form::Json, started), &context).await;
-            drop(held);
-            answer
+            attribution(&service, &model, asked, (Form::Json, started), &context).await
         };
         return Ok(with_progress("explanation", context, work));
     }
@@ -139,13 +136,15 @@ async fn attributions(
 pub(super) async fn attribution(
     service: &Service,
     model: &Arc<Model>,
-    (tensors, options): (Vec<NamedTensor>, Options),
+    (tensors, of_request, options): (Vec<NamedTensor>, Option<Taken>, Options),
     (form, started): (Form, Instant),
     context: &Context,
 ) -> Result<Answer> {
     /// Of a number in JSON, with room for a text that grows; of an array twice its four.
     const BYTES_A_NUMBER: (u64, u64) = (32, 8);
     let done = service.explain_tensors(model, tensors, options, context).await?;
+    // What the request took is free before its answer takes some: two that wait for each other wait for ever.
+    drop(of_request);
     let timing_ms = TimingMs::new(started, done.spent);
     let values = done.explanation.map.data.len() as u64;
     let bytes = values

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::manifest::Tensors;
-use crate::reading::bounded::{JsonParameters, List};
+use crate::reading::bounded::{self, JsonParameters, List};
 use crate::reading::{Parameters, b64};
 use crate::service::Pictures;
 use crate::tasks::tensor::{Given, NamedTensor, Number};
@@ -60,7 +60,7 @@ struct Call<'a, const MOST: usize> {
 }
 
 fn call<const MOST: usize>(json: &[u8]) -> Result<Call<'_, MOST>> {
-    serde_json::from_slice(json).map_err(|error| {
+    bounded::object(json).map_err(|error| {
         let why = error.to_string();
         Error::InvalidBody(format!("{}; expected {{\"instances\": […]}}", excerpt(&why)))
     })

@@ -25,7 +25,7 @@ use crate::error::{Error, Result};
 use crate::explain;
 use crate::image::Length;
 use crate::manifest::TaskKind;
-use crate::reading::bounded;
+use crate::reading::{Parameters, bounded};
 use crate::service::Asked;
 use crate::transport::{App, within};
 
@@ -111,8 +111,13 @@ async fn of_pictures(
     started: Instant,
 ) -> Result<Answer> {
     let most = app.service.limits().images;
+    let of_query = Parameters::from_query(received.query.as_deref())?;
     let read = move |_: &_| instances::pictures(&received, most);
-    let Called { given, parameters } = app.service.pool().run(read).await?;
+    let Called {
+        given,
+        mut parameters,
+    } = app.service.pool().run(read).await?;
+    parameters.extend(of_query)?;
     let service = &app.service;
     match verb {
         Verb::Predict => predicted(service, model, (given, &parameters, Form::Json), context, started).await,
@@ -133,14 +138,19 @@ async fn of_tensors(
     /// Of a number, with room for a text that grows.
     const BYTES_A_NUMBER: u64 = 32;
     let numbers = bounded::separators(&received.bytes);
-    let held = app.service.hold(numbers * BYTES_A_NUMBER, 0).await?;
+    let held = app.service.hold_numbers(numbers, BYTES_A_NUMBER).await?;
+    let of_query = Parameters::from_query(received.query.as_deref())?;
     let reads = Arc::clone(model);
     let read = move |_: &_| instances::tensors(&received, reads.spec.manifest.tensors()?);
-    let Called { given, parameters } = app.service.pool().run(read).await?;
+    let Called {
+        given,
+        mut parameters,
+    } = app.service.pool().run(read).await?;
+    parameters.extend(of_query)?;
     let service = &app.service;
     if verb == Verb::Explain {
         let options = explain::read(TaskKind::Tensor, parameters.pairs())?;
-        let asked = (given, options);
+        let asked = (given, Some(held), options);
         return super::explain::attribution(service, model, asked, (Form::Json, started), context).await;
     }
     parameters.none()?;

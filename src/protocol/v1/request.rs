@@ -14,7 +14,7 @@ use super::wire::TensorCall;
 use crate::config::MOST_IMAGES;
 use crate::error::{Error, Result, excerpt};
 use crate::image::PoolThread;
-use crate::reading::bounded::{JsonParameters, List};
+use crate::reading::bounded::{self, JsonParameters, List, Object};
 use crate::reading::{Parameters, b64, multipart};
 use crate::service::{Asked, Pictures};
 use crate::transport::{App, Form, Received, content_type};
@@ -38,7 +38,7 @@ pub(super) struct JsonCall<'a> {
     /// At least one.
     #[serde(borrow)]
     #[schema(value_type = Vec<JsonImage<'_>>)]
-    images: List<JsonImage<'a>, MOST_IMAGES>,
+    images: List<Object<JsonImage<'a>>, MOST_IMAGES>,
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -52,10 +52,11 @@ pub(super) struct ExplainCall<'a> {
     /// At least one.
     #[serde(borrow)]
     #[schema(value_type = Vec<JsonImage<'_>>)]
-    images: List<JsonImage<'a>, MOST_IMAGES>,
+    images: List<Object<JsonImage<'a>>, MOST_IMAGES>,
     /// The picture that embeddings are compared with.
     #[serde(borrow, default)]
-    reference: Option<JsonImage<'a>>,
+    #[schema(value_type = Option<JsonImage<'_>>)]
+    reference: Option<Object<JsonImage<'a>>>,
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -238,8 +239,7 @@ pub(super) async fn parsed<T: DeserializeOwned + Send + 'static>(
     received: Received,
     expected: &'static str,
 ) -> Result<T> {
-    let read =
-        move |_: &PoolThread| serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, expected));
+    let read = move |_: &PoolThread| bounded::object(&received.bytes).map_err(|e| not_json(&e, expected));
     app.service.pool().run(read).await
 }
 
@@ -269,7 +269,7 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
         may_be_json(&received.content_type)?;
         let read = move |_: &PoolThread| {
             let call: Option<ParametersCall> =
-                serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
+                bounded::object(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
             let given = call.and_then(|call| call.parameters);
             given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
         };
@@ -284,8 +284,7 @@ fn not_json(error: &serde_json::Error, expected: &str) -> Error {
 }
 
 fn from_json(received: &Received) -> Result<(Files, Parameters)> {
-    let call: JsonCall<'_> =
-        serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
+    let call: JsonCall<'_> = bounded::object(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
     let parameters = JsonParameters::of(call.parameters)?;
     let files = Files {
         images: decoded(received, &call.images.0)?,
@@ -295,20 +294,21 @@ fn from_json(received: &Received) -> Result<(Files, Parameters)> {
 }
 
 fn explain_from_json(received: &Received) -> Result<(Files, Parameters)> {
-    let call: ExplainCall<'_> =
-        serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
+    let call: ExplainCall<'_> = bounded::object(&received.bytes).map_err(|e| not_json(&e, IMAGES_JSON))?;
     let (parameters, reference) = (JsonParameters::of(call.parameters)?, call.reference.as_ref());
     let files = Files {
         images: decoded(received, &call.images.0)?,
         reference: reference
-            .map(|reference| of_base64(received, reference, &"reference"))
+            .map(|Object(reference)| of_base64(received, reference, &"reference"))
             .transpose()?,
     };
     Ok((files, parameters))
 }
 
-fn decoded(received: &Received, images: &[JsonImage<'_>]) -> Result<Vec<Bytes>> {
-    let decode = |(index, image)| of_base64(received, image, &format_args!("images[{index}]"));
+fn decoded(received: &Received, images: &[Object<JsonImage<'_>>]) -> Result<Vec<Bytes>> {
+    let decode = |(index, Object(image)): (usize, &Object<JsonImage<'_>>)| {
+        of_base64(received, image, &format_args!("images[{index}]"))
+    };
     images.iter().enumerate().map(decode).collect()
 }
 

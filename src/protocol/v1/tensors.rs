@@ -117,10 +117,7 @@ async fn from_json(app: &App, received: Received, mut parameters: Parameters) ->
     /// What is written in two characters is a number of 16 bytes, in a list that grows.
     const BYTES_A_NUMBER: u64 = 32;
     let numbers = bounded::separators(&received.bytes);
-    let held = app
-        .service
-        .hold(numbers.saturating_mul(BYTES_A_NUMBER), 0)
-        .await?;
+    let held = app.service.hold_numbers(numbers, BYTES_A_NUMBER).await?;
     let call: TensorCall = request::parsed(app, received, JSON).await?;
     let (tensors, more) = call.into_parts();
     parameters.extend(more?)?;

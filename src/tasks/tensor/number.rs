@@ -98,7 +98,7 @@ pub(super) fn expected(dtype: Dtype) -> &'static str {
         Dtype::Bool => "true and false, or 1 and 0",
         Dtype::U8 => "whole numbers from 0 to 255",
         Dtype::I32 => "whole numbers of 32 bits",
-        Dtype::I64 => "whole numbers of 64 bits",
+        Dtype::I64 => "whole numbers of 64 bits, from 2^53 on written without a point",
         Dtype::F16 => "numbers within a 16-bit float, ±65504",
         Dtype::F32 => "numbers within a 32-bit float, ±3.4e38",
         Dtype::F64 => "numbers within a 64-bit float, ±1.8e308",

@@ -17,10 +17,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Chance:
-    """What random maps give: the mean areas of `maps` of them; `spread` is how much they differ among themselves."""
+    """What random maps give: the means of `maps` of them; `spread` is how much their `early` differ among themselves."""
 
     deletion: float
     insertion: float
+    early: float
     spread: float
     maps: int
 
@@ -61,12 +62,13 @@ class Evidence:
     """How far a map can be trusted; `summary` says it in a sentence.
 
     The area of `deletion` is small, and that of `insertion` large, where the map names what moves the score; `random`
-    has those of maps that know nothing. `stability` is of methods of few passes, `inside`, the share of the map in the
+    has those of maps that know nothing. `early` is insertion minus deletion where what the map names first counts most. `stability` is of methods of few passes, `inside`, the share of the map in the
     object's box, of detectors, and `weights` is there where it was asked for.
     """
 
     deletion: Curve
     insertion: Curve
+    early: float
     random: Chance
     stability: Stability | None = None
     inside: float | None = None

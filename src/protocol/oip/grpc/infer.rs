@@ -155,11 +155,12 @@ async fn answered(
     message: Bytes,
     context: &Context,
 ) -> Result<(ModelInferResponse, Vec<Taken>)> {
+    let started = Instant::now();
     let (target, mut asked, held) = decoded(app, message).await?;
-    let model = target.answering_within(app, headers, context).await?;
     caller.may(scope(&asked))?;
+    let context = terms(&mut asked.parameters, context, started)?;
+    let model = target.answering(app, headers, &context).await?;
     model.predict.has_place()?;
-    let context = terms(&mut asked.parameters, context)?;
     // All of it is raw, whatever the client says of REST's two forms.
     within(&context, async {
         let done = inferred(&app.service, &model, (asked, held), &context).await?;

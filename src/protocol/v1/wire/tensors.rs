@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::manifest;
 use crate::reading::Parameters;
-use crate::reading::bounded::JsonParameters;
+use crate::reading::bounded::{JsonParameters, Object};
 use crate::tasks::tensor::{self, Given};
 
 /// A tensor that goes in or comes out, of the tensor task.
@@ -56,7 +56,8 @@ enum Dtype {
 #[serde(deny_unknown_fields)]
 pub(in crate::protocol::v1) struct TensorCall {
     /// One for each of the model's inputs, in any order.
-    inputs: Vec<NamedTensor>,
+    #[schema(value_type = Vec<NamedTensor>)]
+    inputs: Vec<Object<NamedTensor>>,
     /// The same names and values as in the query string.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
@@ -181,7 +182,7 @@ impl TensorCall {
     pub(in crate::protocol::v1) fn into_parts(
         self,
     ) -> (Vec<tensor::NamedTensor>, crate::error::Result<Parameters>) {
-        let named = |input: NamedTensor| tensor::NamedTensor {
+        let named = |Object(input): Object<NamedTensor>| tensor::NamedTensor {
             name: input.name,
             given: Given::Listed {
                 shape: input.shape,
