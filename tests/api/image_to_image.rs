@@ -165,7 +165,7 @@ async fn a_place_that_is_none_is_refused_with_the_ways_to_say_one() {
         ("all", "pixel=x,y"),
         ("pixel=8,0", "does not see pixel"),
         ("pixel=-1,0", "does not see pixel"),
-        ("box=4,2,1,4", "upper left"),
+        ("box=4,2,1,4", "x0 < x1"),
         ("box=20,20,30,30", "does not see anything"),
         ("3@pixel=1,1", "0 to 2"),
         ("cyan@pixel=1,1", "`red`, `green`, `blue`"),

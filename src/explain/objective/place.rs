@@ -47,11 +47,6 @@ pub(super) fn cells(
     (rows, columns): (i64, i64),
 ) -> Result<(Vec<i64>, Vec<i64>)> {
     let [x_min, y_min, x_max, y_max] = corners;
-    if !(x_min < x_max && y_min < y_max) {
-        return Err(refused(
-            "a box goes from its upper left to its lower right corner: box=x0,y0,x1,y1",
-        ));
-    }
     let (width, height) = placement.original();
     let (x_min, x_max) = (x_min.max(0.0), x_max.min(width.into()));
     let (y_min, y_max) = (y_min.max(0.0), y_max.min(height.into()));

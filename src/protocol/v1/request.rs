@@ -268,9 +268,9 @@ pub(super) async fn parameters(app: &App, request: Request) -> Result<Parameters
     if !received.bytes.is_empty() {
         may_be_json(&received.content_type)?;
         let read = move |_: &PoolThread| {
-            let call: Option<ParametersCall> =
-                bounded::object(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
-            let given = call.and_then(|call| call.parameters);
+            let call: Option<Object<ParametersCall>> =
+                serde_json::from_slice(&received.bytes).map_err(|e| not_json(&e, PARAMETERS_JSON))?;
+            let given = call.and_then(|Object(call)| call.parameters);
             given.map_or_else(|| Ok(Parameters::default()), |given| given.0)
         };
         parameters.extend(app.service.pool().run(read).await?)?;
