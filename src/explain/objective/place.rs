@@ -39,8 +39,7 @@ fn unseen(placement: &Placement, what: &str) -> Error {
 /// cell in which its own centre lies.
 ///
 /// # Errors
-/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter) for what is no box, and where the model sees nothing of
-/// it.
+/// [`Error::InvalidParameter`](crate::error::Error::InvalidParameter) where the model sees nothing of it.
 pub(super) fn cells(
     placement: &Placement,
     corners: [f64; 4],
