@@ -231,7 +231,8 @@ pub(super) async fn inferred(
         all.extend(inputs);
     }
     if let Some(options) = options {
-        all.extend(explained(service, model, (given, options), context).await?);
+        let own = all.held.iter().map(Taken::bytes).sum();
+        all.extend(explained(service, model, (given, options, own), context).await?);
     }
     let answer = Answer {
         model_name: model.name.clone(),
@@ -260,24 +261,25 @@ async fn computed(
     Tensors::of(service, done).await
 }
 
+/// An explanation, for a request that holds `own` bytes of memory.
 async fn explained(
     service: &Service,
     model: &Arc<Model>,
-    (given, options): (Given, Options),
+    (given, options, own): (Given, Options, u64),
     context: &Context,
 ) -> Result<Tensors> {
     match given {
         Given::Tensors(tensors) => {
             let done = service.explain_tensors(model, tensors, options, context).await?;
             let bytes = 8 * done.explanation.map.data.len() as u64;
-            let held = service.hold(bytes, 0).await?;
+            let held = service.hold(bytes, own).await?;
             Tensors::made(service, (bytes, [held]), move |_| maps::of_tensors(done)).await
         }
         Given::Pictures(asked) => {
             let asked = (asked, Originals::Dropped);
             let done = service.explain(model, asked, options, context).await?;
             let bytes = maps::cost(&done);
-            let held = service.hold(bytes, 0).await?;
+            let held = service.hold(bytes, own).await?;
             Tensors::made(service, (bytes, [held]), move |_| maps::of_pictures(&done)).await
         }
     }
