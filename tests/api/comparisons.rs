@@ -118,7 +118,7 @@ fn expected_places(found: &Value) -> Vec<(String, Option<usize>)> {
             scores.iter().copied().fold(f64::MIN, f64::max) - scores.iter().copied().fold(f64::MAX, f64::min)
         };
         assert_eq!(maps, 4.0);
-        let noise = number(&random["spread"]).max(0.02 * spread_of(&own));
+        let noise = (1.5 * number(&random["spread"])).max(0.02 * spread_of(&own));
         scores.extend(own);
         gains.push((one["method"].as_str().expect("a name").to_owned(), gain, noise));
     }

@@ -14,8 +14,9 @@ use crate::protocol::v1::timing::TimingMs;
 use crate::service;
 
 /// The rule by which methods are ranked.
-const RULE: &str = "by gain: the area under insertion minus that under deletion, less the same of random maps; who gains no more than \
-                    a random map may (`noise`) has no place, and who is no more than `margin` behind the best of a place shares it";
+const RULE: &str = "by gain: insertion minus deletion, where what a map names first counts most, less the same of random maps; a map \
+                    that gains no more than a random one may (`noise`) has no place, and one that is no more than `margin` behind the \
+                    best of a place shares it";
 
 /// Several methods on one picture and target.
 #[derive(Debug, Serialize, ToSchema)]
@@ -125,10 +126,10 @@ struct Place {
     /// From 1; equal for those that cannot be told apart. `null` where the map is no better than a random one, or says nothing.
     #[schema(example = 1)]
     place: Option<usize>,
-    /// `(insertion − deletion) − (random insertion − random deletion)`; `null` without evidence.
+    /// `evidence.early − evidence.random.early`; `null` without evidence.
     #[schema(example = 0.31)]
     gain: Option<f64>,
-    /// The standard deviation of the gain of random maps; about one in five gains more.
+    /// One and a half standard deviations of the gain of random maps, about one in four of which gains more.
     #[schema(example = 0.06)]
     noise: Option<f64>,
 }
