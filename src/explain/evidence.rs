@@ -80,14 +80,14 @@ impl Chance {
     /// The mean of deletion and insertion, a pair a random map.
     pub(super) fn of(curves: &[(Curve, Curve)]) -> Self {
         let count = curves.len().max(1) as f64;
-        let mean = |of: &dyn Fn(&(Curve, Curve)) -> f64| curves.iter().map(of).sum::<f64>() / count;
-        let early_of = |(gone, come): &(Curve, Curve)| early(gone, come);
-        let early = mean(&early_of);
-        let squares = curves.iter().map(|pair| (early_of(pair) - early).powi(2));
+        let mean = |of: fn(&(Curve, Curve)) -> f64| curves.iter().map(of).sum::<f64>() / count;
+        let of_each: Vec<f64> = curves.iter().map(|(gone, come)| early(gone, come)).collect();
+        let early = of_each.iter().sum::<f64>() / count;
+        let squares = of_each.iter().map(|one| (one - early).powi(2));
         let variance = squares.sum::<f64>() / (count - 1.0).max(1.0);
         Self {
-            deletion: mean(&|(gone, _)| gone.area),
-            insertion: mean(&|(_, come)| come.area),
+            deletion: mean(|(gone, _)| gone.area),
+            insertion: mean(|(_, come)| come.area),
             early,
             spread: variance.sqrt(),
             maps: curves.len(),

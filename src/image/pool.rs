@@ -45,21 +45,17 @@ impl Length {
     /// How long work on so many pixels may take.
     #[must_use]
     pub fn of_pixels(pixels: u64) -> Self {
-        if pixels > Self::SHORT_PIXELS {
-            Self::Long
-        } else {
-            Self::Short
-        }
+        Self::of(pixels, Self::SHORT_PIXELS)
     }
 
     /// How long it may take to read or to write so many bytes.
     #[must_use]
     pub fn of_bytes(bytes: u64) -> Self {
-        if bytes > Self::SHORT_BYTES {
-            Self::Long
-        } else {
-            Self::Short
-        }
+        Self::of(bytes, Self::SHORT_BYTES)
+    }
+
+    fn of(work: u64, short: u64) -> Self {
+        if work > short { Self::Long } else { Self::Short }
     }
 }
 

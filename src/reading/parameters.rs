@@ -93,8 +93,16 @@ impl Parameters {
     /// # Errors
     /// [`Error::InvalidParameter`] when there are any.
     pub fn none(&self) -> Result<()> {
+        self.none_left("this operation has no parameters")
+    }
+
+    /// For an operation that has taken what it knows: `why` there is no other.
+    ///
+    /// # Errors
+    /// [`Error::InvalidParameter`] when there are any.
+    pub fn none_left(&self, why: &str) -> Result<()> {
         match self.0.first() {
-            Some((name, _)) => Err(Error::parameter(name, "this operation has no parameters")),
+            Some((name, _)) => Err(Error::parameter(excerpt(name), why)),
             None => Ok(()),
         }
     }

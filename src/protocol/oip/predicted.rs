@@ -57,14 +57,10 @@ impl Tensors {
 /// # Errors
 /// [`Error::InvalidParameter`], which says where such things are said.
 pub(super) fn without(parameters: &Parameters) -> Result<()> {
-    match parameters.pairs().next() {
-        Some((name, _)) => Err(Error::parameter(
-            name,
-            "predictions of this model have no such parameter; those of explanations go with `explain`, and the best classes are \
-             asked for by outputs[].parameters.classification",
-        )),
-        None => Ok(()),
-    }
+    parameters.none_left(
+        "predictions of this model have no such parameter; those of explanations go with `explain`, and the best classes are \
+         asked for by outputs[].parameters.classification",
+    )
 }
 
 /// What the model predicts of `pictures`.

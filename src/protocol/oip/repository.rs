@@ -155,12 +155,7 @@ pub(super) async fn unload(
     let mut parameters = called(&app, request).await?;
     // It is true of every model: none depends on another.
     flag(&mut parameters, "unload_dependents")?;
-    if let Some((other, _)) = parameters.pairs().next() {
-        return Err(Error::parameter(
-            excerpt(other),
-            "there is no such parameter of an unload; it has `unload_dependents`",
-        ));
-    }
+    parameters.none_left("there is no such parameter of an unload; it has `unload_dependents`")?;
     app.service.unload(&name, None).await?;
     Ok(StatusCode::OK)
 }

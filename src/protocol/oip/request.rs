@@ -293,13 +293,8 @@ pub(super) fn requested(name: String, parameters: Parameters) -> Result<Requeste
         classes: whole(&mut parameters, "classification")?.filter(|count| *count > 0),
         name,
     };
-    match parameters.pairs().next() {
-        None => Ok(requested),
-        Some((unknown, _)) => Err(Error::parameter(
-            excerpt(unknown),
-            "an output has no such parameter; it has `binary_data` and `classification`",
-        )),
-    }
+    parameters.none_left("an output has no such parameter; it has `binary_data` and `classification`")?;
+    Ok(requested)
 }
 
 /// The parameters of a tensor.
