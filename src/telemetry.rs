@@ -9,8 +9,7 @@ mod statistics;
 mod streams;
 mod traces;
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -373,12 +372,12 @@ mod tests {
     fn the_text_names_every_series_with_its_unit() {
         let metrics = Metrics::new();
         let observer = metrics.observer("m", "2", "predict");
-        observer.batch(3, Duration::from_millis(7));
+        let ms = Duration::from_millis;
+        observer.batch(3, ms(7));
         observer.depth(2);
         metrics.failed("queue_full");
-        let ms = Duration::from_millis;
         metrics.predicted(("m", "2"), ms(1), ms(2), ms(3));
-        metrics.answered("POST", "/v1/models/{name}/predict", 200, Duration::from_millis(9));
+        metrics.answered("POST", "/v1/models/{name}/predict", 200, ms(9));
         let text = metrics.text(&Now::default()).expect("text");
         for line in [
             "lucarne_images_computed_total{model=\"m\",queue=\"predict\"} 3",

@@ -94,6 +94,24 @@ fn the_models_of_the_repository_are_told_by_themselves() {
 }
 
 #[test]
+fn the_first_batch_norm_tells_how_pictures_were_prepared() {
+    for name in ["mobilenet_v2", "captioner", "gauge", "unet"] {
+        let file = path("models").join(name).join("model.pt");
+        let known = std::fs::read_to_string(file.with_file_name("model.toml")).expect("it is there");
+        let known: toml::Table = known.parse().expect("TOML");
+        let (manifest, keys) = manifest_of(&file, &[]);
+        for key in ["mean", "std"] {
+            let found = value(&keys, "input", key);
+            assert_eq!(found, value(&known, "input", key), "{name}: {manifest}");
+        }
+        assert!(
+            manifest.contains("the first batch norm has seen pixels of mean"),
+            "{manifest}"
+        );
+    }
+}
+
+#[test]
 fn every_contract_of_detectors_is_told_by_its_values() {
     for (name, format) in [
         ("detr_deformable", "detr"),

@@ -189,6 +189,8 @@ bridge::Error bridge_module_is_quantised(const torch::jit::Module* module, bool*
 bridge::Error bridge_module_parameters(const torch::jit::Module* module, uint64_t* count, uint64_t* bytes);
 /// List of (name, List of sizes), of every parameter.
 bridge::Error bridge_module_weights(const torch::jit::Module* module, c10::IValue** out);
+/// The parameter or the buffer of this name, or None.
+bridge::Error bridge_module_tensor(const torch::jit::Module* module, const char* name, c10::IValue** out);
 /// A frozen copy that keeps `methods`, a list of strings. `fuse`: the passes of torch.jit.optimize_for_inference too.
 /// `kind`: the c10::ScalarType that floating-point parameters and buffers become, -1 to leave them.
 bridge::Error bridge_module_prepare(

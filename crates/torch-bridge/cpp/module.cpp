@@ -127,6 +127,24 @@ Error bridge_module_weights(const torch::jit::Module* module, IValue** out) {
   });
 }
 
+Error bridge_module_tensor(const torch::jit::Module* module, const char* name, IValue** out) {
+  return guarded([&] {
+    const auto found = [&](const auto& all) -> std::optional<at::Tensor> {
+      for (const auto& one : all) {
+        if (one.name == name) {
+          return one.value;
+        }
+      }
+      return std::nullopt;
+    };
+    std::optional<at::Tensor> tensor = found(module->named_parameters());
+    if (!tensor) {
+      tensor = found(module->named_buffers());
+    }
+    *out = new IValue(tensor ? IValue(*tensor) : IValue());
+  });
+}
+
 Error bridge_module_call(
     const torch::jit::Module* module, const char* method, const IValue* inputs, IValue** out) {
   return guarded([&] {

@@ -119,6 +119,11 @@ unsafe extern "C" {
     pub(crate) fn bridge_module_is_stateful(module: *const RawModule, out: *mut bool) -> ErrorText;
     pub(crate) fn bridge_module_is_quantised(module: *const RawModule, out: *mut bool) -> ErrorText;
     pub(crate) fn bridge_module_weights(module: *const RawModule, out: *mut *mut RawValue) -> ErrorText;
+    pub(crate) fn bridge_module_tensor(
+        module: *const RawModule,
+        name: *const c_char,
+        out: *mut *mut RawValue,
+    ) -> ErrorText;
     pub(crate) fn bridge_module_parameters(
         module: *const RawModule,
         count: *mut u64,

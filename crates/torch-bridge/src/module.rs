@@ -6,7 +6,7 @@ use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tch::{Device, Kind};
+use tch::{Device, Kind, Tensor};
 
 use crate::capture::{Capture, Tap};
 use crate::describe::{Layer, MethodInfo, weight};
@@ -164,6 +164,22 @@ impl Module {
             OwnedValue::produce(|out| unsafe { ffi::bridge_module_weights(self.shared.as_ptr(), out) })?;
         let weights = Value::from_ivalue(&weights)?.into_elements()?;
         weights.into_iter().map(weight).collect()
+    }
+
+    /// The parameter or the buffer of this name, such as `features.0.weight`, if there is one. It shares the module's memory.
+    ///
+    /// # Errors
+    /// [`BridgeError::NulByte`]; [`BridgeError::Torch`] when libtorch cannot list them.
+    pub fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let name = c_text(name)?;
+        // SAFETY: the module and the name live through the call, which only reads them.
+        let tensor = OwnedValue::produce(|out| unsafe {
+            ffi::bridge_module_tensor(self.shared.as_ptr(), name.as_ptr(), out)
+        })?;
+        match Value::from_ivalue(&tensor)? {
+            Value::Tensor(tensor) => Ok(Some(tensor)),
+            _ => Ok(None),
+        }
     }
 
     /// A copy for predictions alone: convolution weights in channels-last, `torch.jit.freeze`, which folds constants

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::guess::{Guess, Pictures};
 use super::probe::{Fed, Run};
+use super::seen::{Numbers, Seen};
 use crate::manifest::Dtype;
 use crate::tasks::Labels;
 
@@ -16,6 +17,9 @@ const LABELS: [&str; 6] = [
     "vocabulary.txt",
     "vocab.txt",
 ];
+
+/// Sides of pictures that nobody cuts from larger ones, nor takes for those of ImageNet, at most.
+const SMALL: u32 = 64;
 
 /// Where comments begin.
 const COMMENTS: usize = 27;
@@ -52,10 +56,15 @@ fn head(task: &str, why: &str, file: &Path) -> String {
     text
 }
 
-/// A model of pictures.
-pub(super) fn of_pictures(file: &Path, run: &Run, guess: &Guess, labels: Option<&str>) -> String {
+/// A model of pictures that may be so, and what its first layers have seen.
+pub(super) fn of_pictures(
+    file: &Path,
+    run: &Run,
+    (guess, seen): (&Guess, Option<&Seen>),
+    labels: Option<&str>,
+) -> String {
     let mut text = head(guess.task, &guess.why, file);
-    input(&mut text, run, guess);
+    input(&mut text, run, guess, seen);
     let has_output = labels.is_some() || !guess.keys.is_empty();
     if has_output {
         line(&mut text, "\n[output]", "");
@@ -81,7 +90,7 @@ pub(super) fn of_pictures(file: &Path, run: &Run, guess: &Guess, labels: Option<
     text
 }
 
-fn input(text: &mut String, run: &Run, guess: &Guess) {
+fn input(text: &mut String, run: &Run, guess: &Guess, seen: Option<&Seen>) {
     let (channels, size, other_sizes) = match &run.input {
         Fed::Pictures {
             channels,
@@ -107,34 +116,41 @@ fn input(text: &mut String, run: &Run, guess: &Guess) {
     match guess.pictures {
         Pictures::ImageNet if guess.task == "classification" && height == width => {
             line(text, "resize = \"shorter_side\"", how);
-            // What torchvision's recipes cut 224 pixels from.
-            let whole = (f64::from(height) * 256.0 / 224.0).round();
-            line(text, &format!("resize_to = {whole}"), "");
+            if height > SMALL {
+                // What torchvision's recipes cut 224 pixels from.
+                let whole = (f64::from(height) * 256.0 / 224.0).round();
+                line(text, &format!("resize_to = {whole}"), "");
+            }
         }
         Pictures::Letterbox => line(text, "resize = \"letterbox\"", how),
         Pictures::ImageNet | Pictures::Plain => line(text, "resize = \"stretch\"", how),
     }
-    let numbers = "as the training did, which the file does not tell";
-    match (channels, guess.pictures) {
-        (1, Pictures::ImageNet) => {
-            line(text, "color = \"gray\"", "");
-            line(text, "mean = [0.5]", numbers);
-            line(text, "std = [0.5]", "");
-        }
-        (1, _) => line(text, "color = \"gray\"", ""),
-        (_, Pictures::ImageNet) => {
-            line(
-                text,
-                "mean = [0.485, 0.456, 0.406]",
-                &format!("ImageNet's; {numbers}"),
-            );
-            line(text, "std = [0.229, 0.224, 0.225]", "");
-        }
-        _ => {
-            line(text, "mean = [0.0, 0.0, 0.0]", numbers);
-            line(text, "std = [1.0, 1.0, 1.0]", "");
-        }
+    if channels == 1 {
+        line(text, "color = \"gray\"", "");
     }
+    let usual = match guess.pictures {
+        Pictures::ImageNet if height.max(width) > SMALL => Numbers::ImageNet,
+        _ => Numbers::Plain,
+    };
+    normalisation(text, channels, usual, seen);
+}
+
+/// `mean` and `std`, by what the first layers have seen, else the usual ones.
+fn normalisation(text: &mut String, channels: u32, usual: Numbers, seen: Option<&Seen>) {
+    let told = seen.and_then(Seen::numbers);
+    let numbers = told.unwrap_or(usual);
+    let is_of_imagenet = numbers == Numbers::ImageNet && channels == 3;
+    let whose = if is_of_imagenet { "ImageNet's; " } else { "" };
+    let why = match (seen, told) {
+        (Some(seen), Some(_)) => format!("the first batch norm has seen {seen}"),
+        (Some(seen), None) => {
+            format!("as the training did: the first batch norm has seen {seen}, which several ways give")
+        }
+        _ => "as the training did, which the file does not tell".to_owned(),
+    };
+    let (mean, std) = numbers.mean_and_std(channels);
+    line(text, &format!("mean = {mean:?}"), &format!("{whose}{why}"));
+    line(text, &format!("std = {std:?}"), "");
 }
 
 /// A named tensor of model.toml.

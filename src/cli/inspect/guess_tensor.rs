@@ -83,14 +83,25 @@ fn of_two_classes(facts: &Facts) -> &'static str {
     }
 }
 
+/// Sides of gray pictures that have no masks, at most.
+const SMALL_GRAY: u32 = 32;
+
 /// Of maps from 0 to 1 that do not sum to 1.
 const OVERLAPPING: &str = ", masks of classes that overlap, from 0 to 1 already; pictures of such values are task = \"image_to_image\"";
 
 /// `[B, C, h, w]`.
 fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<Guess> {
-    let Fed::Pictures { size, .. } = run.input else {
+    let Fed::Pictures {
+        size,
+        channels: taken,
+        ..
+    } = run.input
+    else {
         return Vec::new();
     };
+    // Autoencoders end in a sigmoid too, and give back as many channels as they take.
+    let is_from_0_to_1 = facts.are_probabilities() && !facts.sums_to_one;
+    let is_alike = is_from_0_to_1 && channels == i64::from(taken);
     let shown = format!("forward answers [B, {channels}, h, w]");
     let (rows, height) = (facts.shape[2], i64::from(size.0));
     let is_larger = rows > height;
@@ -113,6 +124,12 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
             ", a mask; a map of numbers such as a depth is task = \"image_to_image\"",
         );
         let map = image(", a map of numbers; a mask is task = \"segmentation\"");
+        // Digits and clothes are of such sizes; what has masks is larger.
+        let is_small = size.0.max(size.1) <= SMALL_GRAY;
+        if is_alike && is_small {
+            let why = format!("{shown}, a picture from 0 to 1; a mask is task = \"segmentation\"");
+            return vec![Guess::image(why, "input"), mask];
+        }
         return if is_depth || facts.follows_input || is_larger {
             vec![map, mask]
         } else {
@@ -130,8 +147,12 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
     if channels != 3 {
         return vec![masks];
     }
-    let picture = image(", a picture");
-    if is_larger || facts.follows_input {
+    let picture = image(if is_alike {
+        ", a picture from 0 to 1; masks of three classes that overlap are task = \"segmentation\" with multi_label = true"
+    } else {
+        ", a picture"
+    });
+    if is_larger || facts.follows_input || is_alike {
         vec![picture, masks]
     } else {
         vec![masks, picture]
@@ -230,6 +251,11 @@ mod tests {
         );
         assert_eq!(
             first(&facts(&shape(3, 128), (0.0, 1.0)), &none).0,
+            "image_to_image"
+        );
+        // A sigmoid over as many channels as go in.
+        assert_eq!(
+            first(&facts(&shape(3, 64), (0.1, 0.9)), &none).0,
             "image_to_image"
         );
         let denoised = Facts {

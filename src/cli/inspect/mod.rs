@@ -15,6 +15,7 @@ mod guess_tensor;
 mod methods;
 mod named;
 mod probe;
+mod seen;
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use describe::description;
 use entrance::Entrance;
 use guess::Guess;
 use probe::{Fed, Prober, Run};
+use seen::Seen;
 
 /// How long inputs are tried.
 const PROBING: Duration = Duration::from_secs(90);
@@ -86,10 +88,7 @@ impl Inspect {
 
     /// The first model.toml that passes.
     fn manifest(&self, module: &Module, bounds: Option<&Bounds>, bench: &Workbench) -> Result<String> {
-        let first = ["start", "encode"]
-            .into_iter()
-            .find(|name| module.method(name).is_ok());
-        let exported = || bounds?.picture(first.unwrap_or("forward"));
+        let exported = || bounds?.picture(first_method(module));
         let prober = Prober {
             module,
             bounds,
@@ -115,8 +114,14 @@ impl Inspect {
 
     /// What the module may be, the likeliest first.
     fn drafts(&self, prober: &Prober<'_>) -> Result<Vec<Draft>> {
+        let first = first_method(prober.module);
+        let seen = match prober.module.method(first) {
+            // What cannot be computed of such weights is not told.
+            Ok(_) => Seen::by(prober.module, first).unwrap_or_default(),
+            Err(_) => None,
+        };
         if let Some((run, guess)) = methods::of_methods(prober, &self.file)? {
-            return Ok(self.of_guesses(&run, &[guess]));
+            return Ok(self.of_guesses(&run, &[guess], seen.as_ref()));
         }
         let Ok(forward) = prober.module.method("forward") else {
             return Err(
@@ -140,7 +145,7 @@ impl Inspect {
             let run = prober.list(&entrance, prober.size)?;
             let run =
                 run.ok_or_else(|| self.unusable("`forward` takes a list, and answers no list of pictures"))?;
-            return Ok(self.of_guesses(&run, &[guess]));
+            return Ok(self.of_guesses(&run, &[guess], seen.as_ref()));
         }
         let run = self.run_of(prober, &entrance, required.len())?;
         let guesses = match &run.input {
@@ -153,7 +158,7 @@ impl Inspect {
             }
             _ => Vec::new(),
         };
-        let mut drafts = self.of_guesses(&run, &guesses);
+        let mut drafts = self.of_guesses(&run, &guesses, seen.as_ref());
         drafts.extend(self.of_tensors(&run, forward));
         Ok(drafts)
     }
@@ -188,12 +193,12 @@ impl Inspect {
     }
 
     /// Those whose labels are there come first.
-    fn of_guesses(&self, run: &Run, guesses: &[Guess]) -> Vec<Draft> {
+    fn of_guesses(&self, run: &Run, guesses: &[Guess], seen: Option<&Seen>) -> Vec<Draft> {
         let draft = |guess: &Guess| {
             let beside = || draft::labels_beside(&self.file, guess.classes);
             let labels = guess.takes_labels().then(beside).flatten().map(|(name, _)| name);
             Draft {
-                text: draft::of_pictures(&self.file, run, guess, labels),
+                text: draft::of_pictures(&self.file, run, (guess, seen), labels),
                 labels,
             }
         };
@@ -214,6 +219,14 @@ impl Inspect {
     fn unusable(&self, why: &str) -> Error {
         Error::model(format!("{}: {why}", self.file.display()))
     }
+}
+
+/// The method that pictures go into first.
+fn first_method(module: &Module) -> &'static str {
+    let other = ["start", "encode"]
+        .into_iter()
+        .find(|name| module.method(name).is_ok());
+    other.unwrap_or("forward")
 }
 
 /// A model.toml that may pass.

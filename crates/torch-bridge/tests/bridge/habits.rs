@@ -235,4 +235,10 @@ fn weights_have_names_and_shapes() {
         "{weights:?}"
     );
     assert!(!module("habit_sum_twice").is_quantised().unwrap());
+    let named = |name| module("habit_sum_twice").tensor(name).unwrap();
+    assert_eq!(
+        named("stem.weight").map(|weight| weight.size()),
+        Some(vec![8, 3, 3, 3])
+    );
+    assert!(named("stem").is_none() && named("").is_none());
 }
