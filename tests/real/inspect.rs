@@ -112,6 +112,13 @@ fn the_first_batch_norm_tells_how_pictures_were_prepared() {
 }
 
 #[test]
+fn a_module_that_normalises_its_pictures_is_not_told_by_its_batch_norm() {
+    let (manifest, keys) = manifest_of(&path("tests/golden/misfits/normalises.pt"), &["--size", "32x32"]);
+    assert!(manifest.contains("which the file does not tell"), "{manifest}");
+    assert_eq!(value(&keys, "input", "std"), Some("[1.0, 1.0, 1.0]".into()));
+}
+
+#[test]
 fn every_contract_of_detectors_is_told_by_its_values() {
     for (name, format) in [
         ("detr_deformable", "detr"),

@@ -26,6 +26,17 @@ pub(super) enum Pictures {
     Letterbox,
 }
 
+/// Which values of a picture that comes out are black and white.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Range {
+    /// Those of the input.
+    Input,
+    /// The least and the greatest.
+    MinMax,
+    /// 0 and 1, whatever those of the input are.
+    Of0To1,
+}
+
 impl Guess {
     pub(super) fn new(task: &'static str, why: impl Into<String>) -> Self {
         Self {
@@ -38,9 +49,14 @@ impl Guess {
     }
 
     /// Pictures and maps of pictures, whose values from black to white are those of `range`.
-    pub(super) fn image(why: impl Into<String>, range: &str) -> Self {
+    pub(super) fn image(why: impl Into<String>, range: Range) -> Self {
+        let range = match range {
+            Range::Input => "\"input\"",
+            Range::MinMax => "\"minmax\"",
+            Range::Of0To1 => "[0, 1]",
+        };
         Self::new("image_to_image", why)
-            .key("range", format!("\"{range}\""))
+            .key("range", range)
             .pictures(Pictures::Plain)
     }
 

@@ -6,7 +6,7 @@ use torch_bridge::Value;
 
 use super::entrance::Entrance;
 use super::facts::{Facts, Part};
-use super::guess::Guess;
+use super::guess::{Guess, Range};
 use super::guess_rows;
 use super::guess_tensor::of_tensor;
 use super::probe::Run;
@@ -57,8 +57,8 @@ fn of_dict(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
     if let Some((name, task, what)) = KNOWN.into_iter().find(|(name, ..)| entry(name).is_some()) {
         let why = format!("entry \"{name}\" {what}");
         let guess = match task {
-            "image_to_image" if name == "predicted_depth" => Guess::image(why, "minmax"),
-            "image_to_image" => Guess::image(why, "input"),
+            "image_to_image" if name == "predicted_depth" => Guess::image(why, Range::MinMax),
+            "image_to_image" => Guess::image(why, Range::Input),
             _ => Guess::new(task, why),
         };
         return vec![guess.key("key", format!("\"{name}\""))];

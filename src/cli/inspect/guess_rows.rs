@@ -2,7 +2,7 @@
 
 use super::entrance::Entrance;
 use super::facts::Facts;
-use super::guess::{Guess, Pictures};
+use super::guess::{Guess, Pictures, Range};
 use super::probe::{Fed, Run};
 
 /// Classes of transformers' detectors whose scores are a sigmoid of each class; the others' are a softmax with no object.
@@ -119,7 +119,8 @@ fn map(facts: &Facts, run: &Run, shown: &str) -> Option<Guess> {
         columns as f64 / f64::from(size.1),
     );
     let is_map = rows > 8 && ratio.0 >= 0.2 && (ratio.0 / ratio.1 - 1.0).abs() < 0.05;
-    (is_map && !facts.is_whole).then(|| Guess::image(format!("{shown}, a number for each pixel"), "minmax"))
+    (is_map && !facts.is_whole)
+        .then(|| Guess::image(format!("{shown}, a number for each pixel"), Range::MinMax))
 }
 
 /// `[B, R, C]` with prototypes `[B, M, h, w]`.

@@ -2,7 +2,7 @@
 
 use super::entrance::{Entrance, Head, Taker};
 use super::facts::Facts;
-use super::guess::Guess;
+use super::guess::{Guess, Range};
 use super::guess_rows::rows;
 use super::probe::{Fed, Run};
 
@@ -100,12 +100,15 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
         return Vec::new();
     };
     // Autoencoders end in a sigmoid too, and give back as many channels as they take.
-    let is_from_0_to_1 = facts.are_probabilities() && !facts.sums_to_one;
-    let is_alike = is_from_0_to_1 && channels == i64::from(taken);
+    let is_alike = facts.are_probabilities() && !facts.sums_to_one && channels == i64::from(taken);
     let shown = format!("forward answers [B, {channels}, h, w]");
     let (rows, height) = (facts.shape[2], i64::from(size.0));
     let is_larger = rows > height;
-    let range = if channels == 1 { "minmax" } else { "input" };
+    let range = match channels {
+        _ if is_alike => Range::Of0To1,
+        1 => Range::MinMax,
+        _ => Range::Input,
+    };
     let image = |why: &str| Guess::image(format!("{shown}{why}"), range);
     let segmentation = |activation: &str, why: &str| {
         Guess::new("segmentation", format!("{shown}{why}"))
@@ -125,12 +128,8 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
         );
         let map = image(", a map of numbers; a mask is task = \"segmentation\"");
         // Digits and clothes are of such sizes; what has masks is larger.
-        let is_small = size.0.max(size.1) <= SMALL_GRAY;
-        if is_alike && is_small {
-            let why = format!("{shown}, a picture from 0 to 1; a mask is task = \"segmentation\"");
-            return vec![Guess::image(why, "input"), mask];
-        }
-        return if is_depth || facts.follows_input || is_larger {
+        let is_small = is_alike && size.0.max(size.1) <= SMALL_GRAY;
+        return if is_depth || facts.follows_input || is_larger || is_small {
             vec![map, mask]
         } else {
             vec![mask, map]
@@ -258,6 +257,9 @@ mod tests {
             first(&facts(&shape(3, 64), (0.1, 0.9)), &none).0,
             "image_to_image"
         );
+        // Its values are from 0 to 1, whatever those of the input are.
+        let guess = of_tensor(&facts(&shape(3, 64), (0.1, 0.9)), &run(), &none).swap_remove(0);
+        assert!(guess.keys.contains(&("range", "[0, 1]".into())));
         let denoised = Facts {
             follows_input: true,
             ..facts(&shape(3, 64), (0.0, 1.0))

@@ -1,7 +1,7 @@
 //! What tasks with methods of their own have beside pictures: captioners and autoencoders.
 
 use tch::{Kind, Tensor};
-use torch_bridge::Value;
+use torch_bridge::{Module, Value};
 
 use super::draft::labels_beside;
 use super::entrance::Entrance;
@@ -13,21 +13,29 @@ use crate::error::Result;
 const STARTS: [&str; 6] = ["<start>", "<sos>", "<bos>", "<s>", "[CLS]", "startseq"];
 const ENDS: [&str; 6] = ["<end>", "<eos>", "</s>", "[SEP]", "endseq", "<stop>"];
 
+/// The method that pictures go into: that of a captioner, of an autoencoder, else `forward`.
+pub(super) fn first(module: &Module) -> &'static str {
+    let has = |name: &str| module.method(name).is_ok();
+    let pairs = [("start", "step"), ("encode", "decode")];
+    let other = pairs.into_iter().find(|(first, then)| has(first) && has(then));
+    other.map_or("forward", |(first, _)| first)
+}
+
 /// A run of the first method of a captioner or an autoencoder, and what it is; nothing for other modules.
 pub(super) fn of_methods(prober: &Prober<'_>, file: &std::path::Path) -> Result<Option<(Run, Guess)>> {
     let module = prober.module;
-    let has = |name: &str| module.method(name).is_ok();
-    if has("start") && has("step") {
-        let run = prober.pictures("start", &Entrance::of(module, "start")?, &keeps_aspect)?;
+    let first = first(module);
+    if first == "start" {
+        let run = prober.pictures(first, &Entrance::of(module, first)?, &keeps_aspect)?;
         return Ok(run.map(|run| {
             let guess = captioner(prober, &run, file);
             (run, guess)
         }));
     }
-    if has("encode") && has("decode") {
+    if first == "encode" {
         let guess = Guess::new("vae", "the module encodes and decodes").pictures(Pictures::Plain);
         let comes_back = |encoded: &Value, size| is_decoded(prober, encoded, size);
-        let run = prober.pictures("encode", &Entrance::of(module, "encode")?, &comes_back)?;
+        let run = prober.pictures(first, &Entrance::of(module, first)?, &comes_back)?;
         return Ok(run.map(|run| (run, guess)));
     }
     Ok(None)

@@ -88,7 +88,7 @@ impl Inspect {
 
     /// The first model.toml that passes.
     fn manifest(&self, module: &Module, bounds: Option<&Bounds>, bench: &Workbench) -> Result<String> {
-        let exported = || bounds?.picture(first_method(module));
+        let exported = || bounds?.picture(methods::first(module));
         let prober = Prober {
             module,
             bounds,
@@ -114,14 +114,8 @@ impl Inspect {
 
     /// What the module may be, the likeliest first.
     fn drafts(&self, prober: &Prober<'_>) -> Result<Vec<Draft>> {
-        let first = first_method(prober.module);
-        let seen = match prober.module.method(first) {
-            // What cannot be computed of such weights is not told.
-            Ok(_) => Seen::by(prober.module, first).unwrap_or_default(),
-            Err(_) => None,
-        };
         if let Some((run, guess)) = methods::of_methods(prober, &self.file)? {
-            return Ok(self.of_guesses(&run, &[guess], seen.as_ref()));
+            return Ok(self.of_guesses(prober, &run, &[guess]));
         }
         let Ok(forward) = prober.module.method("forward") else {
             return Err(
@@ -145,7 +139,7 @@ impl Inspect {
             let run = prober.list(&entrance, prober.size)?;
             let run =
                 run.ok_or_else(|| self.unusable("`forward` takes a list, and answers no list of pictures"))?;
-            return Ok(self.of_guesses(&run, &[guess], seen.as_ref()));
+            return Ok(self.of_guesses(prober, &run, &[guess]));
         }
         let run = self.run_of(prober, &entrance, required.len())?;
         let guesses = match &run.input {
@@ -158,7 +152,7 @@ impl Inspect {
             }
             _ => Vec::new(),
         };
-        let mut drafts = self.of_guesses(&run, &guesses, seen.as_ref());
+        let mut drafts = self.of_guesses(prober, &run, &guesses);
         drafts.extend(self.of_tensors(&run, forward));
         Ok(drafts)
     }
@@ -193,12 +187,13 @@ impl Inspect {
     }
 
     /// Those whose labels are there come first.
-    fn of_guesses(&self, run: &Run, guesses: &[Guess], seen: Option<&Seen>) -> Vec<Draft> {
+    fn of_guesses(&self, prober: &Prober<'_>, run: &Run, guesses: &[Guess]) -> Vec<Draft> {
+        let seen = Seen::by(prober.module, methods::first(prober.module), &run.input);
         let draft = |guess: &Guess| {
             let beside = || draft::labels_beside(&self.file, guess.classes);
             let labels = guess.takes_labels().then(beside).flatten().map(|(name, _)| name);
             Draft {
-                text: draft::of_pictures(&self.file, run, (guess, seen), labels),
+                text: draft::of_pictures(&self.file, run, (guess, seen.as_ref()), labels),
                 labels,
             }
         };
@@ -219,14 +214,6 @@ impl Inspect {
     fn unusable(&self, why: &str) -> Error {
         Error::model(format!("{}: {why}", self.file.display()))
     }
-}
-
-/// The method that pictures go into first.
-fn first_method(module: &Module) -> &'static str {
-    let other = ["start", "encode"]
-        .into_iter()
-        .find(|name| module.method(name).is_ok());
-    other.unwrap_or("forward")
 }
 
 /// A model.toml that may pass.

@@ -8,8 +8,9 @@
 use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
-use torch_bridge::{Layer, Module};
+use torch_bridge::{Layer, Module, Tap, Value};
 
+use super::probe::Fed;
 use crate::error::Result;
 
 /// How the numbers of pictures, from 0 to 255, become a model's input.
@@ -59,8 +60,17 @@ impl std::fmt::Display for Seen {
 }
 
 impl Seen {
-    /// What the first convolution of `method` and the batch norm behind it tell; nothing where a module begins otherwise.
-    pub(super) fn by(module: &Module, method: &str) -> Result<Option<Self>> {
+    /// What the first convolution of `method` and the batch norm behind it tell; nothing where a module begins otherwise, changes
+    /// its pictures before, or has weights of which nothing can be computed.
+    pub(super) fn by(module: &Module, method: &str, input: &Fed) -> Option<Self> {
+        let Fed::Pictures { channels, size, .. } = input else {
+            // Detectors that take lists prepare the pictures themselves.
+            return None;
+        };
+        Self::found(module, method, (*channels, *size)).ok().flatten()
+    }
+
+    fn found(module: &Module, method: &str, (channels, size): (u32, (u32, u32))) -> Result<Option<Self>> {
         let shapes: HashMap<String, Vec<i64>> = module.weights()?.into_iter().collect();
         let Some((convolution, norm)) = beginning(&module.layers(method)?, &shapes) else {
             return Ok(None);
@@ -69,12 +79,8 @@ impl Seen {
             let Some(tensor) = module.tensor(&format!("{path}.{what}"))? else {
                 return Ok(None);
             };
-            Ok(Some(
-                tensor
-                    .f_detach()?
-                    .f_to_device(Device::Cpu)?
-                    .f_to_kind(Kind::Double)?,
-            ))
+            let tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?;
+            Ok(Some(tensor.f_to_kind(Kind::Double)?))
         };
         let (Some(weight), Some(mean), Some(variance)) = (
             read(&convolution, "weight")?,
@@ -86,12 +92,20 @@ impl Seen {
         if mean.size() != weight.size()[..1] || variance.size() != mean.size() {
             return Ok(None);
         }
-        let mean = match read(&convolution, "bias")? {
-            Some(bias) if bias.size() == mean.size() => mean.f_sub(&bias)?,
-            Some(_) => return Ok(None),
-            None => mean,
-        };
-        Self::of(&weight, &mean, &variance)
+        let bias = read(&convolution, "bias")?.unwrap_or_else(|| mean.zeros_like());
+        if bias.size() != mean.size() || weight.size()[1] != i64::from(channels) {
+            return Ok(None);
+        }
+        let filled = filled(channels, size)?;
+        let capture = module.capture(method, &[Tap::record(&convolution)])?;
+        let run = tch::no_grad(|| capture.run(&[Value::Tensor(filled)]))?;
+        let values = run.recorded.first().and_then(|runs| runs.first()?.first());
+        match values {
+            Some(values) if are_of_filled(values, &weight, &bias)? => {
+                Self::of(&weight, &mean.f_sub(&bias)?, &variance)
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Of a convolution `[O, C, h, w]` without a bias whose `O` values have these means and variances.
@@ -154,6 +168,37 @@ impl Seen {
         let is_alone = far.get(1).is_none_or(|(_, next)| next - distance > BEFORE);
         (is_alone && distance < FARTHEST).then_some(first)
     }
+}
+
+/// What each channel of [`filled`] holds.
+const FILLED: [f64; 3] = [0.2, 0.5, 0.9];
+
+/// A picture `[1, C, h, w]` without a pattern.
+fn filled(channels: u32, (height, width): (u32, u32)) -> Result<Tensor> {
+    let values = Tensor::from_slice(&FILLED[..channels as usize]).f_to_kind(Kind::Float)?;
+    let shape = [1, i64::from(channels), i64::from(height), i64::from(width)];
+    Ok(values
+        .f_view([1, shape[1], 1, 1])?
+        .f_expand(shape, false)?
+        .f_contiguous()?)
+}
+
+/// Whether a convolution has made `values` `[1, O, h, w]` of [`filled`] as it is: then it was not normalised on its way.
+fn are_of_filled(values: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<bool> {
+    /// Of the largest value: it was computed in f32.
+    const TOLERANCE: f64 = 1e-3;
+    let size = values.size();
+    if size.len() != 4 || size[1] != weight.size()[0] {
+        return Ok(false);
+    }
+    // Far from the borders, where there are zeros under the kernel.
+    let found = values.f_select(0, 0)?.f_select(1, size[2] / 2)?;
+    let found = found.f_select(1, size[3] / 2)?.f_to_kind(Kind::Double)?;
+    let pixels = Tensor::from_slice(&FILLED[..weight.size()[1] as usize]);
+    let sums = weight.f_sum_dim_intlist([2i64, 3].as_slice(), false, Kind::Double)?;
+    let wanted = sums.f_mv(&pixels)?.f_add(bias)?;
+    let largest = |of: &Tensor| of.f_abs()?.f_max()?.f_double_value(&[]);
+    Ok(largest(&found.f_sub(&wanted)?)? <= TOLERANCE * largest(&wanted)?)
 }
 
 /// Values under a kernel, at most: what they have to do with each other is a matrix.
