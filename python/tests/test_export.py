@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from PIL import Image
 from torch import nn
 
 import lucarne_server as lucarne
@@ -128,6 +129,38 @@ def test_ultralytics(tmp_path: Path, ten_photos: list[Path]) -> None:
     folder = lucarne.export(model, tmp_path / "yolo", pictures=ten_photos[:4])
     assert 'resize = "letterbox"' in written(folder)
     assert len((folder / "labels.txt").read_text().splitlines()) == 80
+
+
+def test_ultralytics_classifier(tmp_path: Path, ten_photos: list[Path]) -> None:
+    ultralytics = pytest.importorskip("ultralytics")
+    model = ultralytics.YOLO("yolo11n-cls.yaml")
+    spread(list(model.model.model)[-1])
+    folder = lucarne.export(model, tmp_path / "classes", pictures=ten_photos[:4])
+    assert 'activation = "none"' in written(folder)
+
+
+def test_steps_of_processors(ten_photos: list[Path]) -> None:
+    """Each step that only some processors have is read, or named."""
+    transformers = pytest.importorskip("transformers")
+    size = {"height": 96, "width": 128}
+    for processor in (
+        transformers.EfficientNetImageProcessor(size=size, rescale_offset=True, resample=2),
+        transformers.EfficientNetImageProcessor(size=size, include_top=False, resample=2),
+        transformers.MobileViTImageProcessor(),
+        transformers.LevitImageProcessor(),
+        transformers.PoolFormerImageProcessor(),
+    ):
+        found = read(processor, None)
+        assert not found.notes
+        with Image.open(ten_photos[0]) as photo:
+            ours, theirs = found.picture.tensor(photo), found.python(photo)
+        # Theirs may resize by torchvision, which rounds otherwise than Pillow.
+        assert ours.shape == theirs.shape
+        assert float((ours - theirs).abs().mean() / theirs.std()) < 0.01, type(processor).__name__
+    kept = read(transformers.DPTImageProcessor(keep_aspect_ratio=True, ensure_multiple_of=14), None)
+    assert "keeps the aspect" in kept.notes[0]
+    with pytest.raises(ExportError, match="do_thumbnail"):
+        read(transformers.DonutImageProcessor(), None)
 
 
 class Pair(nn.Module):

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::entry::{Entry, State, Wanted};
-use super::load::Load;
+use super::loads::to_its_end;
 use super::model::Model;
 use super::rested::Rested;
 use super::roster::Catalog;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::{MOST_LOADED, age};
 
 impl Catalog {
@@ -18,7 +20,7 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::get`].
     pub async fn answering(&self, name: &str, wanted: Wanted<'_>) -> Result<Arc<Model>> {
-        self.awake(name).await?.answering(wanted)
+        self.awake(name, wanted.version).await?.answering(wanted)
     }
 
     /// The model `name` that serves, or this `version` of it, to be described. One that rests is loaded first.
@@ -26,11 +28,15 @@ impl Catalog {
     /// # Errors
     /// As [`Catalog::get`].
     pub async fn described(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
-        self.awake(name).await?.get(version)
+        self.awake(name, version).await?.get(version)
     }
 
-    async fn awake(&self, name: &str) -> Result<Arc<Entry>> {
+    async fn awake(&self, name: &str, version: Option<&str>) -> Result<Arc<Entry>> {
         let entry = self.entry(name)?;
+        if let Some(version) = version.filter(|version| !entry.wakes_with(version)) {
+            // Whoever asks for what is not there does not load what is.
+            return entry.get(Some(version)).map(|_| entry);
+        }
         entry.touch();
         // A load that is under way has loaded all that belongs to it only when it is done.
         if entry.is_resting() || entry.waking.try_lock().is_err() {
@@ -47,42 +53,19 @@ impl Catalog {
         }
     }
 
-    /// Loads the versions of a model that rests, once for all requests that come meanwhile.
+    /// Waits until `entry`, if it rests, is loaded as it was.
     async fn wake(&self, entry: &Arc<Entry>) -> Result<()> {
-        let _alone = entry.waking.lock().await;
-        let name = &entry.name;
-        let again = |error: &Error| {
-            Error::NotReady(format!(
-                "model `{name}` rested, and could not be loaded again: {error}"
-            ))
-        };
-        let as_it_was = |rested: &Rested| {
-            let may_be_tried = rested.may_be_tried();
-            (rested.serving().to_owned(), rested.versions(), may_be_tried)
-        };
-        let Some((serving, versions, may_be_tried)) = entry.of_rested(as_it_was) else {
-            return Ok(());
-        };
-        if let (false, State::Failed(error)) = (may_be_tried, entry.state()) {
-            return Err(again(&error));
-        }
-        let loaded = self.load_into(entry, Load::to_serve(Some(&serving))).await;
-        // It is held, so that it does not rest before the others are there.
-        let _held = loaded.map_err(|error| {
-            entry.fail_to_wake(&error);
-            again(&error)
-        })?;
-        for version in versions.iter().filter(|version| **version != serving) {
-            self.bring_to(entry, version).await;
-        }
-        Ok(())
+        let (loads, entry) = (self.loads.clone(), Arc::clone(entry));
+        to_its_end(async move { loads.wake(&entry).await }).await
     }
 
-    /// Loads `version` beside what serves; what cannot be loaded says so in the log.
-    async fn bring_to(&self, entry: &Arc<Entry>, version: &str) {
-        if let Err(error) = self.load_into(entry, Load::beside(version)).await {
-            entry.fail_beside(version, &error);
-        }
+    /// Nobody wakes the model `name` until what is returned is dropped: who takes it out is not to find it back.
+    ///
+    /// # Errors
+    /// [`Error::ModelNotFound`](crate::error::Error::ModelNotFound)
+    pub async fn unwoken(&self, name: &str) -> Result<OwnedMutexGuard<()>> {
+        let entry = self.entry(name)?;
+        Ok(Arc::clone(&entry.waking).lock_owned().await)
     }
 
     /// The version that is to compute what `model` answered, to be compared with it.
@@ -123,7 +106,7 @@ impl Catalog {
 
     async fn load_beside(&self, entry: &Arc<Entry>, but: &BTreeSet<String>) {
         for version in wanted(entry, but) {
-            self.bring_to(entry, &version).await;
+            self.loads.bring_to(entry, &version).await;
         }
     }
 

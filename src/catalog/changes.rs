@@ -25,7 +25,7 @@ impl Catalog {
         self.rouse(name).await;
         let what = Load::to_serve(version).telling(progress);
         let model = match self.entry(name) {
-            Ok(entry) => self.load_into(&entry, what).await?,
+            Ok(entry) => self.loads.load_into(&entry, what).await?,
             Err(_) => self.add_version(dir, what).await?,
         };
         if version.is_none() {
@@ -43,7 +43,7 @@ impl Catalog {
         self.has_on_disk(name, version)?;
         self.rouse(name).await;
         match self.entry(name) {
-            Ok(entry) => self.load_into(&entry, Load::beside(version)).await,
+            Ok(entry) => self.loads.load_into(&entry, Load::beside(version)).await,
             Err(_) => self.bring(name, Some(version), &Progress::default()).await,
         }
     }

@@ -44,7 +44,7 @@ pub(super) struct Entry {
     /// Whether the server is not ready without it.
     pub(super) required: bool,
     /// Held while it is loaded for a request.
-    pub(super) waking: tokio::sync::Mutex<()>,
+    pub(super) waking: Arc<tokio::sync::Mutex<()>>,
     /// Whether the server starts, and versions that are to be loaded beside the one that serves are still being loaded.
     pub(super) settling: AtomicBool,
     slots: RwLock<Slots>,
@@ -72,7 +72,7 @@ impl Entry {
             name,
             dir,
             required,
-            waking: tokio::sync::Mutex::default(),
+            waking: Arc::default(),
             settling: AtomicBool::new(false),
             slots: RwLock::new(Slots {
                 serving: State::Loading,
@@ -308,6 +308,16 @@ impl Entry {
     pub(super) fn of_rested<T>(&self, ask: impl FnOnce(&Rested) -> T) -> Option<T> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
         slots.rested.as_ref().map(ask)
+    }
+
+    /// Whether a request for `version`, a number or a name, may load what rests; also where nothing rests.
+    pub(super) fn wakes_with(&self, version: &str) -> bool {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = slots.rules.resolve(version);
+        slots
+            .rested
+            .as_ref()
+            .is_none_or(|rested| rested.versions().iter().any(|known| known == wanted))
     }
 
     /// Whether the next request loads it.

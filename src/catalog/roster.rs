@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::entry::{Entry, State};
 use super::load::{Load, load_tried};
 use super::loader::Loader;
+use super::loads::Loads;
 use super::model::Model;
 use super::names::{folder_name, model_folders};
 use super::thread::LoaderThread;
@@ -30,8 +31,7 @@ pub struct Catalog {
     /// The folder of model folders, where they are of one.
     root: Option<PathBuf>,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
-    loader: Arc<Loader>,
-    thread: LoaderThread,
+    pub(super) loads: Loads,
 }
 
 /// A model and its state.
@@ -81,8 +81,10 @@ impl Catalog {
         Ok(Self {
             root: None,
             entries: RwLock::new(entries.collect()),
-            loader: Arc::new(loader),
-            thread: LoaderThread::start()?,
+            loads: Loads {
+                loader: Arc::new(loader),
+                thread: LoaderThread::start()?,
+            },
         })
     }
 
@@ -103,12 +105,15 @@ impl Catalog {
         let side_by_side = if is_scarce {
             1
         } else {
-            (self.loader.cores().count() / 2).max(2)
+            (self.loads.loader.cores().count() / 2).max(2)
         };
         let trials = Arc::new(Semaphore::new(side_by_side));
         let loads = self.entries().into_iter().map(|entry| {
-            let (loader, thread, trials) =
-                (Arc::clone(&self.loader), self.thread.clone(), Arc::clone(&trials));
+            let (loader, thread, trials) = (
+                Arc::clone(&self.loads.loader),
+                self.loads.thread.clone(),
+                Arc::clone(&trials),
+            );
             async move {
                 let mut permit = trials.acquire_owned().await.ok();
                 let tried = || {
@@ -148,7 +153,7 @@ impl Catalog {
 
     pub(super) async fn add_version(&self, dir: PathBuf, what: Load<'_>) -> Result<Arc<Model>> {
         let entry = Arc::new(entry(dir));
-        let model = self.load_into(&entry, what).await?;
+        let model = self.loads.load_into(&entry, what).await?;
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         let replaced = entries.insert(entry.name.clone(), entry);
         drop(entries);
@@ -163,7 +168,7 @@ impl Catalog {
     /// [`Error::ModelNotFound`]; [`Error::InvalidModel`] when it cannot be loaded: what answered before goes on.
     pub async fn replace(&self, name: &str, version: Option<&str>) -> Result<Arc<Model>> {
         let entry = self.entry(name)?;
-        self.load_into(&entry, Load::to_serve(version)).await
+        self.loads.load_into(&entry, Load::to_serve(version)).await
     }
 
     /// Loads `version` of the model `name` beside the one that answers: it answers where it is asked for by its version.
@@ -172,7 +177,7 @@ impl Catalog {
     /// As [`Catalog::replace`].
     pub async fn load(&self, name: &str, version: &str) -> Result<Arc<Model>> {
         let entry = self.entry(name)?;
-        self.load_into(&entry, Load::beside(version)).await
+        self.loads.load_into(&entry, Load::beside(version)).await
     }
 
     /// Takes the model `name` out and forgets it.
@@ -184,7 +189,7 @@ impl Catalog {
     }
 
     pub(super) fn cores(&self) -> &Cores {
-        self.loader.cores()
+        self.loads.loader.cores()
     }
 
     /// The folder of model folders, where they are of one.
@@ -199,26 +204,6 @@ impl Catalog {
     /// [`Error::ModelNotFound`] when it is not loaded.
     pub fn unload(&self, name: &str, version: &str) -> Result<()> {
         self.entry(name)?.remove(version)
-    }
-
-    /// Loads a version of `entry`; it answers also if none does.
-    pub(super) async fn load_into(&self, entry: &Arc<Entry>, what: Load<'_>) -> Result<Arc<Model>> {
-        let (entry, loader, thread) = (Arc::clone(entry), Arc::clone(&self.loader), self.thread.clone());
-        let complain = |error: &Error| {
-            tracing::error!(model = entry.name, %error, "model cannot be loaded; what answers goes on");
-        };
-        let (answers, serves) = (Arc::clone(&entry), what.serves);
-        let put = move |model| {
-            let model = Arc::new(model);
-            let serves = serves || !matches!(answers.state(), State::Ready(_));
-            answers.put(Arc::clone(&model), serves);
-            model
-        };
-        let loaded = load_tried(&loader, (&entry, what), &thread, || (), put).await?;
-        loaded.inspect_err(|error| {
-            complain(error);
-            entry.fail(error.clone());
-        })
     }
 
     /// Every model, by name.
@@ -278,7 +263,7 @@ impl Catalog {
     /// How long the oldest pass has taken that has not ended, of any model.
     #[must_use]
     pub fn longest_pass(&self) -> Duration {
-        self.loader.cores().longest()
+        self.loads.loader.cores().longest()
     }
 
     /// Whether every required model answers.
@@ -306,7 +291,7 @@ impl Catalog {
     pub fn shut_down(&self) {
         let models: Vec<Arc<Model>> = self.entries().iter().flat_map(|entry| entry.loaded()).collect();
         models.iter().for_each(|model| model.close());
-        self.thread.stop();
+        self.loads.thread.stop();
         // What was being loaded meanwhile is closed, too.
         for model in self.entries().iter().flat_map(|entry| entry.loaded()) {
             engine::join(model.retire());

@@ -57,7 +57,7 @@ impl Trials {
     /// # Errors
     /// [`Error::InvalidModel`] with what the trial found, or how it ended.
     pub(super) fn stamped(&self, dir: &Path, version: Option<&str>) -> Result<Stamp> {
-        let end = Instant::now() + self.patience;
+        let mut end = Instant::now() + self.patience;
         let stamp = Stamp::of(dir);
         let remembered = self.cache.as_ref().and_then(|cache| {
             let digest = digest(dir, version, self.memory, end).ok()?;
@@ -67,13 +67,17 @@ impl Trials {
             return Ok(stamp);
         }
         tracing::info!(model = %dir.display(), "the model is tried in a process of its own");
+        let asked = Instant::now();
         let beside_others = OTHERS.read().unwrap_or_else(PoisonError::into_inner);
+        // While another is tried alone, this one waits.
+        end += asked.elapsed();
         let mut found = self.attempt(dir, version, end);
         drop(beside_others);
         if matches!(found, Err(Problems::Killed)) {
             let _alone = OTHERS.write().unwrap_or_else(PoisonError::into_inner);
+            end = Instant::now() + self.patience;
             tracing::info!(model = %dir.display(), "its trial was killed, as happens where memory ends: it is tried once more, alone");
-            found = self.attempt(dir, version, end + self.patience);
+            found = self.attempt(dir, version, end);
         }
         let problem = |text: &str| Error::model(format!("{}: {text}", dir.display()));
         found.map_err(|problems| match problems {

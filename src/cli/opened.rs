@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use clap::Args;
+use sha2::{Digest, Sha256};
 use tokio::runtime::Runtime;
 
 use super::output::runtime;
@@ -81,11 +82,14 @@ impl Opened {
             .parameters
             .pairs()
             .map(|(name, value)| format!(" {name}={value}"));
+        let reference = self.reference.as_ref();
+        let reference = reference.map(|file| format!(" reference={:x}", Sha256::digest(file)));
         format!(
-            "{} {}{}",
+            "{} {}{}{}",
             self.model.name,
             self.model.version,
-            asked.collect::<String>()
+            asked.collect::<String>(),
+            reference.unwrap_or_default()
         )
         .replace(['\n', '\r'], " ")
     }

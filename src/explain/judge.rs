@@ -40,6 +40,7 @@ pub(super) fn evidence(
     let resolved = settled.again();
     let judge = Judge {
         sample,
+        settled: &settled,
         objective: &*resolved.objective,
         placement,
         blurred: {
@@ -102,6 +103,8 @@ fn grain(row: &Row, sample: &Sample<'_>, map: &Map) -> Result<Vec<usize>> {
 /// What every map of a picture is judged by.
 struct Judge<'a> {
     sample: &'a Sample<'a>,
+    /// What the target means on the untouched picture: the same on every copy.
+    settled: &'a Settled,
     objective: &'a dyn Objective,
     placement: Placement,
     /// The input, blurred.
@@ -199,11 +202,8 @@ impl Judge<'_> {
             let noisy = input.f_add(&noise.f_to_device(input.device())?.f_to_kind(input.kind())?)?;
             let after = self.score(&noisy)?;
             // Methods of gradients take them.
-            let again = tch::with_grad(|| (row.run)(&self.sample.of(noisy)))?;
-            if again.maps.len() != maps.len() {
-                // Other objects were found: there is nothing to compare.
-                return Ok(Vec::new());
-            }
+            let noisy = self.sample.of(noisy).settled_on(self.settled);
+            let again = tch::with_grad(|| (row.run)(&noisy))?;
             for ((stability, attribution), map) in found.iter_mut().zip(&again.maps).zip(maps) {
                 let target = attribution.target;
                 let values = floats(&attribution.values)?;

@@ -148,8 +148,18 @@ impl Sample<'_> {
             exported: module,
             frozen: module,
             captures,
+            ..self.of(self.input.shallow_clone()).settled_on(settled)
+        }
+    }
+
+    /// The same, of whose target it is known what it means.
+    pub(super) fn settled_on<'b>(self, settled: &'b Settled) -> Sample<'b>
+    where
+        Self: 'b,
+    {
+        Sample {
             settled: Some(settled),
-            ..self.of(self.input.shallow_clone())
+            ..self
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::Service;
-use crate::catalog::Model;
+use crate::catalog::{Model, to_its_end};
 use crate::config::ModelControl;
 use crate::engine::context::{Event, Progress};
 use crate::error::{Error, Result, excerpt};
@@ -34,8 +34,14 @@ impl Service {
     pub async fn load(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
         self.may_change()?;
         progress.tell(Event::Stage("waiting"));
-        let _turn = self.turns().of(name).await;
-        self.bring(name, version, progress).await
+        let turn = self.turns().of(name).await;
+        let (service, progress) = (self.clone(), progress.clone());
+        let (name, version) = (name.to_owned(), version.map(str::to_owned));
+        to_its_end(async move {
+            let _turn = turn;
+            service.bring(&name, version.as_deref(), &progress).await
+        })
+        .await
     }
 
     async fn bring(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
@@ -60,7 +66,16 @@ impl Service {
             return self.load(name, None, &Progress::default()).await.map(drop);
         };
         self.may_change()?;
-        let _turn = self.turns().of(name).await;
+        let turn = self.turns().of(name).await;
+        let (service, name, which) = (self.clone(), name.to_owned(), which.clone());
+        to_its_end(async move {
+            let _turn = turn;
+            service.bring_versions(&name, &which).await
+        })
+        .await
+    }
+
+    async fn bring_versions(&self, name: &str, which: &Which) -> Result<()> {
         let catalog = self.catalog();
         catalog.rouse(name).await;
         let on_disk = catalog.on_disk(name).map_err(not_loaded)?;
@@ -117,6 +132,7 @@ impl Service {
     pub async fn unload(&self, name: &str, version: Option<&str>) -> Result<()> {
         self.may_change()?;
         let _turn = self.turns().of(name).await;
+        let _unwoken = self.catalog().unwoken(name).await.ok();
         self.withdraw(name, version)
     }
 

@@ -17,6 +17,7 @@ use super::rle::Rle;
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
 use crate::image::{ModelInput, Placement};
+use crate::manifest::Activation;
 use crate::runtime::Call;
 use crate::runtime::staging::{finite, floats};
 pub use choice::UNSEEN;
@@ -43,6 +44,8 @@ pub struct Segmented {
     temperature: f64,
     /// Whether the model answers the second class alone, against which the first is even.
     one_channel: bool,
+    /// What makes probabilities of logits.
+    activation: Activation,
 }
 
 /// The classes of one image.
@@ -139,6 +142,7 @@ impl Batched for Segment {
                 placement: *placement,
                 temperature: spec.manifest.output.temperature.get(),
                 one_channel,
+                activation: spec.manifest.output.activation,
             })
         };
         let placements = batch.iter().map(|asked| &asked.input.input.placement);

@@ -31,7 +31,7 @@ pub struct Caller {
     /// `None` where everybody may do everything.
     key: Option<Arc<Key>>,
     /// Its place among the requests of its key, until it is answered.
-    _place: Option<Arc<OwnedSemaphorePermit>>,
+    place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Caller {
@@ -39,6 +39,11 @@ impl Caller {
     #[must_use]
     pub fn of(extensions: &Extensions) -> Self {
         extensions.get().cloned().unwrap_or_default()
+    }
+
+    /// Whether it has a place that others wait for.
+    pub(super) fn has_place(&self) -> bool {
+        self.place.is_some()
     }
 
     /// The name of its key, for the log.
@@ -112,7 +117,7 @@ impl Keys {
         let key = &self.known(presented(headers)?)?;
         let caller = Caller {
             key: Some(Arc::clone(key)),
-            _place: None,
+            place: None,
         };
         caller.may(scope)?;
         let full = |what: &str, retry_after| Error::RateLimited {
@@ -131,10 +136,7 @@ impl Keys {
                 Some(Arc::new(place))
             }
         };
-        Ok(Caller {
-            _place: place,
-            ..caller
-        })
+        Ok(Caller { place, ..caller })
     }
 }
 

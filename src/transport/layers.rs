@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use tower::ServiceBuilder;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
@@ -22,6 +23,7 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::failure::{Counted, report};
+use super::kept::Kept;
 use super::key::Scope;
 use super::open::Listener;
 use super::{grpc, linger};
@@ -259,9 +261,13 @@ async fn admit(State(wrapped): State<Wrapped>, mut request: Request, next: Next)
                 tracing::Span::current().record("key", name);
             }
             request.extensions_mut().insert(caller.clone());
+            // The messages of a stream of gRPC are let in one by one.
+            let is_kept = caller.has_place() && !grpc::is_grpc(request.headers());
             let response = next.run(request).await;
-            drop(caller);
-            response
+            match is_kept {
+                true => response.map(|body| Body::new(Kept::new(body, caller))),
+                false => response,
+            }
         }
         Err(error) => error.into_response(),
     }
@@ -314,10 +320,12 @@ fn of_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
 fn cors(origins: &[String]) -> CorsLayer {
     let layer = CorsLayer::new()
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers(Any)
+        // Not `*`, which does not mean `Authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers([
             HeaderName::from_static(REQUEST_ID),
             HeaderName::from_static("retry-after"),
+            HeaderName::from_static("inference-header-content-length"),
         ]);
     if origins.iter().any(|origin| origin == "*") {
         return layer.allow_origin(Any);

@@ -2,11 +2,12 @@
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Method, Request, Version};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Version};
 use lucarne::config::{ModelControl, Settings};
 use sha2::{Digest, Sha256};
+use tower::ServiceExt as _;
 
-use crate::support::{Answer, model_variant, router_over, send};
+use crate::support::{Answer, model_variant, path, photo, router_over, send};
 
 const SCOPES: [&str; 4] = ["predict", "explain", "admin", "metrics"];
 
@@ -175,4 +176,74 @@ async fn a_refusal_says_how_to_mend_it_and_nothing_of_the_key() {
         !text.contains("the-key-for") && text.contains("unauthorized"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_stream_of_events_has_a_place_until_it_ends() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let models = folder.path().join("models");
+    std::fs::create_dir(&models).expect("writable");
+    model_variant(&models, "m", "selfie", |text| text);
+    let digest: String = Sha256::digest("one")
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let file = folder.path().join("keys.toml");
+    let keys =
+        format!("[[keys]]\nname = \"one\"\nsha256 = \"{digest}\"\nscopes = [\"explain\"]\nconcurrency = 1\n");
+    std::fs::write(&file, keys).expect("writable");
+    let settings = Settings {
+        keys_file: Some(file),
+        ..Settings::default()
+    };
+    let router = router_over(models, settings);
+    let asked = || {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri("/v1/models/m/explain?method=grad_cam")
+            .header("content-type", "image/jpeg")
+            .header("accept", "text/event-stream")
+            .header("authorization", "Bearer one");
+        let request = request.body(Body::from(photo("astronaut.jpg")));
+        router.clone().oneshot(request.expect("a request"))
+    };
+    let first = asked().await.expect("an answer");
+    assert_eq!(first.status(), StatusCode::OK);
+    let second = asked().await.expect("an answer");
+    assert_eq!(
+        second.status(),
+        StatusCode::TOO_MANY_REQUESTS,
+        "the first has not ended"
+    );
+    drop(first);
+    assert_eq!(asked().await.expect("an answer").status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_send_a_key_and_read_where_tensors_begin() {
+    let settings = Settings {
+        cors_origins: vec!["https://a.example".into()],
+        ..Settings::default()
+    };
+    let router = router_over(path("models"), settings);
+    let asked = |method: Method, header: (&'static str, &'static str)| {
+        let request = Request::builder()
+            .method(method)
+            .uri("/v2")
+            .header("origin", "https://a.example")
+            .header("access-control-request-method", "GET")
+            .header(header.0, header.1);
+        send(router.clone(), request.body(Body::empty()).expect("a request"))
+    };
+    let preflight = asked(
+        Method::OPTIONS,
+        ("access-control-request-headers", "authorization,x-api-key"),
+    )
+    .await;
+    let allowed = &preflight.headers["access-control-allow-headers"];
+    assert_eq!(allowed, "authorization,x-api-key");
+    let answer = asked(Method::GET, ("accept", "*/*")).await;
+    let exposed = answer.headers["access-control-expose-headers"].to_str();
+    let exposed = exposed.unwrap_or_default();
+    assert!(exposed.contains("inference-header-content-length"), "{exposed}");
 }

@@ -67,6 +67,69 @@ async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_takes_no_version_along() {
+    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
+    let settings = Settings {
+        model_control: ModelControl::Explicit,
+        ..Settings::default()
+    };
+    let (router, resting) = with_rests(models.path(), settings);
+    until_resting(&router).await;
+    // It asked, so that the model is loaded, but waits for nothing.
+    let late = post(&router, "/v2/models/m/infer?timeout=1", None).await;
+    assert_eq!(late.status, StatusCode::GATEWAY_TIMEOUT);
+    let patience = std::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let info = get(&router, "/v1/models/m").await.json();
+        if (&info["state"], &info["loaded"]) == (&json!("ready"), &json!(["2", "3"])) {
+            break;
+        }
+        assert!(std::time::Instant::now() < patience, "{info}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    resting.abort();
+}
+
+#[tokio::test]
+async fn what_is_unloaded_while_it_wakes_stays_unloaded() {
+    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
+    let settings = Settings {
+        model_control: ModelControl::Explicit,
+        ..Settings::default()
+    };
+    let (router, resting) = with_rests(models.path(), settings);
+    until_resting(&router).await;
+    let asks = tokio::spawn({
+        let router = router.clone();
+        async move { post(&router, "/v1/models/m/predict", None).await.status }
+    });
+    tokio::task::yield_now().await;
+    let unloaded = act(&router, "DELETE", "/v1/models/m").await;
+    assert_eq!(unloaded.status, StatusCode::NO_CONTENT);
+    asks.await.expect("it is answered somehow");
+    assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "unloaded");
+    resting.abort();
+}
+
+#[tokio::test]
+async fn whoever_asks_for_a_version_that_is_not_there_wakes_nobody() {
+    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
+    let (router, resting) = with_rests(models.path(), Settings::default());
+    until_resting(&router).await;
+    let ready = async |version: &str| {
+        get(&router, &format!("/v2/models/m/versions/{version}/ready"))
+            .await
+            .status
+    };
+    assert_eq!(ready("2").await, StatusCode::OK);
+    assert_eq!(ready("9").await, StatusCode::NOT_FOUND);
+    let refused = post(&router, "/v1/models/m/versions/9/predict", None).await;
+    assert_eq!(refused.status, StatusCode::NOT_FOUND);
+    assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
+    resting.abort();
+}
+
+#[tokio::test]
 async fn a_model_that_could_not_wake_is_tried_again() {
     let models = folder("unload_after_s = 1", "");
     let (router, resting) = with_rests(models.path(), Settings::default());

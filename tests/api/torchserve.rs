@@ -71,8 +71,13 @@ async fn a_text_of_a_form_is_a_picture_in_base64() {
     // As Python's `requests` sends `data={"data": …}`.
     let encoded = serde_urlencoded::to_string([("data", &text)]).expect("a form");
     let form = [("content-type", "application/x-www-form-urlencoded")];
-    let answer = post("/predictions/mobilenet_v2", &form, encoded).await.json();
+    let answer = post("/predictions/mobilenet_v2", &form, encoded.clone())
+        .await
+        .json();
     assert_eq!(answer, expected, "as a form");
+    let more = format!("{encoded}{}", "&a".repeat(100_000));
+    let answer = post("/predictions/mobilenet_v2", &form, more).await.json();
+    assert_eq!(answer, expected, "whatever comes behind it");
     let refused = post("/predictions/mobilenet_v2", &form, "data=no%20picture").await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(

@@ -1,5 +1,6 @@
 //! Many pictures, one after the other into a file or a folder: as fast as they are answered together, and resumed where it ended.
 
+mod claim;
 mod files;
 mod records;
 
@@ -12,8 +13,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::opened::Opened;
 use super::output::say;
-use crate::error::{Error, Result, excerpt};
+use crate::error::{Error, Result};
 use crate::protocol::v1::Form;
+use claim::claim;
 pub(super) use files::{below, expanded};
 use records::{Records, Table};
 
@@ -108,8 +110,8 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
     let wrong = |path: &Path, e: std::io::Error| Error::InvalidSettings(format!("{}: {e}", path.display()));
     std::fs::create_dir_all(output).map_err(|e| wrong(output, e))?;
     let files = &files::beside(files, output)?[..];
-    claim(output, &opened.question())?;
     let names = files::names(files, ending);
+    claim(output, &opened.question(), files.iter().zip(&names))?;
     let all = files.iter().zip(names).map(|(file, name)| Named {
         file,
         answer: output.join(name),
@@ -146,25 +148,6 @@ struct Named<'a> {
 impl AsRef<Path> for Named<'_> {
     fn as_ref(&self) -> &Path {
         self.file
-    }
-}
-
-/// Takes a folder for the answers to `question`.
-///
-/// # Errors
-/// [`Error::InvalidSettings`] where it has those to another, or cannot be written.
-fn claim(folder: &Path, question: &str) -> Result<()> {
-    /// Where it stands which they are.
-    const NAME: &str = ".lucarne";
-    let wrong = |why: String| Error::InvalidSettings(format!("--output {}: {why}", folder.display()));
-    let file = folder.join(NAME);
-    match std::fs::read_to_string(&file) {
-        Ok(found) if found.trim_end() == question => Ok(()),
-        Ok(found) => Err(wrong(format!(
-            "it has the answers to another question, `{}`; give another folder, or remove this one",
-            excerpt(found.trim_end())
-        ))),
-        Err(_) => std::fs::write(&file, format!("{question}\n")).map_err(|e| wrong(e.to_string())),
     }
 }
 

@@ -99,62 +99,97 @@ fn of_maps(facts: &Facts, channels: i64, run: &Run, entrance: &Entrance) -> Vec<
     else {
         return Vec::new();
     };
-    // Autoencoders end in a sigmoid too, and give back as many channels as they take.
-    let is_alike = facts.are_probabilities() && !facts.sums_to_one && channels == i64::from(taken);
-    let shown = format!("forward answers [B, {channels}, h, w]");
-    let (rows, height) = (facts.shape[2], i64::from(size.0));
-    let is_larger = rows > height;
-    let range = match channels {
-        _ if is_alike => Range::Of0To1,
-        1 => Range::MinMax,
-        _ => Range::Input,
-    };
-    let image = |why: &str| Guess::image(format!("{shown}{why}"), range);
-    let segmentation = |activation: &str, why: &str| {
-        Guess::new("segmentation", format!("{shown}{why}"))
-            .key("activation", format!("\"{activation}\""))
-            .classes(if channels == 1 { 2 } else { channels })
-    };
+    let rows = facts.shape[2];
     if facts.is_whole || rows < 2 {
         return Vec::new();
     }
-    if channels == 1 {
+    let maps = Maps {
+        facts,
+        channels,
+        is_alike: facts.are_probabilities() && !facts.sums_to_one && channels == i64::from(taken),
+        is_larger: rows > i64::from(size.0),
+    };
+    match channels {
+        1 => maps.one(size, entrance),
+        3 => maps.three(),
+        _ => vec![maps.masks()],
+    }
+}
+
+/// Maps that a network answers.
+struct Maps<'a> {
+    facts: &'a Facts,
+    channels: i64,
+    /// From 0 to 1, and as many as channels went in: autoencoders end in a sigmoid, too.
+    is_alike: bool,
+    /// Than the picture that went in.
+    is_larger: bool,
+}
+
+impl Maps<'_> {
+    fn shown(&self, why: &str) -> String {
+        format!("forward answers [B, {}, h, w]{why}", self.channels)
+    }
+
+    fn image(&self, why: &str) -> Guess {
+        let range = match self.channels {
+            _ if self.is_alike => Range::Of0To1,
+            1 => Range::MinMax,
+            _ => Range::Input,
+        };
+        Guess::image(self.shown(why), range)
+    }
+
+    fn segmentation(&self, activation: &str, why: &str) -> Guess {
+        Guess::new("segmentation", self.shown(why))
+            .key("activation", format!("\"{activation}\""))
+            .classes(self.channels.max(2))
+    }
+
+    /// A mask, or a map of numbers.
+    fn one(&self, size: (u32, u32), entrance: &Entrance) -> Vec<Guess> {
+        let facts = self.facts;
         // A depth is never below 0, and goes beyond 1.
         let is_named = entrance.kinds.iter().any(|kind| kind.contains("Depth"));
         let is_depth = is_named || facts.range.0 >= 0.0 && facts.range.1 > 1.0;
-        let mask = segmentation(
+        let mask = self.segmentation(
             of_two_classes(facts),
             ", a mask; a map of numbers such as a depth is task = \"image_to_image\"",
         );
-        let map = image(", a map of numbers; a mask is task = \"segmentation\"");
+        let map = self.image(", a map of numbers; a mask is task = \"segmentation\"");
         // Digits and clothes are of such sizes; what has masks is larger.
-        let is_small = is_alike && size.0.max(size.1) <= SMALL_GRAY;
-        return if is_depth || facts.follows_input || is_larger || is_small {
+        let is_small = self.is_alike && size.0.max(size.1) <= SMALL_GRAY;
+        if is_depth || facts.follows_input || self.is_larger || is_small {
             vec![map, mask]
         } else {
             vec![mask, map]
-        };
+        }
     }
-    let masks = match (facts.are_probabilities(), facts.sums_to_one) {
-        (true, true) => segmentation("none", ", a mask of each class, probabilities already"),
-        (true, false) => segmentation("none", OVERLAPPING).key("multi_label", "true"),
-        (false, _) => segmentation(
-            "softmax",
-            ", a mask of each class, logits; of classes that overlap it is activation = \"sigmoid\"",
-        ),
-    };
-    if channels != 3 {
-        return vec![masks];
+
+    /// A picture, or masks of three classes.
+    fn three(&self) -> Vec<Guess> {
+        let picture = self.image(if self.is_alike {
+            ", a picture from 0 to 1; masks of three classes that overlap are task = \"segmentation\" with multi_label = true"
+        } else {
+            ", a picture"
+        });
+        if self.is_larger || self.facts.follows_input || self.is_alike {
+            vec![picture, self.masks()]
+        } else {
+            vec![self.masks(), picture]
+        }
     }
-    let picture = image(if is_alike {
-        ", a picture from 0 to 1; masks of three classes that overlap are task = \"segmentation\" with multi_label = true"
-    } else {
-        ", a picture"
-    });
-    if is_larger || facts.follows_input || is_alike {
-        vec![picture, masks]
-    } else {
-        vec![masks, picture]
+
+    /// A mask of each class.
+    fn masks(&self) -> Guess {
+        match (self.facts.are_probabilities(), self.facts.sums_to_one) {
+            (true, true) => self.segmentation("none", ", a mask of each class, probabilities already"),
+            (true, false) => self.segmentation("none", OVERLAPPING).key("multi_label", "true"),
+            (false, _) => self.segmentation(
+                "softmax",
+                ", a mask of each class, logits; of classes that overlap it is activation = \"sigmoid\"",
+            ),
+        }
     }
 }
 

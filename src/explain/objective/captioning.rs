@@ -83,8 +83,9 @@ pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value
     let said = say(untouched.net, output, &vocabulary)?;
     let text = |index: usize| untouched.spec.labels.name(said.tokens[index]);
     let words = said.tokens.len() - usize::from(said.tokens.last() == Some(&vocabulary.end));
-    let caption = (0..words).map(text).collect::<Vec<_>>().join(" ");
-    let wanted = choose(target, words, said.tokens.len(), &caption)?;
+    let texts: Vec<String> = (0..words).map(text).collect();
+    let caption = texts.join(" ");
+    let wanted = choose(target, &texts, said.tokens.len(), &caption)?;
     let resolved = |wanted: &Wanted| match *wanted {
         Wanted::Word(word) => ResolvedTarget::Word {
             word,
@@ -136,7 +137,8 @@ fn say(net: &dyn Call, output: &Value, vocabulary: &Vocabulary<'_>) -> Result<Sa
     Ok(said)
 }
 
-fn choose(target: &Target, words: usize, tokens: usize, caption: &str) -> Result<Vec<Wanted>> {
+fn choose(target: &Target, texts: &[String], tokens: usize, caption: &str) -> Result<Vec<Wanted>> {
+    let words = texts.len();
     let said = || format!("the caption is \"{caption}\"");
     if words == 0 {
         return Err(Error::NothingDetected(
@@ -155,7 +157,8 @@ fn choose(target: &Target, words: usize, tokens: usize, caption: &str) -> Result
             words - 1
         ))),
         Target::Class(ClassName::Label(word)) => {
-            let index = caption.split(' ').position(|said| said == word);
+            // A word of the vocabulary may have spaces.
+            let index = texts.iter().position(|said| said == word);
             let index =
                 index.ok_or_else(|| refused(format!("the word \"{word}\" is not said; {}", said())))?;
             Ok(vec![Wanted::Word(index)])
@@ -163,5 +166,27 @@ fn choose(target: &Target, words: usize, tokens: usize, caption: &str) -> Result
         _ => Err(refused(
             "a captioner explains `words`, `word=N`, a word that it says, or the `caption`",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_with_a_space_is_one_word() {
+        let texts = ["New York", "skyline"].map(str::to_owned);
+        let said = |word: &str| {
+            let chosen = choose(
+                &Target::Class(ClassName::Label(word.into())),
+                &texts,
+                3,
+                "New York skyline",
+            );
+            chosen.ok().map(|wanted| wanted == [Wanted::Word(1)])
+        };
+        assert_eq!(said("skyline"), Some(true));
+        assert_eq!(said("New York"), Some(false));
+        assert_eq!(said("York"), None);
     }
 }

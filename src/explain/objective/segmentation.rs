@@ -58,13 +58,7 @@ impl Objective for OfRegions {
     /// The mean probability over the cells.
     fn confidences(&self, _net: &dyn Call, output: &Value) -> Result<Tensor> {
         let logits = scaled(&logits(output.shallow_clone())?, self.temperature)?;
-        let probabilities = match (logits.size().get(1), self.activation) {
-            (_, Activation::None) if self.overlap => logits,
-            _ if self.overlap => logits.f_sigmoid()?,
-            (Some(1), Activation::None) => Tensor::f_cat(&[logits.f_neg()?.f_add_scalar(1.0)?, logits], 1)?,
-            (Some(1), _) => Tensor::f_cat(&[logits.f_neg()?.f_sigmoid()?, logits.f_sigmoid()?], 1)?,
-            _ => logits.f_softmax(1, Kind::Float)?,
-        };
+        let probabilities = probabilities(logits, self.activation, self.overlap)?;
         self.gather(&probabilities, |cells| {
             Ok(cells.f_div(&cells.f_sum(Kind::Float)?)?)
         })
@@ -87,6 +81,19 @@ impl Objective for OfRegions {
             ..*self
         })))
     }
+}
+
+/// The probability of each class at each cell, of `[n, K, h, w]`.
+fn probabilities(logits: Tensor, activation: Activation, overlap: bool) -> Result<Tensor> {
+    Ok(match (logits.size().get(1), activation) {
+        (_, Activation::None) if overlap => logits,
+        _ if overlap => logits.f_sigmoid()?,
+        (Some(1), Activation::None) => Tensor::f_cat(&[logits.f_neg()?.f_add_scalar(1.0)?, logits], 1)?,
+        (Some(1), _) => Tensor::f_cat(&[logits.f_neg()?.f_sigmoid()?, logits.f_sigmoid()?], 1)?,
+        (_, Activation::None) => logits,
+        (_, Activation::Sigmoid) => logits.f_sigmoid()?,
+        (_, Activation::Softmax) => logits.f_softmax(1, Kind::Float)?,
+    })
 }
 
 pub(super) fn resolve(untouched: &Untouched<'_>, target: &Target, output: &Value) -> Result<Resolved> {
@@ -261,4 +268,31 @@ impl Found {
 
 fn count(cells: &Tensor) -> Result<usize> {
     Ok(f64::try_from(cells.f_sum(Kind::Double)?)? as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::staging::floats;
+
+    #[test]
+    fn probabilities_are_those_of_the_activation() {
+        let of = |values: &[f32], activation| {
+            let cells = Tensor::from_slice(values).view([1, values.len() as i64, 1, 1]);
+            floats(&probabilities(cells, activation, false).expect("maps")).expect("floats")
+        };
+        let near = |found: Vec<f32>, expected: &[f32]| {
+            let apart = found
+                .iter()
+                .zip(expected)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(found.len() == expected.len() && apart < 1e-6, "{found:?}");
+        };
+        near(of(&[0.2, 0.7, 0.1], Activation::None), &[0.2, 0.7, 0.1]);
+        near(of(&[0.0, 3f32.ln()], Activation::Sigmoid), &[0.5, 0.75]);
+        near(of(&[0.0, 3f32.ln()], Activation::Softmax), &[0.25, 0.75]);
+        near(of(&[0.9], Activation::None), &[0.1, 0.9]);
+        near(of(&[3f32.ln()], Activation::Sigmoid), &[0.25, 0.75]);
+    }
 }

@@ -213,6 +213,27 @@ pub(super) fn without_classes(output: &str) -> Error {
     )
 }
 
+/// Bytes that the best classes take as texts, where they are asked for, with what finding them takes.
+pub(super) fn size_of_classes(tensors: &[Tensor], wanted: &[Requested], labels: &Labels) -> usize {
+    /// A score, an index, and the text's own place.
+    const OF_TEXT: usize = 64;
+    let of = |wanted: &Requested| {
+        let count = wanted.classes?;
+        let tensor = tensors.iter().find(|tensor| tensor.name == wanted.name)?;
+        let [rows, classes] = tensor.shape[..] else {
+            return None;
+        };
+        let (rows, classes) = (usize::try_from(rows).ok()?, usize::try_from(classes).ok()?);
+        let label = labels.names().iter().map(String::len).max().unwrap_or(0);
+        let texts = count.min(classes).saturating_mul(OF_TEXT + label);
+        Some(
+            rows.saturating_mul(texts)
+                .saturating_add(classes.saturating_mul(size_of::<usize>())),
+        )
+    };
+    wanted.iter().filter_map(of).fold(0, usize::saturating_add)
+}
+
 /// The `count` best of each row of scores `[B, K]` of K classes, as Triton writes them: `score:index:label`, `BYTES [B, count]`.
 ///
 /// # Errors

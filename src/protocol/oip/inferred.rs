@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::answer::{Answer, chosen, has_classes, without_classes};
+use super::answer::{Answer, chosen, has_classes, size_of_classes, without_classes};
 use super::predicted::{Tensors, predicted, without};
-use super::request::{InferRequest, whole};
+use super::request::{InferRequest, Requested, whole};
 use super::tensor::Tensor;
 use super::{inputs, maps, signature};
 use crate::catalog::{Model, Predict};
@@ -234,16 +234,32 @@ pub(super) async fn inferred(
         let own = all.held.iter().map(Taken::bytes).sum();
         all.extend(explained(service, model, (given, options, own), context).await?);
     }
+    let (outputs, held) = told(service, model, all, (asked.outputs, asked.is_binary)).await?;
     let answer = Answer {
         model_name: model.name.clone(),
         model_version: model.version.clone(),
-        outputs: chosen(all.tensors, (&asked.outputs, asked.is_binary), &model.spec.labels)?,
+        outputs,
         id: asked.id,
     };
-    Ok(Inferred {
-        answer,
-        held: all.held,
-    })
+    Ok(Inferred { answer, held })
+}
+
+/// Of `all` those that are `wanted`, and all memory that is held. Where the best classes are asked for, they are texts, of which
+/// many are made on the pool.
+async fn told(
+    service: &Service,
+    model: &Arc<Model>,
+    Tensors { tensors, mut held }: Tensors,
+    (wanted, is_binary): (Vec<Requested>, bool),
+) -> Result<(Vec<(Tensor, bool)>, Vec<Taken>)> {
+    let bytes = size_of_classes(&tensors, &wanted, &model.spec.labels);
+    if bytes > 0 {
+        let own = held.iter().map(Taken::bytes).sum();
+        held.push(service.hold(bytes as u64, own).await?);
+    }
+    let model = Arc::clone(model);
+    let choose = move || chosen(tensors, (&wanted, is_binary), &model.spec.labels);
+    Ok((service.pool().run_over(bytes, choose).await?, held))
 }
 
 /// A prediction of a model of tensors.

@@ -92,8 +92,11 @@ pub(super) struct ModelReady {
 }
 
 pub(super) fn ready_model(app: &App, target: &Target) -> Result<Json<ModelReady>> {
+    let found = app.service.find(&target.name)?;
+    let wanted = target.version.as_deref().map(|said| found.rules.resolve(said));
+    let is_known = wanted.is_none_or(|wanted| found.versions.iter().any(|version| version == wanted));
     // One that rests answers the next request.
-    if !matches!(app.service.find(&target.name)?.state, Life::Resting) {
+    if !(matches!(found.state, Life::Resting) && is_known) {
         target.model(&app.service)?;
     }
     Ok(Json(ModelReady {

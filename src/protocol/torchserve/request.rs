@@ -58,10 +58,11 @@ fn is_form(received: &Received) -> bool {
 
 /// The first field of a form.
 fn field(form: &[u8]) -> Result<String> {
-    let fields: Vec<(String, String)> =
-        serde_urlencoded::from_bytes(form).map_err(|e| Error::InvalidBody(e.to_string()))?;
-    let first = fields.into_iter().next();
-    Ok(first.map(|(_, text)| text).unwrap_or_default())
+    // The others are not read: there may be millions.
+    let first = form.split(|byte| *byte == b'&').next().unwrap_or_default();
+    let first: Vec<(String, String)> =
+        serde_urlencoded::from_bytes(first).map_err(|e| Error::InvalidBody(e.to_string()))?;
+    Ok(first.into_iter().next().map(|(_, text)| text).unwrap_or_default())
 }
 
 fn utf8(bytes: &[u8]) -> Result<String> {

@@ -166,15 +166,23 @@ fn opened(bytes: &[u8]) -> Result<npyz::NpyFile<&[u8]>> {
     Ok(file)
 }
 
-/// The rows of an NPY file of shape `[n, …]`, of 32- or 64-bit floats.
+/// The rows of an NPY file of shape `[n, …]`, of 32- or 64-bit floats: so many at `most`, each of so many numbers.
 ///
 /// # Errors
-/// [`Error::InvalidBody`] when it is none.
-pub(super) fn rows(bytes: &[u8]) -> Result<Vec<Vec<f32>>> {
+/// [`Error::InvalidBody`] when it is none, or has more.
+pub(super) fn rows(bytes: &[u8], most: (usize, usize)) -> Result<Vec<Vec<f32>>> {
     let file = opened(bytes)?;
     let shape = file.shape().to_vec();
     let rows = shape.first().copied().filter(|&n| n > 0 && shape.len() > 1);
     let rows = rows.ok_or_else(|| Error::InvalidBody(format!("found shape {shape:?}, expected [n, …]")))?;
+    // Before a row is made: each is memory of its own, and may have a single number.
+    let numbers = shape[1..].iter().product::<u64>();
+    if rows > most.0 as u64 || numbers > most.1 as u64 {
+        let (rows_most, numbers_most) = most;
+        return Err(Error::InvalidBody(format!(
+            "found shape {shape:?}, expected at most {rows_most} rows of at most {numbers_most} numbers"
+        )));
+    }
     let values: Vec<f32> = match file.try_data::<f32>() {
         Ok(values) => values.collect::<std::io::Result<_>>().map_err(|e| wrong(&e))?,
         Err(file) => match file.try_data::<f64>() {
@@ -231,7 +239,12 @@ mod tests {
     #[test]
     fn an_array_comes_back_as_its_rows() {
         let file = npy(&[2, 3], &[1.0f32, 2.0, 3.0, 4.0, 5.0, 6.0]).expect("a file");
-        assert_eq!(rows(&file), Ok(vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]));
+        let expected = Ok(vec![vec![1.0, 2.0, 3.0], vec![4.0, 5.0, 6.0]]);
+        assert_eq!(rows(&file, (2, 3)), expected);
+        for most in [(1, 3), (2, 2)] {
+            let refused = rows(&file, most).expect_err("it has more");
+            assert!(refused.to_string().contains("found shape [2, 3]"), "{refused}");
+        }
     }
 
     fn file_of(header: &str, data: &[u8]) -> Bytes {
@@ -323,7 +336,10 @@ mod tests {
             let mut file = b"\x93NUMPY\x02\0".to_vec();
             file.extend_from_slice(&(text.len() as u32).to_le_bytes());
             file.extend_from_slice(text.as_bytes());
-            assert!(matches!(rows(&file), Err(Error::InvalidBody(_))), "{text}");
+            assert!(
+                matches!(rows(&file, (9, 9)), Err(Error::InvalidBody(_))),
+                "{text}"
+            );
         }
     }
 
@@ -336,7 +352,7 @@ mod tests {
             file.extend_from_slice(&(text.len() as u16).to_le_bytes());
             file.extend_from_slice(text.as_bytes());
             file.extend_from_slice(&[0; 256]);
-            let refused = rows(&file).expect_err("it has 64 values").to_string();
+            let refused = rows(&file, (9, 9)).expect_err("it has 64 values").to_string();
             assert!(
                 refused.contains(&format!("({shape}) is of more values")),
                 "{refused}"

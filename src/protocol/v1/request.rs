@@ -251,7 +251,11 @@ pub(super) async fn latents(app: &App, request: Request) -> Result<Vec<Vec<f32>>
     Parameters::none_in(request.uri().query())?;
     if content_type(request.headers()).ends_with("npy") {
         let received = app.read_some(request, LATENTS).await?;
-        return app.service.pool().run(move |_| npy::rows(&received.bytes)).await;
+        return app
+            .service
+            .pool()
+            .run(move |_| npy::rows(&received.bytes, (MOST_IMAGES, MOST_NUMBERS)))
+            .await;
     }
     let received = json_body(app, request, LATENTS).await?;
     let List(latents) = parsed::<LatentCall>(app, received, LATENTS_JSON).await?.latents;

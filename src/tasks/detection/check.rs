@@ -76,7 +76,8 @@ fn other_layout(output: &Value, format: DetectionFormat) -> Option<(Vec<i64>, &'
         DetectionFormat::Yolo | DetectionFormat::EndToEnd if has_prototypes => {
             "and prototypes of masks; that is output.format = \"yolo_seg\""
         }
-        DetectionFormat::Yolo | DetectionFormat::Yolov5 if last == 6 && first > last => {
+        // Six values a row of YOLOv5 are a box, objectness and one class.
+        DetectionFormat::Yolo if last == 6 && first > last => {
             "which looks like objects after suppression, one a row: x_min, y_min, x_max, y_max, score, class; that is \
              output.format = \"end_to_end\", or \"detr\" for RT-DETR"
         }
@@ -256,4 +257,16 @@ fn range(values: &Tensor) -> Result<Option<(f64, f64)>> {
     let ends = (values.f_min()?, values.f_max()?);
     let (low, high) = (f64::try_from(ends.0)?, f64::try_from(ends.1)?);
     Ok((!low.is_nan() && !high.is_nan()).then_some((low, high)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_values_a_row_are_objects_unless_one_is_objectness() {
+        let answer = Value::Tensor(Tensor::zeros([1, 300, 6], (tch::Kind::Float, tch::Device::Cpu)));
+        assert!(other_layout(&answer, DetectionFormat::Yolo).is_some());
+        assert!(other_layout(&answer, DetectionFormat::Yolov5).is_none());
+    }
 }

@@ -26,6 +26,10 @@ pub fn tells_uncertainty(spec: &ModelSpec) -> Result<()> {
             "output.activation of this model is \"none\": what it answers is taken as it is, not as logits",
         );
     }
+    let is_one_channel = spec.row().and_then(|row| row.first()) == Some(&1);
+    if spec.manifest.output.activation == Activation::Sigmoid && !is_one_channel {
+        return refused("a sigmoid over several classes gives no distribution over them");
+    }
     Ok(())
 }
 
@@ -91,6 +95,7 @@ mod tests {
             placement: Placement::whole(8, 4),
             temperature,
             one_channel,
+            activation: Activation::Softmax,
         };
         let pool = Pool::new(1).expect("a thread");
         pool.block(|thread| segmented.uncertainty(thread, &Context::default()))

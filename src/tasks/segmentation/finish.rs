@@ -169,6 +169,7 @@ fn prediction(
 mod tests {
     use super::*;
     use crate::image::{Color, Decoding, Fit, Interpolation, Picture, Placement, Pool, ResizeMode, fit};
+    use crate::manifest::Activation;
 
     fn placement(width: u32, height: u32, size: (u32, u32), mode: ResizeMode) -> Placement {
         let picture = Picture::new(width, height, vec![0; (width * height * 3) as usize]).expect("a picture");
@@ -193,6 +194,7 @@ mod tests {
             placement,
             temperature: 1.0,
             one_channel: false,
+            activation: Activation::Softmax,
         }
     }
 
@@ -211,6 +213,7 @@ mod tests {
             size: (1, 2),
             temperature: 1.0,
             one_channel: false,
+            activation: Activation::Softmax,
             choice,
             placement: placement(2, 1, (1, 2), ResizeMode::Stretch),
         };
@@ -220,6 +223,42 @@ mod tests {
         assert!((sure.cells[0].1 - 0.75).abs() < 1e-6);
         assert!((sure.cells[1].1 - 2f32.exp() / (2f32.exp() + 1.0)).abs() < 1e-6);
         assert!(of(Choice::Above(vec![0.5; 2])).sure().is_err());
+    }
+
+    #[test]
+    fn a_probability_of_one_channel_is_its_own() {
+        let of = |activation, bound: f32, value: f32| {
+            let segmented = Segmented {
+                logits: vec![bound, value],
+                size: (1, 1),
+                temperature: 1.0,
+                one_channel: true,
+                activation,
+                choice: Choice::Best,
+                placement: placement(1, 1, (1, 1), ResizeMode::Stretch),
+            };
+            segmented.sure().expect("one class a cell").cells[0]
+        };
+        let near = |found: (usize, f32), class, probability: f32| {
+            assert!(
+                found.0 == class && (found.1 - probability).abs() < 1e-6,
+                "{found:?}"
+            );
+        };
+        near(of(Activation::None, 0.5, 0.99), 1, 0.99);
+        near(of(Activation::None, 0.5, 0.3), 0, 0.7);
+        // A threshold of 0.7.
+        let bound = (0.7f32 / 0.3).ln();
+        near(
+            of(Activation::Sigmoid, bound, 2.0),
+            1,
+            1.0 / (1.0 + (-2f32).exp()),
+        );
+        near(
+            of(Activation::Sigmoid, bound, 0.5),
+            0,
+            1.0 - 1.0 / (1.0 + (-0.5f32).exp()),
+        );
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use super::{Choice, Segmented};
 use crate::error::{Error, Result};
+use crate::manifest::Activation;
 
-/// The best class of each cell of the logits and its probability, after a softmax over the classes at the model's temperature.
+/// The best class of each cell of the logits and its probability, by the model's activation at its temperature.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sure {
     /// Row by row.
@@ -22,7 +23,7 @@ impl Segmented {
     /// See [`Sure`].
     ///
     /// # Errors
-    /// [`Error::UnsupportedForTask`] where a cell may be of several classes, which have no common softmax.
+    /// [`Error::UnsupportedForTask`] where a cell may be of several classes, which exclude nothing.
     pub fn sure(&self) -> Result<Sure> {
         if !matches!(self.choice, Choice::Best) {
             return Err(Error::UnsupportedForTask(
@@ -38,13 +39,31 @@ impl Segmented {
                     best = (class, logit);
                 }
             }
-            let temperature = self.temperature as f32;
-            let sum: f32 = logits.map(|logit| ((logit - best.1) / temperature).exp()).sum();
-            (best.0, 1.0 / sum)
+            (best.0, self.probability(best, logits.copied()))
         };
         Ok(Sure {
             cells: (0..count).map(cell).collect(),
             width: self.size.1,
         })
+    }
+
+    /// The probability of the `best` class of a cell with these logits, by the model's own activation.
+    fn probability(&self, (class, best): (usize, f32), mut logits: impl Iterator<Item = f32>) -> f32 {
+        let temperature = self.temperature as f32;
+        let alone = |logit: f32| match self.activation {
+            Activation::None => logit,
+            Activation::Sigmoid | Activation::Softmax => 1.0 / (1.0 + (-logit / temperature).exp()),
+        };
+        match self.activation {
+            // A threshold decides, it is no logit.
+            _ if self.one_channel && class == 0 => 1.0 - logits.nth(1).map_or(0.0, alone),
+            _ if self.one_channel => alone(best),
+            Activation::None | Activation::Sigmoid => alone(best),
+            Activation::Softmax => {
+                1.0 / logits
+                    .map(|logit| ((logit - best) / temperature).exp())
+                    .sum::<f32>()
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Methods of one small message each way.
 
 use axum::extract::{Request, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::{MethodRouter, post};
 use grpc_messages::Message;
@@ -8,7 +9,8 @@ use grpc_messages::Message;
 use super::super::app::App;
 use super::super::deadline::within;
 use super::messages::Messages;
-use super::{context, unary};
+use super::{context, deadline, unary};
+use crate::engine::Context;
 use crate::error::{Error, Result, excerpt};
 
 /// Bytes of such a message at most: it is read on the thread that also serves others.
@@ -25,6 +27,28 @@ where
 
 /// The method that `answer` answers after some work.
 pub fn work<Q, A, F>(answer: impl Fn(App, Q) -> F + Clone + Send + Sync + 'static) -> MethodRouter<App>
+where
+    Q: Message + Default + 'static,
+    A: Message + 'static,
+    F: Future<Output = Result<A>> + Send,
+{
+    within_that(context, answer)
+}
+
+/// [`work`] that may take its time, as loading a model does: no deadline but the client's own.
+pub fn change<Q, A, F>(answer: impl Fn(App, Q) -> F + Clone + Send + Sync + 'static) -> MethodRouter<App>
+where
+    Q: Message + Default + 'static,
+    A: Message + 'static,
+    F: Future<Output = Result<A>> + Send,
+{
+    within_that(|_, headers| deadline(headers).map(Context::until), answer)
+}
+
+fn within_that<Q, A, F>(
+    context: impl Fn(&App, &HeaderMap) -> Result<Context> + Clone + Send + Sync + 'static,
+    answer: impl Fn(App, Q) -> F + Clone + Send + Sync + 'static,
+) -> MethodRouter<App>
 where
     Q: Message + Default + 'static,
     A: Message + 'static,

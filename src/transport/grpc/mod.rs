@@ -9,11 +9,11 @@ mod reply;
 mod status;
 mod timeout;
 
-pub use call::{call, small, work};
+pub use call::{call, change, small, work};
 pub use messages::Messages;
 pub use reply::{stream, unary};
 pub use status::body;
-pub use timeout::context;
+pub use timeout::{context, deadline};
 
 use axum::http::HeaderMap;
 

@@ -16,8 +16,19 @@ const HEADER: &str = "grpc-timeout";
 /// As [`App::context`]; [`Error::InvalidParameter`] for a timeout that is none.
 pub fn context(app: &App, headers: &HeaderMap) -> Result<Context> {
     let mut context = app.context(headers)?;
+    if let Some(wanted) = deadline(headers)? {
+        context.deadline = Some(context.deadline.map_or(wanted, |own| own.min(wanted)));
+    }
+    Ok(context)
+}
+
+/// When the client stops waiting, if it says so: of a stream, for all of its messages.
+///
+/// # Errors
+/// [`Error::InvalidParameter`] for a timeout that is none.
+pub fn deadline(headers: &HeaderMap) -> Result<Option<Instant>> {
     let Some(value) = headers.get(HEADER) else {
-        return Ok(context);
+        return Ok(None);
     };
     let text = value.to_str().unwrap_or("?");
     let timeout = parsed(text).ok_or_else(|| {
@@ -27,9 +38,7 @@ pub fn context(app: &App, headers: &HeaderMap) -> Result<Context> {
             format!("found `{found}`, expected up to 8 digits and one of H, M, S, m, u, n"),
         )
     })?;
-    let wanted = Instant::now() + timeout;
-    context.deadline = Some(context.deadline.map_or(wanted, |own| own.min(wanted)));
-    Ok(context)
+    Ok(Some(Instant::now() + timeout))
 }
 
 fn parsed(text: &str) -> Option<Duration> {

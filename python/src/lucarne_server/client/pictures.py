@@ -71,6 +71,9 @@ def over_white(image: Image.Image) -> Image.Image:
 def _png(image: Image.Image) -> bytes:
     # A camera's picture lies on its side, and says so in EXIF, which PNG files rarely bear.
     upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I") and upright.mode != "I;16":
+        # 16 bits in another order or in more: to Pillow everything above 255 would be white.
+        upright = Image.fromarray(np.asarray(upright).clip(0, 0xFFFF).astype(np.uint16))
     if upright.mode not in _OF_PNG:
         upright = upright.convert("RGB")
     file = BytesIO()

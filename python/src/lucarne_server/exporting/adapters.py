@@ -47,7 +47,7 @@ def _ultralytics(model: Any) -> Known | None:
     task = getattr(model, "task", "detect")
     if task == "classify":
         picture = Picture(size, "shorter_side", min(size))
-        return Known(inner, "classification", labels, picture, {"activation": "none"}, size)
+        return Known(_Yolo(inner), "classification", labels, picture, {"activation": "none"}, size)
     formats = {"detect": "yolo", "segment": "yolo_seg", "pose": "yolo_pose", "obb": "yolo_obb"}
     if task not in formats:
         raise ExportError(f"model: the task {task} of ultralytics has no counterpart")

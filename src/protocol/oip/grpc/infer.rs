@@ -50,10 +50,7 @@ pub(super) async fn stream(State(app): State<App>, request: Request) -> Result<R
     const SIDE_BY_SIDE: usize = 8;
     let asks = Arc::new(Stream {
         // A deadline is one of the whole stream.
-        until: match request.headers().contains_key("grpc-timeout") {
-            true => grpc::context(&app, request.headers())?.deadline,
-            false => None,
-        },
+        until: grpc::deadline(request.headers())?,
         headers: request.headers().clone(),
         app: app.clone(),
     });

@@ -17,7 +17,7 @@ use axum::routing::{any, post};
 use super::server::NO_SHARED_MEMORY;
 use crate::error::Error;
 use crate::transport::App;
-use crate::transport::grpc::{call, work};
+use crate::transport::grpc::{call, change, work};
 
 /// The name of the service.
 pub(super) const SERVICE: &str = "inference.GRPCInferenceService";
@@ -34,8 +34,8 @@ pub(super) fn routes() -> Router<App> {
         .route(&method("ModelConfig"), work(calls::model_config))
         .route(&method("ModelStatistics"), call(calls::model_statistics))
         .route(&method("RepositoryIndex"), call(calls::repository_index))
-        .route(&method("RepositoryModelLoad"), work(calls::load))
-        .route(&method("RepositoryModelUnload"), work(calls::unload))
+        .route(&method("RepositoryModelLoad"), change(calls::load))
+        .route(&method("RepositoryModelUnload"), change(calls::unload))
         .route(&method("ModelInfer"), post(infer::infer))
         .route(&method("ModelStreamInfer"), post(infer::stream))
         .route(&method("{method}"), any(unknown))
