@@ -231,7 +231,7 @@ fn together(weight: &Tensor) -> Result<Tensor> {
     };
     for (channel, row, column) in places() {
         for (other, below, right) in places() {
-            let away = ((row - below) as f64).hypot((column - right) as f64);
+            let away = (((row - below).pow(2) + (column - right).pow(2)) as f64).sqrt();
             let alike = if channel == other { 1.0 } else { CHANNELS };
             values.push(alike * NEIGHBOURS.powf(away));
         }
