@@ -44,8 +44,7 @@ def test_methods_are_compared(patient: Client, compared: MethodsCompared) -> Non
 def test_places_are_by_gain(compared: MethodsCompared) -> None:
     for each in compared.methods:
         assert each.evidence is not None and each.gain is not None and each.noise is not None
-        chance = each.evidence.random.insertion - each.evidence.random.deletion
-        assert each.gain == pytest.approx(each.evidence.insertion.area - each.evidence.deletion.area - chance, abs=1e-3)
+        assert each.gain == pytest.approx(each.evidence.early - each.evidence.random.early, abs=1e-6)
         assert each.place is None or each.gain > each.noise
     ranking = compared.ranking
     assert sorted(each.method for each in ranking.methods) == METHODS

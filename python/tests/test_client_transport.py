@@ -25,7 +25,7 @@ from lucarne_server.client import (
     Unreachable,
 )
 from lucarne_server.client.calls import npy
-from lucarne_server.client.patience import LONGEST_WAIT, Patience, retry_after
+from lucarne_server.client.patience import LONGEST_WAIT, LOOKS_EVERY, Patience, retry_after
 
 
 def test_errors(client: Client) -> None:
@@ -135,6 +135,14 @@ def test_retry_after_may_be_a_date_and_is_bounded() -> None:
     assert retry_after(httpx.Response(429, headers={"retry-after": "soon"})) is None
     assert retry_after(httpx.Response(429)) is None
     assert Patience(1, None).before_next(httpx.Response(429, headers={"retry-after": "900"})) == LONGEST_WAIT
+
+
+def test_a_model_that_loads_is_waited_for() -> None:
+    loading = httpx.Response(503, json={"code": "not_ready", "detail": "model `m` is loading; try again soon"})
+    patience = Patience(1, 60)
+    assert [patience.before_next(loading) for _ in range(3)] == [LOOKS_EVERY] * 3
+    assert Patience(0, 60).before_next(loading) is None
+    assert Patience(1, 0.2).before_next(loading) is None
 
 
 def test_headers() -> None:

@@ -11,6 +11,9 @@ import httpx
 RETRIED = frozenset({429, 502, 503})
 LONGEST_WAIT = 30.0
 FIRST_WAIT = 0.25
+# A server that has just been started loads its models: that is waited for, and is no attempt.
+LOADS_WITHIN = 30.0
+LOOKS_EVERY = 0.5
 # The server is told to give up a little sooner than this side does, so that its answer arrives in time: a second, or
 # this part of a short timeout.
 MARGIN = 0.05
@@ -21,6 +24,7 @@ class Patience:
 
     def __init__(self, retries: int, timeout: float | None) -> None:
         self._left = retries
+        self._loaded_by = time.monotonic() + LOADS_WITHIN if retries > 0 else None
         self._wait = FIRST_WAIT
         self._end = None if timeout is None else time.monotonic() + timeout
 
@@ -41,18 +45,27 @@ class Patience:
 
     def before_next(self, answer: httpx.Response | httpx.TransportError) -> float | None:
         """Seconds to wait before the next attempt, or none where `answer` is the last word."""
+        left = self.seconds()
+        if self._loaded_by is not None and is_loading(answer) and time.monotonic() < self._loaded_by:
+            return LOOKS_EVERY if left is None or LOOKS_EVERY < left else None
         if self._left <= 0 or not _passes(answer):
             return None
         asked = retry_after(answer) if isinstance(answer, httpx.Response) else None
         # Clients that failed together must not come back together.
         wait = self._wait * random.uniform(0.5, 1.0) if asked is None else asked
         wait = min(wait, LONGEST_WAIT)
-        left = self.seconds()
         if left is not None and wait >= left:
             return None
         self._left -= 1
         self._wait *= 2
         return wait
+
+
+def is_loading(answer: httpx.Response | httpx.TransportError) -> bool:
+    """Whether the model is on its way."""
+    if not isinstance(answer, httpx.Response) or answer.status_code != 503:
+        return False
+    return b'"not_ready"' in answer.content and b" is loading" in answer.content
 
 
 def _passes(answer: httpx.Response | httpx.TransportError) -> bool:
