@@ -176,17 +176,12 @@ fn messages(bytes: &[u8]) {
             .header("content-type", "application/grpc")
             .header("grpc-encoding", "gzip");
         let answer = answered(request.body(Body::from(body.clone())).expect("a request"));
-        let said = answer
-            .trailers
-            .get("grpc-status")
-            .or_else(|| answer.headers.get("grpc-status"));
-        let said = said.and_then(|code| code.to_str().ok()).expect("a status");
+        let told = |name| answer.trailers.get(name).or_else(|| answer.headers.get(name));
+        let said = told("grpc-status")
+            .and_then(|code| code.to_str().ok())
+            .expect("a status");
         // None of them blames the server, but for numbers of which the model makes infinity.
-        let code = answer
-            .trailers
-            .get("lucarne-code")
-            .or_else(|| answer.headers.get("lucarne-code"));
-        let is_infinite = code.is_some_and(|code| code == "not_finite");
+        let is_infinite = told("lucarne-code").is_some_and(|code| code == "not_finite");
         assert!(
             is_infinite || ["0", "3", "4", "5", "8"].contains(&said),
             "{said} {:?}",

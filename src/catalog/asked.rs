@@ -10,7 +10,7 @@ use super::entry::{Entry, State, Wanted};
 use super::loads::to_its_end;
 use super::model::Model;
 use super::rested::Rested;
-use super::roster::Catalog;
+use super::roster::{Catalog, listed};
 use crate::error::Result;
 use crate::manifest::{MOST_LOADED, age};
 
@@ -33,7 +33,7 @@ impl Catalog {
 
     async fn awake(&self, name: &str, version: Option<&str>) -> Result<Arc<Entry>> {
         let entry = self.entry(name)?;
-        if let Some(version) = version.filter(|version| !entry.wakes_with(version)) {
+        if let Some(version) = version.filter(|version| entry.is_resting() && !listed(&entry).has(version)) {
             // Whoever asks for what is not there does not load what is.
             return entry.get(Some(version)).map(|_| entry);
         }

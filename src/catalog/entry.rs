@@ -310,16 +310,6 @@ impl Entry {
         slots.rested.as_ref().map(ask)
     }
 
-    /// Whether a request for `version`, a number or a name, may load what rests; also where nothing rests.
-    pub(super) fn wakes_with(&self, version: &str) -> bool {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let wanted = slots.rules.resolve(version);
-        slots
-            .rested
-            .as_ref()
-            .is_none_or(|rested| rested.versions().iter().any(|known| known == wanted))
-    }
-
     /// Whether the next request loads it.
     pub(super) fn is_resting(&self) -> bool {
         self.of_rested(|_| ()).is_some()

@@ -51,6 +51,15 @@ pub struct Listed {
     pub failures: BTreeMap<String, String>,
 }
 
+impl Listed {
+    /// Whether `version`, a number or a name, is loaded or rests.
+    #[must_use]
+    pub fn has(&self, version: &str) -> bool {
+        let wanted = self.rules.resolve(version);
+        self.versions.iter().any(|known| known == wanted)
+    }
+}
+
 impl Catalog {
     /// The model folders in `dir`: its folders that hold a model.toml, by name. Nothing is loaded yet.
     ///
@@ -109,11 +118,7 @@ impl Catalog {
         };
         let trials = Arc::new(Semaphore::new(side_by_side));
         let loads = self.entries().into_iter().map(|entry| {
-            let (loader, thread, trials) = (
-                Arc::clone(&self.loads.loader),
-                self.loads.thread.clone(),
-                Arc::clone(&trials),
-            );
+            let (Loads { loader, thread }, trials) = (self.loads.clone(), Arc::clone(&trials));
             async move {
                 let mut permit = trials.acquire_owned().await.ok();
                 let tried = || {
@@ -311,7 +316,7 @@ fn entry(dir: PathBuf) -> Entry {
     Entry::new(folder_name(&dir), dir, required)
 }
 
-fn listed(entry: &Entry) -> Listed {
+pub(super) fn listed(entry: &Entry) -> Listed {
     Listed {
         name: entry.name.clone(),
         state: entry.state(),

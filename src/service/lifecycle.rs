@@ -34,12 +34,24 @@ impl Service {
     pub async fn load(&self, name: &str, version: Option<&str>, progress: &Progress) -> Result<Arc<Model>> {
         self.may_change()?;
         progress.tell(Event::Stage("waiting"));
+        let (version, progress) = (version.map(str::to_owned), progress.clone());
+        self.in_turn(name, async move |service, name| {
+            service.bring(&name, version.as_deref(), &progress).await
+        })
+        .await
+    }
+
+    /// Waits until nobody else changes the model `name`, and makes `change` of it whole, whether its client waits or not.
+    async fn in_turn<T, F>(&self, name: &str, change: impl FnOnce(Self, String) -> F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
         let turn = self.turns().of(name).await;
-        let (service, progress) = (self.clone(), progress.clone());
-        let (name, version) = (name.to_owned(), version.map(str::to_owned));
+        let changed = change(self.clone(), name.to_owned());
         to_its_end(async move {
             let _turn = turn;
-            service.bring(&name, version.as_deref(), &progress).await
+            changed.await
         })
         .await
     }
@@ -66,10 +78,8 @@ impl Service {
             return self.load(name, None, &Progress::default()).await.map(drop);
         };
         self.may_change()?;
-        let turn = self.turns().of(name).await;
-        let (service, name, which) = (self.clone(), name.to_owned(), which.clone());
-        to_its_end(async move {
-            let _turn = turn;
+        let which = which.clone();
+        self.in_turn(name, async move |service, name| {
             service.bring_versions(&name, &which).await
         })
         .await

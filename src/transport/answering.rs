@@ -4,9 +4,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
+use axum::response::Response;
 use http_body::{Frame, SizeHint};
 
 use super::activity::UnderWay;
+use super::keys::Caller;
 
 /// The most that is handed over at a time where a connection has several answers: what its client does not take of one is then
 /// seen here, since no socket tells it.
@@ -20,15 +22,22 @@ pub(super) struct Answering {
     rest: Bytes,
     /// `None` once the body has ended.
     under_way: Option<UnderWay>,
+    /// Who has a place among the requests of its key until then.
+    _caller: Option<Caller>,
 }
 
 impl Answering {
-    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
-        Self {
-            body,
-            rest: Bytes::new(),
-            under_way: Some(under_way),
-        }
+    /// The body of `response`, and who keeps a place until it has ended.
+    pub(super) fn of(mut response: Response, under_way: UnderWay) -> Response {
+        let caller = response.extensions_mut().remove();
+        response.map(|body| {
+            Body::new(Self {
+                body,
+                rest: Bytes::new(),
+                under_way: Some(under_way),
+                _caller: caller,
+            })
+        })
     }
 
     fn next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{MatchedPath, OriginalUri, Request, State};
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
@@ -23,7 +22,6 @@ use uuid::Uuid;
 
 use super::app::App;
 use super::failure::{Counted, report};
-use super::kept::Kept;
 use super::key::Scope;
 use super::open::Listener;
 use super::{grpc, linger};
@@ -263,11 +261,12 @@ async fn admit(State(wrapped): State<Wrapped>, mut request: Request, next: Next)
             request.extensions_mut().insert(caller.clone());
             // The messages of a stream of gRPC are let in one by one.
             let is_kept = caller.has_place() && !grpc::is_grpc(request.headers());
-            let response = next.run(request).await;
-            match is_kept {
-                true => response.map(|body| Body::new(Kept::new(body, caller))),
-                false => response,
+            let mut response = next.run(request).await;
+            if is_kept {
+                // Until the answer has ended, which of events is long after its head.
+                response.extensions_mut().insert(caller);
             }
+            response
         }
         Err(error) => error.into_response(),
     }

@@ -16,7 +16,6 @@ pub mod grpc;
 mod guarded;
 mod hosts;
 mod jwks;
-mod kept;
 mod key;
 mod keys;
 mod keys_file;

@@ -139,7 +139,7 @@ impl One {
                 let close = hyper::header::HeaderValue::from_static("close");
                 response.headers_mut().insert(hyper::header::CONNECTION, close);
             }
-            Ok(response.map(|body| Body::new(Answering::new(body, under_way))))
+            Ok(Answering::of(response, under_way))
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use lucarne::config::{ModelControl, Settings};
 use serde_json::json;
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::support::server_over;
@@ -32,14 +33,25 @@ async fn until_resting(router: &Router) {
     assert_eq!(state().await, "resting");
 }
 
+fn explicit() -> Settings {
+    Settings {
+        model_control: ModelControl::Explicit,
+        ..Settings::default()
+    }
+}
+
+/// A server whose model rests, with the folder of its models, of which two versions are to be loaded.
+async fn with_two_that_rest() -> (TempDir, Router, JoinHandle<()>) {
+    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
+    let (router, resting) = with_rests(models.path(), explicit());
+    until_resting(&router).await;
+    (models, router, resting)
+}
+
 #[tokio::test]
 async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
     let models = folder("unload_after_s = 1", "load = { latest = 2 }");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
+    let (router, resting) = with_rests(models.path(), explicit());
     assert_eq!(version(&router, "/v1/models/m/predict", None).await, "3");
     until_resting(&router).await;
     assert_eq!(get(&router, "/v1/models/m").await.json()["state"], "resting");
@@ -68,13 +80,7 @@ async fn a_model_that_nobody_asks_for_rests_and_comes_back() {
 
 #[tokio::test]
 async fn a_client_that_leaves_takes_no_version_along() {
-    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
-    until_resting(&router).await;
+    let (_models, router, resting) = with_two_that_rest().await;
     // It asked, so that the model is loaded, but waits for nothing.
     let late = post(&router, "/v2/models/m/infer?timeout=1", None).await;
     assert_eq!(late.status, StatusCode::GATEWAY_TIMEOUT);
@@ -92,13 +98,7 @@ async fn a_client_that_leaves_takes_no_version_along() {
 
 #[tokio::test]
 async fn what_is_unloaded_while_it_wakes_stays_unloaded() {
-    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
-    until_resting(&router).await;
+    let (_models, router, resting) = with_two_that_rest().await;
     let asks = tokio::spawn({
         let router = router.clone();
         async move { post(&router, "/v1/models/m/predict", None).await.status }
@@ -113,9 +113,7 @@ async fn what_is_unloaded_while_it_wakes_stays_unloaded() {
 
 #[tokio::test]
 async fn whoever_asks_for_a_version_that_is_not_there_wakes_nobody() {
-    let models = folder("unload_after_s = 1", "load = { latest = 2 }");
-    let (router, resting) = with_rests(models.path(), Settings::default());
-    until_resting(&router).await;
+    let (_models, router, resting) = with_two_that_rest().await;
     let ready = async |version: &str| {
         get(&router, &format!("/v2/models/m/versions/{version}/ready"))
             .await
@@ -197,11 +195,7 @@ async fn a_model_that_could_not_wake_wakes_by_itself_when_it_can() {
 #[tokio::test]
 async fn a_model_wakes_as_it_was() {
     let models = folder("unload_after_s = 1", "load = \"all\"");
-    let settings = Settings {
-        model_control: ModelControl::Explicit,
-        ..Settings::default()
-    };
-    let (router, resting) = with_rests(models.path(), settings);
+    let (router, resting) = with_rests(models.path(), explicit());
     // Rolled back.
     assert_eq!(
         act(&router, "PUT", "/v1/models/m/versions/1").await.status,

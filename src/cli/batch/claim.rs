@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::files::write_whole;
 use crate::error::{Error, Result, excerpt};
 
 /// Where it stands: the question, then a line for each answer with its name and its picture.
@@ -44,9 +45,7 @@ pub(super) fn claim<'a>(
     }
     let known = known.into_iter().map(|(name, of)| format!("{name}\t{of}\n"));
     let text = format!("{question}\n{}", known.collect::<String>());
-    let half = file.with_extension("part");
-    let written = std::fs::write(&half, text).and_then(|()| std::fs::rename(&half, &file));
-    written.map_err(|e| wrong(e.to_string()))
+    write_whole(&file, text).map_err(|e| wrong(e.to_string()))
 }
 
 /// The path of a picture, whatever folder the command is run in.

@@ -13,6 +13,13 @@ const ENDINGS: [&str; 20] = [
     "ppm", "pam", "qoi", "heic", "avif", "jxl",
 ];
 
+/// Writes a file beside and renames it, so that half of one is never found.
+pub(super) fn write_whole(file: &Path, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+    let half = file.with_extension("part");
+    std::fs::write(&half, bytes)?;
+    std::fs::rename(&half, file)
+}
+
 /// The files that `said` means, each a file, a folder with pictures in it, or a pattern such as `photos/**/*.jpg`; in the order in which
 /// they are said, those of a folder or a pattern by name, each once.
 ///

@@ -126,11 +126,8 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
             Err(error) if is_of_request(&error) => return Err(error),
             Err(_) => return Ok(()),
         };
-        let half = named.answer.with_extension("part");
         let folder = named.answer.parent().unwrap_or(output);
-        let written = std::fs::create_dir_all(folder)
-            .and_then(|()| std::fs::write(&half, bytes))
-            .and_then(|()| std::fs::rename(&half, &named.answer));
+        let written = std::fs::create_dir_all(folder).and_then(|()| files::write_whole(&named.answer, bytes));
         written.map_err(|e| wrong(&named.answer, e))
     };
     // Explanations of a model are computed one after the other: two are enough to decode meanwhile.

@@ -93,8 +93,7 @@ pub(super) struct ModelReady {
 
 pub(super) fn ready_model(app: &App, target: &Target) -> Result<Json<ModelReady>> {
     let found = app.service.find(&target.name)?;
-    let wanted = target.version.as_deref().map(|said| found.rules.resolve(said));
-    let is_known = wanted.is_none_or(|wanted| found.versions.iter().any(|version| version == wanted));
+    let is_known = target.version.as_deref().is_none_or(|version| found.has(version));
     // One that rests answers the next request.
     if !(matches!(found.state, Life::Resting) && is_known) {
         target.model(&app.service)?;

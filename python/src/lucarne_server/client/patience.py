@@ -46,7 +46,7 @@ class Patience:
     def before_next(self, answer: httpx.Response | httpx.TransportError) -> float | None:
         """Seconds to wait before the next attempt, or none where `answer` is the last word."""
         left = self.seconds()
-        if self._loaded_by is not None and is_loading(answer) and time.monotonic() < self._loaded_by:
+        if self._loaded_by is not None and _is_loading(answer) and time.monotonic() < self._loaded_by:
             return LOOKS_EVERY if left is None or LOOKS_EVERY < left else None
         if self._left <= 0 or not _passes(answer):
             return None
@@ -61,7 +61,7 @@ class Patience:
         return wait
 
 
-def is_loading(answer: httpx.Response | httpx.TransportError) -> bool:
+def _is_loading(answer: httpx.Response | httpx.TransportError) -> bool:
     """Whether the model is on its way."""
     if not isinstance(answer, httpx.Response) or answer.status_code != 503:
         return False
