@@ -70,6 +70,7 @@ fn every_fixture_of_pictures_is_inspected() {
         "ways",
         "frozen",
         "quantised",
+        "bits",
     ] {
         let file = fixture(&format!("exported/{name}.pt2"));
         let (_, said) = lucarne(&[&"inspect", &file]);

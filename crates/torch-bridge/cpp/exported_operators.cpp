@@ -125,6 +125,13 @@ void wrapped_number(torch::jit::Stack& stack) {
   stack.emplace_back(std::move(tensor));
 }
 
+// The bits of a tensor as another dtype. A graph cannot name `aten::view.dtype`: to it a dtype is an int, and so a size.
+void view_dtype(torch::jit::Stack& stack) {
+  const auto dtype = static_cast<at::ScalarType>(torch::jit::pop(stack).toInt());
+  const at::Tensor of = torch::jit::pop(stack).toTensor();
+  stack.emplace_back(of.view(dtype));
+}
+
 }  // namespace
 
 void register_export_operators() {
@@ -133,6 +140,9 @@ void register_export_operators() {
     register_quantised();
     torch::jit::registerOperator(torch::jit::Operator(
         "lucarne::wrapped_number(Scalar value) -> Tensor", wrapped_number, c10::AliasAnalysisKind::FROM_SCHEMA));
+    torch::jit::registerOperator(torch::jit::Operator(
+        "lucarne::view_dtype(Tensor(a) self, int dtype) -> Tensor(a)", view_dtype,
+        c10::AliasAnalysisKind::FROM_SCHEMA));
   });
 }
 

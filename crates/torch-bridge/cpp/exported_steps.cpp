@@ -99,13 +99,16 @@ void FunctionBuilder::operation(const std::vector<IValue>& parts) {
         known != given.end() ? argument(*known->second, wanted) : constant(*expected.default_value(), wanted));
   }
   TORCH_CHECK(used == given.size(), asked, " gets an argument that it does not take");
-  Node* node = graph_->insertNode(graph_->create(c10::Symbol::fromQualString(name), inputs, schema.returns().size()));
+  const bool is_of_dtype = asked == "aten::view.dtype";
+  const auto symbol = c10::Symbol::fromQualString(is_of_dtype ? "lucarne::view_dtype" : name);
+  Node* node = graph_->insertNode(graph_->create(symbol, inputs, schema.returns().size()));
   for (size_t at = 0; at < schema.returns().size(); ++at) {
     node->outputs()[at]->setType(plain(schema.returns()[at].type()));
   }
   const torch::jit::Operator* matched = node->maybeOperator();
   TORCH_CHECK(
-      matched && matched->schema().overload_name() == overload, asked, " gets arguments of other types than it takes");
+      matched && (is_of_dtype || matched->schema().overload_name() == overload), asked,
+      " gets arguments of other types than it takes");
   outputs(node, parts[4]);
 }
 

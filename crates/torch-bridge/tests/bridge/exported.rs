@@ -122,6 +122,11 @@ fn a_part_without_gradients() {
 }
 
 #[test]
+fn a_tensor_that_is_read_as_another_dtype() {
+    check("bits", &[]);
+}
+
+#[test]
 fn a_quantised_network() {
     check("quantised", &[]);
 }
