@@ -50,13 +50,13 @@ impl Server {
         Self::of(Catalog::scan(&settings.models, loader)?, settings, metrics)
     }
 
-    /// The model in one folder; nothing is loaded yet.
+    /// The model in one folder, for a command that asks it much; nothing is loaded yet.
     ///
     /// # Errors
     /// [`Error::InvalidSettings`]
     pub fn of_model(dir: PathBuf, settings: &Settings) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
-        let catalog = Catalog::of([dir], loader(settings, &metrics))?;
+        let catalog = Catalog::of([dir], loader(settings, &metrics).settled())?;
         Self::of(catalog, settings, metrics)
     }
 

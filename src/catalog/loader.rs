@@ -34,6 +34,7 @@ pub struct Loader {
     observer: Box<ObserverOf>,
     trials: Option<Trials>,
     examines: bool,
+    settles: bool,
 }
 
 impl std::fmt::Debug for Loader {
@@ -64,6 +65,16 @@ impl Loader {
             observer,
             trials: None,
             examines: false,
+            settles: false,
+        }
+    }
+
+    /// The same, which compiles at once what is otherwise compiled when batches have come: the last digits of numbers change by it.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self {
+            settles: true,
+            ..self
         }
     }
 
@@ -207,8 +218,20 @@ impl Loader {
     fn open(&self, loading: &Loading<'_>, device: Device) -> Result<Opened> {
         let share = self.share_on(device, loading.threads);
         with_threads(loading.threads, || {
-            let (formats, examines) = (&*self.formats, self.examines);
-            open(formats, &loading.artifact, &loading.spec, device, share, examines)
+            let (formats, spec) = (&*self.formats, &*loading.spec);
+            let opened = open(
+                formats,
+                &loading.artifact,
+                spec,
+                device,
+                share.clone(),
+                self.examines,
+            )?;
+            if self.settles && tasks::takes_one_batch(spec) {
+                let blank = |size| spec.blank(size, device);
+                opened.program.settle(&share, &blank)?;
+            }
+            Ok(opened)
         })
     }
 

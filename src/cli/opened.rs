@@ -105,6 +105,16 @@ impl Opened {
         SIDE_BY_SIDE.min(self.model.spec.manifest.batching.queue_capacity)
     }
 
+    /// The same where each is of a whole batch: pictures in one, and requests at one time.
+    pub(super) fn whole_batches(&self) -> (usize, usize) {
+        /// Two that are computed, and as many that are decoded meanwhile.
+        const AT_LEAST: usize = 4;
+        let batching = &self.model.spec.manifest.batching;
+        let size = batching.max_batch_size.min(batching.queue_capacity).max(1);
+        let wanted = self.batches().div_ceil(size).max(AT_LEAST);
+        (size, wanted.min(batching.queue_capacity / size))
+    }
+
     /// The prediction for an image file.
     pub(super) async fn predicted(&self, image: &Path, form: Form) -> Result<Answer> {
         self.predicted_as(image, &self.parameters, form).await
@@ -117,16 +127,25 @@ impl Opened {
         parameters: &Parameters,
         form: Form,
     ) -> Result<Answer> {
-        let pictures = picture(image)?;
-        let asked = (pictures, parameters, form);
-        v1::predicted(
-            self.server.service(),
-            &self.model,
-            asked,
-            &Context::default(),
-            Instant::now(),
-        )
-        .await
+        let asked = (picture(image)?, parameters, form);
+        self.of_pictures(asked, &Context::default()).await
+    }
+
+    /// The predictions for image files, in one answer and in batches of their own.
+    pub(super) async fn predicted_apart(&self, images: &[PathBuf]) -> Result<Answer> {
+        let files = images.iter().map(|image| file(image)).collect::<Result<_>>()?;
+        let pictures = Pictures::new(files, images.len())?;
+        let context = Context {
+            apart: true,
+            ..Context::default()
+        };
+        self.of_pictures((pictures, &self.parameters, Form::Json), &context)
+            .await
+    }
+
+    async fn of_pictures(&self, asked: (Pictures, &Parameters, Form), context: &Context) -> Result<Answer> {
+        let service = self.server.service();
+        v1::predicted(service, &self.model, asked, context, Instant::now()).await
     }
 
     /// The explanation of an image file.

@@ -17,6 +17,9 @@ pub struct Context {
     pub deadline: Option<Instant>,
     /// Its rank in the queue.
     pub priority: Priority,
+    /// Whether its inputs share no batch with those of other requests: numbers hang on the size of a batch in their last digits, and
+    /// so are the same whenever the same is asked.
+    pub apart: bool,
     /// Whether the client left.
     pub cancellation: Cancellation,
     /// Where progress is told.

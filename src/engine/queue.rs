@@ -82,11 +82,19 @@ impl<W: Work> Places<W> {
             works.into_iter().for_each(|work| work.refuse(lost.clone()));
             return;
         }
-        let now = Instant::now();
+        let arrived = Instant::now();
+        let is_apart = works.first().is_some_and(|work| work.pending().context.apart);
+        let party = is_apart.then(|| state.batcher.party());
         for work in works {
             let context = &work.pending().context;
             let (priority, deadline) = (context.priority, context.deadline);
-            state.batcher.push_before(priority, work, now, deadline);
+            state.batcher.insert(Waiting {
+                item: work,
+                arrived,
+                deadline,
+                priority,
+                party,
+            });
             self.count = self.count.saturating_sub(1);
         }
         queue.observer.depth(state.batcher.len());

@@ -79,6 +79,33 @@ fn a_folder_of_pictures_becomes_records_also_in_two_goes() {
     assert!(!succeeded && said.contains("--output"), "{said}");
 }
 
+/// Batches of 8, 8, 8 and 3, of which the second has one that cannot be read.
+#[test]
+fn records_are_the_same_to_the_last_digit_wherever_a_run_was_ended() {
+    let (pictures, out) = (tempfile::tempdir(), tempfile::tempdir());
+    let (pictures, out) = (pictures.expect("a folder"), out.expect("a folder"));
+    let photos =
+        ["coffee.jpg", "astronaut.jpg", "rocket.jpg"].map(|name| path("tests/golden/photos").join(name));
+    for number in 0..27 {
+        let file = pictures.path().join(format!("{number:02}.jpg"));
+        match number {
+            11 => std::fs::write(file, "no picture").expect("writable"),
+            _ => drop(std::fs::copy(&photos[number % photos.len()], file).expect("a copy")),
+        }
+    }
+    let lines = out.path().join("out.jsonl");
+    let predict = || run(&[&"predict", &"mobilenet_v2", &pictures.path(), &"-o", &lines]);
+    predict();
+    let whole = text(&lines);
+    assert_eq!(whole.lines().count(), 27);
+    for kept in [1, 9, 20, 25] {
+        let before: String = whole.split_inclusive('\n').take(kept).collect();
+        std::fs::write(&lines, before).expect("writable");
+        predict();
+        assert!(text(&lines) == whole, "of {kept} records that stood there");
+    }
+}
+
 #[test]
 fn maps_of_a_folder_have_the_names_of_their_pictures() {
     let (pictures, out) = (pictures(), tempfile::tempdir().expect("a temporary folder"));

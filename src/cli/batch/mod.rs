@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
 
 use super::opened::Opened;
 use super::output::say;
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::protocol::v1::Form;
 use claim::claim;
 pub(super) use files::{below, expanded};
-use records::{Records, Table};
+use records::{Records, Table, predictions};
 
 /// Pictures that could not be answered and are named at the end.
 const MOST_NAMED: usize = 10;
@@ -31,21 +32,46 @@ pub(super) fn predict(opened: &Opened, files: &[PathBuf], output: &Path) -> Resu
     let table = Table::of(output, opened)?;
     let (mut records, done) = Records::open(output, (table, opened.question()), files)?;
     let mut progress = Progress::new(files.len(), done);
-    let ask =
-        async |file: &&PathBuf| -> Result<Vec<u8>> { Ok(opened.predicted(file, Form::Json).await?.bytes) };
-    let take = |file: &PathBuf, answer: Result<Vec<u8>>| match answer {
-        Err(error) if is_of_request(&error) => Err(error),
-        answer => records.write(file, answer),
+    let (size, side_by_side) = opened.whole_batches();
+    // Numbers hang on the size of a batch in their last digits: wherever a file is gone on with, its batches are the same.
+    let first = done - done % size;
+    let ask = async |batch: &&[PathBuf]| together(opened, batch).await;
+    let mut known = done - first;
+    let take = |batch: &[PathBuf], said: Vec<Result<Value>>| {
+        let skipped = std::mem::take(&mut known);
+        for (file, said) in batch.iter().zip(said).skip(skipped) {
+            progress.tell(file, said.as_ref().err());
+            match said {
+                Err(error) if is_of_request(&error) => return Err(error),
+                said => records.write(file, &said)?,
+            }
+        }
+        Ok(())
     };
-    opened.wait(in_order(
-        (&files[done..], opened.batches()),
-        &mut progress,
-        ask,
-        take,
-    ))?;
+    opened.wait(in_order((files[first..].chunks(size), side_by_side), ask, take))?;
     records.finish()?;
     progress.end();
     Ok(())
+}
+
+/// What is said of each of `files`: of all in one request, or of each in its own, where one of them spoils it.
+async fn together(opened: &Opened, files: &[PathBuf]) -> Vec<Result<Value>> {
+    let of = async |files: &[PathBuf]| {
+        let answer = opened.predicted_apart(files).await?;
+        predictions(&answer.bytes, files.len())
+    };
+    match of(files).await {
+        Ok(found) => found.into_iter().map(Ok).collect(),
+        Err(error) if files.len() == 1 || is_of_request(&error) => vec![Err(error); files.len()],
+        Err(_) => {
+            let mut said = Vec::with_capacity(files.len());
+            for file in files {
+                let found = of(std::slice::from_ref(file)).await;
+                said.push(found.map(|mut found| found.remove(0)));
+            }
+            said
+        }
+    }
 }
 
 /// Whether an error would be that of every picture.
@@ -69,23 +95,26 @@ pub(super) fn each<'a, I: AsRef<Path>, T>(
     opened: &Opened,
     pictures: &'a [I],
     ask: impl AsyncFn(&&'a I) -> Result<T>,
-    take: impl FnMut(&'a I, Result<T>) -> Result<()>,
+    mut take: impl FnMut(&'a I, Result<T>) -> Result<()>,
 ) -> Result<()> {
     let mut progress = Progress::new(pictures.len(), 0);
-    opened.wait(in_order((pictures, opened.batches()), &mut progress, ask, take))?;
+    let take = |picture: &'a I, answer: Result<T>| {
+        progress.tell(picture.as_ref(), answer.as_ref().err());
+        take(picture, answer)
+    };
+    opened.wait(in_order((pictures, opened.batches()), ask, take))?;
     progress.end();
     Ok(())
 }
 
-/// Asks about each of `items`, each a file, so many side by side, and hands what is answered on in their order.
+/// Asks about each of `items`, so many side by side, and hands what is answered on in their order.
 ///
 /// # Errors
-/// Those of `take`; what is wrong with a file is its answer.
-async fn in_order<I: AsRef<Path>, T>(
+/// Those of `take`.
+async fn in_order<I, T>(
     (items, side_by_side): (impl IntoIterator<Item = I>, usize),
-    progress: &mut Progress,
-    ask: impl AsyncFn(&I) -> Result<T>,
-    mut take: impl FnMut(I, Result<T>) -> Result<()>,
+    ask: impl AsyncFn(&I) -> T,
+    mut take: impl FnMut(I, T) -> Result<()>,
 ) -> Result<()> {
     let ask = &ask;
     let answers = stream::iter(items).map(|item| async move {
@@ -94,7 +123,6 @@ async fn in_order<I: AsRef<Path>, T>(
     });
     let mut answers = std::pin::pin!(answers.buffered(side_by_side));
     while let Some((item, answer)) = answers.next().await {
-        progress.tell(item.as_ref(), answer.as_ref().err());
         take(item, answer)?;
     }
     Ok(())
@@ -121,6 +149,7 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
     let ask =
         async |named: &Named<'_>| -> Result<Vec<u8>> { Ok(opened.explained(named.file, form).await?.bytes) };
     let take = |named: Named<'_>, answer: Result<Vec<u8>>| {
+        progress.tell(named.file, answer.as_ref().err());
         let bytes = match answer {
             Ok(bytes) => bytes,
             Err(error) if is_of_request(&error) => return Err(error),
@@ -131,7 +160,7 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
         written.map_err(|e| wrong(&named.answer, e))
     };
     // Explanations of a model are computed one after the other: two are enough to decode meanwhile.
-    opened.wait(in_order((todo, 2), &mut progress, ask, take))?;
+    opened.wait(in_order((todo, 2), ask, take))?;
     progress.end();
     Ok(())
 }
@@ -140,12 +169,6 @@ pub(super) fn explain(opened: &Opened, files: &[PathBuf], output: &Path, form: (
 struct Named<'a> {
     file: &'a Path,
     answer: PathBuf,
-}
-
-impl AsRef<Path> for Named<'_> {
-    fn as_ref(&self) -> &Path {
-        self.file
-    }
 }
 
 /// How far it is, on standard error.

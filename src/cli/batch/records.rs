@@ -228,16 +228,12 @@ impl Records {
         Ok((records, done))
     }
 
-    /// Writes the record of `file`, whose `answer` is that of a prediction of one picture.
+    /// Writes the record of `file`, of which this is `said`.
     ///
     /// # Errors
     /// [`Error::InvalidSettings`] where it cannot be written.
-    pub(super) fn write(&mut self, file: &Path, answer: Result<Vec<u8>>) -> Result<()> {
-        let line = self.table.line(
-            &self.table.name(file),
-            &self.asked,
-            &answer.and_then(|bytes| prediction(&bytes)),
-        )?;
+    pub(super) fn write(&mut self, file: &Path, said: &Result<Value>) -> Result<()> {
+        let line = self.table.line(&self.table.name(file), &self.asked, said)?;
         self.put(&line)
     }
 
@@ -263,13 +259,18 @@ impl Records {
     }
 }
 
-/// The prediction in an answer, without what differs from one run to the next.
-fn prediction(answer: &[u8]) -> Result<Value> {
-    let wrong = |why: String| Error::Internal(format!("an answer without its prediction: {why}"));
+/// The predictions for so many pictures in an answer, without what differs from one run to the next.
+pub(super) fn predictions(answer: &[u8], count: usize) -> Result<Vec<Value>> {
+    let wrong = |why: String| Error::Internal(format!("an answer without its predictions: {why}"));
     let mut answer: Value = serde_json::from_slice(answer).map_err(|e| wrong(e.to_string()))?;
-    let found = answer.pointer_mut("/predictions/0").map(Value::take);
-    let mut found = found.ok_or_else(|| wrong("none".into()))?;
-    if let Some(members) = found.as_object_mut() {
+    let found = answer.pointer_mut("/predictions").map(Value::take);
+    let Some(Value::Array(mut found)) = found else {
+        return Err(wrong("none".into()));
+    };
+    if found.len() != count {
+        return Err(wrong(format!("{} of {count}", found.len())));
+    }
+    for members in found.iter_mut().filter_map(Value::as_object_mut) {
         members.shift_remove("image_index");
     }
     Ok(found)
@@ -279,12 +280,11 @@ fn prediction(answer: &[u8]) -> Result<Value> {
 mod tests {
     use super::*;
 
-    fn answer(class_id: usize) -> Result<Vec<u8>> {
+    fn said(class_id: usize) -> Result<Value> {
         let prediction =
             json!({"image_index": 0, "classes": [{"class_id": class_id, "label": "a, \"b\"", "score": 0.5}]});
-        Ok(json!({"predictions": [prediction], "timing_ms": {}})
-            .to_string()
-            .into_bytes())
+        let answer = json!({"predictions": [prediction], "timing_ms": {}}).to_string();
+        predictions(answer.as_bytes(), 1).map(|mut found| found.remove(0))
     }
 
     #[test]
@@ -303,9 +303,9 @@ mod tests {
                     let said = if index == 1 {
                         Err(Error::InvalidImage("it is text".into()))
                     } else {
-                        answer(index)
+                        said(index)
                     };
-                    records.write(file, said).expect("writable");
+                    records.write(file, &said).expect("writable");
                 }
                 records.finish().expect("writable");
                 std::fs::read(path).expect("written")
