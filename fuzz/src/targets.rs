@@ -49,6 +49,7 @@ fn image(bytes: &[u8]) {
         max_pixels: 1 << 16,
         max_side: 1 << 12,
         memory: Memory::new(16 << 20),
+        ..Limits::default()
     };
     let decoded = image::decode(bytes, &limits);
     if let Err(error) = &decoded {

@@ -1,10 +1,12 @@
 //! The routes of every protocol, and the one document that lists them.
 
 use axum::Router;
-use axum::http::Method;
+use axum::body::Bytes;
+use axum::http::{Method, header};
+use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::protocol::{grpc, oip, page, torchserve, v1};
 use crate::transport::{App, ErrorBody, Paths, Scope, as_page, serve_with};
@@ -19,6 +21,9 @@ pub fn document() -> OpenApi {
     api().into_openapi()
 }
 
+/// Where the document lies.
+const DOCUMENT: &str = "/openapi.json";
+
 /// What a browser may do with the document's page, which has styles of its own in its text.
 const MANUAL_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                              frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
@@ -26,10 +31,14 @@ const MANUAL_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline
 /// Every protocol.
 pub(super) fn router(app: App) -> Router {
     let (routes, document) = api().split_for_parts();
-    let manual = SwaggerUi::new("/docs").url("/openapi.json", document);
+    // Made once: a client that reads none of many answers holds one copy of it.
+    let text = Bytes::from(document.to_json().unwrap_or_default());
+    let document = async move || ([(header::CONTENT_TYPE, "application/json")], text.clone());
+    let manual =
+        Router::from(SwaggerUi::new("/docs").config(Config::from(DOCUMENT))).route(DOCUMENT, get(document));
     let routes = routes
         .merge(grpc::routes(&[oip::SERVICE]))
-        .merge(as_page(manual.into(), MANUAL_POLICY))
+        .merge(as_page(manual, MANUAL_POLICY))
         .merge(as_page(page::routes(), page::POLICY))
         .with_state(app.clone());
     let paths = Paths {
@@ -58,7 +67,7 @@ fn scope(method: &Method, route: &str) -> Option<Scope> {
         "/healthz",
         "/readyz",
         "/ping",
-        "/openapi.json",
+        DOCUMENT,
         "/v2/health/live",
         "/v2/health/ready",
     ]

@@ -20,7 +20,15 @@ pub(super) fn say(text: &str) {
 
 /// Threads for asynchronous work.
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
-    tokio::runtime::Runtime::new().map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
+    /// Tasks that run before sockets and clocks are looked at again. With tokio's 61, a few connections that are never done make all
+    /// others wait for a second.
+    const TURNS: u32 = 7;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder
+        .enable_all()
+        .event_interval(TURNS)
+        .build()
+        .map_err(|e| Error::InvalidSettings(format!("cannot start threads: {e}")))
 }
 
 /// Whether a file could be written, before there is something to write.

@@ -13,6 +13,8 @@ pub struct Limits {
     pub max_pixels: u64,
     /// Longest side, in pixels.
     pub max_side: u32,
+    /// Strips or tiles of a TIFF: each costs something, however few its pixels are.
+    pub max_pieces: usize,
     /// The memory that all pictures take together while they are decoded; one may take all of it: the samples as the file
     /// stores them, the RGB picture, and a second RGB picture while an EXIF orientation is applied.
     pub memory: Arc<Memory>,
@@ -24,6 +26,7 @@ impl Default for Limits {
         Self {
             max_pixels: 64_000_000,
             max_side: 32_768,
+            max_pieces: 4 * 32_768,
             memory: Memory::new(512 << 20),
         }
     }
@@ -105,6 +108,7 @@ mod tests {
         Limits {
             max_pixels: 100,
             max_side: 50,
+            max_pieces: 1,
             memory: Memory::new(600),
         }
     }
@@ -127,6 +131,7 @@ mod tests {
         let all = Limits {
             max_pixels: u64::MAX,
             max_side: u32::MAX,
+            max_pieces: usize::MAX,
             memory: Memory::new(1),
         };
         assert!(all.check(u32::MAX, u32::MAX, 16).is_err());

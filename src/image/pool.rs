@@ -1,8 +1,8 @@
 //! Threads for decoding, drawing and compressing: work for the CPU, which must not hold up the threads that answer
 //! requests. What compresses asks for a [`PoolThread`], which only the pool hands out.
 //!
-//! Requests take turns: of one with many pictures, one is worked on, then one of the next request. Long work goes behind
-//! short work, and never takes the last thread, so that a small picture waits for no gigantic one.
+//! Requests take turns: of one with many pictures, one is worked on, then one of the next request. Shorter work goes before longer
+//! work, and long work never takes the last thread, so that a small picture waits for no gigantic one, and for no crowd of larger ones.
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -27,35 +27,56 @@ pub struct Pool {
 pub struct Turn(u64);
 
 /// How long a piece of work may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Length {
-    /// Some tens of milliseconds.
+    /// Some milliseconds.
     Short,
+    /// Some tens of milliseconds.
+    Middling,
     /// Perhaps seconds.
     Long,
 }
 
 impl Length {
-    /// Pixels that are worked on in a short time.
-    pub const SHORT_PIXELS: u64 = 5_000_000;
+    /// Pixels that are worked on in some milliseconds.
+    pub const SHORT_PIXELS: u64 = Self::MIDDLING_PIXELS / Self::SHORTER;
 
-    /// Bytes that are read or written in a short time, number by number.
-    const SHORT_BYTES: u64 = 32 << 20;
+    /// Pixels that are worked on in some tens of milliseconds.
+    pub const MIDDLING_PIXELS: u64 = 5_000_000;
+
+    /// Bytes that are read or written in as long, number by number.
+    const MIDDLING_BYTES: u64 = 32 << 20;
+
+    /// Bytes of a file that are read in as long, however few pixels they are of.
+    const MIDDLING_FILE: u64 = 4 << 20;
+
+    /// How many times shorter short work is.
+    const SHORTER: u64 = 8;
 
     /// How long work on so many pixels may take.
     #[must_use]
     pub fn of_pixels(pixels: u64) -> Self {
-        Self::of(pixels, Self::SHORT_PIXELS)
+        Self::of(pixels, Self::MIDDLING_PIXELS)
     }
 
     /// How long it may take to read or to write so many bytes.
     #[must_use]
     pub fn of_bytes(bytes: u64) -> Self {
-        Self::of(bytes, Self::SHORT_BYTES)
+        Self::of(bytes, Self::MIDDLING_BYTES)
     }
 
-    fn of(work: u64, short: u64) -> Self {
-        if work > short { Self::Long } else { Self::Short }
+    /// How long it takes at least to find the pixels in a file of so many bytes.
+    #[must_use]
+    pub fn of_file(bytes: usize) -> Self {
+        Self::of(bytes as u64, Self::MIDDLING_FILE)
+    }
+
+    fn of(work: u64, middling: u64) -> Self {
+        match work {
+            _ if work > middling => Self::Long,
+            _ if work > middling / Self::SHORTER => Self::Middling,
+            _ => Self::Short,
+        }
     }
 }
 
@@ -90,13 +111,11 @@ struct Shared {
 /// What waits.
 #[derive(Default)]
 struct Queues {
-    short: Lane,
-    long: Lane,
+    /// By the length of the work.
+    lanes: [Lane; 3],
     /// Long work that is under way, and how much of it there may be.
     long_running: usize,
     most_long: usize,
-    /// How often short work went before long work that waited.
-    overtaken: usize,
     stopped: bool,
 }
 
@@ -108,43 +127,58 @@ impl std::fmt::Debug for Queues {
 
 /// Work by turn; the turn at the front is next.
 #[derive(Default)]
-struct Lane(VecDeque<(Turn, VecDeque<Job>)>);
+struct Lane {
+    turns: VecDeque<(Turn, VecDeque<Job>)>,
+    /// How often shorter work went before it while it waited.
+    overtaken: usize,
+}
 
 impl Lane {
     fn push(&mut self, turn: Turn, job: Job) {
-        match self.0.iter_mut().find(|(known, _)| *known == turn) {
+        match self.turns.iter_mut().find(|(known, _)| *known == turn) {
             Some((_, jobs)) => jobs.push_back(job),
-            None => self.0.push_back((turn, VecDeque::from([job]))),
+            None => self.turns.push_back((turn, VecDeque::from([job]))),
         }
     }
 
     fn pop(&mut self) -> Option<Job> {
-        let (turn, mut jobs) = self.0.pop_front()?;
+        let (turn, mut jobs) = self.turns.pop_front()?;
         let job = jobs.pop_front();
         if !jobs.is_empty() {
-            self.0.push_back((turn, jobs));
+            self.turns.push_back((turn, jobs));
         }
         job
     }
 }
 
 impl Queues {
-    /// How often short work may go before long work that waits.
+    const LENGTHS: [Length; 3] = [Length::Short, Length::Middling, Length::Long];
+
+    /// How often shorter work may go before longer work that waits.
     const PATIENCE: usize = 8;
 
+    fn push(&mut self, turn: Turn, length: Length, job: Job) {
+        self.lanes[length as usize].push(turn, job);
+    }
+
+    /// The shortest work, but for what has waited for too much of it.
     fn next(&mut self) -> Option<(Length, Job)> {
-        let long_waits = !self.long.0.is_empty() && self.long_running < self.most_long;
-        let short_is_next = !long_waits || self.overtaken < Self::PATIENCE;
-        if short_is_next && let Some(job) = self.short.pop() {
-            self.overtaken = if long_waits { self.overtaken + 1 } else { 0 };
-            return Some((Length::Short, job));
+        let long_may = self.long_running < self.most_long;
+        let may = |length: Length| length != Length::Long || long_may;
+        let waits =
+            |queues: &Self, length: Length| may(length) && !queues.lanes[length as usize].turns.is_empty();
+        let mut waiting = Self::LENGTHS.into_iter().filter(|length| waits(self, *length));
+        let is_due = |length: &Length| self.lanes[*length as usize].overtaken >= Self::PATIENCE;
+        let due = waiting.clone().rfind(is_due);
+        let length = due.or_else(|| waiting.next())?;
+        for longer in Self::LENGTHS.into_iter().filter(|longer| *longer > length) {
+            if waits(self, longer) {
+                self.lanes[longer as usize].overtaken += 1;
+            }
         }
-        if !long_waits {
-            return None;
-        }
-        self.overtaken = 0;
-        self.long_running += 1;
-        self.long.pop().map(|job| (Length::Long, job))
+        self.lanes[length as usize].overtaken = 0;
+        self.long_running += usize::from(length == Length::Long);
+        self.lanes[length as usize].pop().map(|job| (length, job))
     }
 }
 
@@ -278,12 +312,7 @@ impl Pool {
                 drop(done.send(work(&PoolThread(()))));
             }
         });
-        let mut queues = self.shared.lock();
-        match length {
-            Length::Short => queues.short.push(turn, job),
-            Length::Long => queues.long.push(turn, job),
-        }
-        drop(queues);
+        self.shared.lock().push(turn, length, job);
         self.shared.changed.notify_one();
         async move {
             let panicked = |_| Err(Error::Internal("a panic while an image was worked on".into()));
@@ -306,80 +335,4 @@ impl Drop for Pool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use super::*;
-
-    fn job(sent: &mpsc::Sender<&'static str>, name: &'static str) -> Job {
-        let sent = sent.clone();
-        Box::new(move || sent.send(name).expect("a receiver"))
-    }
-
-    /// The names of what is run, in order, where all of it waits from the start.
-    fn order(mut queues: Queues, ran: &mpsc::Receiver<&'static str>) -> Vec<&'static str> {
-        while let Some((length, job)) = queues.next() {
-            job();
-            if length == Length::Long {
-                queues.long_running -= 1;
-            }
-        }
-        ran.try_iter().collect()
-    }
-
-    #[test]
-    fn requests_take_turns() {
-        let (sent, ran) = mpsc::channel();
-        let mut queues = Queues::default();
-        for name in ["many 1", "many 2", "many 3"] {
-            queues.short.push(Turn(1), job(&sent, name));
-        }
-        queues.short.push(Turn(2), job(&sent, "one"));
-        assert_eq!(order(queues, &ran), ["many 1", "one", "many 2", "many 3"]);
-    }
-
-    #[test]
-    fn long_work_goes_behind_short_work_but_not_for_ever() {
-        let (sent, ran) = mpsc::channel();
-        let mut queues = Queues {
-            most_long: 1,
-            ..Queues::default()
-        };
-        queues.long.push(Turn(0), job(&sent, "long"));
-        (1..=10).for_each(|turn| queues.short.push(Turn(turn), job(&sent, "short")));
-        let order = order(queues, &ran);
-        assert_eq!(
-            order.iter().position(|name| *name == "long"),
-            Some(Queues::PATIENCE)
-        );
-        assert_eq!(order.len(), 11);
-    }
-
-    #[tokio::test]
-    async fn long_work_leaves_a_thread_to_short_work() {
-        let pool = Pool::new(2).expect("threads");
-        let (end, ends) = mpsc::channel::<()>();
-        let ends = Arc::new(Mutex::new(ends));
-        let long = |_| {
-            let ends = Arc::clone(&ends);
-            pool.run_in_turn(pool.turn(), Length::Long, move |_| {
-                ends.lock().expect("nobody panicked").recv().unwrap_or_default();
-                Ok(())
-            })
-        };
-        let long: Vec<_> = (0..4).map(long).collect();
-        assert_eq!(pool.run(|_| Ok(7)).await, Ok(7), "it does not wait for them");
-        drop(end);
-        for one in long {
-            assert_eq!(one.await, Ok(()));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_an_error_and_the_threads_go_on() {
-        let pool = Pool::new(1).expect("a thread");
-        let panics = pool.run::<()>(|_| panic!("on purpose"));
-        assert!(matches!(panics.await, Err(Error::Internal(_))));
-        assert_eq!(pool.run(|_| Ok(1)).await, Ok(1));
-    }
-}
+mod tests;

@@ -159,7 +159,7 @@ impl Service {
 }
 
 impl Service {
-    /// Decodes one image among the short work, and where it is too large for that, among the long.
+    /// Decodes one image among the short work, and where it is too large for that, among longer.
     async fn decode_one(
         &self,
         turn: Turn,
@@ -188,10 +188,18 @@ impl Service {
                 Ok(DecodedImage { original, input })
             })
         };
-        match decode(&self.limits().small_image, Length::Short).await {
-            Err(Error::ImageTooLarge(_)) => decode(&self.limits().image, Length::Long).await,
-            decoded => decoded,
+        let [short, middling, long] = &self.limits().images_by_length;
+        let least = Length::of_file(bytes.len());
+        for (limits, length) in [(short, Length::Short), (middling, Length::Middling)] {
+            if length < least {
+                continue;
+            }
+            match decode(limits, length).await {
+                Err(Error::ImageTooLarge(_)) => {}
+                decoded => return decoded,
+            }
         }
+        decode(long, Length::Long).await
     }
 }
 

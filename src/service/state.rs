@@ -36,10 +36,8 @@ struct Shared {
 /// What a request may ask for at most.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Of one image.
-    pub image: image::Limits,
-    /// Of an image that is decoded in a short time; what exceeds them is held to those of any image.
-    pub(super) small_image: image::Limits,
+    /// Of an image by the [`Length`] of its decoding; what exceeds some is held to the next.
+    pub(super) images_by_length: [image::Limits; 3],
     /// Images in one request.
     pub images: usize,
     /// Saliency maps in one request.
@@ -54,17 +52,26 @@ impl Limits {
     pub fn new(settings: &Settings, decode_threads: usize) -> Self {
         /// Enough for any way of storing a small picture but some rare ones.
         const SMALL_MB_A_THREAD: u64 = 24;
+        /// Strips or tiles of a TIFF that are unpacked in as long as middling pictures are.
+        const MIDDLING_PIECES: usize = 4096;
+        let largest = settings.max_image_mpx * 1_000_000;
+        let memory = Memory::new((SMALL_MB_A_THREAD * decode_threads as u64) << 20);
+        let within = |pixels: u64, pieces| image::Limits {
+            max_pixels: pixels.min(largest),
+            max_pieces: pieces,
+            memory: Arc::clone(&memory),
+            ..image::Limits::default()
+        };
         Self {
-            small_image: image::Limits {
-                max_pixels: Length::SHORT_PIXELS.min(settings.max_image_mpx * 1_000_000),
-                memory: Memory::new((SMALL_MB_A_THREAD * decode_threads as u64) << 20),
-                ..image::Limits::default()
-            },
-            image: image::Limits {
-                max_pixels: settings.max_image_mpx * 1_000_000,
-                memory: Memory::new(settings.max_decode_mb << 20),
-                ..image::Limits::default()
-            },
+            images_by_length: [
+                within(Length::SHORT_PIXELS, MIDDLING_PIECES / 8),
+                within(Length::MIDDLING_PIXELS, MIDDLING_PIECES),
+                image::Limits {
+                    max_pixels: largest,
+                    memory: Memory::new(settings.max_decode_mb << 20),
+                    ..image::Limits::default()
+                },
+            ],
             images: settings.max_images,
             maps: settings.max_maps,
             passes: settings.max_passes,

@@ -132,11 +132,13 @@ pub fn start_logging(settings: &Settings, into: impl Write + Send + 'static) -> 
     })
 }
 
-/// What is logged: as `said`, but for the spans of traces.
+/// What is logged: as `said`, but for the spans of traces, and what HTTP/2 says of each client that breaks its rules, which clients
+/// may do thousands of times a second.
 fn filter(said: &str) -> Result<EnvFilter> {
     let wrong = |e: String| Error::InvalidSettings(format!("log: {e}"));
     let spans = format!("{}=off", spans::TARGET);
-    let filter = EnvFilter::try_new(said).map_err(|e| wrong(e.to_string()))?;
+    EnvFilter::try_new(said).map_err(|e| wrong(e.to_string()))?;
+    let filter = EnvFilter::try_new(format!("h2=error,{said}")).map_err(|e| wrong(e.to_string()))?;
     Ok(filter.add_directive(spans.parse().map_err(|e: ParseError| wrong(e.to_string()))?))
 }
 

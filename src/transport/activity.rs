@@ -1,7 +1,7 @@
 //! What a connection is doing, as its socket and its answers show it, and whether its client is too slow.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub(super) struct Activity {
     state: Mutex<State>,
     /// Requests under way on all connections.
     all: Arc<AtomicUsize>,
+    /// Whether the socket had nothing to read since the last request.
+    was_silent: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -32,6 +34,10 @@ struct State {
     under_way: usize,
     /// Those of them that wait for their client's next message.
     resting: usize,
+    /// Those of them whose body is on its way, since when, and what has come meanwhile.
+    receiving: usize,
+    received_from: Instant,
+    received: u64,
     /// Whether it is HTTP/2, which has several requests at a time.
     is_shared: bool,
     /// Answers of which something was handed over that their client did not take yet: since when. Only where the
@@ -88,6 +94,9 @@ impl Activity {
         let state = State {
             under_way: 0,
             resting: 0,
+            receiving: 0,
+            received_from: Instant::now(),
+            received: 0,
             is_shared: false,
             given: HashMap::new(),
             next_id: 0,
@@ -98,6 +107,7 @@ impl Activity {
         Arc::new(Self {
             state: Mutex::new(state),
             all,
+            was_silent: AtomicBool::new(true),
         })
     }
 
@@ -128,6 +138,45 @@ impl Activity {
         state.resting += 1;
         state.settle();
         Resting(Arc::clone(self))
+    }
+
+    /// The body of a request is read, until the guard is dropped.
+    pub(super) fn receive(self: &Arc<Self>) -> Receiving {
+        let mut state = self.lock();
+        if state.receiving == 0 {
+            (state.received_from, state.received) = (Instant::now(), 0);
+        }
+        state.receiving += 1;
+        Receiving(Arc::clone(self))
+    }
+
+    /// How long all that is under way has waited for its client to send or to read; that comes to less the more it sends meanwhile.
+    pub(super) fn kept_waiting(&self, now: Instant) -> Option<Duration> {
+        /// What a client sends at a time.
+        const PIECE: u64 = 64 << 10;
+        let state = self.lock();
+        let since = |then: Instant| now.saturating_duration_since(then);
+        let others = state.under_way.saturating_sub(state.resting + state.receiving);
+        if others == 0 && state.receiving > 0 {
+            let pieces = u32::try_from(1 + state.received / PIECE).unwrap_or(u32::MAX);
+            return Some(since(state.received_from) / pieces);
+        }
+        if !state.is_shared {
+            return state.answer.blocked.map(since);
+        }
+        let all_given = others > 0 && state.given.len() >= others;
+        let last = all_given.then(|| state.given.values().max()).flatten();
+        last.map(|last| since(*last))
+    }
+
+    /// The socket has nothing to read.
+    pub(super) fn fell_silent(&self) {
+        self.was_silent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the socket had nothing to read since this was asked last.
+    pub(super) fn has_been_silent(&self) -> bool {
+        self.was_silent.swap(false, Ordering::Relaxed)
     }
 
     /// How many requests wait for their client's next message, where all do.
@@ -174,9 +223,10 @@ impl Activity {
         }
     }
 
-    /// Something came.
-    pub(super) fn heard(&self) {
+    /// So many bytes came.
+    pub(super) fn heard(&self, bytes: usize) {
         let mut state = self.lock();
+        state.received += bytes as u64;
         // A frame need not be of a head, and a head that does not end is idleness.
         if state.phase == Phase::Idle && !state.is_shared {
             (state.phase, state.since) = (Phase::Head, Instant::now());
@@ -268,77 +318,16 @@ impl Drop for Resting {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A request whose body is read, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Receiving(Arc<Activity>);
 
-    const SECOND: Duration = Duration::from_secs(1);
-    const PATIENCE: Patience = Patience {
-        head: Duration::from_secs(10),
-        idle: Duration::from_secs(75),
-        answer: Pace {
-            grace: Duration::from_secs(10),
-            bytes_a_second: 1000,
-        },
-    };
-
-    #[test]
-    fn each_phase_has_its_own_patience() {
-        let activity = Activity::new(Arc::default());
-        let overdue = |seconds| activity.overdue(&PATIENCE, Instant::now() + seconds * SECOND);
-        assert_eq!((overdue(70), overdue(80)), (None, Some(Overdue::Idle)));
-        activity.heard();
-        assert_eq!((overdue(9), overdue(11)), (None, Some(Overdue::Head)));
-        let request = activity.begin();
-        assert_eq!(overdue(3600), None, "the server is at work");
-        activity.heard();
-        assert_eq!(overdue(3600), None, "a body is not a head");
-        drop(request);
-        assert_eq!(overdue(80), Some(Overdue::Idle));
-    }
-
-    #[test]
-    fn of_a_shared_connection_each_answer_has_to_move() {
-        let activity = Activity::new(Arc::default());
-        activity.share();
-        activity.heard();
-        let overdue = |seconds| activity.overdue(&PATIENCE, Instant::now() + seconds * SECOND);
-        assert_eq!((overdue(70), overdue(80)), (None, Some(Overdue::Idle)), "no head");
-        let (moving, still) = (activity.begin(), activity.begin());
-        moving.given();
-        moving.taken();
-        assert_eq!(overdue(3600), None, "the server is at work");
-        still.given();
-        assert_eq!((overdue(9), overdue(11)), (None, Some(Overdue::Answer)));
-        drop(still);
-        assert_eq!(overdue(3600), None);
-    }
-
-    #[test]
-    fn who_waits_for_a_message_is_idle() {
-        let activity = Activity::new(Arc::default());
-        let _stream = activity.begin();
-        assert!(activity.is_busy());
-        let resting = activity.rest();
-        assert_eq!(activity.resting(), 1);
-        assert!(!activity.is_busy() && activity.without_request_since().is_some());
-        let request = activity.begin();
-        assert_eq!((activity.is_busy(), activity.resting()), (true, 0));
-        drop(request);
-        drop(resting);
-        assert!(activity.is_busy() && activity.without_request_since().is_none());
-    }
-
-    #[test]
-    fn an_answer_is_taken_at_some_pace() {
-        let activity = Activity::new(Arc::default());
-        let _request = activity.begin();
-        let overdue = |seconds| activity.overdue(&PATIENCE, Instant::now() + seconds * SECOND);
-        activity.wrote(20_000);
-        assert_eq!(overdue(100), None, "the client does not make anybody wait");
-        activity.blocked();
-        assert_eq!((overdue(29), overdue(31)), (None, Some(Overdue::Answer)));
-        activity.wrote(1);
-        assert_eq!(overdue(100), None, "it reads on");
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.receiving = state.receiving.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tracing::Instrument;
 
+use super::activity::Presence;
 use super::encoding;
 use super::guarded::holding;
 use super::pace::Pace;
@@ -83,6 +84,8 @@ impl Intake {
         self.allows(announced.unwrap_or(0))?;
         let peer = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
         let peer = peer.map(|ConnectInfo(address)| address.ip());
+        let presence = parts.extensions.get::<Presence>();
+        let _receives = presence.map(|Presence(activity)| activity.receive());
         let body = encoding::decoded(&parts.headers, body)?;
         let placed = self
             .placed(body, &parts.headers, peer)

@@ -1,8 +1,9 @@
 //! The connections of a server: how many there may be, how slow their clients may be, and how they end.
 //!
 //! A connection without a request gives way to a new one where there are too many: one of the address that has the most
-//! connections, and of those the one that has been without for the longest. So clients that connect and say nothing keep
-//! nobody out, and a flood from few addresses costs others none of theirs.
+//! connections, and of those the one that has been without for the longest. Where each has a request, one gives way whose client
+//! sends no body or reads no answer. So clients that connect and say nothing, or half of something, keep nobody out, and a flood
+//! from few addresses costs others none of theirs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

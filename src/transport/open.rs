@@ -112,13 +112,14 @@ impl Shared {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is room for one more connection; one that nothing is asked of gives way.
+    /// Whether there is room for one more connection; one that nothing is asked of gives way, or one that keeps what it asked waiting.
     pub(super) fn make_room(&self) -> bool {
         let mut open = self.open();
         if open.len() < self.most {
             return true;
         }
-        let Some(least_wanted) = least_wanted(&open, |_| true) else {
+        let least_wanted = least_wanted(&open, |_| true).or_else(|| slowest(&open, Instant::now()));
+        let Some(least_wanted) = least_wanted else {
             return false;
         };
         // From now on it does not count; its task ends in a moment.
@@ -148,12 +149,30 @@ impl Shared {
     }
 }
 
-/// The connection that gives way first, if one that counts has no request.
-fn least_wanted(open: &HashMap<u64, Open>, counts: impl Fn(&Activity) -> bool) -> Option<u64> {
-    let mut of_peer = HashMap::<IpAddr, usize>::new();
+/// How many connections each address has.
+fn by_peer(open: &HashMap<u64, Open>) -> HashMap<IpAddr, usize> {
+    let mut of_peer = HashMap::new();
     for one in open.values() {
         *of_peer.entry(one.peer).or_default() += 1;
     }
+    of_peer
+}
+
+/// The connection that gives way where each has a request: one whose client has kept all of its own waiting for a while.
+fn slowest(open: &HashMap<u64, Open>, now: Instant) -> Option<u64> {
+    /// A body or an answer is on its way for as long anywhere.
+    const WHILE: Duration = Duration::from_millis(250);
+    let of_peer = by_peer(open);
+    let slow = open.iter().filter_map(|(id, one)| {
+        let waited = one.activity.kept_waiting(now).filter(|waited| *waited > WHILE)?;
+        Some((of_peer.get(&one.peer).copied(), waited, *id))
+    });
+    slow.max().map(|(_, _, id)| id)
+}
+
+/// The connection that gives way first, if one that counts has no request.
+fn least_wanted(open: &HashMap<u64, Open>, counts: impl Fn(&Activity) -> bool) -> Option<u64> {
+    let of_peer = by_peer(open);
     let without_request = open.iter().filter_map(|(id, one)| {
         let since = one
             .activity
@@ -191,5 +210,10 @@ mod tests {
         }
         // One of the flood's has a request: it stays, and counts.
         assert_eq!(order, [4, 1, 5, 0, 2]);
+        let later = Instant::now() + Duration::from_secs(1);
+        assert_eq!(slowest(&open, later), None, "the server is at work");
+        let _body = open[&3].activity.receive();
+        assert_eq!(slowest(&open, Instant::now()), None, "it has just begun");
+        assert_eq!(slowest(&open, later), Some(3));
     }
 }

@@ -81,7 +81,8 @@ impl One {
                 // The client's end, a fault, or nothing more to say: all the same to the server.
                 _ = connection.as_mut() => return,
                 () = self.open.evicted.notified() => {
-                    if activity.without_request_since().is_some() {
+                    let waits = activity.kept_waiting(Instant::now()).is_some();
+                    if activity.without_request_since().is_some() || waits {
                         return;
                     }
                     // Its request came just then: it is answered, and is the last.
@@ -121,6 +122,7 @@ impl One {
     ) -> impl Future<Output = Result<hyper::Response<Body>, Infallible>> + use<> {
         let activity = &self.open.activity;
         let has_room = !activity.is_shared() || self.shared.has_room_for_request();
+        let is_pipelined = !activity.has_been_silent() && !activity.is_shared();
         let under_way = activity.begin();
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(self.peer));
@@ -131,6 +133,10 @@ impl One {
             .insert(Ending(self.shared.stage.subscribe()));
         let (activity, shared) = (Arc::clone(activity), Arc::clone(&self.shared));
         async move {
+            if is_pipelined {
+                // The requests of one connection would be answered one after the other, with no turn for others.
+                tokio::task::yield_now().await;
+            }
             let mut response = match has_room {
                 true => router.oneshot(request).await?,
                 false => too_many(),

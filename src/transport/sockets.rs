@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// How many connections wait to be accepted. One for which there is no room is tried again by its client's kernel only after a
@@ -40,8 +41,12 @@ pub trait Socket {
 
 impl Socket for TcpListener {
     async fn next(&self) -> io::Result<(Stream, SocketAddr)> {
+        /// What may wait in the kernel for a client that does not read: by itself it takes megabytes, which nobody counts. A client
+        /// that reads is not slower for it, since what is on its way does not count.
+        const UNSENT: u32 = 128 << 10;
         let (stream, peer) = self.accept().await?;
         drop(stream.set_nodelay(true));
+        drop(SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT));
         Ok((Stream::Tcp(stream), peer))
     }
 }

@@ -40,7 +40,7 @@ impl<S> Watched<S> {
                 self.activity.share();
             }
         }
-        self.activity.heard();
+        self.activity.heard(bytes.len());
     }
 
     fn tell(&self, written: &Poll<io::Result<usize>>) {
@@ -62,6 +62,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = Pin::new(&mut self.socket).poll_read(cx, buffer);
         if buffer.filled().len() > before {
             self.heard(&buffer.filled()[before..]);
+        } else if read.is_pending() {
+            self.activity.fell_silent();
         }
         read
     }

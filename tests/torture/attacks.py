@@ -1,7 +1,9 @@
 """What clients without any rights can do: each attack is one kind, with several members. It yields what the server answered."""
 
+import contextlib
 import gzip
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -147,6 +149,37 @@ def _connections(count: int, head: str, every: float = 1.0, seconds: float = 15.
     return run
 
 
+def _pipelined(path: str, count: int, seconds: float = 10.0) -> Callable[[Server], Counter[str]]:
+    """Connections that ask without waiting for answers, and read them all."""
+
+    def run(server: Server) -> Counter[str]:
+        asked = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode() * 1000
+        connections: list[socket.socket] = []
+        end = time.monotonic() + seconds
+
+        def ask(connection: socket.socket) -> None:
+            with contextlib.suppress(OSError):
+                while time.monotonic() < end:
+                    connection.sendall(asked)
+
+        def read(index: int) -> str:
+            try:
+                while time.monotonic() < end:
+                    connections[index].recv(MB)
+            except OSError as error:
+                return type(error).__name__
+            return "read"
+
+        with closed_at_the_end(connections):
+            for _ in range(count):
+                connections.append(socket.create_connection(("127.0.0.1", server.port), timeout=5))
+            for connection in connections:
+                threading.Thread(target=ask, args=(connection,), daemon=True).start()
+            return at_once(count, read)
+
+    return run
+
+
 def _many_fields(server: Server) -> Counter[str]:
     body, headers = multipart([PHOTO], [(f"p{index}", "1") for index in range(100_000)])
     return at_once(2, lambda _: server.post("/v1/models/selfie/predict", body, **headers))
@@ -222,6 +255,8 @@ ATTACKS = [
         (),
         _pictures_in_one(lambda: pictures.progressive_jpeg(4000, 4000, 20), 16, PREDICT),
     ),
+    Attack("one request fills the pool", "16 TIFFs of 131,044 tiles of a pixel", (), _posts(PREDICT, _raw(lambda: pictures.tiled_tiff(362)), 16)),
+    Attack("one request fills the pool", "200 pictures of 4.8 Mpx", (), _posts(PREDICT, _raw(lambda: pictures.png(2200, 2200)), 200)),
     Attack("what a picture says of itself", "1,400,000 texts in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_texts(1_400_000)), 4)),
     Attack("what a picture says of itself", "a profile of 2 GB in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_profile(2000)), 4)),
     Attack("what a picture says of itself", "7,750,000 comments in a JPEG", (), _posts(PREDICT, _raw(lambda: pictures.with_comments(7_750_000)), 4)),
@@ -264,6 +299,8 @@ ATTACKS = [
     Attack("compressed bodies", "an encoding of nobody", (), _posts(PREDICT, _raw(lambda: PHOTO, Content_Encoding="x" * 9000), 4)),
     Attack("connections", "1,500 that say nothing", (), _connections(1500, "")),
     Attack("connections", "300 in their headers", (), _connections(300, "POST / HTTP/1.1\r\nHost: x\r\nX-A: ")),
+    Attack("connections", "1,030 half bodies of one address", (), _connections(1030, post_head("/v1/models/vae/sample", 1000))),
+    Attack("connections", "4 that ask without waiting", (), _pipelined("/openapi.json", 4)),
     Attack("connections", "headers of 60 kB", (), _posts(PREDICT, _raw(lambda: PHOTO, X_Request_Id="x" * 60_000), 20)),
     Attack("long work, client gone", "integrated gradients of 1,000 steps", (), _left(f"{EXPLAIN}?method=integrated_gradients&n_steps=1000", 3)),
     Attack("long work, client gone", "RISE of 20,000 masks", (), _left(f"{EXPLAIN}?method=rise&n_masks=20000", 3)),

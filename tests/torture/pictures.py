@@ -79,3 +79,18 @@ def with_comments(count: int) -> bytes:
     """A JPEG of 8 pixels' side with so many comments of no length."""
     picture = progressive_jpeg(8, 8, 3)
     return picture[:2] + _segment(0xFE, b"") * count + picture[2:]
+
+
+def tiled_tiff(side: int) -> bytes:
+    """A grey TIFF whose tiles have one pixel each, all of them the same bytes of the file."""
+    count = side * side
+    tile = zlib.compress(b"\0")
+    offsets = 8 + 2 + 12 * 10 + 4
+    lengths = offsets + 4 * count
+    data = lengths + 4 * count
+    tags = [(256, side), (257, side), (258, 8), (259, 8), (262, 1), (277, 1), (322, 1), (323, 1)]
+    entries = [struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags]
+    entries += [struct.pack("<HHII", 324, 4, count, offsets), struct.pack("<HHII", 325, 4, count, lengths)]
+    directory = struct.pack("<H", len(entries)) + b"".join(entries) + struct.pack("<I", 0)
+    pointers = struct.pack("<I", data) * count + struct.pack("<I", len(tile)) * count
+    return b"II*\0" + struct.pack("<I", 8) + directory + pointers + tile

@@ -48,6 +48,15 @@ pub(in super::super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded>
 /// far that unpacking them is more work than any picture that is allowed.
 fn beside(layout: &Layout, limits: &Limits) -> Result<u64> {
     let ((across, down), (width, height)) = (layout.grid(), layout.chunk);
+    let pieces = (across as usize)
+        .saturating_mul(down as usize)
+        .saturating_mul(layout.planes());
+    if pieces > limits.max_pieces {
+        return Err(Error::ImageTooLarge(format!(
+            "the TIFF has {pieces} strips or tiles, at most {} are read",
+            limits.max_pieces
+        )));
+    }
     let side = |count: u32, length: u32| u64::from(count) * u64::from(length);
     let covered = side(across, width).saturating_mul(side(down, height));
     // libjpeg gives grey as RGB, a plane at a time.
@@ -284,6 +293,17 @@ mod tests {
                 "{tags:?}: {refused:?}"
             );
         }
+    }
+
+    #[test]
+    fn strips_are_counted_however_few_their_pixels_are() {
+        let file = tiff(&[(tag::ROWS_PER_STRIP, 1)], &[1, 2, 3, 4]);
+        let limits = Limits {
+            max_pieces: 1,
+            ..Limits::default()
+        };
+        let refused = decode(&file, &limits).map(drop).expect_err("two strips");
+        assert!(matches!(refused, Error::ImageTooLarge(_)), "{refused:?}");
     }
 
     #[test]

@@ -96,6 +96,8 @@ impl Messages {
                 return Ok(None);
             }
         }
+        let presence = self.presence.as_ref();
+        let _receives = presence.map(|Presence(activity)| activity.receive());
         self.rest_of(first[0]).instrument(spans::intake()).await.map(Some)
     }
 
