@@ -12,7 +12,7 @@ use super::sides::Sides;
 use crate::error::Result;
 use crate::manifest::Layout;
 
-/// How many tokens come before those that are cells: a class token, one for distillation, four, eight or sixteen registers
+/// How many tokens there are beside those that are cells: a class token, one for distillation, four, eight or sixteen registers
 /// and these. Other numbers are chance: the levels of a pyramid put together, queries behind the cells.
 const BEFORE: [i64; 9] = [0, 1, 2, 3, 4, 5, 8, 9, 16];
 
@@ -28,7 +28,7 @@ pub enum Cells {
     ChannelsLast,
     /// `[B, N, D]`
     Tokens {
-        /// Tokens that are no cells, which come first.
+        /// Tokens that are no cells and come first.
         before: i64,
         /// Rows of cells.
         rows: i64,
@@ -68,6 +68,8 @@ pub(super) struct Geometry {
     sequences: BTreeSet<i64>,
     /// Whether some layer has its channels last.
     has_channels_last: bool,
+    /// Whether tokens that are no cells come behind those that are.
+    has_cells_first: bool,
 }
 
 impl Geometry {
@@ -98,6 +100,19 @@ impl Geometry {
         found
     }
 
+    /// The same of a model whose tokens that are no cells come behind those that are.
+    pub(super) fn with_cells_first(self) -> Self {
+        Self {
+            has_cells_first: true,
+            ..self
+        }
+    }
+
+    /// How many of so many tokens that are no cells come before those that are.
+    fn before(&self, others: i64) -> i64 {
+        if self.has_cells_first { 0 } else { others }
+    }
+
     /// Where the cells of an output of one image are, of this shape and of a layer of this class; nothing where it has
     /// none, or where they cannot be told.
     pub(super) fn cells(&self, kind: &str, shape: &[i64], hints: Hints) -> Option<Cells> {
@@ -120,7 +135,7 @@ impl Geometry {
                     let (rows, columns) = (i64::try_from(height).ok()?, i64::try_from(width).ok()?);
                     let before = tokens - rows.checked_mul(columns)?;
                     (before >= 0).then_some(Cells::Tokens {
-                        before,
+                        before: self.before(before),
                         rows,
                         columns,
                     })
@@ -171,7 +186,7 @@ impl Geometry {
         for before in BEFORE.into_iter().filter(|before| *before < tokens) {
             let count = tokens - before;
             let as_cells = |[rows, columns]: [i64; 2]| Cells::Tokens {
-                before,
+                before: self.before(before),
                 rows,
                 columns,
             };

@@ -8,6 +8,7 @@ use super::cells::{Geometry, Hints};
 use super::default_layer::{self, Seen};
 use super::layers::{LayerMap, Layers};
 use super::method::Family;
+use super::order;
 use super::pace::Pace;
 use super::sides::Sides;
 use super::table::{Row, of_model};
@@ -43,7 +44,8 @@ fn seen_layers(
     input: &ImageInput,
     pace: &Pace<'_>,
 ) -> Result<Layers> {
-    let (walked, output) = walk(exported, spec, pace)?;
+    let blank = spec.blank(1, exported.device())?;
+    let (walked, output) = walk(exported, spec, &blank, pace)?;
     let (height, width) = input.fit.size;
     let all = walked.iter().flat_map(|(layer, tensors, _)| {
         let shapes = tensors.iter().map(Tensor::size);
@@ -55,10 +57,25 @@ fn seen_layers(
         all.iter().map(|(kind, shape)| (kind.as_str(), &shape[..])),
     );
     let hints = hints(spec);
-    let seen: Vec<Seen> = walked
-        .into_iter()
-        .map(|(layer, tensors, calls)| seen(layer, tensors, calls, &geometry, hints))
-        .collect();
+    let as_seen = |walked: Vec<Walked>, geometry: &Geometry| -> Vec<Seen> {
+        let all = walked.into_iter();
+        all.map(|(layer, tensors, calls)| seen(layer, tensors, calls, geometry, hints))
+            .collect()
+    };
+    let mut seen = as_seen(walked, &geometry);
+    let mut geometry = geometry;
+    if let Some(grid) = order::questioned(&seen) {
+        let picture = order::with_first_patch(&blank, &spec.white(exported.device())?, grid)?;
+        let (walked, _) = walk(exported, spec, &picture, pace)?;
+        if order::is_cells_first(&seen, &as_seen(walked, &geometry))? {
+            geometry = geometry.with_cells_first();
+            for Seen { layer, .. } in &mut seen {
+                layer.cells = layer
+                    .cells
+                    .and_then(|_| geometry.cells(&layer.kind, &layer.shape, hints));
+            }
+        }
+    }
     let default = match &spec.manifest.explain.layer {
         Some(layer) => Some(layer.clone()),
         None => default_layer::find(&seen, &output, spec.manifest.task, pace)?,
@@ -96,13 +113,18 @@ const ATTENTION: &str = "MultiheadAttention";
 /// A layer, what its last execution gave, and how many there were.
 type Walked = (torch_bridge::Layer, Vec<Tensor>, usize);
 
-fn walk(exported: &dyn Transparent, spec: &ModelSpec, pace: &Pace<'_>) -> Result<(Vec<Walked>, Value)> {
+/// What each layer gives `picture`, and what the model does.
+fn walk(
+    exported: &dyn Transparent,
+    spec: &ModelSpec,
+    picture: &Tensor,
+    pace: &Pace<'_>,
+) -> Result<(Vec<Walked>, Value)> {
     let method = tasks::methods(spec.manifest.task)[0];
     let found = exported.layers(method)?;
     let taps: Vec<Tap> = found.iter().map(|layer| Tap::record(&layer.path)).collect();
-    let blank = spec.blank(1, exported.device())?;
     let given = taps.iter().map(|_| Given::Nothing).collect();
-    let argument = tasks::argument(spec, &blank)?;
+    let argument = tasks::argument(spec, picture)?;
     let capture = exported.capture(method, &taps)?;
     let permit = pace.permit()?;
     let run = capture.run(&permit, &[argument], given)?;

@@ -31,6 +31,7 @@ mod masks;
 mod method;
 mod objective;
 mod options;
+mod order;
 mod pace;
 mod parameter;
 mod passes;

@@ -9,6 +9,9 @@ use crate::manifest::{ImageInput, Precision};
 /// What a module of other numbers needs.
 pub const NOT_F32: &str = "its numbers are not all f32: export it as net.float()";
 
+/// What a module needs that does not keep the rows of a batch apart.
+pub const ALONE: &str = "set max_batch_size = 1 under [batching]";
+
 /// What the module raised about a blank batch, in short, and the cure where one is known.
 pub(super) fn explained(words: &str, spec: &ModelSpec) -> String {
     let cure = Misfit::in_words(words).and_then(|misfit| cure(misfit, spec));

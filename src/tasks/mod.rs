@@ -35,7 +35,7 @@ pub use examination::{can_be_examined, examine};
 pub use frame::Frame;
 pub use gist::{Apart, Gist};
 pub use labels::Labels;
-pub use misfit::NOT_F32;
+pub use misfit::{ALONE, NOT_F32};
 pub use operation::{Operation, Request, TicketOf, Weighed};
 pub use predictor::{Predictor, argument, bear_extremes, exercise, methods, takes_one_batch};
 pub use rle::Rle;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tch::Tensor;
 use torch_bridge::Value;
 
+use super::misfit::ALONE;
 use super::operation::{Batched, Breach, Contract, TicketOf};
 use super::spec::ModelSpec;
 use super::{
@@ -74,10 +75,12 @@ pub fn exercise(program: &dyn Program, permit: &CorePermit<'_>, spec: &ModelSpec
     };
     // Tracing writes the batch of its example into views.
     let one_alone = if size > 1 && contract.check(&net, spec, 1).is_ok() {
-        "; one picture alone is answered, so a batch of one is written into the module: set max_batch_size = 1 under \
-         [batching], or export it with sizes that follow its input, x.flatten(1) for x.view(1, -1)"
+        format!(
+            "; one picture alone is answered, so a batch of one is written into the module: {ALONE}, or export it with sizes that \
+             follow its input, x.flatten(1) for x.view(1, -1)"
+        )
     } else {
-        ""
+        String::new()
     };
     Err(Error::model(format!(
         "a blank batch of {size}: {problem}{one_alone}"

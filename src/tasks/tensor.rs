@@ -4,6 +4,7 @@
 //! are put below each other, and the answers parted again. Other models run one request at a time.
 
 mod arrange;
+mod drawn;
 mod extremes;
 mod number;
 mod numbers;
@@ -13,6 +14,7 @@ use tch::Tensor;
 use torch_bridge::Value;
 
 use super::gist::{Gist, stride};
+use super::misfit::ALONE;
 use super::operation::{Batch, Batched, Breach, Contract, Operation, TicketOf};
 use super::spec::ModelSpec;
 use crate::error::{Error, Result};
@@ -20,6 +22,7 @@ use crate::manifest::{TensorInput, TensorSpec, Tensors};
 use crate::runtime::Call;
 
 pub use arrange::{Given, NamedTensor, Values, arrange};
+pub(super) use drawn::drawn;
 pub use number::{Number, whole};
 pub use numbers::{Numbers, Scalar, kind};
 pub use rows::check_rows;
@@ -256,7 +259,7 @@ fn as_many_rows(found: &[Tensor], rows: i64) -> Result<()> {
     let found = other.size()[0];
     Err(Error::InferenceFailed(format!(
         "forward answered {found} rows for {rows}; where rows of the answer are not those of the inputs, no batch can be \
-         shared: set max_batch_size = 1 under [batching]"
+         shared: {ALONE}"
     )))
 }
 

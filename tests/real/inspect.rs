@@ -147,6 +147,54 @@ fn every_contract_of_detectors_is_told_by_its_values() {
 }
 
 #[test]
+fn a_module_that_mixes_the_rows_of_a_batch_gets_batches_of_one() {
+    let fixtures = path("crates/torch-bridge/tests/fixtures");
+    for name in ["order_trains", "early_exit"] {
+        let file = fixtures.join(format!("habit_{name}.pt"));
+        let (manifest, keys) = manifest_of(&file, &["--size", "12x10"]);
+        assert_eq!(
+            keys["task"].as_str(),
+            Some("classification"),
+            "{name}: {manifest}"
+        );
+        let most = value(&keys, "batching", "max_batch_size");
+        assert_eq!(most, Some("1".into()), "{name}: {manifest}");
+        passes(&file, &manifest);
+    }
+}
+
+#[test]
+fn a_module_that_answers_by_chance_is_refused_with_the_reason_that_check_has() {
+    let file = path("crates/torch-bridge/tests/fixtures/habit_drops.pt");
+    let output = lucarne(&["inspect", "--size", "12x10"], &file);
+    let said = text(&output.stderr);
+    assert!(!output.status.success(), "{}", text(&output.stdout));
+    for expected in ["otherwise the second time", "training=True"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+}
+
+#[test]
+fn a_program_that_takes_more_than_a_picture_is_a_model_of_tensors() {
+    let file = path("tests/golden/misfits/picture_and_vector.pt2");
+    let (manifest, keys) = manifest_of(&file, &[]);
+    assert_eq!(keys["task"].as_str(), Some("tensor"), "{manifest}");
+    let inputs: Vec<(Option<&str>, String)> = keys["inputs"]
+        .as_array()
+        .expect("tables")
+        .iter()
+        .map(|input| (input["name"].as_str(), input["shape"].to_string()))
+        .collect();
+    let expected = [
+        (Some("img"), "[-1, 3, 8, 8]".to_owned()),
+        (Some("meta"), "[-1, 2]".to_owned()),
+    ];
+    assert_eq!(inputs, expected, "{manifest}");
+    assert!(manifest.contains("forward takes several tensors"), "{manifest}");
+    passes(&file, &manifest);
+}
+
+#[test]
 fn what_a_model_says_of_a_picture_comes_last_and_leaves_a_model_toml() {
     let file = path("models/mobilenet_v2/model.pt");
     let photo = path("tests/golden/photos/chelsea.png");

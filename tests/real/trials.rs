@@ -169,3 +169,38 @@ fn a_trial_holds_a_model_against_its_module_and_each_picture_against_those_besid
     habit(models.path(), "order_trains", alone);
     assert!(check(models.path(), cache.path()).status.success());
 }
+
+#[test]
+fn a_trial_holds_rows_of_tensors_against_those_beside_them() {
+    let [models, cache] = two_folders();
+    let as_tensors = |fixture: &str, more: &str| {
+        habit(models.path(), fixture, "");
+        let tensor = |kind: &str, name: &str, shape: &str| {
+            format!("[[{kind}]]\nname = \"{name}\"\ndtype = \"f32\"\nshape = {shape}\n")
+        };
+        let inputs = tensor("inputs", "x", "[-1, 3, 12, 10]");
+        let outputs = tensor("outputs", "y", "[-1, 5]");
+        let text = format!("task = \"tensor\"\n{inputs}{outputs}{more}");
+        std::fs::write(models.path().join(fixture).join("model.toml"), text).expect("writable");
+    };
+    for fixture in ["order_flat", "order_trains", "early_exit"] {
+        as_tensors(fixture, "");
+    }
+    let alone = "[batching]\nmax_batch_size = 1\n";
+    as_tensors("drops", alone);
+    let said = String::from_utf8_lossy(&check(models.path(), cache.path()).stdout).into_owned();
+    for expected in [
+        "order_flat: right",
+        "answers the same input otherwise the second time",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let mixing = "two rows in one batch are answered otherwise than each alone";
+    assert_eq!(said.matches(mixing).count(), 2, "{said}");
+    std::fs::remove_dir_all(models.path()).expect("writable");
+    std::fs::create_dir(models.path()).expect("writable");
+    for fixture in ["order_trains", "early_exit"] {
+        as_tensors(fixture, alone);
+    }
+    assert!(check(models.path(), cache.path()).status.success());
+}

@@ -256,7 +256,7 @@ ATTACKS = [
         _pictures_in_one(lambda: pictures.progressive_jpeg(4000, 4000, 20), 16, PREDICT),
     ),
     Attack("one request fills the pool", "16 TIFFs of 131,044 tiles of a pixel", (), _posts(PREDICT, _raw(lambda: pictures.tiled_tiff(362)), 16)),
-    Attack("one request fills the pool", "200 pictures of 4.8 Mpx", (), _posts(PREDICT, _raw(lambda: pictures.png(2200, 2200)), 200)),
+    Attack("one request fills the pool", "100 pictures of 4.8 Mpx", (), _posts(PREDICT, _raw(lambda: pictures.png(2200, 2200)), 100)),
     Attack("what a picture says of itself", "1,400,000 texts in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_texts(1_400_000)), 4)),
     Attack("what a picture says of itself", "a profile of 2 GB in a PNG", (), _posts(PREDICT, _raw(lambda: pictures.with_profile(2000)), 4)),
     Attack("what a picture says of itself", "7,750,000 comments in a JPEG", (), _posts(PREDICT, _raw(lambda: pictures.with_comments(7_750_000)), 4)),

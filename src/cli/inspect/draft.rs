@@ -79,14 +79,17 @@ pub(super) fn of_pictures(
     for (name, value) in &guess.keys {
         line(&mut text, &format!("{name} = {value}"), "");
     }
-    if !run.batches {
-        line(&mut text, "\n[batching]", "");
-        line(
-            &mut text,
-            "max_batch_size = 1",
-            "the module does not keep the rows of a batch apart",
-        );
-    }
+    text
+}
+
+/// The same for a module that does not keep the rows of a batch apart.
+pub(super) fn alone(mut text: String) -> String {
+    line(&mut text, "\n[batching]", "");
+    line(
+        &mut text,
+        "max_batch_size = 1",
+        "the module does not keep the rows of a batch apart",
+    );
     text
 }
 

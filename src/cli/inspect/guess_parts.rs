@@ -44,7 +44,9 @@ fn of_dict(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
         ("reconstruction", "image_to_image", "is a picture"),
     ];
     let entry = |name: &str| parts.iter().find(|part| part.name.as_deref() == Some(name));
-    if let (Some(logits), Some(_)) = (entry("logits"), entry("pred_boxes")) {
+    // The authors of DETR say `pred_logits`, transformers `logits`.
+    let of_queries = entry("logits").or_else(|| entry("pred_logits"));
+    if let (Some(logits), Some(_)) = (of_queries, entry("pred_boxes")) {
         return logits
             .facts
             .as_ref()
@@ -127,4 +129,49 @@ fn of_tuple(parts: &[Part], run: &Run, entrance: &Entrance) -> Vec<Guess> {
             .collect::<Vec<_>>()
     };
     heads.into_iter().chain(others).flat_map(of_element).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use torch_bridge::Generator;
+
+    use super::*;
+    use crate::cli::inspect::probe::Fed;
+
+    #[test]
+    fn a_detector_of_queries_is_told_by_the_names_of_its_authors_and_of_transformers() {
+        let noise = |size: &[i64]| {
+            Generator::new(1)
+                .and_then(|mut generator| generator.normal(size))
+                .expect("noise")
+        };
+        for name in ["logits", "pred_logits"] {
+            let answer = || {
+                let entry = |name: &str, tensor| (Value::String(name.to_owned()), Value::Tensor(tensor));
+                Value::Dict(vec![
+                    entry(name, noise(&[1, 10, 5])),
+                    entry("pred_boxes", noise(&[1, 10, 4]).sigmoid()),
+                ])
+            };
+            let run = Run {
+                input: Fed::Pictures {
+                    channels: 3,
+                    size: (64, 96),
+                    other_sizes: true,
+                },
+                output: answer(),
+                other: answer(),
+                batches: true,
+            };
+            let picture = noise(&[1, 3, 64, 96]);
+            let guesses = of_pictures(&run, &Entrance::ending_in(&[5, 4], true), [&picture, &picture])
+                .expect("numbers");
+            let first = guesses.first().expect("a guess");
+            assert_eq!(first.task, "detection", "{name}");
+            assert!(
+                first.keys.contains(&("format", "\"detr\"".to_owned())),
+                "{name}: {first:?}"
+            );
+        }
+    }
 }

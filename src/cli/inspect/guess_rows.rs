@@ -159,7 +159,7 @@ pub(super) fn boxes_and_scores(one: &Facts, other: &Facts, entrance: &Entrance) 
     }
 }
 
-/// `{logits, pred_boxes}`.
+/// `{logits, pred_boxes}`, or `{pred_logits, pred_boxes}`.
 pub(super) fn detr(logits: &Facts, entrance: &Entrance) -> Vec<Guess> {
     let likely = activation(entrance, logits);
     let other = if likely == "softmax" { "sigmoid" } else { "softmax" };

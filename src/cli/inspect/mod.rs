@@ -28,10 +28,10 @@ use super::local;
 use super::output::print;
 use crate::error::{Error, Result};
 use crate::runtime::{self, Bounds, Found};
-use crate::tasks::NOT_F32;
+use crate::tasks::{ALONE, NOT_F32};
 use attempt::Workbench;
 use describe::description;
-use entrance::Entrance;
+use entrance::{Entrance, distinct};
 use guess::Guess;
 use probe::{Fed, Prober, Run};
 use seen::Seen;
@@ -99,17 +99,33 @@ impl Inspect {
         let drafts = self.drafts(&prober)?;
         let mut problems = Vec::new();
         for draft in drafts {
-            let labels = draft.labels.map(|name| self.file.with_file_name(name));
-            let found = bench.problems(&draft.text, labels.as_deref())?;
-            if found.is_empty() {
-                return Ok(draft.text);
+            match self.passing(draft, bench)? {
+                Ok(text) => return Ok(text),
+                Err(found) => problems.extend(found),
             }
-            problems.extend(found);
         }
+        let mut problems = distinct(problems);
         problems.truncate(TOLD);
         let shown = self.file.display();
         problems.insert(0, format!("{shown}: no model.toml was found that passes"));
         Err(Error::InvalidModel { problems })
+    }
+
+    /// The text of `draft` where it passes, else with batches of one where the check says that these would; what is wrong with it
+    /// otherwise.
+    fn passing(&self, draft: Draft, bench: &Workbench) -> Result<Result<String, Vec<String>>> {
+        let labels = draft.labels.map(|name| self.file.with_file_name(name));
+        let problems = |text: &str| bench.problems(text, labels.as_deref());
+        let found = problems(&draft.text)?;
+        if found.is_empty() {
+            return Ok(Ok(draft.text));
+        }
+        if draft.is_alone || !found.iter().any(|problem| problem.contains(ALONE)) {
+            return Ok(Err(found));
+        }
+        let text = draft::alone(draft.text);
+        let found = problems(&text)?;
+        Ok(if found.is_empty() { Ok(text) } else { Err(found) })
     }
 
     /// What the module may be, the likeliest first.
@@ -153,7 +169,13 @@ impl Inspect {
             _ => Vec::new(),
         };
         let mut drafts = self.of_guesses(prober, &run, &guesses);
-        drafts.extend(self.of_tensors(&run, forward));
+        let why = match &run.input {
+            Fed::Tensors(inputs) if inputs.len() > 1 => "forward takes several tensors",
+            Fed::Tensors(_) => "what forward takes is no picture",
+            _ if guesses.is_empty() => "no other task has such an answer",
+            _ => "no other task that was tried passes",
+        };
+        drafts.extend(self.of_tensors(&run, forward, why));
         Ok(drafts)
     }
 
@@ -166,11 +188,17 @@ impl Inspect {
         };
         let run = match pictures {
             Some(run) => Some(run),
-            None if prober.size.is_some() => None,
+            // What its file says of a picture may be said of one input of several.
+            None if self.size.is_some() => None,
             None => prober.tensors(entrance, required.max(1))?,
         };
         run.ok_or_else(|| {
-            let what = if prober.size.is_some() {
+            if self.size.is_some() && required > 1 {
+                return self.unusable(&format!(
+                    "`forward` takes {required} inputs, and --size is said of one picture: leave it out"
+                ));
+            }
+            let what = if self.size.is_some() {
                 "picture of this size"
             } else {
                 "input that was tried; --size says that of pictures, and for others write a model.toml with task = \"tensor\" and \
@@ -180,9 +208,12 @@ impl Inspect {
             if Misfit::in_words(&complaint) == Some(Misfit::Numbers) {
                 return self.unusable(NOT_F32);
             }
-            self.unusable(&format!(
-                "`forward` runs with no {what}; it began with: {complaint}"
-            ))
+            let began = if complaint.is_empty() {
+                complaint
+            } else {
+                format!("; it began with: {complaint}")
+            };
+            self.unusable(&format!("`forward` runs with no {what}{began}"))
         })
     }
 
@@ -192,23 +223,18 @@ impl Inspect {
         let draft = |guess: &Guess| {
             let beside = || draft::labels_beside(&self.file, guess.classes);
             let labels = guess.takes_labels().then(beside).flatten().map(|(name, _)| name);
-            Draft {
-                text: draft::of_pictures(&self.file, run, (guess, seen.as_ref()), labels),
-                labels,
-            }
+            let text = draft::of_pictures(&self.file, run, (guess, seen.as_ref()), labels);
+            Draft::of(text, run, labels)
         };
         let mut drafts: Vec<Draft> = guesses.iter().map(draft).collect();
         drafts.sort_by_key(|draft| draft.labels.is_none());
         drafts
     }
 
-    fn of_tensors(&self, run: &Run, forward: &MethodInfo) -> Option<Draft> {
+    fn of_tensors(&self, run: &Run, forward: &MethodInfo, why: &str) -> Option<Draft> {
         let (inputs, outputs) = named::named(run, forward)?;
-        let why = "no other task has such an answer";
-        Some(Draft {
-            text: draft::of_tensors(&self.file, why, &inputs, &outputs),
-            labels: None,
-        })
+        let text = draft::of_tensors(&self.file, why, &inputs, &outputs);
+        Some(Draft::of(text, run, None))
     }
 
     fn unusable(&self, why: &str) -> Error {
@@ -221,6 +247,18 @@ struct Draft {
     text: String,
     /// The file of labels that it names.
     labels: Option<&'static str>,
+    /// Whether it has batches of one.
+    is_alone: bool,
+}
+
+impl Draft {
+    fn of(text: String, run: &Run, labels: Option<&'static str>) -> Self {
+        Self {
+            text: if run.batches { text } else { draft::alone(text) },
+            labels,
+            is_alone: !run.batches,
+        }
+    }
 }
 
 /// So that what was printed can be written into a model.toml as it is.

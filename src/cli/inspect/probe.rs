@@ -10,6 +10,7 @@ use super::entrance::{Entrance, Taker, distinct};
 use crate::error::{Result, excerpt};
 use crate::manifest::Dtype;
 use crate::runtime::Bounds;
+use crate::tasks::tensor;
 
 /// How many pairs of inputs are tried of a module that takes several tensors.
 const MOST_COMBINATIONS: usize = 256;
@@ -170,7 +171,10 @@ impl Prober<'_> {
     fn of_tensors(&self, specs: Vec<(Dtype, Vec<i64>)>) -> Result<Option<Run>> {
         let answer = |rows: i64, seed: u32| -> Result<Option<Value>> {
             let filled = |(dtype, shape): &(Dtype, Vec<i64>)| {
-                let shape: Vec<i64> = std::iter::once(rows).chain(shape[1..].iter().copied()).collect();
+                let mut shape = shape.clone();
+                if let Some(first) = shape.first_mut() {
+                    *first = rows;
+                }
                 Ok(Value::Tensor(filled(*dtype, &shape, seed)?))
             };
             let inputs = specs.iter().map(filled).collect::<Result<Vec<_>>>()?;
@@ -253,12 +257,12 @@ fn offers(entrance: &Entrance) -> Vec<(Dtype, Vec<i64>)> {
 /// Noise of the standard normal distribution, and small whole numbers.
 fn filled(dtype: Dtype, shape: &[i64], seed: u32) -> Result<Tensor> {
     match dtype {
-        Dtype::I64 => Ok(Tensor::f_full(
+        Dtype::Bool | Dtype::U8 | Dtype::I32 | Dtype::I64 => Ok(Tensor::f_full(
             shape,
             i64::from(seed),
-            (Kind::Int64, Device::Cpu),
+            (tensor::kind(dtype), Device::Cpu),
         )?),
-        _ => noise(shape, seed),
+        Dtype::F16 | Dtype::F32 | Dtype::F64 => noise(shape, seed),
     }
 }
 

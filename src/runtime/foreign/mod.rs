@@ -29,6 +29,8 @@ const PICKLE: u64 = 256 << 10;
 enum Foreign {
     Pickle(Pickle),
     Exported,
+    /// Of torch.export, without its program.
+    Unfinished,
     Package,
     Mobile,
     Safetensors,
@@ -92,6 +94,10 @@ fn in_archive(file: &mut File, archive: &Archive) -> io::Result<Option<Foreign>>
     }
     if holds("/data/aotinductor/") {
         return Ok(Some(Foreign::Package));
+    }
+    let is_program = |name: &str| name.contains("/models/") && name.ends_with(".json");
+    if has("/archive_format") && !archive.names().any(is_program) {
+        return Ok(Some(Foreign::Unfinished));
     }
     if has("/archive_format") || holds("serialized_exported_program") {
         return Ok(Some(Foreign::Exported));
@@ -170,6 +176,12 @@ impl Foreign {
                 "a program of torch.export in a form that newer versions do not write; in Python: \
                  torch.export.save(torch.export.load(\"{name}\"), \"model.pt2\")"
             ),
+            Self::Unfinished => {
+                "a file of torch.export that is incomplete: models/model.json is not in it, because saving it failed; look at the \
+                 error that torch.export.save raised there: a network that answers a NamedTuple which is not registered, or a \
+                 torch.return_types of topk, max or sort, must answer a tuple or a dict"
+                    .into()
+            }
             Self::Package => {
                 "a package of AOTInductor; it stands beside the TorchScript file, as model.b1.pt2, with \
                               format = \"aoti\" (docs/model-toml.md)"

@@ -77,6 +77,23 @@ fn an_archive_that_was_cut_is_said_to_be_cut_wherever_that_happened() {
 }
 
 #[test]
+fn an_archive_of_torch_export_without_its_program_is_said_to_be_incomplete() {
+    let mut bytes =
+        std::fs::read(Path::new(FOLDER).join("exported_program.pt")).expect("a file of make_files.py");
+    let (program, other) = (b"/models/model.json", b"/others/model.json");
+    while let Some(at) = bytes.windows(program.len()).position(|window| window == program) {
+        bytes[at..at + other.len()].copy_from_slice(other);
+    }
+    let found = of_bytes(&bytes);
+    assert_eq!(found, Some(Foreign::Unfinished));
+    let words = Foreign::Unfinished.described("model.pt2");
+    assert!(
+        words.contains("models/model.json is not in it") && words.contains("NamedTuple"),
+        "{words}"
+    );
+}
+
+#[test]
 fn a_directory_that_lies_about_itself_is_read_within_bounds() {
     let whole = std::fs::read(Path::new(FOLDER).join("state_dict.pt")).expect("a file of make_files.py");
     let is_end = |window: &[u8]| window == b"PK\x05\x06";

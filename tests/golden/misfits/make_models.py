@@ -6,6 +6,7 @@
 - five_channels.pt, one_channel.pt: for pictures of other channels.
 - double.pt: with weights of 64 bits; half.pt: of 16, which is no misfit.
 - sized.pt, placed.pt: for pictures of [16, 16].
+- picture_and_vector.pt2: of torch.export, for a picture and a vector beside it (tests/real/inspect.rs).
 - normalises.pt: for pictures from 0 to 1, which it normalises itself; its batch norm has seen what came of them (tests/real/inspect.rs).
 """
 
@@ -90,6 +91,27 @@ def trained() -> Normalises:
     return module
 
 
+class PictureAndVector(nn.Module):
+    """Two inputs, of which the first alone is a picture."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 4, 4, stride=4)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, img: Tensor, meta: Tensor) -> Tensor:
+        return self.head(torch.cat([torch.relu(self.patches(img)).mean((2, 3)), meta], 1))
+
+
+def export_picture_and_vector() -> None:
+    """Exports it for batches of 1 to 8."""
+    batch = torch.export.Dim("batch", max=8)
+    example = (torch.zeros(2, 3, 8, 8), torch.zeros(2, 2))
+    shapes = {"img": {0: batch}, "meta": {0: batch}}
+    program = torch.export.export(PictureAndVector().eval(), example, dynamic_shapes=shapes)
+    torch.export.save(program, FOLDER / "picture_and_vector.pt2")
+
+
 def save(name: str, module: nn.Module) -> None:
     """Scripts it into this folder."""
     torch.jit.script(module.eval()).save(FOLDER / f"{name}.pt")
@@ -108,6 +130,7 @@ def main() -> None:
     save("sized", Sized())
     save("placed", Placed())
     save("normalises", trained())
+    export_picture_and_vector()
 
 
 if __name__ == "__main__":
