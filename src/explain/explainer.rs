@@ -318,8 +318,8 @@ fn not_differentiable(row: &Row, why: &str) -> Error {
     let method = row.method.name();
     let refusal = Error::NotDifferentiable(why.to_owned());
     Error::UnsupportedForTask(format!(
-        "{refusal}; {method} takes them, `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. A network that was traced \
-         under torch.no_grad() has operators without gradients: trace it without that"
+        "{refusal}; {method} takes them, `eigen_cam`, `score_cam`, `occlusion` and `rise` take none. What runs under torch.no_grad() has \
+         none: take the `with` out of forward, or look at a layer behind it; a network that was traced under it is traced without it"
     ))
 }
 
